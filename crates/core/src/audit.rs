@@ -1,0 +1,251 @@
+//! The audit vocabulary: what is written down, by whom, and the hash that chains it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::ids::{CertificateId, DeviceId, Tenant, UserId};
+use crate::time::Timestamp;
+
+/// The hash of an entry and all before it in its chain.
+pub type ChainHash = [u8; 32];
+
+/// The hash before the first entry of a chain.
+pub const CHAIN_START: ChainHash = [0; 32];
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $variant:ident => $text:literal),+ $(,)?) => {
+        /// What happened. The names are stable.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum AuditEvent { $($(#[$doc])* $variant),+ }
+
+        impl AuditEvent {
+            /// Every event.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+    };
+}
+
+events! {
+    /// The installation was made: root and issuing CAs exist.
+    InstallationCreated => "installation.created",
+    /// The first owner was made with the setup token.
+    SetupCompleted => "setup.completed",
+    /// Someone signed in.
+    LoginSucceeded => "login.succeeded",
+    /// Someone failed to sign in.
+    LoginFailed => "login.failed",
+    /// Someone signed out.
+    LoggedOut => "login.ended",
+    /// A tenant was made.
+    TenantCreated => "tenant.created",
+    /// A tenant's certificate settings changed.
+    SettingsChanged => "settings.changed",
+    /// An enrolment key was made.
+    EnrollmentKeyCreated => "enrollment_key.created",
+    /// A device enrolled.
+    DeviceEnrolled => "device.enrolled",
+    /// A known device enrolled again with a key made for it.
+    DeviceReenrolled => "device.reenrolled",
+    /// A device was quarantined.
+    DeviceQuarantined => "device.quarantined",
+    /// A quarantined device was approved.
+    DeviceApproved => "device.approved",
+    /// A device was denied.
+    DeviceDenied => "device.denied",
+    /// A device was decommissioned.
+    DeviceDecommissioned => "device.decommissioned",
+    /// An admin set a device aside or took it back.
+    DeviceMaintenance => "device.maintenance",
+    /// A serial was reserved; a certificate is about to be signed.
+    CertificateIntended => "certificate.intended",
+    /// A certificate was signed and recorded.
+    CertificateIssued => "certificate.issued",
+    /// A signing did not reach its record; its serial is revoked.
+    CertificateAbandoned => "certificate.abandoned",
+    /// A certificate was confirmed by its device and is the active one.
+    CertificateActivated => "certificate.activated",
+    /// A certificate was replaced by a confirmed one.
+    CertificateSuperseded => "certificate.superseded",
+    /// A certificate was revoked.
+    CertificateRevoked => "certificate.revoked",
+    /// A certificate's end passed.
+    CertificateExpired => "certificate.expired",
+    /// A renewal by bearer token alone was accepted, because the tenant allows it.
+    WeakRenewal => "certificate.weak_renewal",
+    /// The server made a device's key, because the tenant allows it.
+    ServerGeneratedKey => "certificate.server_generated_key",
+    /// A CRL was signed.
+    CrlSigned => "crl.signed",
+    /// A certificate for the doors themselves was issued.
+    DoorCertificateIssued => "door.certificate_issued",
+    /// A door or the control plane refused somebody.
+    Refused => "access.refused",
+    /// A door let somebody through whom `enforce` would refuse.
+    WouldRefuse => "access.would_refuse",
+}
+
+impl fmt::Display for AuditEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// The platform itself: sweeps, start-up repair.
+    System,
+    /// Whoever runs commands on the machine.
+    Operator,
+    /// A signed-in person.
+    User(UserId),
+    /// A device.
+    Device(DeviceId),
+    /// Nobody known: a peer at a network address.
+    Peer(std::net::IpAddr),
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("system"),
+            Self::Operator => f.write_str("operator"),
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Device(id) => write!(f, "device:{id}"),
+            Self::Peer(address) => write!(f, "peer:{address}"),
+        }
+    }
+}
+
+/// One entry, before it is chained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Whose chain it belongs to; `None`: the platform's own.
+    pub tenant: Option<Tenant>,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: AuditEvent,
+    /// Who.
+    pub actor: Actor,
+    /// About which device.
+    pub device: Option<DeviceId>,
+    /// About which certificate.
+    pub certificate: Option<CertificateId>,
+    /// Further facts; never a secret.
+    pub details: BTreeMap<String, String>,
+}
+
+impl AuditEntry {
+    /// An entry without device, certificate and details.
+    #[must_use]
+    pub const fn new(tenant: Option<Tenant>, at: Timestamp, event: AuditEvent, actor: Actor) -> Self {
+        Self { tenant, at, event, actor, device: None, certificate: None, details: BTreeMap::new() }
+    }
+
+    /// The same entry about a device.
+    #[must_use]
+    pub const fn device(mut self, device: DeviceId) -> Self {
+        self.device = Some(device);
+        self
+    }
+
+    /// The same entry about a certificate.
+    #[must_use]
+    pub const fn certificate(mut self, certificate: CertificateId) -> Self {
+        self.certificate = Some(certificate);
+        self
+    }
+
+    /// The same entry with one more fact.
+    #[must_use]
+    pub fn detail(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.details.insert(name.to_owned(), value.to_string());
+        self
+    }
+}
+
+/// An entry as its chain holds it, in the texts that are hashed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainedEntry<'a> {
+    /// The tenant's slug; empty for the platform's own chain.
+    pub chain: &'a str,
+    /// Its number in the chain, from 1.
+    pub sequence: u64,
+    /// Milliseconds since the epoch.
+    pub at_millis: i64,
+    /// The event's stable name.
+    pub event: &'a str,
+    /// The actor's text.
+    pub actor: &'a str,
+    /// The device id, or empty.
+    pub device: &'a str,
+    /// The certificate id, or empty.
+    pub certificate: &'a str,
+    /// The details as JSON with sorted keys.
+    pub details: &'a str,
+}
+
+impl ChainedEntry<'_> {
+    /// The chain's hash after this entry: SHA-256 over the hash before it and every field, each
+    /// preceded by its length as eight big-endian bytes.
+    #[must_use]
+    pub fn hash(&self, previous: &ChainHash) -> ChainHash {
+        let mut hasher = Sha256::new();
+        hasher.update(b"countersign-audit-v1");
+        hasher.update(previous);
+        let (sequence, at) = (self.sequence.to_be_bytes(), self.at_millis.to_be_bytes());
+        let fields: [&[u8]; 8] = [
+            self.chain.as_bytes(),
+            &sequence,
+            &at,
+            self.event.as_bytes(),
+            self.actor.as_bytes(),
+            self.device.as_bytes(),
+            self.certificate.as_bytes(),
+            self.details.as_bytes(),
+        ];
+        for field in fields {
+            hasher.update((field.len() as u64).to_be_bytes());
+            hasher.update(field);
+        }
+        hasher.finalize().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_names_are_unique() {
+        let names: std::collections::BTreeSet<_> =
+            AuditEvent::ALL.iter().map(|event| event.as_str()).collect();
+        assert_eq!(names.len(), AuditEvent::ALL.len());
+    }
+
+    #[test]
+    fn moving_text_between_fields_changes_the_hash() {
+        let entry = ChainedEntry {
+            chain: "acme",
+            sequence: 1,
+            at_millis: 0,
+            event: "a",
+            actor: "bc",
+            device: "",
+            certificate: "",
+            details: "{}",
+        };
+        let moved = ChainedEntry { event: "ab", actor: "c", ..entry.clone() };
+        assert_ne!(entry.hash(&CHAIN_START), moved.hash(&CHAIN_START));
+        assert_ne!(entry.hash(&CHAIN_START), entry.hash(&[1; 32]));
+    }
+}

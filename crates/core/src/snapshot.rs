@@ -1,0 +1,319 @@
+//! What an edge knows: one immutable [`TrustSnapshot`] per epoch, and the verdict it gives on a
+//! certificate.
+//!
+//! The maps share structure between epochs, so that one revocation among 100,000 costs the change
+//! and not a copy.
+
+use imbl::{HashMap, HashSet, Vector};
+
+use crate::identity::{Identity, TrustDomain};
+use crate::ids::{CertificateRef, DeviceName, IssuerKeyId, SpkiSha256, Tenant};
+use crate::settings::Enforcement;
+use crate::time::Timestamp;
+
+/// Which snapshot this is. Ordered: an edge refuses one that is lower than any it has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SnapshotVersion {
+    /// Raised when a backup is restored.
+    pub generation: u64,
+    /// Raised by every change of trust.
+    pub epoch: u64,
+}
+
+/// A CA whose signature makes a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedIssuer {
+    /// Its key.
+    pub key_id: IssuerKeyId,
+    /// Its certificate, DER.
+    pub certificate: std::sync::Arc<[u8]>,
+    /// Which tenants it may name; `None`: all. Name constraints cannot say this, so it is said here.
+    pub tenants: Option<HashSet<Tenant>>,
+}
+
+/// Why a whole device is refused, whatever it presents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bar {
+    /// It waits for an admin's decision.
+    Quarantined,
+    /// It was decommissioned.
+    Decommissioned,
+}
+
+/// What an edge must know about a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TenantTrust {
+    /// Its mode.
+    pub enforcement: Enforcement,
+    /// Whether its devices are served at all.
+    pub service: TenantService,
+}
+
+/// Whether a tenant's devices are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenantService {
+    /// They are.
+    Running,
+    /// The tenant is suspended: they are not.
+    Suspended,
+}
+
+/// A rule as its author wrote it; doors compile it once per change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleSource {
+    /// What people call it; unique.
+    pub name: String,
+    /// Cloudflare's rule language.
+    pub expression: String,
+    /// What happens on a match.
+    pub action: RuleAction,
+}
+
+/// What a rule does when it matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleAction {
+    /// Refuse with this answer; ends the evaluation.
+    Block(BlockResponse),
+    /// Write it down and go on.
+    Log,
+    /// Let it pass the remaining rules; ends the evaluation.
+    Skip,
+}
+
+/// The answer of a blocking rule; by default 403 with the standard error body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockResponse {
+    /// HTTP status, 400 to 599.
+    pub status: u16,
+    /// Body and its media type instead of the standard error body.
+    pub body: Option<(String, String)>,
+}
+
+/// A tenant and a name within it: what an identity says besides the trust domain.
+pub type DeviceKey = (Tenant, DeviceName);
+
+/// Everything a door needs to admit or refuse, immutable.
+#[derive(Clone, Debug)]
+pub struct TrustSnapshot {
+    /// Which one it is.
+    pub version: SnapshotVersion,
+    /// When the authority made it.
+    pub made_at: Timestamp,
+    /// The installation whose identities count.
+    pub trust_domain: TrustDomain,
+    /// The CAs that make devices, and no others.
+    pub device_issuers: Vector<TrustedIssuer>,
+    /// Revoked certificates that have not expired.
+    pub denied: HashSet<CertificateRef>,
+    /// Keys that prove nothing ever again: those of revoked certificates and of denied devices.
+    pub denied_keys: HashSet<SpkiSha256>,
+    /// Devices that are quarantined or decommissioned.
+    pub barred: HashMap<DeviceKey, Bar>,
+    /// Replaced certificates, and until when sessions opened with them may go on.
+    pub superseded: HashMap<CertificateRef, Timestamp>,
+    /// Certificates whose first use is still to be reported to the authority.
+    pub pending: HashSet<CertificateRef>,
+    /// The tenants.
+    pub tenants: HashMap<Tenant, TenantTrust>,
+    /// The rules, in order.
+    pub rules: std::sync::Arc<[RuleSource]>,
+}
+
+/// What a verified certificate says: made by the relying side from a chain whose signatures, key
+/// usages and profile were found right; its dates and status are still to be judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateClaim {
+    /// Under what it is on record.
+    pub reference: CertificateRef,
+    /// Whom it names.
+    pub identity: Identity,
+    /// Its public key.
+    pub spki: SpkiSha256,
+    /// First valid moment.
+    pub not_before: Timestamp,
+    /// Last valid moment.
+    pub not_after: Timestamp,
+}
+
+/// The verdict on a claim at one moment under one snapshot; the gravest finding counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// Good.
+    Valid,
+    /// Good, and to be reported: this is its first use.
+    Pending,
+    /// Replaced; sessions opened before may go on until the moment given in the snapshot.
+    Superseded,
+    /// Past its end.
+    Expired,
+    /// Before its beginning.
+    NotYetValid,
+    /// Revoked, or its key is denied.
+    Revoked,
+    /// Its device is quarantined.
+    Quarantined,
+    /// Its device is decommissioned.
+    Decommissioned,
+    /// Its tenant is suspended.
+    TenantSuspended,
+    /// Signed by an issuer this snapshot does not know (any more), or one that may not name this
+    /// tenant, or about a tenant or trust domain that does not exist here.
+    Foreign,
+}
+
+impl TrustSnapshot {
+    /// A snapshot that admits nobody: where every edge starts.
+    #[must_use]
+    pub fn empty(trust_domain: TrustDomain, now: Timestamp) -> Self {
+        Self {
+            version: SnapshotVersion::default(),
+            made_at: now,
+            trust_domain,
+            device_issuers: Vector::new(),
+            denied: HashSet::new(),
+            denied_keys: HashSet::new(),
+            barred: HashMap::new(),
+            superseded: HashMap::new(),
+            pending: HashSet::new(),
+            tenants: HashMap::new(),
+            rules: std::sync::Arc::from([]),
+        }
+    }
+
+    /// The verdict on `claim` at `now`.
+    ///
+    /// Fails closed: an unknown issuer, tenant or trust domain is [`Standing::Foreign`].
+    #[must_use]
+    pub fn standing(&self, claim: &CertificateClaim, now: Timestamp) -> Standing {
+        let tenant = claim.identity.tenant();
+        if !self.may_name(&claim.reference.issuer, tenant)
+            || claim.identity.trust_domain() != &self.trust_domain
+        {
+            return Standing::Foreign;
+        }
+        let Some(trust) = self.tenants.get(tenant) else { return Standing::Foreign };
+        if self.denied.contains(&claim.reference) || self.denied_keys.contains(&claim.spki) {
+            return Standing::Revoked;
+        }
+        match self.barred.get(&(tenant.clone(), claim.identity.device().clone())) {
+            Some(Bar::Decommissioned) => return Standing::Decommissioned,
+            Some(Bar::Quarantined) => return Standing::Quarantined,
+            None => {}
+        }
+        if trust.service == TenantService::Suspended {
+            return Standing::TenantSuspended;
+        }
+        if now > claim.not_after {
+            Standing::Expired
+        } else if now < claim.not_before {
+            Standing::NotYetValid
+        } else if self.superseded.contains_key(&claim.reference) {
+            Standing::Superseded
+        } else if self.pending.contains(&claim.reference) {
+            Standing::Pending
+        } else {
+            Standing::Valid
+        }
+    }
+
+    /// Whether a session that was opened in good standing may go on at `now`: a superseded
+    /// certificate keeps its open sessions until its overlap ends, any other fall ends them.
+    #[must_use]
+    pub fn session_may_go_on(&self, claim: &CertificateClaim, now: Timestamp) -> bool {
+        match self.standing(claim, now) {
+            Standing::Valid | Standing::Pending => true,
+            Standing::Superseded => self.superseded.get(&claim.reference).is_some_and(|until| now <= *until),
+            Standing::Expired
+            | Standing::NotYetValid
+            | Standing::Revoked
+            | Standing::Quarantined
+            | Standing::Decommissioned
+            | Standing::TenantSuspended
+            | Standing::Foreign => false,
+        }
+    }
+
+    fn may_name(&self, issuer: &IssuerKeyId, tenant: &Tenant) -> bool {
+        self.device_issuers.iter().any(|trusted| {
+            trusted.key_id == *issuer
+                && trusted.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn claim() -> CertificateClaim {
+        CertificateClaim {
+            reference: CertificateRef { issuer: IssuerKeyId::from([1; 32]), serial: "01aa".parse().unwrap() },
+            identity: Identity::from_uri("spiffe://countersign.internal/tenant/acme/device/d1").unwrap(),
+            spki: SpkiSha256::from([2; 32]),
+            not_before: Timestamp::from_secs(0),
+            not_after: Timestamp::from_secs(7200),
+        }
+    }
+
+    fn snapshot() -> TrustSnapshot {
+        let mut snapshot = TrustSnapshot::empty(TrustDomain::default(), Timestamp::from_secs(0));
+        snapshot.device_issuers.push_back(TrustedIssuer {
+            key_id: IssuerKeyId::from([1; 32]),
+            certificate: std::sync::Arc::from([]),
+            tenants: None,
+        });
+        snapshot.tenants.insert(
+            "acme".parse().unwrap(),
+            TenantTrust { enforcement: Enforcement::Enforce, service: TenantService::Running },
+        );
+        snapshot
+    }
+
+    #[test]
+    fn fails_closed_when_nothing_is_known() {
+        let empty = TrustSnapshot::empty(TrustDomain::default(), Timestamp::from_secs(0));
+        assert_eq!(empty.standing(&claim(), Timestamp::from_secs(1)), Standing::Foreign);
+    }
+
+    #[test]
+    fn dates_are_judged_every_time() {
+        let snapshot = snapshot();
+        assert_eq!(snapshot.standing(&claim(), Timestamp::from_secs(7200)), Standing::Valid);
+        assert_eq!(snapshot.standing(&claim(), Timestamp::from_secs(7201)), Standing::Expired);
+        assert_eq!(snapshot.standing(&claim(), Timestamp::from_secs(-1)), Standing::NotYetValid);
+    }
+
+    #[test]
+    fn an_issuer_bound_to_one_tenant_cannot_name_another() {
+        let mut snapshot = snapshot();
+        let mut issuer = snapshot.device_issuers.pop_back().unwrap();
+        issuer.tenants = Some(HashSet::unit("other".parse().unwrap()));
+        snapshot.device_issuers.push_back(issuer);
+        assert_eq!(snapshot.standing(&claim(), Timestamp::from_secs(1)), Standing::Foreign);
+    }
+
+    #[test]
+    fn revocation_outweighs_quarantine_and_expiry() {
+        let mut snapshot = snapshot();
+        let late = Timestamp::from_secs(9999);
+        snapshot.barred.insert(("acme".parse().unwrap(), "d1".parse().unwrap()), Bar::Quarantined);
+        assert_eq!(snapshot.standing(&claim(), late), Standing::Quarantined);
+        snapshot.denied_keys.insert(claim().spki);
+        assert_eq!(snapshot.standing(&claim(), late), Standing::Revoked);
+    }
+
+    #[test]
+    fn a_superseded_certificate_keeps_its_sessions_until_the_overlap_ends() {
+        let mut snapshot = snapshot();
+        let start = Timestamp::from_secs(0);
+        snapshot.superseded.insert(claim().reference, start + HOUR);
+        assert_eq!(snapshot.standing(&claim(), start), Standing::Superseded);
+        assert!(snapshot.session_may_go_on(&claim(), start + HOUR));
+        assert!(!snapshot.session_may_go_on(&claim(), start + HOUR + Duration::from_millis(1)));
+        snapshot.denied.insert(claim().reference);
+        assert!(!snapshot.session_may_go_on(&claim(), start));
+    }
+}

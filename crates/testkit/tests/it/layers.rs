@@ -1,0 +1,101 @@
+//! Proves that crates depend on each other only along the arrows of the architecture, and that
+//! what must be named by one crate alone is named by that crate alone.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Every allowed arrow between our crates, test-only dependencies on the testkit aside.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("ca", &["core"]),
+    ("tls", &["core"]),
+    ("store", &["core"]),
+    ("api", &["core", "tls"]),
+    ("authority", &["core", "ca", "store"]),
+    ("server", &["core", "tls", "api", "authority"]),
+    ("edge", &["core", "tls", "api"]),
+    ("agent", &["core", "tls", "api"]),
+    ("countersign", &["core", "ca", "tls", "store", "api", "authority", "server", "edge"]),
+    ("testkit", &["core"]),
+];
+
+/// Libraries that only the crates listed may name.
+const OWNED: &[(&str, &[&str])] = &[
+    ("rustls", &["tls", "testkit"]),
+    ("tokio-rustls", &["tls", "testkit"]),
+    ("rustls-webpki", &["tls"]),
+    ("sqlx", &["store"]),
+    ("axum", &["server"]),
+];
+
+/// Libraries that `core` must stay free of.
+const NO_IO: &[&str] = &["tokio", "sqlx", "hyper", "http", "rustls", "fs-err"];
+
+fn packages() -> Vec<Value> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata.get("packages").and_then(Value::as_array).unwrap().clone()
+}
+
+fn short_name(package: &str) -> &str {
+    package.strip_prefix("countersign-").unwrap_or(package)
+}
+
+fn dependencies(package: &Value) -> Vec<(String, bool)> {
+    let list = package.get("dependencies").and_then(Value::as_array).unwrap();
+    list.iter()
+        .map(|dependency| {
+            let name = dependency.get("name").and_then(Value::as_str).unwrap().to_owned();
+            (name, dependency.get("kind").and_then(Value::as_str) == Some("dev"))
+        })
+        .collect()
+}
+
+fn each_package(mut check: impl FnMut(&str, Vec<(String, bool)>)) {
+    for package in packages() {
+        let name = package.get("name").and_then(Value::as_str).unwrap().to_owned();
+        check(short_name(&name), dependencies(&package));
+    }
+}
+
+#[test]
+fn every_arrow_between_crates_is_an_allowed_one() {
+    let mut seen = BTreeSet::new();
+    each_package(|name, dependencies| {
+        let (_, allowed) = ARROWS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .unwrap_or_else(|| panic!("crate {name} is not in the list of arrows"));
+        seen.insert(name.to_owned());
+        for (dependency, is_test_only) in dependencies {
+            let ours = dependency == "countersign" || dependency.starts_with("countersign-");
+            let target = short_name(&dependency);
+            if ours && !(is_test_only && target == "testkit") {
+                assert!(allowed.contains(&target), "{name} must not depend on {target}");
+            }
+        }
+    });
+    assert_eq!(seen.len(), ARROWS.len(), "a listed crate does not exist");
+}
+
+#[test]
+fn libraries_with_one_owner_are_named_by_it_alone() {
+    each_package(|name, dependencies| {
+        for (dependency, is_test_only) in dependencies {
+            if let Some((_, owners)) = OWNED.iter().find(|(library, _)| *library == dependency) {
+                assert!(is_test_only || owners.contains(&name), "{name} must not name {dependency}");
+            }
+            assert!(
+                name != "core" || is_test_only || !NO_IO.contains(&dependency.as_str()),
+                "core must not name {dependency}"
+            );
+        }
+    });
+}

@@ -1,0 +1,1 @@
+//! Distinguished names as texts.

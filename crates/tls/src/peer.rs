@@ -1,0 +1,163 @@
+//! The other side of a finished handshake.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use countersign_core::access::{Holder, Shown};
+use countersign_core::snapshot::{CertificateClaim, TrustSnapshot};
+use countersign_core::time::Timestamp;
+
+use crate::details::LeafDetails;
+use crate::untrusted::UntrustedReason;
+
+/// The version of TLS that was agreed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TlsProtocol {
+    /// TLS 1.2.
+    Tls12,
+    /// TLS 1.3.
+    Tls13,
+}
+
+impl TlsProtocol {
+    /// `TLSv1.2` or `TLSv1.3`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls12 => "TLSv1.2",
+            Self::Tls13 => "TLSv1.3",
+        }
+    }
+}
+
+impl fmt::Display for TlsProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the peer's chain amounts to.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    NothingShown,
+    Untrusted(UntrustedReason),
+    Vouched(Arc<CertificateClaim>),
+}
+
+/// What was agreed in the handshake, certificates aside.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) is_resumed: bool,
+    pub(crate) protocol: TlsProtocol,
+    pub(crate) cipher: &'static str,
+    pub(crate) key_exchange: Option<&'static str>,
+    pub(crate) server_name: Option<Box<str>>,
+    pub(crate) alpn: Option<Box<[u8]>>,
+}
+
+#[derive(Debug)]
+struct Facts {
+    chain: Vec<Box<[u8]>>,
+    verdict: Verdict,
+    session: Session,
+    leaf: OnceLock<Option<Box<LeafDetails>>>,
+}
+
+/// The other side of a finished handshake: what it showed and what that amounts to.
+///
+/// Only [`DoorTls::accept`](crate::DoorTls::accept) makes one, so holding a `Peer` is evidence of a
+/// handshake in which possession of the leaf's key was proved, or of the resumption of one.
+#[derive(Clone, Debug)]
+pub struct Peer(Arc<Facts>);
+
+impl Peer {
+    pub(crate) fn new(chain: Vec<Box<[u8]>>, verdict: Verdict, session: Session) -> Self {
+        Self(Arc::new(Facts { chain, verdict, session, leaf: OnceLock::new() }))
+    }
+
+    /// What the certificate says, if a device CA of ours vouches for it. Signatures, key usages and
+    /// profile are right; dates and status are still to be judged, see [`Self::shown`].
+    #[must_use]
+    pub fn claim(&self) -> Option<&CertificateClaim> {
+        match &self.0.verdict {
+            Verdict::Vouched(claim) => Some(claim),
+            Verdict::Untrusted(_) | Verdict::NothingShown => None,
+        }
+    }
+
+    /// Why the certificate that was shown proves nothing; `None` if it does, or none was shown.
+    #[must_use]
+    pub fn untrusted(&self) -> Option<UntrustedReason> {
+        match &self.0.verdict {
+            Verdict::Untrusted(reason) => Some(*reason),
+            Verdict::Vouched(_) | Verdict::NothingShown => None,
+        }
+    }
+
+    /// Whether a certificate was shown at all, trusted or not.
+    #[must_use]
+    pub fn is_presented(&self) -> bool {
+        !matches!(self.0.verdict, Verdict::NothingShown)
+    }
+
+    /// The chain as it was shown, leaf first, DER; empty when none was.
+    #[must_use]
+    pub fn chain_der(&self) -> &[Box<[u8]>] {
+        &self.0.chain
+    }
+
+    /// The leaf's texts for rules and headers, worked out on first use; `None` when no certificate
+    /// was shown or it cannot be parsed.
+    #[must_use]
+    pub fn leaf(&self) -> Option<&LeafDetails> {
+        self.0.leaf.get_or_init(|| None).as_deref()
+    }
+
+    /// Whether the handshake resumed an earlier session.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.0.session.is_resumed
+    }
+
+    /// The version of TLS.
+    #[must_use]
+    pub fn protocol(&self) -> TlsProtocol {
+        self.0.session.protocol
+    }
+
+    /// The cipher suite, by its IANA name without the `TLS13_` of some libraries:
+    /// `TLS_AES_128_GCM_SHA256`.
+    #[must_use]
+    pub fn cipher(&self) -> &'static str {
+        self.0.session.cipher
+    }
+
+    /// The key exchange group (`X25519MLKEM768`, `X25519`, `secp256r1`); `None` on a session that was
+    /// resumed without one.
+    #[must_use]
+    pub fn key_exchange(&self) -> Option<&'static str> {
+        self.0.session.key_exchange
+    }
+
+    /// The name the client asked for (SNI).
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.0.session.server_name.as_deref()
+    }
+
+    /// The protocol agreed by ALPN.
+    #[must_use]
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.0.session.alpn.as_deref()
+    }
+
+    /// What was shown, for the who-may-reach-what table: judged at `now` under `snapshot`.
+    #[must_use]
+    pub fn shown(&self, snapshot: &TrustSnapshot, holder: Holder, now: Timestamp) -> Shown {
+        match &self.0.verdict {
+            Verdict::NothingShown => Shown::Nothing,
+            Verdict::Untrusted(_) => Shown::Untrusted,
+            Verdict::Vouched(claim) => Shown::Device(holder, snapshot.standing(claim, now)),
+        }
+    }
+}

@@ -53,6 +53,18 @@ impl fmt::Display for TrustDomain {
     }
 }
 
+impl Serialize for TrustDomain {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for TrustDomain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// One device of one tenant: what a device certificate is about, and nothing else.
 ///
 /// Spelled `spiffe://<trust-domain>/tenant/<tenant>/device/<device>` in the certificate's only

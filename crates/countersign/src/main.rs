@@ -1,2 +1,19 @@
-//! countersign
-fn main() {}
+//! THE binary: reads the command line and the configuration, and wires authority, control plane and
+//! doors together.
+//!
+//! It decides nothing itself: what is allowed is in `countersign-core`, what happens in
+//! `countersign-authority`. Start reading at [`cli`], then [`config`], then [`serve`].
+
+mod banner;
+mod cli;
+mod config;
+mod files_limit;
+mod logging;
+mod ports;
+mod serve;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,133 @@
+//! What `serve` prints once everything is ready: the addresses, what is left to be done by a
+//! person, and the command that enrols a device.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::net::lookup_host;
+
+use crate::config::PublicName;
+
+/// The facts of a started server.
+#[derive(Clone, Debug)]
+pub(crate) struct Banner {
+    /// Where the admin listener is.
+    pub(crate) admin: SocketAddr,
+    /// The port of the HTTP door.
+    pub(crate) door_port: u16,
+    /// The name under which devices reach the door.
+    pub(crate) door_host: PublicName,
+    /// SHA-256 of the root certificate's DER.
+    pub(crate) root_sha256: [u8; 32],
+    /// Whether the first owner exists.
+    pub(crate) setup: Setup,
+}
+
+/// Whether the first owner exists.
+#[derive(Clone)]
+pub(crate) enum Setup {
+    /// It does.
+    Done,
+    /// It does not; this one-time token makes it.
+    Open(String),
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("Done"),
+            Self::Open(_) => f.write_str("Open([redacted])"),
+        }
+    }
+}
+
+impl fmt::Display for Banner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let admin = format!("http://{}", reachable(self.admin));
+        let door = format!("https://{}:{}", self.door_host.in_url(), self.door_port);
+        let fingerprint = hex::encode(self.root_sha256);
+        writeln!(f, "Countersign {} is ready.\n", env!("CARGO_PKG_VERSION"))?;
+        writeln!(f, "  admin           {admin}")?;
+        writeln!(f, "  device door     {door}")?;
+        writeln!(f, "  CA fingerprint  {fingerprint}\n")?;
+        if let Setup::Open(token) = &self.setup {
+            writeln!(f, "Set up the first owner, once, within an hour:")?;
+            writeln!(f, "  {admin}/setup#token={token}\n")?;
+        }
+        writeln!(f, "Enrol a device, with an enrolment key in place of <key>:")?;
+        writeln!(f, "  countersign-agent enroll <key> --server {door} --ca-fingerprint {fingerprint}")
+    }
+}
+
+/// An address that a program on this machine can connect to.
+pub(crate) fn reachable(listening: SocketAddr) -> SocketAddr {
+    match listening.ip() {
+        IpAddr::V4(address) if address.is_unspecified() => ([127, 0, 0, 1], listening.port()).into(),
+        IpAddr::V6(address) if address.is_unspecified() => {
+            SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, listening.port()))
+        }
+        IpAddr::V4(_) | IpAddr::V6(_) => listening,
+    }
+}
+
+/// The name to tell devices: the first of the public names that resolves. A door on loopback is
+/// reached as its address.
+pub(crate) async fn door_host(listening: SocketAddr, names: &[PublicName]) -> PublicName {
+    if listening.ip().is_loopback() {
+        return PublicName::Ip(listening.ip());
+    }
+    for name in names {
+        let resolves = match name {
+            PublicName::Ip(_) => true,
+            PublicName::Dns(host) => lookup_host((host.as_str(), listening.port()))
+                .await
+                .is_ok_and(|mut found| found.next().is_some()),
+        };
+        if resolves {
+            return name.clone();
+        }
+    }
+    names.first().cloned().unwrap_or(PublicName::Ip(reachable(listening).ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn banner(setup: Setup) -> Banner {
+        Banner {
+            admin: "127.0.0.1:8080".parse().unwrap(),
+            door_port: 8443,
+            door_host: "gateway.example.com".parse().unwrap(),
+            root_sha256: [0xab; 32],
+            setup,
+        }
+    }
+
+    #[test]
+    fn a_first_start_shows_the_setup_link_and_the_command_that_enrols() {
+        let printed = banner(Setup::Open("t0ken".to_owned())).to_string();
+        assert_eq!(printed, include_str!("../tests/snapshots/banner-first-start.txt"));
+    }
+
+    #[test]
+    fn a_later_start_shows_no_setup_link() {
+        let printed = banner(Setup::Done).to_string();
+        assert_eq!(printed, include_str!("../tests/snapshots/banner-later-start.txt"));
+    }
+
+    #[test]
+    fn the_setup_token_is_not_in_debug_output() {
+        assert!(!format!("{:?}", banner(Setup::Open("t0ken".to_owned()))).contains("t0ken"));
+    }
+
+    #[tokio::test]
+    async fn devices_are_told_a_name_that_resolves() {
+        let names: Vec<PublicName> =
+            ["no-such-host.invalid", "localhost"].iter().map(|name| name.parse().unwrap()).collect();
+        let everywhere = "0.0.0.0:8443".parse().unwrap();
+        assert_eq!(door_host(everywhere, &names).await.to_string(), "localhost");
+        let loopback = "127.0.0.1:8443".parse().unwrap();
+        assert_eq!(door_host(loopback, &names).await.to_string(), "127.0.0.1");
+    }
+}

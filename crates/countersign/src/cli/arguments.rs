@@ -1,0 +1,131 @@
+//! Commands and flags.
+
+use clap::{Parser, Subcommand};
+use countersign_core::ids::RequestId;
+
+use crate::config::ConfigFlags;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed, the reason is on stderr
+  2  the command line or the configuration is wrong
+  3  a check gave a bad answer: not ready, audit chain broken, nothing known of the request";
+
+/// Self-hosted mutual-TLS identity platform: issues an identity to every device, checks it at the
+/// door, renews, quarantines and revokes it, and writes down who did what.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(super) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the authority, the admin API and the HTTP door
+    #[command(
+        after_help = "Example:\n  countersign serve --data-dir /var/lib/countersign --public-name gateway.example.com"
+    )]
+    Serve(Box<ServeArguments>),
+    /// Ask a running server whether it is ready
+    #[command(after_help = "Example:\n  countersign healthcheck --ports-file /run/countersign/ports.json")]
+    Healthcheck(Box<HealthcheckArguments>),
+    /// Bring the database to this version, and stop
+    #[command(after_help = "Example:\n  countersign migrate --data-dir /var/lib/countersign")]
+    Migrate(Box<MigrateArguments>),
+    /// Check a configuration, or print a sample
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Show the facts behind a refused request, for seven days
+    #[command(after_help = "Example:\n  countersign explain 0198f2c4-7c3e-7d11-9a55-2f1c3b7e9d40")]
+    Explain(Box<ExplainArguments>),
+    /// Check the audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+/// `config …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Say everything that is wrong with the configuration, with key and line
+    #[command(after_help = "Example:\n  countersign config check --config /etc/countersign/countersign.toml")]
+    Check(Box<CheckArguments>),
+    /// Print the annotated sample: every setting with its flag, variable and default
+    #[command(after_help = "Example:\n  countersign config sample > countersign.toml")]
+    Sample,
+}
+
+/// `audit …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditCommand {
+    /// Recompute every hash chain from its beginning
+    #[command(after_help = "Example:\n  countersign audit verify --data-dir /var/lib/countersign --json")]
+    Verify(Box<AuditVerifyArguments>),
+}
+
+/// `serve`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArguments {
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// `healthcheck`.
+#[derive(Debug, clap::Args)]
+pub(super) struct HealthcheckArguments {
+    /// Print the server's answer as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// `migrate`.
+#[derive(Debug, clap::Args)]
+pub(super) struct MigrateArguments {
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// `config check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckArguments {
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// `explain`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainArguments {
+    /// The `requestId` of the answer
+    #[arg(value_name = "REQUEST-ID")]
+    pub(super) request: RequestId,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// `audit verify`.
+#[derive(Debug, clap::Args)]
+pub(super) struct AuditVerifyArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

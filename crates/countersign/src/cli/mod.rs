@@ -1,0 +1,16 @@
+//! The command line: one file per subcommand.
+
+mod arguments;
+mod audit_verify;
+mod config_check;
+mod config_sample;
+mod explain;
+mod failure;
+mod healthcheck;
+mod migrate;
+mod output;
+mod run;
+mod serve;
+
+pub(crate) use output::print;
+pub(crate) use run::run;

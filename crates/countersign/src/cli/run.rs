@@ -1,0 +1,41 @@
+//! Reads the command line and runs the command.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use super::arguments::{AuditCommand, Cli, Command, ConfigCommand};
+use super::failure::Failure;
+use super::{audit_verify, config_check, config_sample, explain, healthcheck, migrate, output, serve};
+use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
+
+/// Runs the command of this process and gives its exit code.
+pub(crate) fn run() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(arguments) => serve::run(*arguments),
+        Command::Healthcheck(arguments) => healthcheck::run(*arguments),
+        Command::Migrate(arguments) => migrate::run(*arguments),
+        Command::Config(ConfigCommand::Check(arguments)) => config_check::run(*arguments),
+        Command::Config(ConfigCommand::Sample) => config_sample::run(),
+        Command::Explain(arguments) => explain::run(*arguments),
+        Command::Audit(AuditCommand::Verify(arguments)) => audit_verify::run(*arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::report(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+/// The configuration of this process.
+pub(super) fn loaded(flags: ConfigFlags) -> Result<Loaded, ConfigError> {
+    load(flags, &Environment::of_process(), &Machine::this())
+}
+
+/// Runs a short command's future on a runtime of one thread.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| anyhow::Error::new(error).context("start the runtime"))?.block_on(work)
+}

@@ -1,0 +1,21 @@
+//! `countersign serve`.
+
+use anyhow::Context as _;
+
+use super::arguments::ServeArguments;
+use super::failure::Failure;
+use super::run::loaded;
+use crate::{files_limit, logging};
+
+/// Reads the configuration, raises the file-descriptor limit and serves until told to stop.
+pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
+    let loaded = loaded(arguments.config)?;
+    logging::start(loaded.resolved.log_format, &loaded.resolved.log_filter);
+    for notice in &loaded.notices {
+        tracing::warn!(notice, "configuration notice");
+    }
+    files_limit::raise();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    Ok(runtime.block_on(crate::serve::run(loaded.resolved))?)
+}

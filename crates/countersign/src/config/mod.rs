@@ -1,0 +1,26 @@
+//! Configuration: what people wrote ([`raw`]), what it means ([`resolved`]), and every problem in
+//! between at once ([`problem`]). The environment is read here and nowhere else.
+
+mod environment;
+mod file;
+mod flags;
+mod names;
+mod pick;
+mod problem;
+mod raw;
+mod resolve;
+mod resolved;
+mod sample;
+mod settings;
+mod tables;
+
+pub(crate) use environment::{Environment, Machine};
+pub(crate) use flags::ConfigFlags;
+pub(crate) use names::{HttpUrl, PublicName};
+pub(crate) use problem::ConfigError;
+pub(crate) use resolve::{Loaded, load};
+pub(crate) use resolved::{
+    Admin, AdminOnDoor, DoorCertificate, DoorClientAuth, DoorLimits, HeaderFamily, HttpDoor, IdentityNeed,
+    Issuer, LogFormat, Resolved, Route,
+};
+pub(crate) use sample::sample;

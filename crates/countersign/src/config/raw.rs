@@ -1,0 +1,87 @@
+//! The configuration file as it is written: every key optional, nothing unknown, each value with
+//! its place in the text.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A value and where it stands.
+pub(super) type Place<T> = Option<Spanned<T>>;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    pub(super) data_dir: Place<String>,
+    pub(super) database_url: Place<String>,
+    pub(super) trust_domain: Place<String>,
+    pub(super) log_format: Place<String>,
+    pub(super) log_filter: Place<String>,
+    pub(super) public_names: Place<Vec<String>>,
+    pub(super) ports_file: Place<String>,
+    pub(super) public_base_url: Place<String>,
+    pub(super) drain_seconds: Place<u64>,
+    pub(super) admin: RawAdmin,
+    pub(super) http_door: RawHttpDoor,
+    pub(super) mtls: RawMtls,
+    pub(super) route: Vec<Spanned<RawRoute>>,
+    pub(super) rule: Vec<Spanned<RawRule>>,
+}
+
+/// `[admin]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAdmin {
+    pub(super) listen: Place<String>,
+    pub(super) danger_plain_admin: Place<bool>,
+    pub(super) allowed_hosts: Place<Vec<String>>,
+    pub(super) expose_admin_on_door: Place<bool>,
+    pub(super) session_hours: Place<u64>,
+}
+
+/// `[http_door]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawHttpDoor {
+    pub(super) listen: Place<String>,
+    pub(super) client_auth: Place<String>,
+    pub(super) certificate: Place<String>,
+    pub(super) key: Place<String>,
+    pub(super) workers: Place<u64>,
+    pub(super) handshake_timeout_seconds: Place<u64>,
+    pub(super) header_timeout_seconds: Place<u64>,
+    pub(super) max_connections: Place<u64>,
+    pub(super) max_connections_per_ip: Place<u64>,
+    pub(super) proxy_protocol_networks: Place<Vec<String>>,
+}
+
+/// `[mtls]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawMtls {
+    pub(super) issuer: Place<String>,
+}
+
+/// `[[route]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRoute {
+    pub(super) host: Place<String>,
+    pub(super) path: Place<String>,
+    pub(super) upstream: Place<String>,
+    pub(super) upstream_ca: Place<String>,
+    pub(super) require_identity: Place<bool>,
+    pub(super) identity_headers: Place<Vec<String>>,
+}
+
+/// `[[rule]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRule {
+    pub(super) name: Place<String>,
+    pub(super) expression: Place<String>,
+    pub(super) action: Place<String>,
+    pub(super) enabled: Place<bool>,
+    pub(super) status: Place<u64>,
+    pub(super) body: Place<String>,
+    pub(super) content_type: Place<String>,
+}

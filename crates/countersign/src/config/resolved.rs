@@ -1,0 +1,177 @@
+//! What the configuration means: typed, complete, checked.
+//!
+//! Every setting with a default has its value here; the few that mean something by being absent
+//! (`ports_file`, `public_base_url`, a route's `host` and `upstream_ca`) are the only Options.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use countersign_core::TrustDomain;
+use countersign_core::snapshot::RuleSource;
+use ipnet::IpNet;
+
+use super::names::{HttpUrl, PublicName};
+
+/// A configuration that was read whole and found right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    /// Where keys, tokens and the embedded database live; absolute or relative to the working
+    /// directory.
+    pub(crate) data_dir: PathBuf,
+    /// Where the records live.
+    pub(crate) database: super::names::DatabaseUrl,
+    /// The installation's trust domain; fixed by the first start.
+    pub(crate) trust_domain: TrustDomain,
+    /// How log lines look.
+    pub(crate) log_format: LogFormat,
+    /// Which log lines are written, in `tracing` directives.
+    pub(crate) log_filter: String,
+    /// The names in the doors' certificate, never empty; the first is the one told to devices.
+    pub(crate) public_names: Vec<PublicName>,
+    /// Where to write the ports once everything is ready.
+    pub(crate) ports_file: Option<PathBuf>,
+    /// The base of the URLs written into certificates (CRL, issuer).
+    pub(crate) public_base_url: Option<HttpUrl>,
+    /// How long a drain on SIGTERM may take.
+    pub(crate) drain: Duration,
+    /// The admin listener.
+    pub(crate) admin: Admin,
+    /// The HTTP door.
+    pub(crate) http_door: HttpDoor,
+    /// Who issues device certificates.
+    pub(crate) issuer: Issuer,
+    /// What the door forwards besides the control plane, longest path first within a host.
+    pub(crate) routes: Vec<Route>,
+    /// The enabled rules, in order.
+    pub(crate) rules: Vec<RuleSource>,
+}
+
+/// How log lines look; both go to stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The admin listener: plain HTTP, meant for loopback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Admin {
+    /// Its address; not loopback only with `danger_plain_admin`.
+    pub(crate) listen: SocketAddr,
+    /// The `Host` names it answers to.
+    pub(crate) allowed_hosts: Vec<PublicName>,
+    /// Whether the admin routes are behind the door too.
+    pub(crate) on_door: AdminOnDoor,
+    /// How long a signed-in session lives.
+    pub(crate) session: Duration,
+}
+
+/// Whether the admin routes are behind the door too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AdminOnDoor {
+    /// Only on the admin listener.
+    Hidden,
+    /// On both.
+    Exposed,
+}
+
+/// The HTTP door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HttpDoor {
+    /// Its address.
+    pub(crate) listen: SocketAddr,
+    /// Whether clients are asked for a certificate.
+    pub(crate) client_auth: DoorClientAuth,
+    /// The certificate it shows.
+    pub(crate) certificate: DoorCertificate,
+    /// How many threads serve it, each with a runtime of its own.
+    pub(crate) workers: NonZeroUsize,
+    /// What a client may take.
+    pub(crate) limits: DoorLimits,
+    /// Who may send a PROXY header, and must.
+    pub(crate) proxy_protocol_networks: Vec<IpNet>,
+}
+
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DoorClientAuth {
+    /// Never.
+    None,
+    /// Asked for; the verdict is given per request. An expired device can still renew.
+    Optional,
+    /// Needed to finish the handshake.
+    Required,
+}
+
+/// The certificate the door shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DoorCertificate {
+    /// Issued and renewed by the embedded service CA.
+    Issued,
+    /// The operator's own, PEM.
+    Files {
+        /// The chain, leaf first.
+        chain: PathBuf,
+        /// The private key.
+        key: PathBuf,
+    },
+}
+
+/// What a client may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DoorLimits {
+    /// To finish the TLS handshake.
+    pub(crate) handshake_timeout: Duration,
+    /// To send a request's header.
+    pub(crate) header_timeout: Duration,
+    /// Connections in all.
+    pub(crate) max_connections: NonZeroUsize,
+    /// Connections from one address (IPv6: from one /64).
+    pub(crate) max_connections_per_ip: NonZeroUsize,
+}
+
+/// Who issues device certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Issuer {
+    /// The embedded CA.
+    Embedded,
+    /// Nobody: devices enrol with `mtls: null`.
+    None,
+}
+
+/// A part of the door's URL space that another server answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// Which host it is for; any when absent.
+    pub(crate) host: Option<PublicName>,
+    /// The path prefix, `/…`; matches whole segments.
+    pub(crate) path: String,
+    /// Where requests go.
+    pub(crate) upstream: HttpUrl,
+    /// The CA that vouches for an `https` upstream, PEM.
+    pub(crate) upstream_ca: Option<PathBuf>,
+    /// Whether a device certificate in good standing is needed.
+    pub(crate) identity: IdentityNeed,
+    /// How the identity is told to the upstream.
+    pub(crate) identity_headers: Vec<HeaderFamily>,
+}
+
+/// Whether a route needs a device certificate in good standing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IdentityNeed {
+    /// It does.
+    Required,
+    /// It does not; a certificate that is revoked, expired or of a barred device is still refused.
+    Optional,
+}
+
+/// A family of headers that tell the upstream who is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderFamily {
+    /// `Client-Cert` and `Client-Cert-Chain` (RFC 9440).
+    Rfc9440,
+}

@@ -1,0 +1,371 @@
+//! Every setting in words: what the annotated sample and the reference are made from. Tests hold
+//! this list against what the file may hold and against the defaults that are really used.
+
+use super::environment::variable_of;
+
+/// A setting in words.
+pub(super) struct Setting {
+    /// Its key, dotted; `route.` and `rule.` are entries of lists.
+    pub(super) key: &'static str,
+    /// The flag that sets it, or nothing.
+    pub(super) flag: &'static str,
+    /// What stands in the sample, as TOML.
+    pub(super) sample: &'static str,
+    /// Whether the sample is the default.
+    pub(super) shown: Shown,
+    /// What it is for.
+    pub(super) doc: &'static str,
+}
+
+/// What the value in the sample is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// The default.
+    Default,
+    /// An example; the default is said in words.
+    Example,
+}
+
+impl Setting {
+    const fn new(
+        key: &'static str,
+        flag: &'static str,
+        sample: &'static str,
+        shown: Shown,
+        doc: &'static str,
+    ) -> Self {
+        Self { key, flag, sample, shown, doc }
+    }
+
+    /// Whether it is an entry of a list of tables, which only the file can hold.
+    pub(super) fn is_in_list(&self) -> bool {
+        self.key.starts_with("route.") || self.key.starts_with("rule.")
+    }
+}
+
+/// Whether a variable names a setting.
+pub(super) fn has_variable(name: &str) -> bool {
+    SETTINGS.iter().any(|setting| !setting.is_in_list() && variable_of(setting.key) == name)
+}
+
+/// Every setting, in the order of the sample.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "data_dir",
+        "--data-dir",
+        "\"countersign-data\"",
+        Shown::Default,
+        "Folder for keys, tokens and the embedded database; made with mode 0700. A relative path\nstarts from the working directory, in this file from the file's folder.",
+    ),
+    Setting::new(
+        "database_url",
+        "--database-url",
+        "\"sqlite:/var/lib/countersign/countersign.db\"",
+        Shown::Example,
+        "Where the records live. Default: countersign.db in data_dir.",
+    ),
+    Setting::new(
+        "trust_domain",
+        "--trust-domain",
+        "\"countersign.internal\"",
+        Shown::Default,
+        "Dotted lower-case name under which this installation's identities live. It is in every\ncertificate: the first start fixes it.",
+    ),
+    Setting::new(
+        "log_format",
+        "--log-format",
+        "\"text\"",
+        Shown::Default,
+        "text or json; both go to stderr.",
+    ),
+    Setting::new(
+        "log_filter",
+        "--log-filter",
+        "\"info\"",
+        Shown::Default,
+        "Which log lines are written: error, warn, info, debug, trace, or directives such as\nwarn,countersign_edge=debug.",
+    ),
+    Setting::new(
+        "public_names",
+        "--public-name",
+        "[\"gateway.example.com\"]",
+        Shown::Example,
+        "Names and addresses in the doors' certificate; devices are told the first. Default: this\nmachine's host name, localhost and the addresses of its interfaces.",
+    ),
+    Setting::new(
+        "ports_file",
+        "--ports-file",
+        "\"ports.json\"",
+        Shown::Example,
+        "File to write the ports to, as JSON, once everything is ready. Default: none.",
+    ),
+    Setting::new(
+        "public_base_url",
+        "--public-base-url",
+        "\"http://pki.example.com\"",
+        Shown::Example,
+        "Base of the URLs written into certificates (CRL, issuer). Default: none are written.",
+    ),
+    Setting::new(
+        "drain_seconds",
+        "",
+        "30",
+        Shown::Default,
+        "How long open requests may go on after SIGTERM.",
+    ),
+    Setting::new(
+        "admin.listen",
+        "--listen-admin",
+        "\"127.0.0.1:8080\"",
+        Shown::Default,
+        "Address of the admin listener, plain HTTP. Beyond loopback only with danger_plain_admin.",
+    ),
+    Setting::new(
+        "admin.danger_plain_admin",
+        "--danger-plain-admin",
+        "false",
+        Shown::Default,
+        "Let the admin listener listen beyond this machine without TLS.",
+    ),
+    Setting::new(
+        "admin.allowed_hosts",
+        "--allowed-host",
+        "[\"admin.example.com\"]",
+        Shown::Example,
+        "Host names the admin listener answers to, besides localhost, its own address and the\npublic names; any other Host is refused (DNS rebinding).",
+    ),
+    Setting::new(
+        "admin.expose_admin_on_door",
+        "--expose-admin-on-door",
+        "false",
+        Shown::Default,
+        "Serve the admin routes behind the HTTP door too.",
+    ),
+    Setting::new("admin.session_hours", "", "12", Shown::Default, "How long a sign-in lasts."),
+    Setting::new(
+        "http_door.listen",
+        "--listen-http",
+        "\"0.0.0.0:8443\"",
+        Shown::Default,
+        "Address of the HTTP door: agents, and the routes below.",
+    ),
+    Setting::new(
+        "http_door.client_auth",
+        "",
+        "\"optional\"",
+        Shown::Default,
+        "none, optional or required. With required, a device whose certificate has expired cannot\nfinish the handshake, so it cannot renew here.",
+    ),
+    Setting::new(
+        "http_door.certificate",
+        "",
+        "\"door.pem\"",
+        Shown::Example,
+        "Certificate chain to show, PEM, leaf first, with http_door.key beside it. Default: one\nthat the embedded CA issues and renews.",
+    ),
+    Setting::new(
+        "http_door.key",
+        "",
+        "\"door.key\"",
+        Shown::Example,
+        "Private key of http_door.certificate, PEM.",
+    ),
+    Setting::new(
+        "http_door.workers",
+        "",
+        "2",
+        Shown::Example,
+        "Threads that serve the door. Default: as many as the machine has processors.",
+    ),
+    Setting::new(
+        "http_door.handshake_timeout_seconds",
+        "",
+        "5",
+        Shown::Default,
+        "How long a TLS handshake may take.",
+    ),
+    Setting::new(
+        "http_door.header_timeout_seconds",
+        "",
+        "10",
+        Shown::Default,
+        "How long a request's header may take.",
+    ),
+    Setting::new("http_door.max_connections", "", "50000", Shown::Default, "Connections in all."),
+    Setting::new(
+        "http_door.max_connections_per_ip",
+        "",
+        "10000",
+        Shown::Default,
+        "Connections from one address (IPv6: from one /64).",
+    ),
+    Setting::new(
+        "http_door.proxy_protocol_networks",
+        "",
+        "[\"10.0.0.0/8\"]",
+        Shown::Example,
+        "Networks whose connections begin with a PROXY protocol header (v1 or v2). Default: none.",
+    ),
+    Setting::new(
+        "mtls.issuer",
+        "",
+        "\"embedded\"",
+        Shown::Default,
+        "Who issues device certificates: embedded, or none (devices enrol without one). cloudflare\nbehaves as none unless CLOUDFLARE_API_TOKEN and CLOUDFLARE_ZONE_ID are set, and is refused\nin this version when they are.",
+    ),
+    Setting::new(
+        "route.host",
+        "",
+        "\"app.example.com\"",
+        Shown::Example,
+        "Which host the route is for. Default: any.",
+    ),
+    Setting::new(
+        "route.path",
+        "",
+        "\"/\"",
+        Shown::Default,
+        "Path prefix, whole segments. The control plane's own paths come first.",
+    ),
+    Setting::new(
+        "route.upstream",
+        "",
+        "\"http://127.0.0.1:9000\"",
+        Shown::Example,
+        "Where requests go; needed.",
+    ),
+    Setting::new(
+        "route.upstream_ca",
+        "",
+        "\"upstream-ca.pem\"",
+        Shown::Example,
+        "CA that vouches for an https upstream, PEM; needed for https.",
+    ),
+    Setting::new(
+        "route.require_identity",
+        "",
+        "true",
+        Shown::Default,
+        "Whether a device certificate in good standing is needed.",
+    ),
+    Setting::new(
+        "route.identity_headers",
+        "",
+        "[\"rfc9440\"]",
+        Shown::Default,
+        "How the upstream is told who is there; [] for not at all. Such headers from clients are\nremoved in any case.",
+    ),
+    Setting::new(
+        "rule.name",
+        "",
+        "\"api needs a certificate\"",
+        Shown::Example,
+        "What people call the rule; needed, unique.",
+    ),
+    Setting::new(
+        "rule.expression",
+        "",
+        "'''\n(http.request.uri.path contains \"/api/\") and not cf.tls_client_auth.cert_verified'''",
+        Shown::Example,
+        "When it matches, in Cloudflare's rule language; needed.",
+    ),
+    Setting::new(
+        "rule.action",
+        "",
+        "\"block\"",
+        Shown::Default,
+        "block, log (write down and go on) or skip (pass the remaining rules).",
+    ),
+    Setting::new(
+        "rule.enabled",
+        "",
+        "true",
+        Shown::Default,
+        "false keeps the rule without applying it; its expression is still checked.",
+    ),
+    Setting::new("rule.status", "", "403", Shown::Default, "Status of a block, 400 to 599."),
+    Setting::new(
+        "rule.body",
+        "",
+        "\"no certificate, no service\"",
+        Shown::Example,
+        "Body of a block. Default: the standard error body.",
+    ),
+    Setting::new(
+        "rule.content_type",
+        "",
+        "\"text/plain; charset=utf-8\"",
+        Shown::Default,
+        "Media type of that body.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::environment::{Environment, Machine};
+    use super::super::file::ConfigFile;
+    use super::super::flags::ConfigFlags;
+    use super::super::resolve::resolve;
+    use super::*;
+
+    /// The keys that serde names when it meets an unknown one.
+    fn keys_of(section: &str, text: &str) -> BTreeSet<String> {
+        let mut problems = Vec::new();
+        ConfigFile::from_text("c", text).parse(&mut problems);
+        let message = problems.first().unwrap().message.clone();
+        let (_, expected) = message.split_once("expected ").unwrap();
+        let names = expected.trim_start_matches("one of ").split([',', ' ']).filter(|name| !name.is_empty());
+        names
+            .map(|name| if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") })
+            .collect()
+    }
+
+    #[test]
+    fn every_key_of_the_file_is_a_documented_setting_and_the_other_way_round() {
+        let mut keys = keys_of("", "probe = 1");
+        for table in ["admin", "http_door", "mtls"] {
+            assert!(keys.remove(table), "{table} in {keys:?}");
+            keys.extend(keys_of(table, &format!("[{table}]\nprobe = 1")));
+        }
+        for list in ["route", "rule"] {
+            assert!(keys.remove(list), "{list} in {keys:?}");
+            keys.extend(keys_of(list, &format!("[[{list}]]\nprobe = 1")));
+        }
+        let documented: BTreeSet<String> = SETTINGS.iter().map(|setting| setting.key.to_owned()).collect();
+        assert_eq!(keys, documented);
+    }
+
+    #[test]
+    fn the_defaults_in_words_are_those_in_use() {
+        let machine =
+            Machine { names: vec!["here".parse().unwrap()], processors: std::num::NonZeroUsize::MIN };
+        let plain = |environment: &Environment| {
+            resolve(ConfigFlags::default(), environment, &machine, &ConfigFile::default()).unwrap().resolved
+        };
+        let written: Environment = SETTINGS
+            .iter()
+            .filter(|setting| setting.shown == Shown::Default && !setting.is_in_list())
+            .map(|setting| (variable_of(setting.key), setting.sample.trim_matches('"').to_owned()))
+            .collect();
+        assert_eq!(plain(&written), plain(&Environment::default()));
+    }
+
+    #[test]
+    fn every_flag_in_words_is_a_flag() {
+        use clap::Args as _;
+        let command = ConfigFlags::augment_args(clap::Command::new("c"));
+        let flags: BTreeSet<String> = command
+            .get_arguments()
+            .filter_map(|flag| flag.get_long().map(|name| format!("--{name}")))
+            .collect();
+        let documented: BTreeSet<String> = SETTINGS
+            .iter()
+            .map(|setting| setting.flag.to_owned())
+            .filter(|flag| !flag.is_empty())
+            .chain(["--config".to_owned()])
+            .collect();
+        assert_eq!(flags, documented);
+    }
+}

@@ -1,0 +1,136 @@
+//! The lists of tables: `[[route]]` and `[[rule]]`.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::path::PathBuf;
+
+use countersign_core::snapshot::{BlockResponse, RuleAction, RuleSource};
+use toml::Spanned;
+
+use super::names::{HttpUrl, PublicName};
+use super::pick::{Layers, Picker};
+use super::problem::Origin;
+use super::raw::{RawRoute, RawRule};
+use super::resolve::one_of;
+use super::resolved::{HeaderFamily, IdentityNeed, Route};
+
+/// The routes; two for one host and path are refused.
+pub(super) fn routes(pick: &mut Picker<'_>, raw: Vec<Spanned<RawRoute>>) -> Vec<Route> {
+    let mut seen = BTreeSet::new();
+    let mut routes = Vec::with_capacity(raw.len());
+    for place in raw {
+        let origin = pick.origin(&place.span());
+        let Some(route) = route(pick, &origin, place.into_inner()) else { continue };
+        if !seen.insert((route.host.clone(), route.path.clone())) {
+            pick.refuse(&origin, "route.path", format!("{} has a route already for this host", route.path));
+        }
+        routes.push(route);
+    }
+    routes
+}
+
+fn route(pick: &mut Picker<'_>, origin: &Origin, raw: RawRoute) -> Option<Route> {
+    let host = Layers::new("route.host", raw.host).only_in_file();
+    let host = pick.optional(host, |text| text.parse::<PublicName>()).map(|(host, _)| host);
+    let path = Layers::new("route.path", raw.path).only_in_file();
+    let path = pick.value(path, "/".to_owned(), path_prefix).0;
+    let ca = Layers::new("route.upstream_ca", raw.upstream_ca).only_in_file();
+    let upstream_ca: Option<PathBuf> = pick.file(ca).map(|(path, _)| path);
+    let need = Layers::new("route.require_identity", raw.require_identity).only_in_file();
+    let required = pick.value(need, true, Ok::<bool, Infallible>).0;
+    let headers = Layers::new("route.identity_headers", raw.identity_headers).only_in_file();
+    let known = [("rfc9440", HeaderFamily::Rfc9440)];
+    let families =
+        |names: Vec<String>| names.iter().map(|name| one_of(name, &known)).collect::<Result<Vec<_>, _>>();
+    let identity_headers = pick.value(headers, vec![HeaderFamily::Rfc9440], families).0;
+    if raw.upstream.is_none() {
+        pick.refuse(origin, "route.upstream", "missing: the URL that requests go to");
+    }
+    let upstream = Layers::new("route.upstream", raw.upstream).only_in_file();
+    let (upstream, upstream_origin) = pick.optional(upstream, |text| text.parse::<HttpUrl>())?;
+    if upstream.is_https() && upstream_ca.is_none() {
+        pick.refuse(&upstream_origin, "route.upstream", "an https upstream needs upstream_ca beside it");
+    }
+    let identity = if required { IdentityNeed::Required } else { IdentityNeed::Optional };
+    Some(Route { host, path, upstream, upstream_ca, identity, identity_headers })
+}
+
+/// A path prefix in normalised form: `/`, or `/…` without `//`, dot segments or a trailing slash.
+fn path_prefix(text: String) -> Result<String, String> {
+    let plain = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment.bytes().all(|b| b.is_ascii_graphic() && !b"?#%\\".contains(&b))
+    };
+    let segments = text.strip_prefix('/');
+    let normalised = text == "/" || segments.is_some_and(|rest| rest.split('/').all(plain));
+    if normalised {
+        Ok(text)
+    } else {
+        Err(format!("not a path such as / or /app, in normalised form: {text:?}"))
+    }
+}
+
+/// The enabled rules, in order; names are unique among all.
+pub(super) fn rules(pick: &mut Picker<'_>, raw: Vec<Spanned<RawRule>>) -> Vec<RuleSource> {
+    let mut names = BTreeSet::new();
+    let mut rules = Vec::with_capacity(raw.len());
+    for place in raw {
+        let origin = pick.origin(&place.span());
+        let (enabled, Some(rule)) = rule(pick, &origin, place.into_inner()) else { continue };
+        if !names.insert(rule.name.clone()) {
+            pick.refuse(&origin, "rule.name", format!("{:?} is the name of another rule", rule.name));
+        }
+        if enabled {
+            rules.push(rule);
+        }
+    }
+    rules
+}
+
+/// The words of `rule.action`.
+#[derive(Clone, Copy)]
+enum Action {
+    Block,
+    Log,
+    Skip,
+}
+
+fn rule(pick: &mut Picker<'_>, origin: &Origin, raw: RawRule) -> (bool, Option<RuleSource>) {
+    let enabled = Layers::new("rule.enabled", raw.enabled).only_in_file();
+    let enabled = pick.value(enabled, true, Ok::<bool, Infallible>).0;
+    if raw.name.is_none() {
+        pick.refuse(origin, "rule.name", "missing: what people call the rule");
+    }
+    if raw.expression.is_none() {
+        pick.refuse(origin, "rule.expression", "missing: when the rule matches");
+    }
+    let status = Layers::new("rule.status", raw.status).only_in_file();
+    let status = pick.value(status, 403, |status| match u16::try_from(status) {
+        Ok(status @ 400..=599) => Ok(status),
+        _ => Err(format!("{status} is not between 400 and 599")),
+    });
+    let content_type = Layers::new("rule.content_type", raw.content_type).only_in_file();
+    let content_type =
+        pick.value(content_type, "text/plain; charset=utf-8".to_owned(), Ok::<String, Infallible>).0;
+    let body =
+        pick.given(Layers::new("rule.body", raw.body).only_in_file()).map(|(body, _)| (body, content_type));
+    let block = RuleAction::Block(BlockResponse { status: status.0, body });
+    let known = [("block", Action::Block), ("log", Action::Log), ("skip", Action::Skip)];
+    let action = Layers::new("rule.action", raw.action).only_in_file();
+    let action = match pick.value(action, Action::Block, |text| one_of(&text, &known)).0 {
+        Action::Block => block,
+        Action::Log => RuleAction::Log,
+        Action::Skip => RuleAction::Skip,
+    };
+    let name = pick.given(Layers::new("rule.name", raw.name).only_in_file());
+    let expression = Layers::new("rule.expression", raw.expression).only_in_file();
+    let expression = pick.optional(expression, understood_expression);
+    let rule =
+        name.zip(expression).map(|((name, _), (expression, _))| RuleSource { name, expression, action });
+    (enabled, rule)
+}
+
+/// An expression that the door's rule language accepts.
+fn understood_expression(text: String) -> Result<String, String> {
+    if text.trim().is_empty() { Err("the expression is empty".to_owned()) } else { Ok(text) }
+}

@@ -1,0 +1,54 @@
+//! The ports file: how scripts that asked for port 0 learn where the listeners are, and that
+//! everything is ready.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+/// The ports of the listeners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Ports {
+    /// The admin listener's.
+    pub(crate) admin: u16,
+    /// The HTTP door's.
+    pub(crate) http_door: u16,
+}
+
+impl Ports {
+    /// Writes the file at once: a reader sees the whole of it or none of it.
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let text = serde_json::to_string(self).context("write the ports as JSON")?;
+        let mut name = path.file_name().context("name the ports file")?.to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let beside = path.with_file_name(name);
+        let mut file = fs_err::File::create(&beside).context("create the ports file")?;
+        file.write_all(format!("{text}\n").as_bytes()).context("write the ports file")?;
+        file.sync_all().context("write the ports file")?;
+        fs_err::rename(&beside, path).context("put the ports file in place")
+    }
+
+    /// Reads the file.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = fs_err::read_to_string(path).context("read the ports file")?;
+        serde_json::from_str(&text).with_context(|| format!("understand the ports file {}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ports.json");
+        let ports = Ports { admin: 8080, http_door: 8443 };
+        ports.write(&path).unwrap();
+        assert_eq!(fs_err::read_to_string(&path).unwrap(), "{\"admin\":8080,\"httpDoor\":8443}\n");
+        assert_eq!(Ports::read(&path).unwrap(), ports);
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,21 +1,23 @@
-//! The client's side of TLS: how a program of ours reaches a server over HTTPS.
+//! The client's side of TLS: whom a program of ours trusts, and what it shows.
 
 use std::fmt;
-use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::time::Duration;
 
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
+use rustls::{CertificateError, ClientConfig};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::pem::PemError;
+use crate::connector::HttpsConnector;
+use crate::pem;
+use crate::provider::{VERSIONS, provider};
+use crate::server_verifier::{PinMismatch, PinnedRoot, under_roots};
+use crate::stream::ClientStream;
+
+/// How long a connection with its handshake may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client's own certificate chain and private key.
 #[derive(Clone)]
@@ -97,6 +99,9 @@ pub enum ConnectError {
 }
 
 /// A client's TLS: whom it trusts, and what it shows.
+///
+/// Sessions are remembered here and nowhere else, so that a client with a new identity, which is a new
+/// `ClientTls`, never resumes a session of the old one.
 #[derive(Clone)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
@@ -116,13 +121,41 @@ impl ClientTls {
     /// # Errors
     /// Refuses unreadable PEM and a key that is not the certificate's.
     pub fn new(trust: &ServerTrust, identity: Option<&ClientIdentity>) -> Result<Self, ClientError> {
-        let _ = (trust, identity.map(|i| (&i.chain_pem, &i.key_pem)));
-        Err(ClientError::Roots(Box::new(PemError::NoCertificate)))
+        let pinned_root = Arc::new(OnceLock::new());
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(VERSIONS)
+            .map_err(ClientError::Tls)?
+            .dangerous();
+        let builder = match trust {
+            ServerTrust::Roots(roots) => builder.with_custom_certificate_verifier(under_roots(roots)?),
+            ServerTrust::Pinned(pin) => builder
+                .with_custom_certificate_verifier(Arc::new(PinnedRoot::new(*pin, Arc::clone(&pinned_root)))),
+        };
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let refused = |e| ClientError::Identity(Box::new(e));
+                let chain = pem::certificates(&identity.chain_pem).map_err(refused)?;
+                let key = pem::private_key(&identity.key_pem).map_err(refused)?;
+                builder.with_client_auth_cert(chain, key).map_err(|e| ClientError::Identity(Box::new(e)))?
+            }
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { config: Arc::new(config), pinned_root })
     }
 
     /// The same, offering `h2` before `http/1.1`.
     #[must_use]
     pub fn with_http2(self) -> Self {
+        self.with_protocols(&[b"h2", b"http/1.1"])
+    }
+
+    /// The same with other ALPN protocols, preferred first; none turns ALPN off.
+    #[must_use]
+    pub fn with_protocols(mut self, protocols: &[&[u8]]) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        self.config = Arc::new(config);
         self
     }
 
@@ -139,16 +172,20 @@ impl ClientTls {
         HttpsConnector { tls: self.clone() }
     }
 
-    /// Connects to `host:port` and does the handshake: the server has proved to be `host` (a DNS
-    /// name or an IP address) before any byte can be written.
+    /// Connects to `host:port` and does the handshake, within ten seconds: the server has proved to be
+    /// `host` (a DNS name or an IP address) before any byte can be written.
     ///
     /// # Errors
-    /// Fails closed: a server that does not prove it, or is not the pinned one, gets no data.
+    /// Fails closed: a server that does not prove it, or is not under the pinned root, gets no data.
     pub async fn connect(&self, host: &str, port: u16) -> Result<ClientStream<TcpStream>, ConnectError> {
-        let address = format!("{host}:{port}");
-        let io =
-            TcpStream::connect((host, port)).await.map_err(|source| ConnectError::Tcp { address, source })?;
-        self.handshake(host, io).await
+        let unreachable = |source| ConnectError::Tcp { address: format!("{host}:{port}"), source };
+        let connecting = async {
+            let io = TcpStream::connect((host, port)).await.map_err(unreachable)?;
+            io.set_nodelay(true).map_err(unreachable)?;
+            self.handshake(host, io).await
+        };
+        let timed_out = |_elapsed| unreachable(io::ErrorKind::TimedOut.into());
+        tokio::time::timeout(PATIENCE, connecting).await.map_err(timed_out)?
     }
 
     /// Does the handshake over `io`, expecting the server to be `host`.
@@ -159,116 +196,21 @@ impl ClientTls {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let address = host.to_owned();
-        let name = rustls::pki_types::ServerName::try_from(address.clone())
-            .map_err(|_invalid| ConnectError::NotHttps(address.clone()))?;
+        let name = rustls::pki_types::ServerName::try_from(host.to_owned())
+            .map_err(|_invalid| ConnectError::NotHttps(host.to_owned()))?;
         let connector = tokio_rustls::TlsConnector::from(Arc::clone(&self.config));
-        match connector.connect(name, io).await {
-            Ok(stream) => Ok(ClientStream(stream)),
-            Err(source) => Err(ConnectError::Tls { address, source }),
-        }
+        let stream = connector.connect(name, io).await;
+        stream.map(ClientStream).map_err(|source| failure(host, source))
     }
 }
 
-/// The client's end of a TLS connection: plain text in and out.
-#[derive(Debug)]
-pub struct ClientStream<IO>(tokio_rustls::client::TlsStream<IO>);
-
-impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<IO> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+/// Finds our pin's own complaint inside what the TLS library reports.
+fn failure(host: &str, source: io::Error) -> ConnectError {
+    let tls = source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if let Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) = tls
+        && let Some(PinMismatch { expected, got }) = other.0.downcast_ref::<PinMismatch>()
+    {
+        return ConnectError::PinMismatch { expected: expected.clone(), got: got.clone() };
     }
-}
-
-impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<IO> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
-/// Connects `hyper_util`'s client to `https` URLs and to nothing else.
-#[derive(Clone, Debug)]
-pub struct HttpsConnector {
-    tls: ClientTls,
-}
-
-/// A connection on its way.
-pub type Connecting = Pin<Box<dyn Future<Output = Result<HttpsStream, ConnectError>> + Send>>;
-
-impl tower_service::Service<http::Uri> for HttpsConnector {
-    type Response = HttpsStream;
-    type Error = ConnectError;
-    type Future = Connecting;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: http::Uri) -> Connecting {
-        let tls = self.tls.clone();
-        Box::pin(async move {
-            let (Some("https"), Some(host)) = (uri.scheme_str(), uri.host()) else {
-                return Err(ConnectError::NotHttps(uri.to_string()));
-            };
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            let stream = tls.connect(host, uri.port_u16().unwrap_or(443)).await?;
-            Ok(HttpsStream(TokioIo::new(stream)))
-        })
-    }
-}
-
-/// An HTTPS connection as hyper wants it.
-#[derive(Debug)]
-pub struct HttpsStream(TokioIo<ClientStream<TcpStream>>);
-
-impl HttpsStream {
-    /// The server's address.
-    #[must_use]
-    pub fn server_address(&self) -> Option<SocketAddr> {
-        self.0.inner().0.get_ref().0.peer_addr().ok()
-    }
-}
-
-impl Connection for HttpsStream {
-    fn connected(&self) -> Connected {
-        let (tcp, tls) = self.0.inner().0.get_ref();
-        let connected = tcp.connected();
-        if tls.alpn_protocol() == Some(b"h2") { connected.negotiated_h2() } else { connected }
-    }
-}
-
-impl hyper::rt::Read for HttpsStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl hyper::rt::Write for HttpsStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
+    ConnectError::Tls { address: host.to_owned(), source }
 }

@@ -1,17 +1,27 @@
 //! The door's side of TLS.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use countersign_core::snapshot::TrustSnapshot;
 use countersign_core::time::Clock;
+use rustls::server::{ServerConnection, ServerSessionMemoryCache};
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
+use crate::client_verifier::{ClientVerifier, Court, REFUSED, Strictness, refusal};
 use crate::credential::ServerCredentials;
 use crate::handshake::HandshakeError;
-use crate::peer::Peer;
+use crate::peer::{Peer, Session, TlsProtocol};
+use crate::provider::{VERSIONS, provider};
 use crate::stream::ServerStream;
+use crate::verdict::Judge;
+
+/// How many sessions a listener remembers for resumption: about 1 KiB each, taken up as they come.
+const SESSIONS: usize = 65_536;
 
 /// Whether a listener asks for a client certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,10 +41,18 @@ pub enum ClientAuth {
 pub struct DoorTlsError(#[source] rustls::Error);
 
 /// The TLS of one listener, with one client-authentication policy.
+///
+/// TLS 1.3 and 1.2, X25519MLKEM768, X25519 and P-256, AES-128-GCM first by the server's choice, one
+/// session ticket per handshake. Sessions are remembered here and nowhere else: storage shared between
+/// policies would let an unauthenticated session resume where a certificate is required
+/// (CVE-2025-23419). Clones share it; two listeners with different policies are two `DoorTls`.
+///
+/// A listener on many threads clones one `DoorTls`, so that they share sessions and verdicts.
 #[derive(Clone, Debug)]
 pub struct DoorTls {
-    #[expect(dead_code, reason = "filled in next")]
-    snapshots: watch::Receiver<Arc<TrustSnapshot>>,
+    config: Arc<ServerConfig>,
+    court: Court,
+    client_auth: ClientAuth,
 }
 
 impl DoorTls {
@@ -48,27 +66,94 @@ impl DoorTls {
         client_auth: ClientAuth,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, DoorTlsError> {
-        let _ = (credentials, client_auth, clock);
-        Ok(Self { snapshots })
+        let court = Court { judge: Arc::new(Judge::new()), snapshots, clock };
+        let verifier = |strictness| Arc::new(ClientVerifier { court: court.clone(), strictness });
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(VERSIONS)
+            .map_err(DoorTlsError)?;
+        let builder = match client_auth {
+            ClientAuth::None => builder.with_no_client_auth(),
+            ClientAuth::Optional => builder.with_client_cert_verifier(verifier(Strictness::After)),
+            ClientAuth::Required => builder.with_client_cert_verifier(verifier(Strictness::Inside)),
+        };
+        let mut config = builder.with_cert_resolver(credentials);
+        config.ignore_client_order = true;
+        config.send_tls13_tickets = 1;
+        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+        let door = Self { config: Arc::new(config), court, client_auth };
+        Ok(door.with_protocols(&[b"h2", b"http/1.1"]))
     }
 
     /// The same with other ALPN protocols, preferred first; none turns ALPN off.
     #[must_use]
-    pub fn with_protocols(self, protocols: &[&[u8]]) -> Self {
-        let _ = protocols;
+    pub fn with_protocols(mut self, protocols: &[&[u8]]) -> Self {
+        let mut config = ServerConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        self.config = Arc::new(config);
         self
     }
 
+    /// Whether this listener asks for a client certificate.
+    #[must_use]
+    pub const fn client_auth(&self) -> ClientAuth {
+        self.client_auth
+    }
+
     /// Does the server's side of the handshake and judges what the peer showed, also when it resumed
-    /// a session. The caller bounds the time it may take.
+    /// a session: the TLS library does not ask our verifier then. The caller bounds the time it takes.
     ///
     /// # Errors
-    /// Fails closed: under [`ClientAuth::Required`] whatever is not in good standing is refused.
+    /// Fails closed: under [`ClientAuth::Required`] whatever is not in good standing is refused, and a
+    /// resumed session as strictly as a new one.
     pub async fn accept<IO>(&self, io: IO) -> Result<(ServerStream<IO>, Peer), HandshakeError>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        drop(io);
-        Err(HandshakeError::Connection(std::io::ErrorKind::Unsupported.into()))
+        let handshake = async {
+            let result = TlsAcceptor::from(Arc::clone(&self.config)).accept(io).await;
+            result.map_err(|error| HandshakeError::sort(error, REFUSED.get().take()))
+        };
+        let stream = REFUSED.scope(Cell::new(None), handshake).await?;
+        let peer = self.judge(stream.get_ref().1)?;
+        Ok((ServerStream(stream), peer))
+    }
+
+    fn judge(&self, connection: &ServerConnection) -> Result<Peer, HandshakeError> {
+        let shown = connection.peer_certificates().unwrap_or_default();
+        let chain: Vec<Box<[u8]>> = shown.iter().map(|certificate| certificate.as_ref().into()).collect();
+        let (verdict, snapshot, now) = self.court.verdict(&chain);
+        if self.client_auth == ClientAuth::Required
+            && let Some(refusal) = refusal(&verdict, &snapshot, now)
+        {
+            return Err(HandshakeError::Refused(refusal));
+        }
+        Ok(Peer::new(chain, verdict, session(connection)))
+    }
+}
+
+fn session(connection: &ServerConnection) -> Session {
+    let protocol = match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => TlsProtocol::Tls12,
+        _ => TlsProtocol::Tls13,
+    };
+    let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
+    let group = connection.negotiated_key_exchange_group().map(|group| group.name());
+    Session {
+        is_resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        protocol,
+        cipher: suite.and_then(|suite| suite.as_str()).map_or("unknown", iana_name),
+        key_exchange: group.and_then(|group| group.as_str()),
+        server_name: connection.server_name().map(Into::into),
+        alpn: connection.alpn_protocol().map(Into::into),
+    }
+}
+
+/// The TLS library writes `TLS13_AES_128_GCM_SHA256` for IANA's `TLS_AES_128_GCM_SHA256`.
+fn iana_name(name: &'static str) -> &'static str {
+    match name {
+        "TLS13_AES_128_GCM_SHA256" => "TLS_AES_128_GCM_SHA256",
+        "TLS13_AES_256_GCM_SHA384" => "TLS_AES_256_GCM_SHA384",
+        "TLS13_CHACHA20_POLY1305_SHA256" => "TLS_CHACHA20_POLY1305_SHA256",
+        other => other,
     }
 }

@@ -2,31 +2,36 @@
 //! doors and clients handshake with, both replaceable while running.
 //!
 //! This crate can verify and cannot sign a certificate: it does not know the issuing side. It is the
-//! only crate that names rustls and webpki, and none of their types appear in its interface.
+//! only crate that names rustls and webpki; of their types only errors appear in its interface.
 //!
-//! Start reading at [`DoorTls::accept`] and [`Peer`], then `verdict` for how a chain becomes a claim,
+//! Start reading at [`DoorTls::accept`] and [`Peer`], then `verdict.rs` for how a chain becomes a claim,
 //! and [`ClientTls`] for the other direction.
 
+mod cache;
+mod certificate;
 mod client;
+mod client_verifier;
+mod connector;
 mod credential;
 mod details;
 mod distinguished_name;
 mod door;
 mod handshake;
+mod issuers;
 mod peer;
 mod pem;
 mod provider;
+mod server_verifier;
 mod stream;
 mod untrusted;
+mod verdict;
 
-pub use client::{
-    ClientError, ClientIdentity, ClientStream, ClientTls, ConnectError, Connecting, HttpsConnector,
-    HttpsStream, ServerTrust,
-};
+pub use client::{ClientError, ClientIdentity, ClientTls, ConnectError, ServerTrust};
+pub use connector::{Connecting, HttpsConnector, HttpsStream};
 pub use credential::{CredentialError, ServerCredential, ServerCredentials};
 pub use details::LeafDetails;
 pub use door::{ClientAuth, DoorTls, DoorTlsError};
 pub use handshake::HandshakeError;
 pub use peer::{Peer, TlsProtocol};
-pub use stream::ServerStream;
+pub use stream::{ClientStream, ServerStream};
 pub use untrusted::UntrustedReason;

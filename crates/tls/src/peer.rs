@@ -9,6 +9,7 @@ use countersign_core::time::Timestamp;
 
 use crate::details::LeafDetails;
 use crate::untrusted::UntrustedReason;
+use crate::verdict::Verdict;
 
 /// The version of TLS that was agreed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,14 +35,6 @@ impl fmt::Display for TlsProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// What the peer's chain amounts to.
-#[derive(Clone, Debug)]
-pub(crate) enum Verdict {
-    NothingShown,
-    Untrusted(UntrustedReason),
-    Vouched(Arc<CertificateClaim>),
 }
 
 /// What was agreed in the handshake, certificates aside.
@@ -80,7 +73,7 @@ impl Peer {
     #[must_use]
     pub fn claim(&self) -> Option<&CertificateClaim> {
         match &self.0.verdict {
-            Verdict::Vouched(claim) => Some(claim),
+            Verdict::Vouched(vouched) => Some(&vouched.claim),
             Verdict::Untrusted(_) | Verdict::NothingShown => None,
         }
     }
@@ -110,7 +103,15 @@ impl Peer {
     /// was shown or it cannot be parsed.
     #[must_use]
     pub fn leaf(&self) -> Option<&LeafDetails> {
-        self.0.leaf.get_or_init(|| None).as_deref()
+        let Facts { chain, verdict, leaf, .. } = &*self.0;
+        leaf.get_or_init(|| {
+            let issuer = match verdict {
+                Verdict::Vouched(vouched) => Some(&*vouched.issuer),
+                Verdict::Untrusted(_) | Verdict::NothingShown => None,
+            };
+            LeafDetails::read(chain, issuer).map(Box::new)
+        })
+        .as_deref()
     }
 
     /// Whether the handshake resumed an earlier session.
@@ -157,7 +158,7 @@ impl Peer {
         match &self.0.verdict {
             Verdict::NothingShown => Shown::Nothing,
             Verdict::Untrusted(_) => Shown::Untrusted,
-            Verdict::Vouched(claim) => Shown::Device(holder, snapshot.standing(claim, now)),
+            Verdict::Vouched(vouched) => Shown::Device(holder, snapshot.standing(&vouched.claim, now)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The server's end of a TLS connection.
+//! Both ends of a TLS connection: plain text in and out.
 
 use std::io;
 use std::pin::Pin;
@@ -51,5 +51,54 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ServerStream<IO> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+}
+
+/// The client's end of a TLS connection: plain text in and out.
+#[derive(Debug)]
+pub struct ClientStream<IO>(pub(crate) tokio_rustls::client::TlsStream<IO>);
+
+impl<IO> ClientStream<IO> {
+    /// The transport below.
+    #[must_use]
+    pub fn transport(&self) -> &IO {
+        self.0.get_ref().0
+    }
+
+    /// Whether the handshake resumed an earlier session.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.0.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+    }
+
+    /// The chain the server showed, leaf first, DER.
+    #[must_use]
+    pub fn server_chain_der(&self) -> Vec<Box<[u8]>> {
+        let shown = self.0.get_ref().1.peer_certificates().unwrap_or_default();
+        shown.iter().map(|certificate| certificate.as_ref().into()).collect()
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

@@ -1,0 +1,172 @@
+//! How the chain a peer showed becomes a claim, or a reason why it proves nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use const_oid::ObjectIdentifier;
+use countersign_core::Identity;
+use countersign_core::ids::{CertificateRef, SpkiSha256};
+use countersign_core::snapshot::{CertificateClaim, TrustSnapshot};
+use countersign_core::time::Timestamp;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use webpki::{EndEntityCert, KeyUsage};
+
+use crate::cache::Cache;
+use crate::certificate::{Parsed, spki};
+use crate::issuers::{Bundle, Bundles, Issuer};
+use crate::provider::provider;
+use crate::untrusted::UntrustedReason;
+
+const MAX_CHAIN_BYTES: usize = 8 * 1024;
+const MAX_CHAIN_CERTIFICATES: usize = 4;
+const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
+const ANY_EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
+
+/// A leaf that a device CA of ours vouches for.
+#[derive(Debug)]
+pub(crate) struct Vouched {
+    pub(crate) claim: CertificateClaim,
+    pub(crate) issuer: Arc<Issuer>,
+}
+
+/// What the peer's chain amounts to.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    NothingShown,
+    Untrusted(UntrustedReason),
+    Vouched(Arc<Vouched>),
+}
+
+/// Judges chains; remembers only that a chain was right, never that one was wrong.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    bundles: Bundles,
+    right: Cache<Vouched>,
+}
+
+impl Judge {
+    pub(crate) fn new() -> Self {
+        Self { bundles: Bundles::new(), right: Cache::new() }
+    }
+
+    /// What `chain`, leaf first, amounts to under `snapshot` at `now`.
+    ///
+    /// What can change without the chain or the device CAs changing is judged each time: the validity
+    /// of the issuer here, dates and status of the leaf by [`TrustSnapshot::standing`].
+    pub(crate) fn verdict<C: AsRef<[u8]>>(
+        &self,
+        chain: &[C],
+        snapshot: &TrustSnapshot,
+        now: Timestamp,
+    ) -> Verdict {
+        let Some(leaf) = chain.first() else { return Verdict::NothingShown };
+        let bytes: usize = chain.iter().map(|certificate| certificate.as_ref().len()).sum();
+        if bytes > MAX_CHAIN_BYTES || chain.len() > MAX_CHAIN_CERTIFICATES {
+            return Verdict::Untrusted(UntrustedReason::ChainTooLarge);
+        }
+        let bundle = self.bundles.of(snapshot);
+        let key = key_of(chain, &bundle);
+        let vouched = match self.right.find(&key) {
+            Some(known) => Ok(known),
+            None => vouch(leaf.as_ref(), &bundle).map(|vouched| {
+                let vouched = Arc::new(vouched);
+                self.right.insert(key, Arc::clone(&vouched));
+                vouched
+            }),
+        };
+        match vouched {
+            Ok(vouched) if vouched.issuer.is_valid_at(now) => Verdict::Vouched(vouched),
+            Ok(_) => Verdict::Untrusted(UntrustedReason::IssuerUnfit),
+            Err(reason) => Verdict::Untrusted(reason),
+        }
+    }
+}
+
+fn key_of<C: AsRef<[u8]>>(chain: &[C], bundle: &Bundle) -> [u8; 32] {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    hash.update(&bundle.version);
+    for certificate in chain {
+        hash.update(&certificate.as_ref().len().to_be_bytes());
+        hash.update(certificate.as_ref());
+    }
+    let mut key = [0; 32];
+    key.copy_from_slice(hash.finish().as_ref());
+    key
+}
+
+/// Parses the leaf, checks its profile and then, last because dearest, its issuer's signature.
+///
+/// Device CAs sign leaves and nothing else, so the rest of the chain cannot matter.
+fn vouch(leaf_der: &[u8], bundle: &Bundle) -> Result<Vouched, UntrustedReason> {
+    let leaf = Parsed::from_der(leaf_der)?;
+    let identity = identity(&leaf)?;
+    let named = || bundle.issuers.iter().filter(|issuer| issuer.is_named_by(&leaf));
+    if named().next().is_none() {
+        return Err(UntrustedReason::UnknownIssuer);
+    }
+    let issuer = named()
+        .find(|issuer| is_signed_by(leaf_der, leaf.not_before(), issuer))
+        .ok_or(UntrustedReason::BadSignature)?;
+    let key = spki(leaf_der).map_err(|_der| UntrustedReason::Malformed)?;
+    let claim = CertificateClaim {
+        reference: CertificateRef { issuer: issuer.key_id, serial: leaf.serial.clone() },
+        identity,
+        spki: SpkiSha256::of(key),
+        not_before: leaf.not_before(),
+        not_after: leaf.not_after().min(issuer.parsed.not_after()),
+    };
+    Ok(Vouched { claim, issuer: Arc::clone(issuer) })
+}
+
+/// The device a leaf names, if the leaf has a device's profile.
+///
+/// Fails closed: a leaf that could serve as anything but a device's is refused.
+pub(crate) fn identity(leaf: &Parsed) -> Result<Identity, UntrustedReason> {
+    let extensions = &leaf.extensions;
+    if !leaf.key_type().is_accepted() {
+        return Err(UntrustedReason::UnsupportedKey);
+    }
+    if extensions.has_unknown_critical {
+        return Err(UntrustedReason::UnknownCriticalExtension);
+    }
+    if leaf.not_before() > leaf.not_after() {
+        return Err(UntrustedReason::Malformed);
+    }
+    let is_ca = extensions.basic_constraints.as_ref().is_some_and(|basic| basic.ca);
+    let usage_fits = extensions
+        .key_usage
+        .as_ref()
+        .is_none_or(|usage| usage.digital_signature() && !usage.key_cert_sign() && !usage.crl_sign());
+    if is_ca || !usage_fits {
+        return Err(UntrustedReason::WrongKeyUsage);
+    }
+    let purposes = extensions.extended_key_usage.as_ref().map(|eku| eku.0.as_slice()).unwrap_or_default();
+    if !purposes.contains(&CLIENT_AUTH) || purposes.contains(&ANY_EXTENDED_KEY_USAGE) {
+        return Err(UntrustedReason::WrongExtendedKeyUsage);
+    }
+    let mut uris = leaf.uris();
+    match (uris.next(), uris.next()) {
+        (None, _) => Err(UntrustedReason::NoIdentity),
+        (Some(_), Some(_)) => Err(UntrustedReason::SeveralIdentities),
+        (Some(uri), None) => Identity::from_uri(uri).map_err(|_uri| UntrustedReason::NoIdentity),
+    }
+}
+
+/// Full path validation by webpki for client authentication, with this one issuer as the only trust
+/// anchor, at the leaf's first valid moment: its dates are judged elsewhere, each time.
+fn is_signed_by(leaf_der: &[u8], not_before: Timestamp, issuer: &Issuer) -> bool {
+    let certificate = CertificateDer::from(leaf_der);
+    let Ok(leaf) = EndEntityCert::try_from(&certificate) else { return false };
+    let Ok(seconds) = u64::try_from(not_before.secs()) else { return false };
+    leaf.verify_for_usage(
+        provider().signature_verification_algorithms.all,
+        std::slice::from_ref(&issuer.anchor),
+        &[],
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
+        KeyUsage::client_auth(),
+        None,
+        None,
+    )
+    .is_ok()
+}

@@ -1,1 +1,48 @@
-//! store
+//! The records of Countersign: SQL, migrations and the append-only audit log.
+//!
+//! The only crate that names SQL. Every change of state and its audit entry are one transaction: a
+//! use case passes a closure to [`Store::write`], everything in it happens or nothing does, and the
+//! caller hears of it after the commit. It decides nothing: what may follow what is said by
+//! `countersign-core`, and compare-and-set updates make sure that of two decisions one wins.
+//! It knows no HTTP, no TLS and signs nothing; keys come here sealed, secrets as hashes.
+//!
+//! Start reading at [`Store`], then [`Writing`], then `records/`, a file per noun. What is said to one
+//! database and not to every other is in `sqlite/`.
+
+mod connection;
+mod error;
+mod job;
+mod records;
+mod row;
+mod sqlite;
+mod statement;
+mod store;
+mod transaction;
+mod url;
+mod value;
+
+pub use error::StoreError;
+pub use records::audit::{AuditFilter, AuditRecord, ChainScope};
+pub use records::audit_verification::{AuditFault, AuditReport, BrokenEntry, ChainReport};
+pub use records::certificates::{
+    CertificateChange, CertificateCursor, CertificateFilter, CertificatePage, CertificateRow,
+};
+pub use records::challenges::ChallengeRow;
+pub use records::denials::{DeniedKeyRow, TraitKind};
+pub use records::device_lists::{DeviceCursor, DeviceFilter, DevicePage};
+pub use records::devices::{CertificateSummary, DeviceRow, Inserted};
+pub use records::enrollment_keys::{Approval, EnrollmentKeyRow};
+pub use records::installation::Installation;
+pub use records::intents::IntentRow;
+pub use records::issuers::{CrlRow, IssuerRole, IssuerRow};
+pub use records::presence::Presence;
+pub use records::refusals::RefusalRow;
+pub use records::revocations::RevocationRow;
+pub use records::sessions::SessionRow;
+pub use records::tenants::{SiteRow, TenantRow};
+pub use records::trust::{BarredDevice, DeviceTrust, SupersededCertificate, TrustMaterial};
+pub use records::users::{PasswordHash, Role, UserRow};
+pub use records::{LIST_LIMIT, SWEEP_LIMIT};
+pub use store::{Migrated, Store};
+pub use transaction::{Reading, Writing};
+pub use url::{StoreUrl, StoreUrlError};

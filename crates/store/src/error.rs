@@ -1,0 +1,60 @@
+//! What can go wrong between a use case and its record.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// A storage operation that did not happen; nothing of it is on record.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Another process has the database open for writing.
+    #[error("the database is open in another process, which holds {}", .0.display())]
+    Locked(PathBuf),
+    /// The database or its lock file could not be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A statement failed.
+    #[error("statement on {table} failed")]
+    Statement {
+        /// The table it was about.
+        table: &'static str,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A stored value is not what the column may hold. Fails closed: it is never replaced by a default.
+    #[error("corrupt value in {table}.{column}: {value:?}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// What was found, cut to a readable length.
+        value: String,
+    },
+    /// The schema could not be brought up to date.
+    #[error("cannot migrate the database: {0}")]
+    Migration(String),
+    /// The group of changes that this one belonged to could not be committed.
+    #[error("the changes could not be committed")]
+    Commit(#[source] Arc<sqlx::Error>),
+    /// The use case panicked; its changes were rolled back.
+    #[error("a change panicked and was rolled back")]
+    Panicked,
+    /// The store was closed, or was opened for reading only.
+    #[error("the store is not open for writing")]
+    Closed,
+}
+
+impl StoreError {
+    pub(crate) fn corrupt(table: &'static str, column: &'static str, value: &str) -> Self {
+        Self::Corrupt { table, column, value: value.chars().take(80).collect() }
+    }
+}

@@ -1,0 +1,246 @@
+//! The audit log: written with the change it is about, never changed.
+
+use std::collections::BTreeMap;
+
+use countersign_core::audit::{AuditEntry, AuditEvent, CHAIN_START, ChainHash, ChainedEntry};
+use countersign_core::ids::{CertificateId, DeviceId, Tenant};
+use countersign_core::time::Timestamp;
+
+use super::LIST_LIMIT;
+use crate::error::StoreError;
+use crate::row::{FromRow, Row};
+use crate::statement::{Conditions, sql};
+use crate::transaction::{Reading, Writing};
+
+pub(crate) const TABLE: &str = "audit_entries";
+pub(crate) const HEADS: &str = "audit_heads";
+
+/// Whose entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ChainScope {
+    /// Everybody's.
+    #[default]
+    All,
+    /// The platform's own.
+    Platform,
+    /// One tenant's.
+    Tenant(Tenant),
+}
+
+impl ChainScope {
+    fn chain(&self) -> Option<&str> {
+        match self {
+            Self::All => None,
+            Self::Platform => Some(""),
+            Self::Tenant(tenant) => Some(tenant.as_str()),
+        }
+    }
+}
+
+/// Which entries a query is about.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Whose.
+    pub scope: ChainScope,
+    /// The only event.
+    pub event: Option<AuditEvent>,
+    /// The only device.
+    pub device: Option<DeviceId>,
+    /// From this moment on.
+    pub since: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
+    /// How many at most: 1 to [`LIST_LIMIT`].
+    pub limit: u32,
+    /// Only entries older than the one with this [`AuditRecord::id`].
+    pub before: Option<u64>,
+}
+
+/// An entry on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// Its number in the whole log; newer entries have higher ones.
+    pub id: u64,
+    /// Whose chain it belongs to; `None`: the platform's own.
+    pub tenant: Option<Tenant>,
+    /// Its number in the chain, from 1.
+    pub sequence: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: AuditEvent,
+    /// Who, in the text form of [`countersign_core::audit::Actor`].
+    pub actor: String,
+    /// About which device.
+    pub device: Option<DeviceId>,
+    /// About which certificate.
+    pub certificate: Option<CertificateId>,
+    /// Further facts.
+    pub details: BTreeMap<String, String>,
+    /// The chain's hash after it.
+    pub hash: ChainHash,
+}
+
+impl FromRow for AuditRecord {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let (event, details) = (row.text("event")?, row.text("details")?);
+        Ok(Self {
+            id: row.number("id")?,
+            tenant: unless_empty(row, "chain")?,
+            sequence: row.number("sequence")?,
+            at: row.time("at")?,
+            event: AuditEvent::ALL
+                .iter()
+                .copied()
+                .find(|known| known.as_str() == event)
+                .ok_or_else(|| row.corrupt("event", &event))?,
+            actor: row.text("actor")?,
+            device: unless_empty(row, "device_id")?,
+            certificate: unless_empty(row, "certificate_id")?,
+            details: serde_json::from_str(&details).map_err(|_not_texts| row.corrupt("details", &details))?,
+            hash: hash(row, "hash")?,
+        })
+    }
+}
+
+/// The empty text stands for nothing, since it is hashed.
+fn unless_empty<T: std::str::FromStr>(row: &Row, column: &'static str) -> Result<Option<T>, StoreError> {
+    if row.text(column)?.is_empty() { Ok(None) } else { row.parsed(column).map(Some) }
+}
+
+/// A chain hash, stored as 64 hex digits.
+pub(crate) fn hash(row: &Row, column: &'static str) -> Result<ChainHash, StoreError> {
+    let text = row.text(column)?;
+    let mut bytes = CHAIN_START;
+    hex::decode_to_slice(&text, &mut bytes).map_err(|_not_hex| row.corrupt(column, &text))?;
+    Ok(bytes)
+}
+
+/// The end of a chain.
+pub(crate) struct Head {
+    pub(crate) sequence: u64,
+    pub(crate) hash: ChainHash,
+}
+
+impl FromRow for Head {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self { sequence: row.number("sequence")?, hash: hash(row, "hash")? })
+    }
+}
+
+impl Reading<'_> {
+    /// The entries that match, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn audit_entries(&mut self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
+        Conditions::none()
+            .and("chain = ?", filter.scope.chain())
+            .and("event = ?", filter.event.map(AuditEvent::as_str))
+            .and("device_id = ?", filter.device)
+            .and("at >= ?", filter.since)
+            .and("at < ?", filter.until)
+            .and("id < ?", filter.before)
+            .select(
+                TABLE,
+                "SELECT * FROM audit_entries",
+                "ORDER BY id DESC",
+                filter.limit.clamp(1, LIST_LIMIT),
+            )
+            .all(&mut self.connection)
+            .await
+    }
+}
+
+impl Writing<'_> {
+    /// Appends an entry to its chain, in the transaction of the change it is about.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn append_audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
+        let chain = entry.tenant.as_ref().map_or("", Tenant::as_str);
+        // Taking the next number locks the chain's head on databases with several writers.
+        let head: Head = sql(
+            HEADS,
+            "INSERT INTO audit_heads (chain, sequence, hash) VALUES ($1, 1, $2)
+             ON CONFLICT (chain) DO UPDATE SET sequence = audit_heads.sequence + 1
+             RETURNING sequence, hash",
+        )
+        .bind(chain)
+        .bind(hex::encode(CHAIN_START))
+        .one(&mut self.connection)
+        .await?;
+        let texts = EntryTexts::of(entry)?;
+        let hash = hex::encode(texts.chained(chain, head.sequence, entry.at).hash(&head.hash));
+        self.insert_entry(chain, head.sequence, entry.at, &texts, &hash).await?;
+        sql(HEADS, "UPDATE audit_heads SET hash = $2 WHERE chain = $1")
+            .bind(chain)
+            .bind(hash)
+            .run(&mut self.connection)
+            .await
+            .map(|_one| ())
+    }
+
+    async fn insert_entry(
+        &mut self,
+        chain: &str,
+        sequence: u64,
+        at: Timestamp,
+        texts: &EntryTexts,
+        hash: &str,
+    ) -> Result<(), StoreError> {
+        sql(
+            TABLE,
+            "INSERT INTO audit_entries (chain, sequence, at, event, actor, device_id, certificate_id,
+                 details, hash)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(chain)
+        .bind(sequence)
+        .bind(at)
+        .bind(texts.event)
+        .bind(texts.actor.as_str())
+        .bind(texts.device.as_str())
+        .bind(texts.certificate.as_str())
+        .bind(texts.details.as_str())
+        .bind(hash)
+        .run(&mut self.connection)
+        .await
+        .map(|_one| ())
+    }
+}
+
+/// An entry's fields as the texts that are stored and hashed.
+struct EntryTexts {
+    event: &'static str,
+    actor: String,
+    device: String,
+    certificate: String,
+    details: String,
+}
+
+impl EntryTexts {
+    fn of(entry: &AuditEntry) -> Result<Self, StoreError> {
+        Ok(Self {
+            event: entry.event.as_str(),
+            actor: entry.actor.to_string(),
+            device: entry.device.map(|id| id.to_string()).unwrap_or_default(),
+            certificate: entry.certificate.map(|id| id.to_string()).unwrap_or_default(),
+            details: serde_json::to_string(&entry.details)
+                .map_err(|error| StoreError::corrupt(TABLE, "details", &error.to_string()))?,
+        })
+    }
+
+    fn chained<'a>(&'a self, chain: &'a str, sequence: u64, at: Timestamp) -> ChainedEntry<'a> {
+        ChainedEntry {
+            chain,
+            sequence,
+            at_millis: at.millis(),
+            event: self.event,
+            actor: &self.actor,
+            device: &self.device,
+            certificate: &self.certificate,
+            details: &self.details,
+        }
+    }
+}

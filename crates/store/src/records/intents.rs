@@ -1,0 +1,87 @@
+//! Serials reserved before signing, so that a crash between signing and recording leaves a trace.
+
+use countersign_core::ids::{CertificateRef, DeviceId};
+use countersign_core::time::Timestamp;
+
+use super::SWEEP_LIMIT;
+use crate::error::StoreError;
+use crate::row::{FromRow, Row};
+use crate::statement::sql;
+use crate::transaction::{Reading, Writing};
+
+const TABLE: &str = "issuance_intents";
+
+/// A certificate that is about to be signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntentRow {
+    /// Under which issuer and serial.
+    pub reference: CertificateRef,
+    /// For which device; `None`: for a door or a service.
+    pub device: Option<DeviceId>,
+    /// The profile's name.
+    pub profile: String,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// When the certificate would end: until then an abandoned one stays revoked.
+    pub expires_at: Timestamp,
+}
+
+impl FromRow for IntentRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            reference: CertificateRef::from_row(row)?,
+            device: row.optional_parsed("device_id")?,
+            profile: row.text("profile")?,
+            at: row.time("at")?,
+            expires_at: row.time("expires_at")?,
+        })
+    }
+}
+
+impl Reading<'_> {
+    /// Intents without an outcome, oldest first; at most [`SWEEP_LIMIT`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unfinished_intents(&mut self) -> Result<Vec<IntentRow>, StoreError> {
+        sql(TABLE, "SELECT * FROM issuance_intents ORDER BY at, issuer_key_id, serial_number LIMIT $1")
+            .bind(SWEEP_LIMIT)
+            .all(&mut self.connection)
+            .await
+    }
+}
+
+impl Writing<'_> {
+    /// Reserves a serial.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when the serial is reserved already.
+    pub async fn insert_intent(&mut self, intent: &IntentRow) -> Result<(), StoreError> {
+        sql(
+            TABLE,
+            "INSERT INTO issuance_intents (issuer_key_id, serial_number, device_id, profile, at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(intent.reference.issuer)
+        .bind(&intent.reference.serial)
+        .bind(intent.device)
+        .bind(intent.profile.as_str())
+        .bind(intent.at)
+        .bind(intent.expires_at)
+        .run(&mut self.connection)
+        .await
+        .map(|_one| ())
+    }
+
+    /// Removes an intent that has its outcome; `false` when there is none: another already settled it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn finish_intent(&mut self, reference: &CertificateRef) -> Result<bool, StoreError> {
+        sql(TABLE, "DELETE FROM issuance_intents WHERE issuer_key_id = $1 AND serial_number = $2")
+            .bind(reference.issuer)
+            .bind(&reference.serial)
+            .changed(&mut self.connection)
+            .await
+    }
+}

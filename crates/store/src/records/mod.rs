@@ -1,0 +1,29 @@
+//! The records, a file per noun: their types, `impl Reading` for what is read and `impl Writing` for
+//! what changes.
+
+pub(crate) mod audit;
+pub(crate) mod audit_verification;
+pub(crate) mod certificates;
+pub(crate) mod challenges;
+pub(crate) mod cursor;
+pub(crate) mod denials;
+pub(crate) mod device_lists;
+pub(crate) mod devices;
+pub(crate) mod enrollment_keys;
+pub(crate) mod installation;
+pub(crate) mod intents;
+pub(crate) mod issuers;
+pub(crate) mod presence;
+pub(crate) mod refusals;
+pub(crate) mod revocations;
+pub(crate) mod sessions;
+mod spelled;
+pub(crate) mod tenants;
+pub(crate) mod trust;
+pub(crate) mod users;
+
+/// How many records a list returns at most, whatever was asked for.
+pub const LIST_LIMIT: u32 = 1000;
+
+/// How many records a sweep is given at once; when it gets this many it asks again.
+pub const SWEEP_LIMIT: u32 = 500;

@@ -1,0 +1,76 @@
+//! The embedded migrations and the small runner that applies them in one transaction.
+
+use futures_util::future::BoxFuture;
+
+use crate::error::StoreError;
+use crate::row::{FromRow, Row};
+use crate::statement::{run_script, sql};
+use crate::store::Migrated;
+use crate::transaction::Writing;
+
+/// Name and text, in order; the place in the list plus one is the version. Only ever appended to.
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_platform", include_str!("../../migrations/sqlite/0001_platform.sql")),
+    ("0002_devices", include_str!("../../migrations/sqlite/0002_devices.sql")),
+    ("0003_audit", include_str!("../../migrations/sqlite/0003_audit.sql")),
+];
+
+const TABLE: &str = "schema_migrations";
+
+struct Applied {
+    version: usize,
+    name: String,
+}
+
+impl FromRow for Applied {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self { version: row.number("version")?, name: row.text("name")? })
+    }
+}
+
+/// Applies what is missing. Fails closed: a database that has migrations unknown to this version, or
+/// others than this version's, is left alone.
+pub(crate) fn apply<'w>(writing: &'w mut Writing<'_>) -> BoxFuture<'w, Result<Migrated, StoreError>> {
+    Box::pin(async move {
+        let known = applied_before(writing).await?;
+        let mut applied = Vec::new();
+        for (version, (name, script)) in (1_u64..).zip(MIGRATIONS).skip(known) {
+            run_script(&mut writing.connection, script)
+                .await
+                .map_err(|error| StoreError::Migration(format!("{name}: {error}")))?;
+            sql(TABLE, "INSERT INTO schema_migrations (version, name) VALUES ($1, $2)")
+                .bind(version)
+                .bind(*name)
+                .run(&mut writing.connection)
+                .await?;
+            applied.push(*name);
+        }
+        let version = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+        Ok(Migrated { applied, version })
+    })
+}
+
+/// How many of our migrations the database has; they must be the first ones, by name.
+async fn applied_before(writing: &mut Writing<'_>) -> Result<usize, StoreError> {
+    sql(
+        TABLE,
+        "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL)",
+    )
+    .run(&mut writing.connection)
+    .await?;
+    let applied: Vec<Applied> = sql(TABLE, "SELECT version, name FROM schema_migrations ORDER BY version")
+        .all(&mut writing.connection)
+        .await?;
+    for (place, row) in applied.iter().enumerate() {
+        match MIGRATIONS.get(place) {
+            Some((name, _script)) if row.version == place + 1 && row.name == *name => {}
+            _ => {
+                return Err(StoreError::Migration(format!(
+                    "it has {:?}, which this version does not know: it was made by another version",
+                    row.name
+                )));
+            }
+        }
+    }
+    Ok(applied.len())
+}

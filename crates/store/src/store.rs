@@ -1,0 +1,127 @@
+//! The open database.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::StoreError;
+use crate::job::{Change, Message};
+use crate::sqlite;
+use crate::transaction::{Reading, Writing};
+use crate::url::StoreUrl;
+
+/// How many changes may wait for the writer before callers wait to hand theirs over.
+const QUEUE: usize = 4096;
+
+/// The records. Cheap to clone; all clones are the same database.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    url: StoreUrl,
+    readers: sqlite::Readers,
+    writer: Option<mpsc::Sender<Message>>,
+}
+
+/// What [`Store::migrate`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// The migrations applied just now, by name, in order.
+    pub applied: Vec<&'static str>,
+    /// The version of the schema from now on.
+    pub version: u32,
+}
+
+impl Store {
+    /// Opens the database for reading and writing, making it (mode 0600) if there is none. Must be
+    /// called on a tokio runtime that outlives the store: the writer is a task of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when another process has it open for writing; [`StoreError::Open`].
+    pub async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
+        let writer = sqlite::Writer::open(url.path()).await?;
+        let readers = sqlite::Readers::open(url.path()).await?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        tokio::spawn(writer.run(receiver));
+        Ok(Self { inner: Arc::new(Inner { url: url.clone(), readers, writer: Some(sender) }) })
+    }
+
+    /// Opens an existing database for reading, beside a process that writes it: for commands such as
+    /// `audit verify` and `explain`. Every write fails with [`StoreError::Closed`].
+    ///
+    /// # Errors
+    /// [`StoreError::Open`], also when there is no database.
+    pub async fn open_for_reading(url: &StoreUrl) -> Result<Self, StoreError> {
+        let readers = sqlite::Readers::open(url.path()).await?;
+        Ok(Self { inner: Arc::new(Inner { url: url.clone(), readers, writer: None }) })
+    }
+
+    /// Brings the schema up to date; without effect when it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Migration`], also when the database was made by a newer version.
+    pub async fn migrate(&self) -> Result<Migrated, StoreError> {
+        self.write(|writing| Box::pin(sqlite::migrations::apply(writing))).await
+    }
+
+    /// Runs `work` in a read transaction: one consistent view.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`StoreError`] when no transaction could be had.
+    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'r> FnOnce(&'r mut Reading<'_>) -> BoxFuture<'r, Result<T, E>>,
+        E: From<StoreError>,
+    {
+        let mut transaction = self.inner.readers.begin().await?;
+        let result = work(&mut Reading::new(transaction.connection())).await;
+        transaction.end().await?;
+        result
+    }
+
+    /// Runs `work` in a write transaction and returns once it is committed and durable. When `work`
+    /// errs or panics, nothing of it remains; other callers' changes in the same group are not
+    /// affected. `work` runs on the writer: it must not wait for anything but its own statements,
+    /// and above all not for another [`Store::write`]. Once handed over it runs to its end, even if
+    /// this future is dropped.
+    ///
+    /// # Errors
+    /// Those of `work`; [`StoreError::Commit`] when the group could not be committed;
+    /// [`StoreError::Panicked`]; [`StoreError::Closed`].
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'w> FnOnce(&'w mut Writing<'_>) -> BoxFuture<'w, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let writer = self.inner.writer.as_ref().ok_or(StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let change = Message::Change(Box::new(Change { work, reply }));
+        writer.send(change).await.map_err(|_closed| StoreError::Closed)?;
+        // No answer: the job panicked, since the writer answers every other one, or the writer's
+        // runtime has ended.
+        answer.await.map_err(|_dropped| StoreError::Panicked)?
+    }
+
+    /// Commits what is queued and closes the database; later writes fail with [`StoreError::Closed`].
+    pub async fn close(&self) {
+        self.inner.readers.close().await;
+        if let Some(writer) = &self.inner.writer {
+            let (done, closed) = oneshot::channel();
+            if writer.send(Message::Close(done)).await.is_ok() {
+                // An error means that the writer had ended already.
+                drop(closed.await);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("url", &self.inner.url).finish_non_exhaustive()
+    }
+}

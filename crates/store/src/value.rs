@@ -1,0 +1,109 @@
+//! How our types are written into columns: numbers, texts or bytes, each possibly null.
+
+use countersign_core::certificate::{CertificateState, RevocationReason};
+use countersign_core::device::{DeviceStatus, QuarantineReason};
+use countersign_core::ids::{
+    AgentId, CertificateId, ChallengeId, DeviceId, DeviceName, EnrollmentKeyId, IssuerKeyId, RequestId,
+    SecretHash, SerialNumber, SiteId, SpkiSha256, Tenant, TenantId, UserId,
+};
+use countersign_core::settings::{Enforcement, ExpiredCertPolicy, Permission};
+use countersign_core::time::Timestamp;
+
+/// A value for one parameter of a statement.
+#[derive(Debug)]
+pub(crate) enum Value {
+    Integer(Option<i64>),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
+}
+
+macro_rules! integers {
+    ($($type:ty => |$value:ident| $number:expr),+ $(,)?) => {$(
+        impl From<$type> for Value {
+            fn from($value: $type) -> Self {
+                Self::Integer(Some($number))
+            }
+        }
+        impl From<Option<$type>> for Value {
+            fn from(value: Option<$type>) -> Self {
+                Self::Integer(value.map(|$value| $number))
+            }
+        }
+    )+};
+}
+
+integers! {
+    i64 => |number| number,
+    u8 => |number| i64::from(number),
+    u16 => |number| i64::from(number),
+    u32 => |number| i64::from(number),
+    u64 => |number| i64::try_from(number).unwrap_or(i64::MAX),
+    Timestamp => |at| at.millis(),
+    Permission => |permission| i64::from(bool::from(permission)),
+}
+
+macro_rules! texts {
+    ($($type:ty),+ $(,)?) => {$(
+        impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                Self::Text(Some(value.to_string()))
+            }
+        }
+        impl From<&$type> for Value {
+            fn from(value: &$type) -> Self {
+                Self::Text(Some(value.to_string()))
+            }
+        }
+        impl From<Option<$type>> for Value {
+            fn from(value: Option<$type>) -> Self {
+                Self::Text(value.map(|value| value.to_string()))
+            }
+        }
+        impl From<Option<&$type>> for Value {
+            fn from(value: Option<&$type>) -> Self {
+                Self::Text(value.map(|value| value.to_string()))
+            }
+        }
+    )+};
+}
+
+texts! {
+    AgentId, CertificateId, ChallengeId, DeviceId, DeviceName, DeviceStatus, Enforcement, EnrollmentKeyId,
+    ExpiredCertPolicy, IssuerKeyId, QuarantineReason, RequestId, RevocationReason, SecretHash,
+    SerialNumber, SiteId, SpkiSha256, String, Tenant, TenantId, UserId,
+    crate::records::users::Role,
+    crate::records::issuers::IssuerRole,
+    crate::records::enrollment_keys::Approval,
+    crate::records::denials::TraitKind,
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(Some(text.to_owned()))
+    }
+}
+
+impl From<Option<&str>> for Value {
+    fn from(text: Option<&str>) -> Self {
+        Self::Text(text.map(str::to_owned))
+    }
+}
+
+impl From<&[u8]> for Value {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Bytes(Some(bytes.to_vec()))
+    }
+}
+
+impl From<Option<&[u8]>> for Value {
+    fn from(bytes: Option<&[u8]>) -> Self {
+        Self::Bytes(bytes.map(<[u8]>::to_vec))
+    }
+}
+
+/// Certificate states are stored in seed 004's spelling, upper case.
+impl From<CertificateState> for Value {
+    fn from(state: CertificateState) -> Self {
+        Self::Text(Some(state.as_str().to_ascii_uppercase()))
+    }
+}

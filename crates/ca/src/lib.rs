@@ -1,1 +1,38 @@
-//! ca
+//! The issuing side of Countersign: keys at rest, the hierarchy, certificate profiles, the steps
+//! prepare → lint → sign → check, and revocation lists.
+//!
+//! This crate may sign and may not decide: whether somebody gets a certificate, how serial numbers
+//! are reserved and what is written down is the authority's business. It does no network and no
+//! database I/O; the only file it touches is the key-encryption key. It is linked by the authority
+//! alone, so that an edge or an agent cannot mint a certificate.
+//!
+//! Templates decide what a certificate says ([`Profile`]); from a signing request only the public
+//! key is used ([`VerifiedCsr`]). Everything follows RFC 5280 and is checked by named lints
+//! ([`lint_names`]) before it is signed.
+//!
+//! Start reading at [`Issuer`], then `profile.rs` and `lint.rs`.
+
+pub mod certificate;
+pub mod crl;
+pub mod csr;
+pub mod issuer;
+pub mod key;
+mod lint;
+mod name;
+pub mod profile;
+pub mod public_key;
+pub mod random;
+pub mod seal;
+mod signed;
+mod tbs;
+
+pub use certificate::{IssuedCertificate, PreparedCertificate};
+pub use crl::{CrlContents, CrlEntry, CrlError};
+pub use csr::{CsrError, VerifiedCsr};
+pub use issuer::{CertificateRequest, IssueError, Issuer, IssuerKind, PrepareError, SignError};
+pub use key::{KeyAlgorithm, KeyError, SigningKey};
+pub use lint::lint_names;
+pub use profile::{Profile, Publication};
+pub use public_key::{PublicKey, SignatureError};
+pub use random::{random_bytes, random_serial};
+pub use seal::{KeyEncryptionKey, SealError, SealedKey};

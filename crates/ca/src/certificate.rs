@@ -1,0 +1,79 @@
+//! The two stations of a certificate on its way out: prepared, then issued.
+
+use countersign_core::certificate::Lifetime;
+use countersign_core::ids::{CertificateRef, SpkiSha256};
+use der::pem::LineEnding;
+
+/// Evidence that a to-be-signed certificate passed every lint. Only [`crate::Issuer::prepare`]
+/// makes one, and [`crate::Issuer::sign`] uses it up.
+#[derive(Debug)]
+pub struct PreparedCertificate {
+    pub(crate) tbs: Vec<u8>,
+    pub(crate) reference: CertificateRef,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) spki: SpkiSha256,
+}
+
+impl PreparedCertificate {
+    /// Under what it will be on record.
+    #[must_use]
+    pub fn reference(&self) -> CertificateRef {
+        self.reference.clone()
+    }
+
+    /// From when (issuance, not the backdated notBefore) until when it will count.
+    #[must_use]
+    pub const fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+}
+
+/// A signed certificate that is exactly the one that was prepared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuedCertificate {
+    der: Vec<u8>,
+    reference: CertificateRef,
+    lifetime: Lifetime,
+    spki: SpkiSha256,
+}
+
+impl IssuedCertificate {
+    pub(crate) fn new(der: Vec<u8>, prepared: PreparedCertificate) -> Self {
+        Self { der, reference: prepared.reference, lifetime: prepared.lifetime, spki: prepared.spki }
+    }
+
+    /// The certificate in DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The certificate in PEM.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        pem(&self.der)
+    }
+
+    /// Under what it is on record.
+    #[must_use]
+    pub const fn reference(&self) -> &CertificateRef {
+        &self.reference
+    }
+
+    /// From when (issuance) until when it counts.
+    #[must_use]
+    pub const fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+
+    /// The hash of its public key.
+    #[must_use]
+    pub const fn spki(&self) -> SpkiSha256 {
+        self.spki
+    }
+}
+
+#[expect(clippy::expect_used, reason = "PEM of a certificate of a few KiB cannot overflow")]
+pub(crate) fn pem(der: &[u8]) -> String {
+    der::pem::encode_string("CERTIFICATE", LineEnding::LF, der).expect("a certificate fits")
+}

@@ -1,0 +1,238 @@
+//! CA keys at rest: sealed with a key-encryption key that lies in a file of its own.
+
+use std::fmt;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::digest::{SHA256, digest};
+use countersign_core::ids::IssuerKeyId;
+use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::key::{KeyError, SigningKey};
+use crate::random::random_bytes;
+
+const KEY_LENGTH: usize = 32;
+const NAME_LENGTH: usize = 8;
+/// Version 1 of the sealed form: these four octets, the key-encryption key's name, the nonce, then
+/// the ciphertext with its tag.
+const MAGIC: &[u8; 4] = b"CSK\x01";
+
+/// Why a key could not be sealed or opened.
+#[derive(Debug, Error)]
+pub enum SealError {
+    /// The file system refused.
+    #[error("cannot use the key-encryption key file")]
+    File(#[source] io::Error),
+    /// Others can read the key-encryption key.
+    #[error("{path} has mode {mode:04o}, so that others can read the key-encryption key; run: chmod 600 {path}", path = path.display())]
+    Permissions {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file holds no key-encryption key.
+    #[error("{path} holds no key-encryption key: 32 octets or 64 hex digits are expected; restore the file from its backup", path = path.display())]
+    Contents {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The cryptographic library or a key failed.
+    #[error("cannot use the key")]
+    Key(#[source] KeyError),
+    /// Not a sealed key, or of a later version.
+    #[error("not a sealed key of version 1")]
+    Format,
+    /// Sealed with another key-encryption key.
+    #[error(
+        "the key was sealed with another key-encryption key (it names {sealed_with}, this one is {this})"
+    )]
+    WrongKey {
+        /// The name of the key-encryption key that sealed it.
+        sealed_with: String,
+        /// The name of the one at hand.
+        this: String,
+    },
+    /// Altered, or the key of another issuer.
+    #[error("the sealed key of issuer {0} was altered or belongs to another issuer")]
+    Altered(IssuerKeyId),
+}
+
+/// The key that seals CA keys (AES-256-GCM). It lies outside the database and its backup: a copy of
+/// the data directory without it cannot sign.
+pub struct KeyEncryptionKey {
+    key: RandomizedNonceKey,
+    /// The first octets of a hash of it, to tell a wrong key from a damaged one.
+    name: [u8; NAME_LENGTH],
+}
+
+/// A private key as it lies on disk or in the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedKey(Vec<u8>);
+
+impl SealedKey {
+    /// The bytes to store.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for SealedKey {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<SealedKey> for Vec<u8> {
+    fn from(sealed: SealedKey) -> Self {
+        sealed.0
+    }
+}
+
+impl KeyEncryptionKey {
+    /// Reads the key-encryption key, or makes one when there is no such file: 32 octets, or 64 hex
+    /// digits. The file is 0600 and its directory, if made here, 0700 from the first instant.
+    ///
+    /// # Errors
+    /// Fails closed: refuses a file that its group or others can reach, and one of another length,
+    /// saying what to do; never replaces a file that exists.
+    pub fn load_or_create(path: &Path) -> Result<Self, SealError> {
+        match fs::File::open(path) {
+            Ok(file) => Self::load(path, file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create(path)?;
+                Self::load(path, fs::File::open(path).map_err(SealError::File)?)
+            }
+            Err(error) => Err(SealError::File(error)),
+        }
+    }
+
+    fn load(path: &Path, file: fs::File) -> Result<Self, SealError> {
+        let metadata = file.metadata().map_err(SealError::File)?;
+        let mode = metadata.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(SealError::Permissions { path: path.to_owned(), mode });
+        }
+        let mut contents = Zeroizing::new(Vec::with_capacity(128));
+        file.take(128).read_to_end(&mut contents).map_err(SealError::File)?;
+        let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
+        let text = contents.trim_ascii_end();
+        let read = if contents.len() == KEY_LENGTH {
+            bytes.copy_from_slice(&contents);
+            true
+        } else {
+            hex::decode_to_slice(text, bytes.as_mut_slice()).is_ok()
+        };
+        if read { Self::new(&bytes) } else { Err(SealError::Contents { path: path.to_owned() }) }
+    }
+
+    fn new(bytes: &[u8; KEY_LENGTH]) -> Result<Self, SealError> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, bytes)
+            .map_err(|_unspecified| SealError::Key(KeyError::Crypto("use the key-encryption key")))?;
+        let labelled = Zeroizing::new([b"countersign key-encryption key name".as_slice(), bytes].concat());
+        let mut name = [0; NAME_LENGTH];
+        for (to, from) in name.iter_mut().zip(digest(&SHA256, &labelled).as_ref()) {
+            *to = *from;
+        }
+        Ok(Self { key, name })
+    }
+
+    /// Seals a CA's key; the sealed form opens for this issuer only.
+    ///
+    /// # Errors
+    /// When the cryptographic library fails.
+    pub fn seal(&self, key: &SigningKey, issuer: IssuerKeyId) -> Result<SealedKey, SealError> {
+        let mut text = Zeroizing::new(Vec::with_capacity(key.pkcs8_der().len() + AES_256_GCM.tag_len()));
+        text.extend_from_slice(key.pkcs8_der());
+        let nonce = self
+            .key
+            .seal_in_place_append_tag(self.associated(issuer), &mut *text)
+            .map_err(|_unspecified| SealError::Key(KeyError::Crypto("seal")))?;
+        Ok(SealedKey([MAGIC, &self.name[..], nonce.as_ref(), &text].concat()))
+    }
+
+    /// Opens a sealed key.
+    ///
+    /// # Errors
+    /// Fails closed: refuses what this key-encryption key did not seal for this issuer, bit for
+    /// bit, and a key that is not the issuer's.
+    pub fn open(&self, sealed: &SealedKey, issuer: IssuerKeyId) -> Result<SigningKey, SealError> {
+        let (name, nonce, ciphertext) = parts(&sealed.0).ok_or(SealError::Format)?;
+        if *name != self.name {
+            let (sealed_with, this) = (hex::encode(name), hex::encode(self.name));
+            return Err(SealError::WrongKey { sealed_with, this });
+        }
+        let mut text = Zeroizing::new(ciphertext.to_vec());
+        let pkcs8 = self
+            .key
+            .open_in_place(Nonce::from(nonce), self.associated(issuer), &mut text)
+            .map_err(|_unspecified| SealError::Altered(issuer))?;
+        let key = SigningKey::from_pkcs8_der(pkcs8).map_err(SealError::Key)?;
+        if IssuerKeyId::from(key.public_key().sha256()) == issuer {
+            Ok(key)
+        } else {
+            Err(SealError::Altered(issuer))
+        }
+    }
+
+    /// What the tag covers besides the key: the header and the issuer.
+    fn associated(&self, issuer: IssuerKeyId) -> Aad<Vec<u8>> {
+        Aad::from([MAGIC, &self.name[..], issuer.as_bytes()].concat())
+    }
+}
+
+impl fmt::Debug for KeyEncryptionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyEncryptionKey([redacted])")
+    }
+}
+
+fn parts(sealed: &[u8]) -> Option<(&[u8; NAME_LENGTH], &[u8; NONCE_LEN], &[u8])> {
+    let rest = sealed.strip_prefix(MAGIC)?;
+    let (name, rest) = rest.split_first_chunk()?;
+    let (nonce, ciphertext) = rest.split_first_chunk()?;
+    Some((name, nonce, ciphertext))
+}
+
+/// Writes a fresh key beside `path` and links it there, so that the file appears whole, and that of
+/// two processes starting together both end up with the one that came first.
+fn create(path: &Path) -> Result<(), SealError> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    make_directory(directory).map_err(SealError::File)?;
+    let suffix = hex::encode(random_bytes::<8>().map_err(SealError::Key)?);
+    let temporary = directory.join(format!(".key-encryption-key.{suffix}"));
+    let key = Zeroizing::new(random_bytes::<KEY_LENGTH>().map_err(SealError::Key)?);
+    let written = write_new(&temporary, key.as_slice()).and_then(|()| link(&temporary, path));
+    let removed = fs::remove_file(&temporary);
+    written.and(removed).and_then(|()| fs::File::open(directory)?.sync_all()).map_err(SealError::File)
+}
+
+fn make_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(contents)?;
+    file.sync_all()
+}
+
+/// Unlike a rename, a link never replaces what is there.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}

@@ -35,3 +35,4 @@ pub use handshake::HandshakeError;
 pub use peer::{Peer, TlsProtocol};
 pub use stream::{ClientStream, ServerStream};
 pub use untrusted::UntrustedReason;
+pub use verdict::unverified_identity;

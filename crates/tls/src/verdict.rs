@@ -119,10 +119,20 @@ fn vouch(leaf_der: &[u8], bundle: &Bundle) -> Result<Vouched, UntrustedReason> {
     Ok(Vouched { claim, issuer: Arc::clone(issuer) })
 }
 
+/// The device that the leaf `certificate` (DER) names, before anyone has looked at its signature: for
+/// telling people what a file says. It proves nothing and grants nothing; what does is a
+/// [`Peer`](crate::Peer).
+///
+/// # Errors
+/// As strict as a door: refuses whatever is not a device's certificate, and says why.
+pub fn unverified_identity(certificate: &[u8]) -> Result<Identity, UntrustedReason> {
+    identity(&Parsed::from_der(certificate)?)
+}
+
 /// The device a leaf names, if the leaf has a device's profile.
 ///
 /// Fails closed: a leaf that could serve as anything but a device's is refused.
-pub(crate) fn identity(leaf: &Parsed) -> Result<Identity, UntrustedReason> {
+fn identity(leaf: &Parsed) -> Result<Identity, UntrustedReason> {
     let extensions = &leaf.extensions;
     if !leaf.key_type().is_accepted() {
         return Err(UntrustedReason::UnsupportedKey);
@@ -169,4 +179,81 @@ fn is_signed_by(leaf_der: &[u8], not_before: Timestamp, issuer: &Issuer) -> bool
         None,
     )
     .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_core::settings::Enforcement;
+    use countersign_testkit::{NOT_BEFORE, TestCa};
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    static CA: LazyLock<TestCa> = LazyLock::new(|| TestCa::new("countersign.internal"));
+    static DEVICE: LazyLock<Vec<u8>> = LazyLock::new(|| CA.device("acme", "d1").der().to_vec());
+
+    fn verdict(leaf: &[u8]) -> Verdict {
+        Judge::new().verdict(&[leaf], &CA.snapshot(&["acme"], Enforcement::Enforce), NOT_BEFORE)
+    }
+
+    #[test]
+    fn a_known_chain_is_not_verified_again_and_a_wrong_one_is_not_remembered() {
+        let (judge, snapshot) = (Judge::new(), CA.snapshot(&["acme"], Enforcement::Enforce));
+        let first = judge.verdict(&[&*DEVICE], &snapshot, NOT_BEFORE);
+        let second = judge.verdict(&[&*DEVICE], &snapshot, NOT_BEFORE);
+        match (first, second) {
+            (Verdict::Vouched(first), Verdict::Vouched(second)) => assert!(Arc::ptr_eq(&first, &second)),
+            other => panic!("{other:?}"),
+        }
+        let forged = CA.evil_twin().device("acme", "d1");
+        for _again in 0..2 {
+            let verdict = judge.verdict(&[forged.der()], &snapshot, NOT_BEFORE);
+            assert!(matches!(verdict, Verdict::Untrusted(UntrustedReason::BadSignature)), "{verdict:?}");
+        }
+        assert!(judge.right.find(&key_of(&[forged.der()], &judge.bundles.of(&snapshot))).is_none());
+    }
+
+    #[test]
+    fn what_follows_the_leaf_cannot_help_it() {
+        let forged = CA.evil_twin().device("acme", "d1");
+        let snapshot = CA.snapshot(&["acme"], Enforcement::Enforce);
+        let verdict = Judge::new().verdict(&[forged.der(), &DEVICE], &snapshot, NOT_BEFORE);
+        assert!(matches!(verdict, Verdict::Untrusted(_)));
+    }
+
+    #[test]
+    fn fails_closed_on_a_time_before_1970() {
+        let spec = countersign_testkit::LeafSpec {
+            not_before: Timestamp::from_secs(-1),
+            ..CA.device_spec("acme", "d1")
+        };
+        assert!(matches!(verdict(CA.mint(&spec).der()), Verdict::Untrusted(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_change_to_a_leaf_is_vouched_for(at in 0_usize..4096, change in 1_u8.., cut in any::<bool>()) {
+            let mut leaf = DEVICE.clone();
+            let at = at % leaf.len();
+            if cut { leaf.truncate(at) } else { leaf[at] ^= change }
+            prop_assert!(matches!(verdict(&leaf), Verdict::Untrusted(_)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            prop_assert!(unverified_identity(&bytes).is_err());
+            prop_assert!(spki(&bytes).is_err() || !bytes.is_empty());
+        }
+
+        #[test]
+        fn a_leaf_that_is_read_names_what_it_printed(at in 0_usize..4096, byte in any::<u8>()) {
+            let mut leaf = DEVICE.clone();
+            let at = at % leaf.len();
+            leaf[at] = byte;
+            if let Ok(identity) = unverified_identity(&leaf) {
+                let uri = identity.uri();
+                prop_assert!(leaf.windows(uri.len()).any(|window| window == uri.as_bytes()));
+            }
+        }
+    }
 }

@@ -1,1 +1,31 @@
-//! edge
+//! The data plane: doors that admit or refuse, and what stands behind them.
+//!
+//! An edge consumes one immutable `TrustSnapshot` from a `watch::Receiver` and cannot tell whether
+//! the authority is in the same process. It decides nothing about trust itself: it judges what a
+//! handshake showed against the snapshot, and forwards only what is [`Admitted`]. It may not issue,
+//! store, or speak SQL, and only `countersign-tls` knows how a chain becomes a claim.
+//!
+//! Start reading at [`admit`], the one decision; then [`door`] for what a door is made of, `accept`
+//! for how a connection gets in, `http` for how a request goes through, and `registry` for how a
+//! fallen identity's live connections end.
+
+pub mod headers;
+pub mod rules;
+pub mod url;
+
+mod accept;
+mod admit;
+mod door;
+mod http;
+mod registry;
+mod report;
+mod trust;
+mod watch;
+
+pub use crate::http::body::{Body, BodyError, LocalService};
+pub use crate::http::route::{Route, Upstream};
+pub use accept::limits::Limits;
+pub use admit::{Admitted, Floor, Refused, Requirement, admit};
+pub use door::{DoorConfig, DoorError, DoorHandle, DoorInputs, HttpDoor, LocalControlPlane};
+pub use report::{CertificateFacts, EdgeReport, RefusedRequest};
+pub use trust::RuleFaults;

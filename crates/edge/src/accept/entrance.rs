@@ -1,0 +1,167 @@
+//! How a connection gets in: counted, located, shaken hands with, registered and served.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::access::Refusal;
+use countersign_tls::{DoorTls, HandshakeError, Peer, ServerStream};
+use ipnet::IpNet;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{debug, warn};
+
+use super::limits::{Slot, Slots};
+use super::proxy::{self, ProxyError};
+use crate::door::Phase;
+use crate::http::connection::{self, Arrived};
+use crate::http::service::{Gate, Worker};
+use crate::http::wire::{Framing, Timing};
+use crate::registry::Registry;
+
+/// How long a worker pauses when the system has no more file descriptors.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the workers of one door share.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    pub(crate) tls: DoorTls,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) slots: Slots,
+    pub(crate) proxy_networks: Vec<IpNet>,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) timing: Timing,
+}
+
+/// Why a connection did not become one.
+#[derive(Debug, Error)]
+enum EntryError {
+    #[error("too many connections from this address")]
+    TooManyFromAddress,
+    #[error("PROXY header")]
+    Proxy(#[source] ProxyError),
+    #[error("handshake")]
+    Handshake(#[source] HandshakeError),
+    #[error("handshake took too long")]
+    Timeout,
+}
+
+/// Runs one worker until the door is closed.
+pub(crate) async fn work(
+    sockets: Vec<TcpListener>,
+    entrance: Arc<Entrance>,
+    mut phases: watch::Receiver<Phase>,
+) {
+    let worker = Arc::new(entrance.gate.worker());
+    for socket in sockets {
+        let (entrance, worker) = (Arc::clone(&entrance), Arc::clone(&worker));
+        let mut phases = phases.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = accept(socket, &entrance, &worker) => {}
+                // Draining and closing both end it; so does a door whose handle is gone.
+                _ended = phases.wait_for(|phase| *phase != Phase::Open) => {}
+            }
+        });
+    }
+    // An error means that the door's handle is gone: closed as well.
+    let _closed = phases.wait_for(|phase| *phase == Phase::Closed).await.is_ok();
+}
+
+async fn accept(socket: TcpListener, entrance: &Arc<Entrance>, worker: &Arc<Worker>) {
+    let listener = match tokio::net::TcpListener::from_std(socket) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "listener lost"),
+    };
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => admit_connection(stream, address, entrance, worker),
+            Err(error) => {
+                warn!(%error, "connection not accepted");
+                sleep_until(Instant::now() + EXHAUSTED_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn admit_connection(stream: TcpStream, address: SocketAddr, entrance: &Arc<Entrance>, worker: &Arc<Worker>) {
+    let Some(slot) = entrance.slots.take() else {
+        warn!(peer = %address, reason = "door full", "connection refused");
+        return;
+    };
+    let (entrance, worker) = (Arc::clone(entrance), Arc::clone(worker));
+    tokio::spawn(async move {
+        let entered = enter(stream, address, &entrance, slot);
+        let entered = match timeout(entrance.handshake_timeout, entered).await {
+            Ok(entered) => entered,
+            Err(_elapsed) => Err(EntryError::Timeout),
+        };
+        match entered {
+            Ok(entered) => serve(entered, &entrance, worker).await,
+            Err(error) => note(address, &error),
+        }
+    });
+}
+
+struct Entered {
+    stream: ServerStream<TcpStream>,
+    peer: Peer,
+    address: SocketAddr,
+    local: SocketAddr,
+    slot: Slot,
+}
+
+async fn enter(
+    mut stream: TcpStream,
+    socket_address: SocketAddr,
+    entrance: &Entrance,
+    mut slot: Slot,
+) -> Result<Entered, EntryError> {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "no delay not set");
+    }
+    let local = stream.local_addr().unwrap_or(socket_address);
+    let mut address = SocketAddr::new(socket_address.ip().to_canonical(), socket_address.port());
+    if is_listed(&entrance.proxy_networks, address.ip()) {
+        let said = proxy::read(&mut stream).await.map_err(EntryError::Proxy)?;
+        if let Some(source) = said {
+            address = source;
+            slot.occupy(address.ip()).map_err(|_full| EntryError::TooManyFromAddress)?;
+        }
+    } else {
+        slot.occupy(address.ip()).map_err(|_full| EntryError::TooManyFromAddress)?;
+    }
+    let (stream, peer) = entrance.tls.accept(stream).await.map_err(EntryError::Handshake)?;
+    Ok(Entered { stream, peer, address, local, slot })
+}
+
+fn is_listed(networks: &[IpNet], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&address))
+}
+
+async fn serve(entered: Entered, entrance: &Arc<Entrance>, worker: Arc<Worker>) {
+    let Entered { stream, peer, address, local, slot } = entered;
+    let live = entrance.gate.register(&entrance.registry, &peer);
+    let framing = Framing::default();
+    let arrived = Arrived { peer, address, local, worker, live, framing, _slot: slot };
+    connection::serve(stream, arrived, entrance.timing).await;
+}
+
+fn note(address: SocketAddr, error: &EntryError) {
+    let reason: &dyn std::error::Error = std::error::Error::source(error).unwrap_or(error);
+    match error {
+        EntryError::Handshake(HandshakeError::Refused(refusal)) => {
+            let code = Refusal::code(*refusal);
+            warn!(peer = %address, code, "handshake refused");
+        }
+        EntryError::TooManyFromAddress | EntryError::Proxy(_) => {
+            warn!(peer = %address, %error, reason, "connection refused");
+        }
+        EntryError::Handshake(_) | EntryError::Timeout => {
+            debug!(peer = %address, %error, reason, "handshake not finished");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Sockets: one for each address and worker, sharing a port by SO_REUSEPORT so that the kernel
+//! spreads connections and no worker waits for another.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::door::DoorError;
+
+const BACKLOG: i32 = 4096;
+
+/// The sockets of a door.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    /// Where they listen, ports resolved.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// For each worker one socket for each address.
+    pub(crate) per_worker: Vec<Vec<TcpListener>>,
+}
+
+/// Binds every address once for each worker. Port 0 is resolved by the first socket; the others
+/// share its port.
+pub(crate) fn bind(addresses: &[SocketAddr], workers: NonZeroUsize) -> Result<Listeners, DoorError> {
+    if addresses.is_empty() {
+        return Err(DoorError::NoAddress);
+    }
+    let mut resolved = Vec::with_capacity(addresses.len());
+    let mut per_worker: Vec<Vec<TcpListener>> = Vec::new();
+    per_worker.resize_with(workers.get(), Vec::new);
+    for &address in addresses {
+        let failed = |source| DoorError::Listen { address, source };
+        let mut bound = address;
+        for (number, sockets) in per_worker.iter_mut().enumerate() {
+            let listener = socket(bound).map_err(failed)?;
+            if number == 0 {
+                bound = listener.local_addr().map_err(failed)?;
+            }
+            sockets.push(listener);
+        }
+        resolved.push(bound);
+    }
+    Ok(Listeners { addresses: resolved, per_worker })
+}
+
+fn socket(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_zero_is_one_port_for_every_worker() {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listeners = bind(&[loopback, loopback], NonZeroUsize::new(3).unwrap()).unwrap();
+        assert_eq!(listeners.per_worker.len(), 3);
+        for sockets in &listeners.per_worker {
+            let bound: Vec<_> = sockets.iter().map(|s| s.local_addr().unwrap()).collect();
+            assert_eq!(bound, listeners.addresses);
+        }
+        assert_ne!(listeners.addresses[0].port(), 0);
+    }
+
+    #[test]
+    fn refuses_to_listen_nowhere() {
+        assert!(matches!(bind(&[], NonZeroUsize::MIN), Err(DoorError::NoAddress)));
+    }
+}

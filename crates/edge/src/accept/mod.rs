@@ -1,0 +1,8 @@
+//! From a listening socket to a finished handshake.
+
+pub(crate) mod entrance;
+pub(crate) mod limits;
+pub(crate) mod listen;
+pub(crate) mod proxy;
+
+pub(crate) use entrance::{Entrance, work};

@@ -1,0 +1,282 @@
+//! A door as a whole: what it is given, and how it starts and ends.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use countersign_core::settings::Enforcement;
+use countersign_core::snapshot::{DeviceKey, SnapshotVersion, TrustSnapshot};
+use countersign_core::time::Clock;
+use countersign_tls::{ClientAuth, DoorTls, DoorTlsError, ServerCredentials};
+use ipnet::IpNet;
+use thiserror::Error;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{mpsc, watch};
+use tracing::info;
+
+use crate::accept::limits::{Limits, Slots};
+use crate::accept::listen::{self, Listeners};
+use crate::accept::{self, Entrance};
+use crate::http::body::LocalService;
+use crate::http::route::{Route, Routes};
+use crate::http::service::Gate;
+use crate::registry::Registry;
+use crate::report::{EdgeReport, Reports};
+use crate::trust::{Current, RuleFaults};
+use crate::url::OddPaths;
+use crate::watch as watcher;
+
+/// How a door behaves.
+#[derive(Clone, Debug)]
+pub struct DoorConfig {
+    /// Where it listens; port 0 takes a free one.
+    pub addresses: Vec<SocketAddr>,
+    /// How many threads serve it, each with sockets of its own.
+    pub workers: NonZeroUsize,
+    /// Whether it asks for a client certificate.
+    pub client_auth: ClientAuth,
+    /// How long a PROXY header and a TLS handshake may take together.
+    pub handshake_timeout: Duration,
+    /// How long the head of a request may take from its first byte.
+    pub header_timeout: Duration,
+    /// How long a connection may be open without a request.
+    pub idle_timeout: Duration,
+    /// How long an upstream may take to begin its answer.
+    pub upstream_timeout: Duration,
+    /// How many connections it holds.
+    pub limits: Limits,
+    /// The networks whose connections begin with a PROXY header; all others must not.
+    pub proxy_networks: Vec<IpNet>,
+    /// The host names it serves; empty: any. A request for another one is answered 421.
+    pub hosts: Vec<String>,
+    /// What stands behind it.
+    pub routes: Vec<Route>,
+    /// Whether rules block, are only recorded, or are not run.
+    pub rules: Enforcement,
+    /// Whether paths that an upstream may read differently from the door are let through.
+    pub odd_paths: OddPaths,
+}
+
+impl Default for DoorConfig {
+    fn default() -> Self {
+        Self {
+            addresses: vec![SocketAddr::from(([0, 0, 0, 0], 8443))],
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            client_auth: ClientAuth::Optional,
+            handshake_timeout: Duration::from_secs(5),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(180),
+            upstream_timeout: Duration::from_secs(60),
+            limits: Limits::default(),
+            proxy_networks: Vec::new(),
+            hosts: Vec::new(),
+            routes: Route::control_plane(),
+            rules: Enforcement::Enforce,
+            odd_paths: OddPaths::Refused,
+        }
+    }
+}
+
+/// What a door is connected to.
+#[derive(Debug)]
+pub struct DoorInputs {
+    /// What it shows its clients.
+    pub credentials: Arc<ServerCredentials>,
+    /// What it knows of trust.
+    pub snapshots: watch::Receiver<Arc<TrustSnapshot>>,
+    /// Which snapshot it has applied: set once every connection that fell with it is closed.
+    pub applied: watch::Sender<SnapshotVersion>,
+    /// Where it reports.
+    pub reports: mpsc::Sender<EdgeReport>,
+    /// The control plane, if it is in this process.
+    pub control_plane: Option<LocalControlPlane>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The control plane in this process.
+#[derive(Clone)]
+pub struct LocalControlPlane {
+    /// Answers requests that carry an `Arrival`.
+    pub service: LocalService,
+    /// Where it runs: not on the door's threads.
+    pub runtime: Handle,
+}
+
+impl fmt::Debug for LocalControlPlane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalControlPlane").finish_non_exhaustive()
+    }
+}
+
+/// A door could not be opened.
+#[derive(Debug, Error)]
+pub enum DoorError {
+    /// No address to listen on.
+    #[error("a door needs an address to listen on")]
+    NoAddress,
+    /// The address cannot be bound.
+    #[error("listen on {address}")]
+    Listen {
+        /// Which one.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A route cannot be served.
+    #[error("route {prefix}: {reason}")]
+    Route {
+        /// Its path prefix.
+        prefix: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The rules do not compile, and there are no earlier ones to keep.
+    #[error("compile the rules")]
+    Rules(#[source] RuleFaults),
+    /// TLS cannot be set up.
+    #[error("set up TLS")]
+    Tls(#[source] DoorTlsError),
+    /// A thread or its runtime cannot be started.
+    #[error("start a thread of the door")]
+    Thread(#[source] io::Error),
+}
+
+/// What a door is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Taking connections.
+    Open,
+    /// Taking none; requests under way are finished.
+    Draining,
+    /// Gone.
+    Closed,
+}
+
+/// A listener for HTTP over TLS that admits or refuses.
+#[derive(Debug)]
+pub struct HttpDoor;
+
+impl HttpDoor {
+    /// Opens the door: binds its addresses and starts its threads. Connections are accepted from the
+    /// moment this returns.
+    ///
+    /// # Errors
+    /// Fails closed: a door with an unusable route, rule, address or TLS setting is not opened.
+    pub fn start(config: DoorConfig, inputs: DoorInputs) -> Result<DoorHandle, DoorError> {
+        let routes = Routes::new(&config.routes, inputs.control_plane.as_ref())?;
+        let snapshot = Arc::clone(&inputs.snapshots.borrow());
+        let current = Arc::new(Current::new(snapshot)?);
+        let tls = DoorTls::new(
+            inputs.credentials,
+            inputs.snapshots.clone(),
+            config.client_auth,
+            Arc::clone(&inputs.clock),
+        )
+        .map_err(DoorError::Tls)?;
+        let listeners = listen::bind(&config.addresses, config.workers)?;
+        let addresses = listeners.addresses.clone();
+        let (phase, phases) = watch::channel(Phase::Open);
+        let registry = Arc::new(Registry::new());
+        let gate =
+            Gate::new(&config, routes, Arc::clone(&current), &inputs.clock, Reports::new(inputs.reports));
+        let entrance = Arc::new(Entrance {
+            tls,
+            gate: Arc::new(gate),
+            registry: Arc::clone(&registry),
+            slots: Slots::new(config.limits),
+            proxy_networks: config.proxy_networks,
+            handshake_timeout: config.handshake_timeout,
+            timing: config_timing(config.header_timeout, config.idle_timeout),
+        });
+        let watching = watcher::Watcher {
+            current,
+            registry: Arc::clone(&registry),
+            snapshots: inputs.snapshots,
+            applied: inputs.applied,
+            clock: inputs.clock,
+            phases: phases.clone(),
+        };
+        let threads = start_threads(listeners, &entrance, watching, &phases)?;
+        info!(?addresses, "door open");
+        Ok(DoorHandle { addresses, phase, registry, threads })
+    }
+}
+
+const fn config_timing(header: Duration, idle: Duration) -> crate::http::wire::Timing {
+    crate::http::wire::Timing { header, idle }
+}
+
+fn start_threads(
+    listeners: Listeners,
+    entrance: &Arc<Entrance>,
+    watching: watcher::Watcher,
+    phases: &watch::Receiver<Phase>,
+) -> Result<Vec<JoinHandle<()>>, DoorError> {
+    let mut threads = vec![spawn("door-watch".to_owned(), move |runtime| {
+        runtime.block_on(watching.run());
+    })?];
+    for (number, sockets) in listeners.per_worker.into_iter().enumerate() {
+        let entrance = Arc::clone(entrance);
+        let phases = phases.clone();
+        threads.push(spawn(format!("door-{number}"), move |runtime| {
+            runtime.block_on(accept::work(sockets, entrance, phases));
+        })?);
+    }
+    Ok(threads)
+}
+
+fn spawn(name: String, work: impl FnOnce(Runtime) + Send + 'static) -> Result<JoinHandle<()>, DoorError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(DoorError::Thread)?;
+    std::thread::Builder::new().name(name).spawn(move || work(runtime)).map_err(DoorError::Thread)
+}
+
+/// An open door. Dropping it closes the door at once.
+#[derive(Debug)]
+pub struct DoorHandle {
+    addresses: Vec<SocketAddr>,
+    phase: watch::Sender<Phase>,
+    registry: Arc<Registry>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl DoorHandle {
+    /// The first address it listens on, with the port that was taken.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addresses.first().copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// Every address it listens on.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// How many connections of this device are open.
+    #[must_use]
+    pub fn live_connections(&self, device: &DeviceKey) -> usize {
+        self.registry.count(device)
+    }
+
+    /// Closes the door: takes no new connection, lets requests under way finish for at most
+    /// `grace`, cuts what is left, and waits for the threads to end.
+    pub async fn drain(mut self, grace: Duration) {
+        self.phase.send_replace(Phase::Draining);
+        self.registry.retire_all();
+        if tokio::time::timeout(grace, self.registry.wait_until_empty()).await.is_err() {
+            self.registry.kill_all();
+        }
+        self.phase.send_replace(Phase::Closed);
+        let threads = std::mem::take(&mut self.threads);
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().filter_map(|thread| thread.join().err()).count()
+        });
+        info!(panicked = joined.await.unwrap_or_default(), "door closed");
+    }
+}

@@ -1,0 +1,191 @@
+//! On to the upstream: only with an [`Admitted`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_api::Arrival;
+use countersign_core::ids::RequestId;
+use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::timeout;
+use tower::ServiceExt as _;
+use tracing::{error, warn};
+
+use super::body::{Body, Passing};
+use super::connection::Arrived;
+use super::host::RequestedHost;
+use super::refusal::{self, Answer};
+use super::upgrade::{self, Wanted};
+use crate::admit::Admitted;
+use crate::door::LocalControlPlane;
+use crate::headers::{self, IdentityHeaders, Origin, Scheme};
+use crate::registry::RequestGuard;
+use crate::url::NormalisedPath;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const POOL_IDLE: Duration = Duration::from_secs(30);
+
+/// The connections of one worker to upstreams.
+pub(crate) type UpstreamClient = Client<HttpConnector, Body>;
+
+/// A client with a pool of its own.
+pub(crate) fn client() -> UpstreamClient {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_nodelay(true);
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE)
+        .build(connector)
+}
+
+/// A request that was let in, and what is known of it.
+pub(crate) struct Onward {
+    pub(crate) admitted: Admitted,
+    pub(crate) arrived: Arc<Arrived>,
+    pub(crate) request: Request<Incoming>,
+    pub(crate) id: RequestId,
+    pub(crate) host: RequestedHost,
+    pub(crate) path: NormalisedPath,
+    pub(crate) guard: RequestGuard,
+    pub(crate) patience: Duration,
+    pub(crate) wanted: Option<Wanted>,
+}
+
+/// Sends a request to the control plane, which runs on a runtime of its own. It runs to its end even
+/// when the client leaves: what it has begun to change is not left half done.
+pub(crate) async fn to_control_plane(
+    onward: Onward,
+    local: &LocalControlPlane,
+) -> Result<Response<Body>, Answer> {
+    let Onward { admitted, arrived, mut request, id, host, path, guard, patience, wanted: _ } = onward;
+    let headers = request.headers_mut();
+    headers::set_forwarded(headers, &origin(&arrived, &host));
+    headers.insert(header::HOST, host_value(&host)?);
+    *request.uri_mut() = onward_uri(None, &path)?;
+    *request.extensions_mut() = http::Extensions::new();
+    let arrival = Arrival { peer: admitted.peer().clone(), address: arrived.address, request_id: id };
+    request.extensions_mut().insert(arrival);
+    let request = request.map(|body| Passing::new(body, headers::strip_trailers, None).boxed_unsync());
+    let answer = local.runtime.spawn(local.service.clone().oneshot(request));
+    let mut response = match timeout(patience, answer).await {
+        Err(_elapsed) => return Err(Answer::upstream_timeout()),
+        Ok(Err(error)) => {
+            error!(%error, request = %id, "control plane failed on a request");
+            return Err(Answer::internal());
+        }
+        Ok(Ok(Ok(response))) => response,
+    };
+    headers::strip_response(response.headers_mut());
+    refusal::secure(response.headers_mut());
+    Ok(response.map(|body| Passing::new(body, headers::strip_trailers, Some(guard)).boxed_unsync()))
+}
+
+/// Sends a request to an HTTP/1.1 server, with what the handshake showed.
+pub(crate) async fn to_http(onward: Onward, upstream: &Authority) -> Result<Response<Body>, Answer> {
+    let Onward { admitted, arrived, mut request, id, host, path, guard, patience, wanted } = onward;
+    let headers = request.headers_mut();
+    headers.remove(header::EXPECT);
+    join_cookies(headers);
+    headers.insert(header::HOST, host_value(&host)?);
+    headers::set_forwarded(headers, &origin(&arrived, &host));
+    let identity = admitted.certificate().map(|claim| &claim.identity);
+    let chain = admitted.peer().chain_der();
+    headers::set_identity(headers, &IdentityHeaders { identity, chain, request: id });
+    refusal::mark(headers, id);
+    if let Some(wanted) = &wanted {
+        wanted.announce(headers);
+    }
+    *request.uri_mut() = onward_uri(Some(upstream), &path)?;
+    *request.version_mut() = Version::HTTP_11;
+    *request.extensions_mut() = http::Extensions::new();
+    let request = request.map(|body| Passing::new(body, headers::strip_trailers, None).boxed_unsync());
+    let response = match timeout(patience, arrived.worker.client.request(request)).await {
+        Err(_elapsed) => return Err(Answer::upstream_timeout()),
+        Ok(Err(error)) => {
+            let reason = std::error::Error::source(&error);
+            warn!(%error, reason, request = %id, %upstream, "upstream gave no answer");
+            return Err(Answer::upstream_unreachable());
+        }
+        Ok(Ok(response)) => response,
+    };
+    answer(response, wanted, &arrived, guard)
+}
+
+fn answer(
+    mut response: Response<Incoming>,
+    wanted: Option<Wanted>,
+    arrived: &Arc<Arrived>,
+    guard: RequestGuard,
+) -> Result<Response<Body>, Answer> {
+    let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let protocol = response.headers_mut().remove(header::UPGRADE);
+    headers::strip_response(response.headers_mut());
+    let kept = match (is_switch, wanted, protocol) {
+        (false, ..) => Some(guard),
+        (true, Some(wanted), Some(protocol)) => {
+            let upstream = hyper::upgrade::on(&mut response);
+            upgrade::announce(response.headers_mut(), protocol);
+            wanted.join(upstream, Arc::clone(arrived), guard);
+            None
+        }
+        // An upstream that switches unasked has lost the thread.
+        (true, ..) => return Err(Answer::upstream_unreachable()),
+    };
+    Ok(response.map(|body| Passing::new(body, headers::strip_trailers, kept).boxed_unsync()))
+}
+
+fn origin<'a>(arrived: &Arrived, host: &'a RequestedHost) -> Origin<'a> {
+    Origin {
+        client: arrived.address,
+        scheme: Scheme::Https,
+        host: Some(&host.authority),
+        port: arrived.local.port(),
+    }
+}
+
+fn host_value(host: &RequestedHost) -> Result<HeaderValue, Answer> {
+    HeaderValue::from_str(&host.authority).map_err(|error| Answer::bad_request("BAD_HOST", error))
+}
+
+fn onward_uri(upstream: Option<&Authority>, path: &NormalisedPath) -> Result<Uri, Answer> {
+    let refuse = |error: http::Error| Answer::bad_request("BAD_PATH", error);
+    let target = PathAndQuery::try_from(path.path_and_query()).map_err(|error| refuse(error.into()))?;
+    let mut parts = http::uri::Parts::default();
+    parts.path_and_query = Some(target);
+    if let Some(authority) = upstream {
+        parts.scheme = Some(UriScheme::HTTP);
+        parts.authority = Some(authority.clone());
+    }
+    Uri::from_parts(parts).map_err(|error| refuse(error.into()))
+}
+
+/// HTTP/2 clients may send a cookie in pieces (RFC 9113 section 8.2.3); HTTP/1.1 knows one header.
+fn join_cookies(headers: &mut HeaderMap) {
+    let pieces: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if pieces.len() > 1 {
+        let joined = pieces.join(&b"; "[..]);
+        if let Ok(value) = HeaderValue::from_bytes(&joined) {
+            headers.insert(header::COOKIE, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_of_a_cookie_become_one() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, HeaderValue::from_static("a=1"));
+        headers.append(header::COOKIE, HeaderValue::from_static("b=2"));
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+    }
+}

@@ -1,0 +1,12 @@
+//! The HTTP door: from a finished handshake to an answer.
+
+pub(crate) mod body;
+pub(crate) mod connection;
+pub(crate) mod forward;
+pub(crate) mod framing;
+pub(crate) mod host;
+pub(crate) mod refusal;
+pub(crate) mod route;
+pub(crate) mod service;
+pub(crate) mod upgrade;
+pub(crate) mod wire;

@@ -1,0 +1,179 @@
+//! The door's own answers: refusals and failures, as JSON.
+
+use std::borrow::Cow;
+
+use countersign_api::ErrorBody;
+use countersign_core::access::Refusal;
+use countersign_core::ids::RequestId;
+use countersign_core::snapshot::BlockResponse;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+
+use super::body::{Body, full};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const JSON: &str = "application/json";
+
+/// Whether the connection ends with the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Afterwards {
+    GoOn,
+    Close,
+}
+
+/// An answer of the door's own.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    status: StatusCode,
+    code: Cow<'static, str>,
+    sentence: Cow<'static, str>,
+    is_quarantined: bool,
+    body: Option<(String, String)>,
+    afterwards: Afterwards,
+}
+
+impl Answer {
+    const fn new(status: StatusCode, code: &'static str, sentence: &'static str) -> Self {
+        Self {
+            status,
+            code: Cow::Borrowed(code),
+            sentence: Cow::Borrowed(sentence),
+            is_quarantined: false,
+            body: None,
+            afterwards: Afterwards::GoOn,
+        }
+    }
+
+    /// The request cannot be told from another one: after the answer the connection ends.
+    pub(crate) fn bad_request(code: &'static str, reason: impl std::fmt::Display) -> Self {
+        Self {
+            sentence: Cow::Owned(format!("Bad request: {reason}")),
+            afterwards: Afterwards::Close,
+            ..Self::new(StatusCode::BAD_REQUEST, code, "")
+        }
+    }
+
+    /// By the contract's table.
+    pub(crate) fn refused(refusal: Refusal) -> Self {
+        Self {
+            is_quarantined: refusal == Refusal::Quarantined,
+            ..Self::new(StatusCode::FORBIDDEN, refusal.code(), refusal.sentence())
+        }
+    }
+
+    /// By a rule.
+    pub(crate) fn blocked(response: &BlockResponse) -> Self {
+        Self {
+            body: response.body.clone(),
+            status: StatusCode::from_u16(response.status).unwrap_or(StatusCode::FORBIDDEN),
+            ..Self::new(StatusCode::FORBIDDEN, "RULE_BLOCKED", "Blocked by a rule")
+        }
+    }
+
+    pub(crate) const fn misdirected() -> Self {
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST", "This host is not served here")
+    }
+
+    pub(crate) const fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "Nothing is served under this path")
+    }
+
+    pub(crate) const fn upstream_unreachable() -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "UPSTREAM_UNREACHABLE", "The upstream gave no valid answer")
+    }
+
+    pub(crate) const fn upstream_timeout() -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "UPSTREAM_TIMEOUT", "The upstream took too long to answer")
+    }
+
+    pub(crate) const fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Internal error")
+    }
+
+    /// The stable code.
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// As it goes out.
+    pub(crate) fn into_response(self, request: RequestId) -> Response<Body> {
+        let (media, content) = match self.body {
+            Some((content, media)) => (HeaderValue::from_str(&media).ok(), content),
+            None => {
+                let mut body = ErrorBody::new(&self.code, self.sentence);
+                body.request_id = Some(request);
+                body.quarantined = self.is_quarantined.then_some(true);
+                (None, serde_json::to_string(&body).unwrap_or_default())
+            }
+        };
+        let mut response = Response::new(full(content));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, media.unwrap_or(HeaderValue::from_static(JSON)));
+        if self.afterwards == Afterwards::Close {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        secure(headers);
+        response
+    }
+}
+
+/// The security headers of what is served by ourselves: the door and the control plane.
+pub(crate) fn secure(headers: &mut HeaderMap) {
+    let defaults = [
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in defaults {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+/// Marks an answer with its request's id, ours instead of whatever an upstream wrote.
+pub(crate) fn mark(headers: &mut HeaderMap, request: RequestId) {
+    if let Ok(value) = HeaderValue::from_str(&request.to_string()) {
+        headers.insert(X_REQUEST_ID, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+
+    async fn json(answer: Answer, id: RequestId) -> serde_json::Value {
+        let body = answer.into_response(id).into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_seeds_bodies_are_kept() {
+        let id = RequestId::random();
+        let missing = json(Answer::refused(Refusal::MtlsRequired), id).await;
+        assert_eq!(
+            missing,
+            serde_json::json!({"error": "Mutual TLS authentication required", "code": "MTLS_REQUIRED",
+                "requestId": id.to_string()})
+        );
+        let quarantined = json(Answer::refused(Refusal::Quarantined), id).await;
+        assert_eq!(quarantined.get("quarantined"), Some(&serde_json::Value::Bool(true)));
+        assert_eq!(quarantined.get("error").unwrap(), "Device quarantined");
+    }
+
+    #[test]
+    fn what_is_ambiguous_ends_the_connection() {
+        let bad = Answer::bad_request("BAD_FRAMING", "x").into_response(RequestId::random());
+        assert_eq!(bad.headers().get(header::CONNECTION).unwrap(), "close");
+        let plain = Answer::not_found().into_response(RequestId::random());
+        assert!(plain.headers().get(header::CONNECTION).is_none());
+        assert_eq!(plain.headers().get(header::CACHE_CONTROL).unwrap(), "no-store");
+    }
+
+    #[test]
+    fn a_rule_may_choose_its_answer() {
+        let block = BlockResponse { status: 451, body: Some(("no".to_owned(), "text/plain".to_owned())) };
+        let response = Answer::blocked(&block).into_response(RequestId::random());
+        assert_eq!(response.status(), 451);
+        assert_eq!(response.headers().get(header::CONTENT_TYPE).unwrap(), "text/plain");
+    }
+}

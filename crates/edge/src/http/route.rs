@@ -1,0 +1,198 @@
+//! What stands behind a door: host and path prefix → upstream.
+
+use countersign_core::access::Place;
+use countersign_core::settings::Enforcement;
+use http::uri::{Authority, Scheme};
+
+use crate::admit::{Floor, Requirement};
+use crate::door::{DoorError, LocalControlPlane};
+use crate::url::{NormalisedPath, OddPaths, agent_place};
+
+/// Where requests for a host and path prefix go, and what they need to get there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The host; `None`: any. A route for a host outweighs one for any.
+    pub host: Option<String>,
+    /// The beginning of the path, whole segments: `/api` is the beginning of `/api/x` and not of
+    /// `/apix`. The longest outweighs.
+    pub path_prefix: String,
+    /// Where to.
+    pub upstream: Upstream,
+    /// Whether an identity is required. Of no meaning in front of the control plane, which applies
+    /// the tenant's mode itself.
+    pub identity: Enforcement,
+    /// Paths, exact, that need no identity and refuse no fallen one: whoever is behind them decides.
+    pub renewal_paths: Vec<String>,
+}
+
+/// What answers a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// The control plane in this process.
+    ControlPlane,
+    /// An HTTP/1.1 server at `http://host[:port]`.
+    Http(http::Uri),
+}
+
+impl Route {
+    /// The routes of the control plane: the agent endpoints, the public PKI, and the health check.
+    #[must_use]
+    pub fn control_plane() -> Vec<Self> {
+        ["/api/v1/agents", "/pki", "/health"]
+            .map(|prefix| Self {
+                host: None,
+                path_prefix: prefix.to_owned(),
+                upstream: Upstream::ControlPlane,
+                identity: Enforcement::Off,
+                renewal_paths: Vec::new(),
+            })
+            .into()
+    }
+}
+
+/// Where a checked route leads.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    ControlPlane(LocalControlPlane),
+    Http(Authority),
+}
+
+/// A checked route.
+#[derive(Clone, Debug)]
+pub(crate) struct ServedRoute {
+    host: Option<String>,
+    pub(crate) prefix: String,
+    pub(crate) target: Target,
+    identity: Enforcement,
+    renewal_paths: Vec<String>,
+}
+
+impl ServedRoute {
+    /// What a path behind this route asks of whoever wants to reach it.
+    pub(crate) fn requirement(&self, path: &NormalisedPath) -> Requirement {
+        match &self.target {
+            Target::ControlPlane(_) => {
+                Requirement::control_plane(agent_place(path).unwrap_or(Place::Upstream))
+            }
+            Target::Http(_) => {
+                let is_renewal = self.renewal_paths.iter().any(|renewal| renewal == path.path());
+                Requirement::upstream(self.identity, if is_renewal { Floor::Waived } else { Floor::Kept })
+            }
+        }
+    }
+
+    fn leads(&self, host: &str, path: &str) -> bool {
+        let is_host = self.host.as_deref().is_none_or(|own| own == host);
+        is_host
+            && path
+                .strip_prefix(&*self.prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || self.prefix.ends_with('/'))
+    }
+}
+
+/// The routes of a door, weightiest first.
+#[derive(Debug)]
+pub(crate) struct Routes(Vec<ServedRoute>);
+
+impl Routes {
+    /// # Errors
+    /// Refuses a prefix that no normalised path begins with, an upstream that is not
+    /// `http://host[:port]`, and routes to a control plane that is not there.
+    pub(crate) fn new(routes: &[Route], local: Option<&LocalControlPlane>) -> Result<Self, DoorError> {
+        let mut served = routes.iter().map(|route| check(route, local)).collect::<Result<Vec<_>, _>>()?;
+        served.sort_by_key(|route| (route.host.is_none(), std::cmp::Reverse(route.prefix.len())));
+        Ok(Self(served))
+    }
+
+    pub(crate) fn find(&self, host: &str, path: &NormalisedPath) -> Option<&ServedRoute> {
+        self.0.iter().find(|route| route.leads(host, path.path()))
+    }
+
+    /// Whether any route is for this host by name.
+    pub(crate) fn names(&self, host: &str) -> bool {
+        self.0.iter().any(|route| route.host.as_deref() == Some(host))
+    }
+}
+
+fn check(route: &Route, local: Option<&LocalControlPlane>) -> Result<ServedRoute, DoorError> {
+    let refuse = |reason| DoorError::Route { prefix: route.path_prefix.clone(), reason };
+    for path in std::iter::once(&route.path_prefix).chain(&route.renewal_paths) {
+        let normal = NormalisedPath::parse(path, OddPaths::Refused);
+        if !normal.is_ok_and(|normal| normal.path() == path) {
+            return Err(refuse("a path is not in its normal form"));
+        }
+    }
+    let target = match &route.upstream {
+        Upstream::ControlPlane => Target::ControlPlane(
+            local.cloned().ok_or_else(|| refuse("there is no control plane in this process"))?,
+        ),
+        Upstream::Http(uri) => {
+            let is_bare = uri.path_and_query().is_none_or(|rest| rest.as_str() == "/");
+            match (uri.scheme() == Some(&Scheme::HTTP), uri.authority()) {
+                (true, Some(authority)) if is_bare => Target::Http(authority.clone()),
+                _ => return Err(refuse("the upstream is not http://host[:port]")),
+            }
+        }
+    };
+    Ok(ServedRoute {
+        host: route.host.as_ref().map(|host| host.to_ascii_lowercase()),
+        prefix: route.path_prefix.clone(),
+        target,
+        identity: route.identity,
+        renewal_paths: route.renewal_paths.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(host: Option<&str>, prefix: &str, renewal: &[&str]) -> Route {
+        Route {
+            host: host.map(str::to_owned),
+            path_prefix: prefix.to_owned(),
+            upstream: Upstream::Http("http://127.0.0.1:1".parse().unwrap()),
+            identity: Enforcement::Enforce,
+            renewal_paths: renewal.iter().map(|path| (*path).to_owned()).collect(),
+        }
+    }
+
+    fn path(text: &str) -> NormalisedPath {
+        NormalisedPath::parse(text, OddPaths::Refused).unwrap()
+    }
+
+    #[test]
+    fn the_own_host_and_then_the_longest_prefix_win() {
+        let all = [route(None, "/", &[]), route(None, "/api/v1", &[]), route(Some("A.example"), "/api", &[])];
+        let routes = Routes::new(&all, None).unwrap();
+        let found = |host, text| routes.find(host, &path(text)).map(|route| route.prefix.clone());
+        assert_eq!(found("b.example", "/api/v1/x").as_deref(), Some("/api/v1"));
+        assert_eq!(found("b.example", "/api/v10").as_deref(), Some("/"));
+        assert_eq!(found("a.example", "/api/v1/x").as_deref(), Some("/api"));
+        assert!(routes.names("a.example") && !routes.names("b.example"));
+    }
+
+    #[test]
+    fn only_exact_renewal_paths_waive_the_floor() {
+        let routes = Routes::new(&[route(None, "/", &["/renew"])], None).unwrap();
+        let floor = |text| routes.find("x", &path(text)).unwrap().requirement(&path(text)).floor;
+        assert_eq!(floor("/renew"), Floor::Waived);
+        assert_eq!(floor("/a/../renew"), Floor::Waived);
+        for other in ["/renew/", "/renew/x", "/x/renew", "/Renew"] {
+            assert_eq!(floor(other), Floor::Kept, "{other}");
+        }
+    }
+
+    #[test]
+    fn refuses_routes_that_could_not_work() {
+        let mut foreign = route(None, "/", &[]);
+        for upstream in ["ftp://x", "http://x/path", "/nowhere"] {
+            foreign.upstream = Upstream::Http(upstream.parse().unwrap());
+            assert!(Routes::new(std::slice::from_ref(&foreign), None).is_err(), "{upstream}");
+        }
+        for prefix in ["", "api", "/a//b", "/a/../b", "/a%2fb"] {
+            assert!(Routes::new(&[route(None, prefix, &[])], None).is_err(), "{prefix}");
+        }
+        assert!(Routes::new(&Route::control_plane(), None).is_err());
+    }
+}

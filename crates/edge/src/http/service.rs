@@ -1,0 +1,303 @@
+//! One request: normalise, judge, apply the rules, forward.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::access::Place;
+use countersign_core::ids::RequestId;
+use countersign_core::settings::Enforcement;
+use countersign_core::snapshot::Standing;
+use countersign_core::time::{Clock, Timestamp};
+use countersign_tls::Peer;
+use http::{HeaderMap, Method, Request, Response, Version, header};
+use hyper::body::Incoming;
+use tracing::info;
+
+use super::body::Body;
+use super::connection::Arrived;
+use super::forward::{self, Onward, UpstreamClient};
+use super::host::RequestedHost;
+use super::refusal::{self, Answer};
+use super::route::{Routes, ServedRoute, Target};
+use super::upgrade::{self, Wanted};
+use crate::admit::{Admitted, admit};
+use crate::door::DoorConfig;
+use crate::headers::{self, Scheme};
+use crate::registry::{Live, Registration, Registry, RequestKind};
+use crate::report::{EdgeReport, RefusedRequest, Reports};
+use crate::rules::{CertificateState, Outcome, RequestFacts, Resumption};
+use crate::trust::{Current, Trust};
+use crate::url::{NormalisedPath, OddPaths};
+
+/// What every request of a door is judged by.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    routes: Routes,
+    hosts: Vec<String>,
+    odd_paths: OddPaths,
+    rules: Enforcement,
+    upstream_timeout: Duration,
+    current: Arc<Current>,
+    clock: Arc<dyn Clock>,
+    reports: Reports,
+}
+
+/// What the connections of one worker share.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) client: UpstreamClient,
+}
+
+impl Gate {
+    pub(crate) fn new(
+        config: &DoorConfig,
+        routes: Routes,
+        current: Arc<Current>,
+        clock: &Arc<dyn Clock>,
+        reports: Reports,
+    ) -> Self {
+        Self {
+            routes,
+            hosts: config.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            odd_paths: config.odd_paths,
+            rules: config.rules,
+            upstream_timeout: config.upstream_timeout,
+            current,
+            clock: Arc::clone(clock),
+            reports,
+        }
+    }
+
+    /// A worker of this door, to be made on its own thread.
+    pub(crate) fn worker(self: &Arc<Self>) -> Worker {
+        Worker { gate: Arc::clone(self), client: forward::client() }
+    }
+
+    /// Puts a connection on the list of live ones, by the standing it has now.
+    pub(crate) fn register(&self, registry: &Arc<Registry>, peer: &Peer) -> Arc<Registration> {
+        registry
+            .register(peer.claim(), |claim| self.current.load().snapshot.standing(claim, self.clock.now()))
+    }
+
+    fn serves(&self, host: &str) -> bool {
+        self.hosts.is_empty() || self.hosts.iter().any(|own| own == host) || self.routes.names(host)
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn handle(
+    arrived: Arc<Arrived>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let id = RequestId::random();
+    let version = request.version();
+    let mut response = match respond(arrived, request, id).await {
+        Ok(response) => response,
+        Err(answer) => answer.into_response(id),
+    };
+    refusal::mark(response.headers_mut(), id);
+    if version == Version::HTTP_2 {
+        response.headers_mut().remove(header::CONNECTION);
+    }
+    Ok(response)
+}
+
+async fn respond(
+    arrived: Arc<Arrived>,
+    mut request: Request<Incoming>,
+    id: RequestId,
+) -> Result<Response<Body>, Answer> {
+    let gate = Arc::clone(&arrived.worker.gate);
+    let Cleared { host, path, route, admitted, wanted } = hear(&gate, &arrived, &mut request, id)?;
+    if admitted.standing() == Some(Standing::Pending)
+        && arrived.live.claim_first_use()
+        && let Some(claim) = admitted.peer().claim()
+    {
+        gate.reports.tell_first_use(claim.reference.clone()).await;
+    }
+    let guard = Live::request(&arrived.live, kind_of(route, &path));
+    let patience = gate.upstream_timeout;
+    let onward = Onward { admitted, arrived, request, id, host, path, guard, patience, wanted };
+    match &route.target {
+        Target::ControlPlane(local) => forward::to_control_plane(onward, local).await,
+        Target::Http(upstream) => forward::to_http(onward, upstream).await,
+    }
+}
+
+fn kind_of(route: &ServedRoute, path: &NormalisedPath) -> RequestKind {
+    match route.requirement(path).place {
+        Place::Enroll | Place::Renew | Place::Confirm => RequestKind::Deciding,
+        Place::Agent | Place::Upstream => RequestKind::Plain,
+    }
+}
+
+/// A request that may go on.
+struct Cleared<'a> {
+    host: RequestedHost,
+    path: NormalisedPath,
+    route: &'a ServedRoute,
+    admitted: Admitted,
+    wanted: Option<Wanted>,
+}
+
+fn hear<'a>(
+    gate: &'a Gate,
+    arrived: &Arrived,
+    request: &mut Request<Incoming>,
+    id: RequestId,
+) -> Result<Cleared<'a>, Answer> {
+    let mut hearing =
+        Hearing { gate, arrived, id, now: gate.clock.now(), host: None, path: None, route: None };
+    let wanted = upgrade::take(request);
+    let asked = hearing.read(request);
+    let (host, path) = asked.map_err(|answer| hearing.refuse(request, answer, None))?;
+    hearing.host = Some(host.authority.clone());
+    hearing.path = Some(path.path().to_owned());
+    if !gate.serves(host.name()) {
+        return Err(hearing.refuse(request, Answer::misdirected(), None));
+    }
+    let route = gate.routes.find(host.name(), &path).ok_or_else(Answer::not_found)?;
+    hearing.route = Some(&route.prefix);
+    let trust = gate.current.load();
+    let admitted = hearing.admit(request, &trust, route, &path)?;
+    hearing.apply_rules(request, &trust, &admitted, (&host, &path))?;
+    Ok(Cleared { host, path, route, admitted, wanted })
+}
+
+/// A request on its way to being admitted, and what is known of it so far.
+struct Hearing<'a> {
+    gate: &'a Gate,
+    arrived: &'a Arrived,
+    id: RequestId,
+    now: Timestamp,
+    host: Option<String>,
+    path: Option<String>,
+    route: Option<&'a str>,
+}
+
+impl Hearing<'_> {
+    /// What the request asks for, in one spelling; headers that only the door may set are gone.
+    fn read(&self, request: &mut Request<Incoming>) -> Result<(RequestedHost, NormalisedPath), Answer> {
+        if self.arrived.framing.is_ambiguous() {
+            return Err(Answer::bad_request("BAD_FRAMING", "the end of the message is ambiguous"));
+        }
+        if request.method() == Method::CONNECT {
+            return Err(Answer::bad_request("BAD_METHOD", "CONNECT is not served"));
+        }
+        headers::strip_request(request.headers_mut())
+            .map_err(|error| Answer::bad_request(error.code(), error))?;
+        let host = RequestedHost::of(request.uri(), request.headers())
+            .map_err(|error| Answer::bad_request("BAD_HOST", error))?;
+        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+        let path = NormalisedPath::parse(target, self.gate.odd_paths)
+            .map_err(|error| Answer::bad_request(error.code(), error))?;
+        Ok((host, path))
+    }
+
+    fn admit(
+        &self,
+        request: &Request<Incoming>,
+        trust: &Trust,
+        route: &ServedRoute,
+        path: &NormalisedPath,
+    ) -> Result<Admitted, Answer> {
+        let requirement = route.requirement(path);
+        let admitted =
+            admit(&self.arrived.peer, &trust.snapshot, &requirement, self.now).map_err(|refused| {
+                let answer = Answer::refused(refused.refusal);
+                self.refuse(request, answer, refused.standing)
+            })?;
+        if let Some(refusal) = admitted.observed() {
+            let facts = self.facts(request, refusal.code(), admitted.standing(), None);
+            self.gate.reports.tell(EdgeReport::WouldRefuse(Box::new(facts)));
+        }
+        Ok(admitted)
+    }
+
+    fn apply_rules(
+        &self,
+        request: &Request<Incoming>,
+        trust: &Trust,
+        admitted: &Admitted,
+        (host, path): (&RequestedHost, &NormalisedPath),
+    ) -> Result<(), Answer> {
+        if self.gate.rules == Enforcement::Off || trust.rules.is_empty() {
+            return Ok(());
+        }
+        let peer = &self.arrived.peer;
+        let facts = RequestFacts {
+            method: request.method().as_str(),
+            version: version_text(request.version()),
+            scheme: Scheme::Https,
+            host: Some(host.name()),
+            target: path,
+            user_agent: header_bytes(request.headers(), &header::USER_AGENT),
+            source: self.arrived.address.ip(),
+            server_port: self.arrived.local.port(),
+            tls_version: Some(peer.protocol().as_str()),
+            resumption: if peer.is_resumed() { Resumption::Resumed } else { Resumption::Full },
+            certificate: CertificateState::judged(peer, admitted.standing(), self.now),
+            texts: if peer.is_presented() { Some(peer) } else { None },
+            device: peer.claim().map(|claim| &claim.identity),
+        };
+        let verdict = trust.rules.evaluate(&facts);
+        for rule in verdict.logged {
+            info!(rule, request = %self.id, path = path.path(), "rule matched");
+        }
+        let Outcome::Blocked { rule, response } = verdict.outcome else { return Ok(()) };
+        let answer = Answer::blocked(response);
+        let facts = Box::new(self.facts(request, answer.code(), admitted.standing(), Some(rule)));
+        if self.gate.rules == Enforcement::Observe {
+            self.gate.reports.tell(EdgeReport::WouldRefuse(facts));
+            return Ok(());
+        }
+        self.gate.reports.tell(EdgeReport::Refused(facts));
+        Err(answer)
+    }
+
+    /// Writes a refusal down and gives its answer.
+    fn refuse(&self, request: &Request<Incoming>, answer: Answer, standing: Option<Standing>) -> Answer {
+        let facts = self.facts(request, answer.code(), standing, None);
+        self.gate.reports.tell(EdgeReport::Refused(Box::new(facts)));
+        answer
+    }
+
+    fn facts(
+        &self,
+        request: &Request<Incoming>,
+        code: &str,
+        standing: Option<Standing>,
+        rule: Option<&str>,
+    ) -> RefusedRequest {
+        let peer = &self.arrived.peer;
+        let as_sent = |header| header_bytes(request.headers(), header).map(String::from_utf8_lossy);
+        RefusedRequest {
+            request_id: self.id,
+            at: self.now,
+            code: code.to_owned(),
+            address: self.arrived.address,
+            certificate: peer.claim().map(Into::into),
+            untrusted: peer.untrusted().map(|reason| reason.code()),
+            standing,
+            route: self.route.map(str::to_owned),
+            method: request.method().as_str().to_owned(),
+            host: self.host.clone().or_else(|| as_sent(&header::HOST).map(Into::into)).unwrap_or_default(),
+            path: self.path.clone().unwrap_or_else(|| request.uri().path().to_owned()),
+            rule: rule.map(str::to_owned),
+        }
+    }
+}
+
+fn header_bytes<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a [u8]> {
+    headers.get(name).map(|value| value.as_bytes())
+}
+
+const fn version_text(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
+}

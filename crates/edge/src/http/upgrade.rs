@@ -1,0 +1,107 @@
+//! Connections that stop being HTTP (RFC 9110 section 7.8): WebSocket and its like over HTTP/1.1.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Request, Version, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::copy_bidirectional_with_sizes;
+use tracing::debug;
+
+use super::connection::Arrived;
+use crate::registry::{Ending, RequestGuard};
+
+const BUFFER: usize = 16 * 1024;
+
+/// The protocol a client asks to go on with, and its end of the connection.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    protocol: HeaderValue,
+    client: OnUpgrade,
+}
+
+/// Takes the wish for another protocol out of a request. `h2c` is not granted: behind it a client
+/// could hide requests from the door.
+pub(crate) fn take<B>(request: &mut Request<B>) -> Option<Wanted> {
+    let is_asked = request.version() == Version::HTTP_11 && names_upgrade(request.headers());
+    let client = hyper::upgrade::on(&mut *request);
+    let protocol = request.headers_mut().remove(header::UPGRADE)?;
+    let is_h2c = protocol
+        .to_str()
+        .is_ok_and(|text| text.split(',').any(|one| one.trim().to_ascii_lowercase().starts_with("h2")));
+    (is_asked && !is_h2c).then_some(Wanted { protocol, client })
+}
+
+fn names_upgrade(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONNECTION).iter().any(|value| {
+        value.to_str().is_ok_and(|list| list.split(',').any(|one| one.trim().eq_ignore_ascii_case("upgrade")))
+    })
+}
+
+impl Wanted {
+    /// Says in a message to or from the upstream what it is about.
+    pub(crate) fn announce(&self, headers: &mut HeaderMap) {
+        announce(headers, self.protocol.clone());
+    }
+
+    /// Lets both ends talk until one of them, or the door, ends it.
+    pub(crate) fn join(self, upstream: OnUpgrade, arrived: Arc<Arrived>, guard: RequestGuard) {
+        arrived.framing.upgraded();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = arrived.live.told(Ending::Kill) => {}
+                () = splice(self.client, upstream) => {}
+            }
+            drop((arrived, guard));
+        });
+    }
+}
+
+/// Marks a 101 answer, or a request for one.
+pub(crate) fn announce(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(header::UPGRADE, protocol);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+}
+
+async fn splice(client: OnUpgrade, upstream: OnUpgrade) {
+    let joined = async {
+        let (client, upstream) = tokio::try_join!(client, upstream).map_err(std::io::Error::other)?;
+        let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+        copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER).await
+    };
+    if let Err(error) = joined.await {
+        debug!(%error, "upgraded connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wants(version: Version, connection: &str, protocol: &str) -> bool {
+        let mut request = Request::builder()
+            .version(version)
+            .header(header::CONNECTION, connection)
+            .header(header::UPGRADE, protocol)
+            .body(())
+            .unwrap();
+        let wanted = take(&mut request).is_some();
+        assert!(!request.headers().contains_key(header::UPGRADE));
+        wanted
+    }
+
+    #[test]
+    fn only_http_1_1_and_only_when_both_headers_say_so() {
+        assert!(wants(Version::HTTP_11, "keep-alive, Upgrade", "websocket"));
+        assert!(!wants(Version::HTTP_11, "keep-alive", "websocket"));
+        assert!(!wants(Version::HTTP_10, "upgrade", "websocket"));
+        assert!(!wants(Version::HTTP_2, "upgrade", "websocket"));
+    }
+
+    #[test]
+    fn h2c_is_not_granted() {
+        for protocol in ["h2c", "H2C", "websocket, h2c"] {
+            assert!(!wants(Version::HTTP_11, "upgrade", protocol), "{protocol}");
+        }
+    }
+}

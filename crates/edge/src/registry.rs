@@ -1,0 +1,495 @@
+//! The live connections of a door, by device and by certificate, and how they end when what they
+//! were opened with falls.
+//!
+//! A certificate is judged once for all its connections. A connection remembers the standing it was
+//! last judged by: one that was opened in a bad standing (to renew, or to be told why it is refused)
+//! is left to its requests, which are judged one by one; one whose standing gets worse is cut.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use countersign_core::ids::CertificateRef;
+use countersign_core::snapshot::{CertificateClaim, DeviceKey, Standing, TrustSnapshot};
+use countersign_core::time::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// How far a connection has been told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Ending {
+    /// After the responses under way; an upgraded one goes on.
+    Retire = 1,
+    /// At once.
+    Kill = 2,
+}
+
+/// One open connection.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    id: u64,
+    ending: AtomicU8,
+    told: Notify,
+    requests: AtomicUsize,
+    deciding: AtomicUsize,
+    first_use_told: AtomicBool,
+    is_closed: AtomicBool,
+}
+
+impl Live {
+    fn end(&self, ending: Ending) {
+        self.ending.fetch_max(ending as u8, Ordering::SeqCst);
+        self.told.notify_waiters();
+    }
+
+    /// Cuts the connection at once.
+    pub(crate) fn kill(&self) {
+        self.end(Ending::Kill);
+    }
+
+    fn is_told(&self, ending: Ending) -> bool {
+        self.ending.load(Ordering::SeqCst) >= ending as u8
+    }
+
+    /// Waits until the connection is told to end at least like this.
+    pub(crate) async fn told(&self, ending: Ending) {
+        wait_until(&self.told, || self.is_told(ending)).await;
+    }
+
+    /// Counts a request until the guard is dropped.
+    pub(crate) fn request(live: &Arc<Registration>, kind: RequestKind) -> RequestGuard {
+        live.requests.fetch_add(1, Ordering::SeqCst);
+        if kind == RequestKind::Deciding {
+            live.deciding.fetch_add(1, Ordering::SeqCst);
+        }
+        RequestGuard { live: Arc::clone(live), kind }
+    }
+
+    /// Whether a request is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.requests.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether a request is under way whose answer may be about the very fall of this connection.
+    fn is_deciding(&self) -> bool {
+        self.deciding.load(Ordering::SeqCst) > 0
+    }
+
+    /// True once: for the request that reports the first use.
+    pub(crate) fn claim_first_use(&self) -> bool {
+        !self.first_use_told.swap(true, Ordering::SeqCst)
+    }
+}
+
+/// What a request may do to the connection it came over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestKind {
+    /// Nothing.
+    Plain,
+    /// It enrols, renews or confirms: its answer may be the very reason why the connection falls, so
+    /// it is let out before the connection is cut.
+    Deciding,
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(crate) struct RequestGuard {
+    live: Arc<Registration>,
+    kind: RequestKind,
+}
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        self.live.requests.fetch_sub(1, Ordering::SeqCst);
+        if self.kind == RequestKind::Deciding {
+            self.live.deciding.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// What a connection was opened with.
+type Key = (DeviceKey, CertificateRef);
+
+#[derive(Debug)]
+struct Member {
+    live: Arc<Live>,
+    standing: Standing,
+}
+
+#[derive(Debug)]
+struct Certified {
+    claim: CertificateClaim,
+    /// Up to when time alone does not change the standing.
+    steady_until: Timestamp,
+    members: Vec<Member>,
+}
+
+#[derive(Debug, Default)]
+struct Sessions {
+    anonymous: HashMap<u64, Arc<Live>>,
+    devices: HashMap<DeviceKey, Vec<Certified>>,
+    is_retiring: bool,
+}
+
+/// The live connections of a door.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    sessions: Mutex<Sessions>,
+    next: AtomicU64,
+    gone: Notify,
+}
+
+/// What a walk did.
+#[derive(Debug, Default)]
+pub(crate) struct Fallen {
+    /// Cut at once.
+    pub(crate) cut: Vec<Arc<Live>>,
+    /// To be cut once the answer under way is out, or when patience ends.
+    pub(crate) answering: Vec<Arc<Live>>,
+}
+
+impl Registry {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts a connection on the list. `judge` is called while no walk can run, so that a change of
+    /// snapshot is seen either by it or by the walk.
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        claim: Option<&CertificateClaim>,
+        judge: impl FnOnce(&CertificateClaim) -> Standing,
+    ) -> Arc<Registration> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let live = Arc::new(Live { id, ..Live::default() });
+        let mut sessions = self.sessions.lock();
+        if sessions.is_retiring {
+            live.end(Ending::Retire);
+        }
+        let key = claim.map(key_of);
+        match claim {
+            None => {
+                sessions.anonymous.insert(id, Arc::clone(&live));
+            }
+            Some(claim) => {
+                let member = Member { live: Arc::clone(&live), standing: judge(claim) };
+                sessions.insert(claim, member);
+            }
+        }
+        drop(sessions);
+        Arc::new(Registration { live, key, registry: Arc::clone(self) })
+    }
+
+    /// How many connections of this device are open.
+    pub(crate) fn count(&self, device: &DeviceKey) -> usize {
+        let sessions = self.sessions.lock();
+        sessions.devices.get(device).map_or(0, |all| all.iter().map(|one| one.members.len()).sum())
+    }
+
+    /// Judges every certificate again, under a new snapshot.
+    pub(crate) fn walk(&self, snapshot: &TrustSnapshot, now: Timestamp) -> Fallen {
+        self.judge_where(snapshot, now, |_certified| true)
+    }
+
+    /// Judges again only what time alone may have changed.
+    pub(crate) fn sweep(&self, snapshot: &TrustSnapshot, now: Timestamp) -> Fallen {
+        self.judge_where(snapshot, now, |certified| now > certified.steady_until)
+    }
+
+    fn judge_where(
+        &self,
+        snapshot: &TrustSnapshot,
+        now: Timestamp,
+        due: impl Fn(&Certified) -> bool,
+    ) -> Fallen {
+        let mut fallen = Fallen::default();
+        let mut sessions = self.sessions.lock();
+        let all = sessions.devices.values_mut().flatten();
+        all.filter(|one| due(one)).for_each(|one| one.judge(snapshot, now, &mut fallen));
+        fallen
+    }
+
+    /// Lets every connection, and every later one, end after the responses under way.
+    pub(crate) fn retire_all(&self) {
+        self.sessions.lock().is_retiring = true;
+        self.each(|live| live.end(Ending::Retire));
+    }
+
+    /// Cuts every connection.
+    pub(crate) fn kill_all(&self) {
+        self.each(Live::kill);
+    }
+
+    fn each(&self, act: impl Fn(&Live)) {
+        let sessions = self.sessions.lock();
+        let devices = sessions.devices.values().flatten().flat_map(|one| &one.members);
+        sessions.anonymous.values().chain(devices.map(|member| &member.live)).for_each(|live| act(live));
+    }
+
+    /// Waits until no connection is open.
+    pub(crate) async fn wait_until_empty(&self) {
+        wait_until(&self.gone, || {
+            let sessions = self.sessions.lock();
+            sessions.anonymous.is_empty() && sessions.devices.is_empty()
+        })
+        .await;
+    }
+
+    /// Waits until these are closed.
+    pub(crate) async fn wait_until_closed(&self, lives: &[Arc<Live>]) {
+        for live in lives {
+            wait_until(&self.gone, || live.is_closed.load(Ordering::SeqCst)).await;
+        }
+    }
+
+    fn remove(&self, live: &Live, key: Option<&Key>) {
+        let mut sessions = self.sessions.lock();
+        match key {
+            None => {
+                sessions.anonymous.remove(&live.id);
+            }
+            Some((device, certificate)) => sessions.remove(live.id, device, certificate),
+        }
+        drop(sessions);
+        live.is_closed.store(true, Ordering::SeqCst);
+        self.gone.notify_waiters();
+    }
+}
+
+impl Sessions {
+    fn insert(&mut self, claim: &CertificateClaim, member: Member) {
+        let (device, certificate) = key_of(claim);
+        let all = self.devices.entry(device).or_default();
+        match all.iter_mut().find(|one| one.claim.reference == certificate) {
+            Some(one) => {
+                // Judged just now: the others of this certificate are to be looked at, too.
+                if one.members.iter().any(|other| other.standing != member.standing) {
+                    one.steady_until = claim.not_before.min(one.steady_until);
+                }
+                one.members.push(member);
+            }
+            None => all.push(Certified {
+                claim: claim.clone(),
+                // The first sweep works it out.
+                steady_until: claim.not_before,
+                members: vec![member],
+            }),
+        }
+    }
+
+    fn remove(&mut self, id: u64, device: &DeviceKey, certificate: &CertificateRef) {
+        let Some(all) = self.devices.get_mut(device) else { return };
+        for one in all.iter_mut().filter(|one| one.claim.reference == *certificate) {
+            one.members.retain(|member| member.live.id != id);
+        }
+        all.retain(|one| !one.members.is_empty());
+        if all.is_empty() {
+            self.devices.remove(device);
+        }
+    }
+}
+
+impl Certified {
+    fn judge(&mut self, snapshot: &TrustSnapshot, now: Timestamp, fallen: &mut Fallen) {
+        let standing = snapshot.standing(&self.claim, now);
+        let may_go_on = snapshot.session_may_go_on(&self.claim, now);
+        self.steady_until = steady_until(&self.claim, standing, snapshot);
+        for member in &mut self.members {
+            let before = std::mem::replace(&mut member.standing, standing);
+            if may_go_on {
+                if standing == Standing::Superseded && before != standing {
+                    member.live.end(Ending::Retire);
+                }
+            } else if before != standing || standing == Standing::Superseded {
+                fallen.add(&member.live);
+            }
+        }
+    }
+}
+
+impl Fallen {
+    fn add(&mut self, live: &Arc<Live>) {
+        if live.is_deciding() {
+            live.end(Ending::Retire);
+            self.answering.push(Arc::clone(live));
+        } else {
+            live.kill();
+            self.cut.push(Arc::clone(live));
+        }
+    }
+}
+
+fn steady_until(claim: &CertificateClaim, standing: Standing, snapshot: &TrustSnapshot) -> Timestamp {
+    match standing {
+        Standing::NotYetValid => claim.not_before,
+        Standing::Superseded => {
+            let overlap = snapshot.superseded.get(&claim.reference).copied();
+            overlap.map_or(claim.not_after, |until| until.min(claim.not_after))
+        }
+        Standing::Valid
+        | Standing::Pending
+        | Standing::Expired
+        | Standing::Revoked
+        | Standing::Quarantined
+        | Standing::Decommissioned
+        | Standing::TenantSuspended
+        | Standing::Foreign => claim.not_after,
+    }
+}
+
+fn key_of(claim: &CertificateClaim) -> Key {
+    let device = (claim.identity.tenant().clone(), claim.identity.device().clone());
+    (device, claim.reference.clone())
+}
+
+async fn wait_until(notify: &Notify, is_so: impl Fn() -> bool) {
+    loop {
+        let mut notified = std::pin::pin!(notify.notified());
+        notified.as_mut().enable();
+        if is_so() {
+            return;
+        }
+        notified.await;
+    }
+}
+
+/// A connection's entry on the list; it leaves the list when the last clone is dropped.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    live: Arc<Live>,
+    key: Option<Key>,
+    registry: Arc<Registry>,
+}
+
+impl std::ops::Deref for Registration {
+    type Target = Live;
+    fn deref(&self) -> &Live {
+        &self.live
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.registry.remove(&self.live, self.key.as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_core::identity::{Identity, TrustDomain};
+    use countersign_core::ids::{IssuerKeyId, SpkiSha256};
+    use countersign_core::settings::Enforcement;
+    use countersign_core::snapshot::{Bar, TenantService, TenantTrust, TrustedIssuer};
+
+    const NOON: Timestamp = Timestamp::from_secs(100);
+
+    fn claim(device: &str, serial: &str) -> CertificateClaim {
+        let uri = format!("spiffe://countersign.internal/tenant/acme/device/{device}");
+        CertificateClaim {
+            reference: CertificateRef { issuer: IssuerKeyId::from([1; 32]), serial: serial.parse().unwrap() },
+            identity: Identity::from_uri(&uri).unwrap(),
+            spki: SpkiSha256::from([2; 32]),
+            not_before: Timestamp::from_secs(0),
+            not_after: Timestamp::from_secs(1000),
+        }
+    }
+
+    fn device(name: &str) -> DeviceKey {
+        ("acme".parse().unwrap(), name.parse().unwrap())
+    }
+
+    fn snapshot() -> TrustSnapshot {
+        let mut snapshot = TrustSnapshot::empty(TrustDomain::default(), NOON);
+        snapshot.device_issuers.push_back(TrustedIssuer {
+            key_id: IssuerKeyId::from([1; 32]),
+            certificate: Arc::from([]),
+            tenants: None,
+        });
+        let trust = TenantTrust { enforcement: Enforcement::Enforce, service: TenantService::Running };
+        snapshot.tenants.insert("acme".parse().unwrap(), trust);
+        snapshot
+    }
+
+    fn open(
+        registry: &Arc<Registry>,
+        snapshot: &TrustSnapshot,
+        claim: &CertificateClaim,
+    ) -> Arc<Registration> {
+        registry.register(Some(claim), |claim| snapshot.standing(claim, NOON))
+    }
+
+    #[test]
+    fn a_fall_cuts_the_connections_of_that_device_alone() {
+        let (registry, mut snapshot) = (Arc::new(Registry::new()), snapshot());
+        let victim =
+            [open(&registry, &snapshot, &claim("d1", "01")), open(&registry, &snapshot, &claim("d1", "02"))];
+        let bystander = open(&registry, &snapshot, &claim("d2", "03"));
+        assert_eq!(registry.count(&device("d1")), 2);
+        snapshot.barred.insert(device("d1"), Bar::Quarantined);
+        assert_eq!(registry.walk(&snapshot, NOON).cut.len(), 2);
+        assert!(victim.iter().all(|live| live.is_told(Ending::Kill)));
+        assert!(!bystander.is_told(Ending::Retire));
+        drop(victim);
+        assert_eq!(registry.count(&device("d1")), 0);
+        assert_eq!(registry.count(&device("d2")), 1);
+    }
+
+    #[test]
+    fn a_superseded_certificates_connections_retire_and_then_end_with_the_overlap() {
+        let (registry, mut snapshot) = (Arc::new(Registry::new()), snapshot());
+        let live = open(&registry, &snapshot, &claim("d1", "01"));
+        snapshot.superseded.insert(claim("d1", "01").reference, Timestamp::from_secs(200));
+        assert!(registry.walk(&snapshot, NOON).cut.is_empty());
+        assert!(live.is_told(Ending::Retire) && !live.is_told(Ending::Kill));
+        assert!(registry.sweep(&snapshot, Timestamp::from_secs(200)).cut.is_empty());
+        assert_eq!(registry.sweep(&snapshot, Timestamp::from_secs(201)).cut.len(), 1);
+    }
+
+    #[test]
+    fn expiry_alone_cuts_but_not_what_was_opened_expired() {
+        let (registry, snapshot) = (Arc::new(Registry::new()), snapshot());
+        let late = Timestamp::from_secs(1001);
+        let live = open(&registry, &snapshot, &claim("d1", "01"));
+        let renewing = registry.register(Some(&claim("d1", "01")), |claim| snapshot.standing(claim, late));
+        assert_eq!(registry.sweep(&snapshot, late).cut.len(), 1);
+        assert!(live.is_told(Ending::Kill) && !renewing.is_told(Ending::Retire));
+    }
+
+    #[test]
+    fn a_connection_opened_in_quarantine_falls_with_the_next_quarantine() {
+        let (registry, good) = (Arc::new(Registry::new()), snapshot());
+        let mut barred = good.clone();
+        barred.barred.insert(device("d1"), Bar::Quarantined);
+        let live = open(&registry, &barred, &claim("d1", "01"));
+        assert!(registry.walk(&barred, NOON).cut.is_empty());
+        assert!(registry.walk(&good, NOON).cut.is_empty());
+        assert_eq!(registry.walk(&barred, NOON).cut.len(), 1);
+        assert!(live.is_told(Ending::Kill));
+    }
+
+    #[test]
+    fn an_answer_that_brings_the_fall_is_let_out_first() {
+        let (registry, mut snapshot) = (Arc::new(Registry::new()), snapshot());
+        let live = open(&registry, &snapshot, &claim("d1", "01"));
+        let renewal = Live::request(&live, RequestKind::Deciding);
+        snapshot.denied.insert(claim("d1", "01").reference);
+        let fallen = registry.walk(&snapshot, NOON);
+        assert_eq!((fallen.cut.len(), fallen.answering.len()), (0, 1));
+        assert!(live.is_told(Ending::Retire) && !live.is_told(Ending::Kill));
+        drop(renewal);
+        assert!(!live.is_busy());
+    }
+
+    #[tokio::test]
+    async fn a_door_that_drains_retires_late_comers_too() {
+        let (registry, snapshot) = (Arc::new(Registry::new()), snapshot());
+        registry.retire_all();
+        let live = open(&registry, &snapshot, &claim("d1", "01"));
+        live.told(Ending::Retire).await;
+        let anonymous = registry.register(None, |_claim| Standing::Foreign);
+        drop((live, anonymous));
+        registry.wait_until_empty().await;
+    }
+}

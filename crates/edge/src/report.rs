@@ -1,0 +1,100 @@
+//! What a door tells the control plane.
+
+use std::net::SocketAddr;
+
+use countersign_core::identity::Identity;
+use countersign_core::ids::{CertificateRef, RequestId, SpkiSha256};
+use countersign_core::snapshot::{CertificateClaim, Standing};
+use countersign_core::time::Timestamp;
+use tokio::sync::mpsc;
+use tracing::warn;
+
+/// Something the control plane is to hear. Sent over a bounded channel: when it is full, refusals
+/// are dropped and first uses wait.
+#[derive(Clone, Debug)]
+pub enum EdgeReport {
+    /// A request was refused.
+    Refused(Box<RefusedRequest>),
+    /// A request went through that `enforce` would have refused.
+    WouldRefuse(Box<RefusedRequest>),
+    /// A certificate that waits for its first use was used.
+    FirstUse(CertificateRef),
+}
+
+/// The facts of a refusal: what `countersign explain` prints.
+#[derive(Clone, Debug)]
+pub struct RefusedRequest {
+    /// The request's id, also in its answer.
+    pub request_id: RequestId,
+    /// When.
+    pub at: Timestamp,
+    /// The stable code.
+    pub code: String,
+    /// Where the request came from.
+    pub address: SocketAddr,
+    /// The certificate, if one was shown that a device CA of ours vouches for.
+    pub certificate: Option<CertificateFacts>,
+    /// Why the certificate that was shown proves nothing.
+    pub untrusted: Option<&'static str>,
+    /// The verdict on the certificate.
+    pub standing: Option<Standing>,
+    /// The route's path prefix, once it was known.
+    pub route: Option<String>,
+    /// The method.
+    pub method: String,
+    /// The host that was asked for.
+    pub host: String,
+    /// The path, normalised where it could be.
+    pub path: String,
+    /// The rule that blocked, or would have.
+    pub rule: Option<String>,
+}
+
+/// What a certificate says, for the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// Under what it is on record.
+    pub reference: CertificateRef,
+    /// Whom it names.
+    pub identity: Identity,
+    /// Its public key.
+    pub spki: SpkiSha256,
+    /// Last valid moment.
+    pub not_after: Timestamp,
+}
+
+impl From<&CertificateClaim> for CertificateFacts {
+    fn from(claim: &CertificateClaim) -> Self {
+        Self {
+            reference: claim.reference.clone(),
+            identity: claim.identity.clone(),
+            spki: claim.spki,
+            not_after: claim.not_after,
+        }
+    }
+}
+
+/// Where reports go.
+#[derive(Clone, Debug)]
+pub(crate) struct Reports(mpsc::Sender<EdgeReport>);
+
+impl Reports {
+    pub(crate) const fn new(sender: mpsc::Sender<EdgeReport>) -> Self {
+        Self(sender)
+    }
+
+    /// Tells of a refusal, unless the control plane is behind: a flood of refusals must not slow
+    /// down what is admitted.
+    pub(crate) fn tell(&self, report: EdgeReport) {
+        if self.0.try_send(report).is_err() {
+            warn!("report dropped");
+        }
+    }
+
+    /// Tells of a first use, waiting for room.
+    pub(crate) async fn tell_first_use(&self, certificate: CertificateRef) {
+        if self.0.send(EdgeReport::FirstUse(certificate)).await.is_err() {
+            warn!("report dropped");
+        }
+    }
+}

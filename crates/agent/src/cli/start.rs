@@ -1,0 +1,84 @@
+//! From the process's arguments to its exit code.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use countersign_agent::config::Environment;
+use countersign_agent::disk::{ConfigFile, Disk};
+use countersign_agent::{advice, paths};
+use countersign_core::time::SystemClock;
+use tracing_subscriber::EnvFilter;
+
+use super::arguments::{Arguments, Command, LogFormat};
+use super::{enroll, renew, run, status};
+
+/// What every command works with.
+pub(crate) struct Context {
+    pub(crate) environment: Environment,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<SystemClock>,
+}
+
+/// Runs the command line. Exit codes: 0 done, 1 not done, 2 the command line is wrong.
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let environment = Environment::of_process();
+    let outcome = log_to_stderr(&arguments, &environment).and_then(|()| execute(arguments, environment));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(arguments: Arguments, environment: Environment) -> anyhow::Result<()> {
+    let path = arguments
+        .config
+        .or_else(|| environment.config.clone())
+        .unwrap_or_else(|| paths::default_config(&environment));
+    let context =
+        Context { environment, disk: Arc::new(ConfigFile::new(path)), clock: Arc::new(SystemClock) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Enroll(arguments) => enroll::enroll(&context, arguments).await,
+            Command::Run(arguments) => run::run(&context, &arguments).await,
+            Command::Status(json) => status::status(&context, json),
+            Command::Renew(json) => renew::renew(&context, json).await,
+        }
+    })
+}
+
+fn log_to_stderr(arguments: &Arguments, environment: &Environment) -> anyhow::Result<()> {
+    let default = if matches!(arguments.command, Command::Run(_)) { "info" } else { "warn" };
+    let filter = arguments.log.as_deref().or(environment.log.as_deref()).unwrap_or(default);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(filter)?)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match arguments.log_format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+    Ok(())
+}
+
+/// The error with its causes, and what to do about it.
+fn report(error: &anyhow::Error) {
+    let mut stderr = anstream::stderr().lock();
+    let mut text = format!("\u{1b}[1;31merror\u{1b}[0m: {error}");
+    for cause in error.chain().skip(1) {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+    }
+    if let Some(hint) = error.chain().next().and_then(advice::hint) {
+        text.push_str("\n\u{1b}[1mhint\u{1b}[0m: ");
+        text.push_str(&hint);
+    }
+    // When stderr is closed there is nobody left to tell.
+    drop(writeln!(stderr, "{text}"));
+}

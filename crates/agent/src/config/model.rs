@@ -1,0 +1,96 @@
+//! The agent's configuration, resolved: nothing in it can be half there.
+
+use std::time::Duration;
+
+use countersign_api::client::ServerUrl;
+use countersign_core::TrustDomain;
+use countersign_core::ids::{AgentId, CertificateId, DeviceId, DeviceName, SiteId, TenantId};
+
+use crate::secret::Secret;
+
+/// All that the agent knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the control plane is.
+    pub server: ServerUrl,
+    /// Whose servers are trusted, PEM; known once a pinned handshake has found it or a file gave it.
+    pub ca_pem: Option<String>,
+    /// Who the device is; `None` before it has enrolled.
+    pub enrolment: Option<Enrolment>,
+    /// The key of an enrolment that was sent, or is about to be, and whose answer is not saved yet.
+    pub enrolling_key: Option<Secret>,
+}
+
+/// Who the device is, and what it has to show for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrolment {
+    /// Its name in agent URLs.
+    pub agent: AgentId,
+    /// Its id.
+    pub device: DeviceId,
+    /// The bearer token.
+    pub token: Secret,
+    /// The tenant's id.
+    pub tenant: TenantId,
+    /// The site's id.
+    pub site: SiteId,
+    /// Its name.
+    pub name: DeviceName,
+    /// The installation, which proofs of possession name.
+    pub trust_domain: TrustDomain,
+    /// How long between heartbeats.
+    pub heartbeat_interval: Duration,
+    /// The certificate in use, with its key.
+    pub current: Option<Credential>,
+    /// A renewal, or a first issue, on its way.
+    pub pending: Option<Pending>,
+}
+
+/// A certificate with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The private key, PKCS #8 PEM.
+    pub key: Secret,
+    /// The certificate.
+    pub certificate: HeldCertificate,
+}
+
+/// A certificate as it is kept. Its times stay texts: what cannot be read is treated as expired,
+/// not dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldCertificate {
+    /// The leaf, PEM.
+    pub leaf_pem: String,
+    /// The CAs above it, PEM.
+    pub chain_pem: String,
+    /// When it was received.
+    pub issued: Option<String>,
+    /// Its end.
+    pub expires: String,
+}
+
+impl HeldCertificate {
+    /// Leaf and CAs, as a handshake shows them.
+    #[must_use]
+    pub fn full_chain_pem(&self) -> String {
+        format!("{}\n{}", self.leaf_pem.trim_end(), self.chain_pem)
+    }
+}
+
+/// A renewal, or a first issue, on its way: the key was saved before anything was asked with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The new private key, PKCS #8 PEM.
+    pub key: Secret,
+    /// The certificate for it, once it has been issued.
+    pub certificate: Option<PendingCertificate>,
+}
+
+/// A certificate that was issued and not confirmed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingCertificate {
+    /// What to confirm.
+    pub id: CertificateId,
+    /// The certificate.
+    pub certificate: HeldCertificate,
+}

@@ -1,1 +1,41 @@
-//! authority
+//! The use cases of Countersign, one file per verb: what decides, signs and records.
+//!
+//! Every change of state is one transaction with its audit entry, and every change of trust is
+//! published to the edges before the call returns. This crate knows no HTTP and no SQL: callers
+//! hand it parsed values and evidence ([`Authorized`], [`agent::AgentCaller`]), and it answers with
+//! values or an error enum per use case.
+//!
+//! Start reading at [`authority`], then [`enrol`], [`renew`] and [`quarantine`].
+
+pub mod agent;
+pub mod audit;
+pub mod authority;
+pub mod authorized;
+pub mod challenge;
+pub mod confirm;
+pub mod crl;
+pub mod devices;
+pub mod door_certificate;
+pub mod enrol;
+pub mod enrollment_keys;
+mod hierarchy;
+mod issue;
+pub mod limits;
+mod names;
+pub mod people;
+pub mod presence;
+pub mod publish;
+pub mod quarantine;
+pub mod refusals;
+pub mod renew;
+mod repair;
+pub mod revoke;
+pub mod settings;
+pub mod sweep;
+pub mod tenants;
+mod trust;
+
+pub use countersign_ca::certificate_pem;
+
+pub use authority::{Authority, AuthorityConfig, IssuerMode, OpenError};
+pub use authorized::{Administer, Authorized, Caller, Forbidden, Operate, Own, View};

@@ -1,1 +1,23 @@
-//! server
+//! The control plane over HTTP: agent routes for the doors, admin routes for the admin listener,
+//! the public PKI for both.
+//!
+//! Handlers read a request into typed values, call one use case of the authority and write its
+//! answer down; they decide nothing and know no SQL. Agent routes take their identity from the
+//! [`countersign_api::Arrival`] that a door attaches and from nothing else.
+//!
+//! Start reading at [`routers`], then `device/` and `admin/`. Status codes are mapped in
+//! `failure.rs` alone.
+
+mod admin;
+mod device;
+mod failure;
+mod fields;
+mod guard;
+mod pki;
+mod request;
+pub mod routers;
+mod state;
+
+pub use guard::AllowedHosts;
+pub use routers::{admin_router, door_router, openapi};
+pub use state::{ControlPlane, ControlPlaneConfig};

@@ -1,0 +1,486 @@
+//! What admins and their scripts say and hear.
+
+use std::collections::BTreeMap;
+
+use countersign_core::certificate::{CertificateState, RevocationReason};
+use countersign_core::device::DeviceStatus;
+use countersign_core::ids::{
+    AgentId, CertificateId, DeviceId, DeviceName, EnrollmentKeyId, SerialNumber, SpkiSha256, Tenant,
+    TenantId, UserId,
+};
+use countersign_core::settings::{Enforcement, ExpiredCertPolicy};
+use countersign_core::time::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+/// POST `/setup`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SetupRequest {
+    /// The setup token from the start-up text or `<data-dir>/setup-token`.
+    pub token: String,
+    /// The owner's e-mail address.
+    pub email: String,
+    /// At least 12 characters.
+    pub password: String,
+}
+
+/// The owner was made and is signed in.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SetupResponse {
+    /// A session token.
+    pub token: String,
+    /// The owner.
+    pub user: User,
+}
+
+/// A person who may sign in.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct User {
+    /// Id.
+    #[schema(value_type = String)]
+    pub id: UserId,
+    /// E-mail address.
+    pub email: String,
+    /// `owner`, `admin`, `operator` or `viewer`.
+    pub role: String,
+    /// The only tenant this person sees; null: all.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub tenant: Option<Tenant>,
+}
+
+/// POST `/auth/login`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LoginRequest {
+    /// E-mail address.
+    pub email: String,
+    /// Password.
+    pub password: String,
+}
+
+/// A session.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginResponse {
+    /// The bearer token.
+    pub token: String,
+    /// Until when.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+}
+
+/// POST `/tenants`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CreateTenantRequest {
+    /// The slug: `[a-z0-9][a-z0-9-]{0,62}`.
+    pub slug: String,
+    /// The name for people.
+    pub name: String,
+}
+
+/// A tenant.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TenantBody {
+    /// Id, the seeds' `orgId`.
+    #[schema(value_type = String)]
+    pub id: TenantId,
+    /// The slug.
+    #[schema(value_type = String)]
+    pub slug: Tenant,
+    /// The name for people.
+    pub name: String,
+}
+
+/// Every tenant that the caller may see.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TenantList {
+    /// The tenants.
+    pub tenants: Vec<TenantBody>,
+}
+
+/// POST `/enrollment-keys`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CreateEnrollmentKeyRequest {
+    /// Slug or id; `default` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// `default` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// How many devices may use it; 1 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_uses: Option<i64>,
+    /// How long it works; 60 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_minutes: Option<i64>,
+    /// Whether its devices start quarantined until approved; false when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_approval: Option<bool>,
+    /// What its devices may be called, `*` for any run of characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_name_pattern: Option<String>,
+    /// The one existing device that may enrol again with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<String>,
+    /// From which networks it works (CIDR); anywhere when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Vec<String>>,
+    /// The hash of the one public key that may enrol with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spki_sha256: Option<String>,
+}
+
+/// A new enrolment key; the key itself is shown this once.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnrollmentKeyCreated {
+    /// The record's id.
+    #[schema(value_type = String)]
+    pub id: EnrollmentKeyId,
+    /// The key.
+    pub key: String,
+    /// Until when.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    /// The command that enrols a device with it.
+    pub command: String,
+}
+
+/// An enrolment key's record.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnrollmentKeyBody {
+    /// The record's id.
+    #[schema(value_type = String)]
+    pub id: EnrollmentKeyId,
+    /// How many devices may use it.
+    pub max_uses: u32,
+    /// How many have.
+    pub uses: u32,
+    /// Until when.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    /// Whether its devices start quarantined.
+    pub require_approval: bool,
+    /// The one existing device that may enrol again with it.
+    #[schema(value_type = Option<String>)]
+    pub device_id: Option<DeviceId>,
+}
+
+/// The enrolment keys of a tenant.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnrollmentKeyList {
+    /// Newest first.
+    pub enrollment_keys: Vec<EnrollmentKeyBody>,
+}
+
+/// A device.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceBody {
+    /// Id.
+    #[schema(value_type = String)]
+    pub id: DeviceId,
+    /// Its name in agent URLs.
+    #[schema(value_type = String)]
+    pub agent_id: AgentId,
+    /// Its name.
+    #[schema(value_type = String)]
+    pub name: DeviceName,
+    /// Its tenant's slug.
+    #[schema(value_type = String)]
+    pub tenant: Tenant,
+    /// Its site.
+    pub site: String,
+    /// What the machine calls itself.
+    pub hostname: String,
+    /// `windows`, `macos` or `linux`.
+    pub os_type: String,
+    /// Where it stands.
+    #[schema(value_type = String)]
+    pub status: DeviceStatus,
+    /// The last heartbeat.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_seen_at: Option<Timestamp>,
+    /// Since when it is quarantined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub quarantined_at: Option<Timestamp>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantined_reason: Option<String>,
+    /// The newest certificate.
+    pub certificate: Option<CertificateSummary>,
+}
+
+/// The certificate of a device in brief.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateSummary {
+    /// Id.
+    #[schema(value_type = String)]
+    pub id: CertificateId,
+    /// Serial number, lower-case hex.
+    #[schema(value_type = String)]
+    pub serial_number: SerialNumber,
+    /// When it was issued.
+    #[schema(value_type = String, format = DateTime)]
+    pub issued_at: Timestamp,
+    /// Its end.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    /// Where it stands.
+    #[schema(value_type = String)]
+    pub state: CertificateState,
+}
+
+/// One page of devices.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceList {
+    /// The devices.
+    pub devices: Vec<DeviceBody>,
+    /// What to pass as `cursor` for the next page; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// GET `/agents/quarantined`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct QuarantinedList {
+    /// Newest first.
+    pub devices: Vec<QuarantinedDevice>,
+}
+
+/// A device that waits for a decision, as the seed shows it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuarantinedDevice {
+    /// Id.
+    #[schema(value_type = String)]
+    pub id: DeviceId,
+    /// Its name in agent URLs.
+    #[schema(value_type = String)]
+    pub agent_id: AgentId,
+    /// What the machine calls itself.
+    pub hostname: String,
+    /// `windows`, `macos` or `linux`.
+    pub os_type: String,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub quarantined_at: Timestamp,
+    /// Why.
+    pub quarantined_reason: String,
+}
+
+/// A certificate's record.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateBody {
+    /// Id.
+    #[schema(value_type = String)]
+    pub id: CertificateId,
+    /// Whose.
+    #[schema(value_type = String)]
+    pub device_id: DeviceId,
+    /// Serial number, lower-case hex.
+    #[schema(value_type = String)]
+    pub serial_number: SerialNumber,
+    /// Where it stands.
+    #[schema(value_type = String)]
+    pub state: CertificateState,
+    /// When it was issued.
+    #[schema(value_type = String, format = DateTime)]
+    pub issued_at: Timestamp,
+    /// Its end.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    /// When it was revoked.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub revoked_at: Option<Timestamp>,
+    /// Why it was revoked.
+    #[schema(value_type = Option<String>)]
+    pub reason: Option<RevocationReason>,
+    /// SHA-256 of its public key.
+    #[schema(value_type = String)]
+    pub spki_sha256: SpkiSha256,
+}
+
+/// Certificates, newest first.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateList {
+    /// The certificates.
+    pub certificates: Vec<CertificateBody>,
+    /// What to pass as `cursor` for the next page; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// One certificate with its PEM.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CertificateDetail {
+    /// The record.
+    #[serde(flatten)]
+    pub record: CertificateBody,
+    /// The certificate, PEM.
+    pub pem: String,
+}
+
+/// POST `/certificates/:id/revoke`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct RevokeRequest {
+    /// RFC 5280's spelling; `unspecified` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How far a change of trust has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AppliedEdges {
+    /// Edges that have applied it.
+    pub applied: u32,
+    /// Edges attached.
+    pub total: u32,
+}
+
+/// A certificate was revoked.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevokeResponse {
+    /// Which.
+    #[schema(value_type = String)]
+    pub id: CertificateId,
+    /// `revoked`.
+    #[schema(value_type = String)]
+    pub state: CertificateState,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub revoked_at: Timestamp,
+    /// How far it has come.
+    pub applied_edges: AppliedEdges,
+}
+
+/// A decision about a device was carried out.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Decided {
+    /// Always true.
+    pub success: bool,
+    /// How far it has come.
+    pub applied_edges: AppliedEdges,
+}
+
+/// POST `/devices/:id/quarantine`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct QuarantineRequest {
+    /// 1 to 255 characters.
+    pub reason: String,
+}
+
+/// A tenant's certificate settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MtlsSettingsBody {
+    /// 1 to 365.
+    pub cert_lifetime_days: u16,
+    /// `auto_reissue` or `quarantine`.
+    #[schema(value_type = String)]
+    pub expired_cert_policy: ExpiredCertPolicy,
+    /// `off`, `observe` or `enforce`.
+    #[schema(value_type = String)]
+    pub enforcement: Enforcement,
+    /// Whether the server may make device keys.
+    pub allow_server_generated_keys: bool,
+    /// Whether renewal by bearer token alone is accepted.
+    pub allow_bearer_only_renewal: bool,
+    /// 0 to 720.
+    pub renewal_overlap_hours: u16,
+    /// 1 to 365.
+    pub recovery_window_days: u16,
+}
+
+/// PATCH of a tenant's settings: a field that is absent stays as it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MtlsSettingsPatch {
+    /// 1 to 365.
+    #[schema(value_type = Option<i64>)]
+    pub cert_lifetime_days: Option<serde_json::Value>,
+    /// `auto_reissue` or `quarantine`.
+    #[schema(value_type = Option<String>)]
+    pub expired_cert_policy: Option<serde_json::Value>,
+    /// `off`, `observe` or `enforce`.
+    #[schema(value_type = Option<String>)]
+    pub enforcement: Option<serde_json::Value>,
+    /// Whether the server may make device keys.
+    #[schema(value_type = Option<bool>)]
+    pub allow_server_generated_keys: Option<serde_json::Value>,
+    /// Whether renewal by bearer token alone is accepted.
+    #[schema(value_type = Option<bool>)]
+    pub allow_bearer_only_renewal: Option<serde_json::Value>,
+    /// 0 to 720.
+    #[schema(value_type = Option<i64>)]
+    pub renewal_overlap_hours: Option<serde_json::Value>,
+    /// 1 to 365, or null: as long as a certificate lives.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<i64>)]
+    pub recovery_window_days: Option<serde_json::Value>,
+    /// What is not a setting.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub unknown: BTreeMap<String, serde_json::Value>,
+}
+
+/// Keeps an explicit null apart from an absent field.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(deserializer).map(Some)
+}
+
+/// One audit entry.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEntryBody {
+    /// The tenant's slug; empty for the platform's own chain.
+    pub chain: String,
+    /// Its number in the chain.
+    pub sequence: u64,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// What.
+    pub event: String,
+    /// Who.
+    pub actor: String,
+    /// About which device.
+    #[schema(value_type = Option<String>)]
+    pub device_id: Option<DeviceId>,
+    /// About which certificate.
+    #[schema(value_type = Option<String>)]
+    pub certificate_id: Option<CertificateId>,
+    /// Further facts.
+    pub details: BTreeMap<String, String>,
+    /// The chain's hash after it, hex.
+    pub hash: String,
+}
+
+/// One page of the audit, newest first.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditList {
+    /// The entries.
+    pub entries: Vec<AuditEntryBody>,
+    /// What to pass as `cursor` for the next page; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// GET `/health`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `healthy`.
+    pub status: String,
+    /// `countersign`.
+    pub service: String,
+    /// The program's version.
+    pub version: String,
+}

@@ -1,0 +1,4 @@
+//! The wire types, in the seeds' spelling.
+
+pub mod admin;
+pub mod agent;

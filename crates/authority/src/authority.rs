@@ -1,0 +1,200 @@
+//! The authority itself: what every use case needs, and how it starts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use countersign_ca::IssueError;
+use countersign_ca::KeyError;
+use countersign_ca::SealError;
+use countersign_core::identity::TrustDomain;
+use countersign_core::ids::TenantId;
+use countersign_core::snapshot::{RuleSource, TrustSnapshot};
+use countersign_core::time::{Clock, Timestamp};
+use countersign_store::{Store, StoreError};
+use thiserror::Error;
+use tokio::sync::{Notify, watch};
+
+use crate::hierarchy::Hierarchy;
+use crate::limits::Limits;
+use crate::presence::PresenceQueue;
+use crate::publish::Publisher;
+
+/// Who signs device certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssuerMode {
+    /// The embedded CA.
+    Embedded,
+    /// Nobody: devices enrol with `mtls: null`.
+    None,
+}
+
+/// How an authority is to run.
+#[derive(Clone, Debug)]
+pub struct AuthorityConfig {
+    /// The installation's name; must be what the database says once it exists.
+    pub trust_domain: TrustDomain,
+    /// Where the key-encryption key lies.
+    pub key_encryption_key: PathBuf,
+    /// Who signs.
+    pub issuer: IssuerMode,
+    /// Where the world reaches `/pki`; written into certificates when known.
+    pub public_base_url: Option<String>,
+    /// The rules of the doors.
+    pub rules: Vec<RuleSource>,
+    /// How long a session of a person lasts.
+    pub session_life: std::time::Duration,
+}
+
+/// Decides, signs and records.
+pub struct Authority {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: AuthorityConfig,
+    pub(crate) hierarchy: Hierarchy,
+    pub(crate) publisher: Publisher,
+    pub(crate) limits: Limits,
+    pub(crate) presence: PresenceQueue,
+    pub(crate) setup: crate::people::SetupGate,
+    pub(crate) crl_wanted: Notify,
+    pub(crate) node: u8,
+}
+
+/// The authority could not start.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The store failed.
+    #[error("cannot use the store")]
+    Store(#[from] StoreError),
+    /// The key-encryption key is not there or does not fit.
+    #[error("cannot open the sealed CA keys")]
+    Seal(#[from] SealError),
+    /// The installation exists, but not the key that opens its CA keys.
+    #[error("there is no key-encryption key at {}: put back the file that belongs to this database", .0.display())]
+    NoKeyEncryptionKey(PathBuf),
+    /// A CA could not be made or read back.
+    #[error("cannot make or open a CA")]
+    Issue(#[from] IssueError),
+    /// A CA certificate could not be prepared.
+    #[error("cannot prepare a CA certificate")]
+    Prepare(#[from] countersign_ca::PrepareError),
+    /// A CA certificate could not be signed.
+    #[error("cannot sign a CA certificate")]
+    Sign(#[from] countersign_ca::SignError),
+    /// No key could be made.
+    #[error("cannot make a key")]
+    Key(#[from] KeyError),
+    /// The database belongs to an installation of another name.
+    #[error(
+        "this database is the installation {stored:?}, not {configured:?}: start with --trust-domain {stored}"
+    )]
+    OtherTrustDomain {
+        /// What the database says.
+        stored: String,
+        /// What was asked for.
+        configured: String,
+    },
+    /// The database says there is a CA, but it is not in it.
+    #[error("the database holds no {0} CA; restore it from a backup")]
+    MissingCa(&'static str),
+}
+
+/// The tenant that exists from the beginning.
+pub(crate) const DEFAULT_TENANT: &str = "default";
+
+impl Authority {
+    /// Opens the installation in `store`, making it on first start: root, device and service CA,
+    /// sealed; the tenant `default`. Then repairs what a crash left half done and builds the first
+    /// trust snapshot.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing is changed when the key-encryption key does not fit.
+    pub async fn open(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        config: AuthorityConfig,
+    ) -> Result<Arc<Self>, OpenError> {
+        let now = clock.now();
+        let (hierarchy, installation) = Hierarchy::open_or_create(&store, &config, now).await?;
+        let publisher = Publisher::new(TrustSnapshot::empty(config.trust_domain.clone(), now));
+        let users = store.read(|r| Box::pin(async move { r.count_users().await })).await?;
+        let authority = Arc::new(Self {
+            presence: PresenceQueue::default(),
+            limits: Limits::default(),
+            setup: crate::people::SetupGate::new(users == 0, now)?,
+            crl_wanted: Notify::new(),
+            node: installation.node,
+            hierarchy,
+            publisher,
+            clock,
+            config,
+            store,
+        });
+        authority.repair().await?;
+        authority.publish_everything().await?;
+        Ok(authority)
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The trust snapshots, newest last.
+    #[must_use]
+    pub fn snapshots(&self) -> watch::Receiver<Arc<TrustSnapshot>> {
+        self.publisher.subscribe()
+    }
+
+    /// The present trust snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<TrustSnapshot> {
+        self.publisher.current()
+    }
+
+    /// The installation's name.
+    #[must_use]
+    pub const fn trust_domain(&self) -> &TrustDomain {
+        &self.config.trust_domain
+    }
+
+    /// The root's certificate, PEM: what devices pin.
+    #[must_use]
+    pub fn root_pem(&self) -> String {
+        self.hierarchy.root.certificate_pem()
+    }
+
+    /// SHA-256 of the root's certificate in DER, lower-case hex: what `--ca-fingerprint` takes.
+    #[must_use]
+    pub fn root_fingerprint(&self) -> String {
+        use sha2::Digest as _;
+        hex::encode(sha2::Sha256::digest(self.hierarchy.root.certificate_der()))
+    }
+
+    /// Every CA certificate by its key id, root first.
+    #[must_use]
+    pub fn ca_certificates(&self) -> Vec<(countersign_core::ids::IssuerKeyId, String)> {
+        self.hierarchy.all().map(|issuer| (issuer.key_id(), issuer.certificate_pem())).collect()
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn check_ready(&self) -> Result<(), StoreError> {
+        self.store.read(|r| Box::pin(async move { r.snapshot_version().await.map(|_version| ()) })).await
+    }
+
+    pub(crate) async fn tenant(&self, id: TenantId) -> Result<countersign_store::TenantRow, StoreError> {
+        self.store
+            .read(move |r| Box::pin(async move { r.tenant_by_id(id).await }))
+            .await?
+            .ok_or_else(|| StoreError::raced("tenant", id))
+    }
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").field("trust_domain", &self.config.trust_domain).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,132 @@
+//! Certificate revocation lists: for everyone who is not one of our doors.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_ca::{CrlContents, CrlEntry};
+use countersign_ca::{CrlError, Issuer};
+use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
+use countersign_core::certificate::Lifetime;
+use countersign_core::ids::IssuerKeyId;
+use countersign_core::time::Timestamp;
+use countersign_store::{CrlRow, StoreError};
+use thiserror::Error;
+use tokio::time::{Instant, timeout};
+
+use crate::authority::Authority;
+use crate::enrol::Chain;
+
+/// How long a CRL says it is good for: a day; it is signed anew at two thirds of that.
+const CRL_LIFE: Duration = Duration::from_secs(86_400);
+
+/// How long revocations wait for company before the CRL is signed.
+const GATHER: Duration = Duration::from_millis(500);
+
+/// How long to wait before looking whether a CRL has become old.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// No CRL could be signed.
+#[derive(Debug, Error)]
+pub enum SignCrlError {
+    /// The CA failed.
+    #[error("cannot sign the CRL")]
+    Sign(#[from] CrlError),
+    /// The store failed.
+    #[error("cannot keep the CRL")]
+    Store(#[from] StoreError),
+}
+
+impl Authority {
+    /// Signs CRLs for ever: soon after a revocation, and before they get old.
+    pub async fn publish_crls(self: Arc<Self>) {
+        loop {
+            let woken = timeout(LOOK, self.crl_wanted.notified()).await;
+            if woken.is_ok() {
+                tokio::time::sleep_until(Instant::now() + GATHER).await;
+            }
+            for issuer in self.hierarchy.all() {
+                if let Err(error) = self.refresh_crl(issuer, woken.is_ok()).await {
+                    tracing::error!(error = %Chain(&error), issuer = %issuer.key_id(), "cannot publish the crl");
+                }
+            }
+        }
+    }
+
+    /// Signs the first CRL of every CA that has none, and those that have become old.
+    ///
+    /// # Errors
+    /// See [`SignCrlError`].
+    pub async fn refresh_crls(&self) -> Result<(), SignCrlError> {
+        for issuer in self.hierarchy.all() {
+            self.refresh_crl(issuer, false).await?;
+        }
+        Ok(())
+    }
+
+    async fn refresh_crl(&self, issuer: &Issuer, is_wanted: bool) -> Result<(), SignCrlError> {
+        let (id, now) = (issuer.key_id(), self.now());
+        let latest = self.store.read(move |r| Box::pin(async move { r.latest_crl(id).await })).await?;
+        let is_old = latest.as_ref().is_none_or(|crl| {
+            Lifetime { issued_at: crl.this_update, expires_at: crl.next_update }.renewal_due(now)
+        });
+        // The root's list does not change with devices.
+        let is_root = id == self.hierarchy.root.key_id();
+        if is_old || (is_wanted && !is_root) { self.sign_crl(issuer, now).await } else { Ok(()) }
+    }
+
+    async fn sign_crl(&self, issuer: &Issuer, now: Timestamp) -> Result<(), SignCrlError> {
+        let id = issuer.key_id();
+        // The number is taken before signing: a crash leaves a gap, never a repetition.
+        let (number, entries) = self
+            .store
+            .write(move |w| {
+                Box::pin(async move {
+                    Ok::<_, StoreError>((w.next_crl_number(id).await?, w.crl_entries(id, now).await?))
+                })
+            })
+            .await?;
+        let contents = CrlContents {
+            number,
+            this_update: now.floor_to_second(),
+            next_update: (now + CRL_LIFE).floor_to_second(),
+            entries: entries
+                .into_iter()
+                .map(|row| CrlEntry {
+                    serial: row.reference.serial,
+                    revoked_at: row.revoked_at,
+                    reason: row.reason,
+                })
+                .collect(),
+            distribution_point: None,
+        };
+        let der = issuer.sign_crl(&contents)?;
+        let entry = AuditEntry::new(None, now, AuditEvent::CrlSigned, Actor::System)
+            .detail("issuer", id)
+            .detail("number", number)
+            .detail("entries", contents.entries.len());
+        let row = CrlRow {
+            issuer: id,
+            number,
+            this_update: contents.this_update,
+            next_update: contents.next_update,
+            der,
+        };
+        self.store
+            .write(move |w| {
+                Box::pin(async move {
+                    w.save_crl(&row).await?;
+                    w.append_audit(&entry).await
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// The latest CRL of a CA, DER.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn latest_crl(&self, issuer: IssuerKeyId) -> Result<Option<CrlRow>, StoreError> {
+        self.store.read(move |r| Box::pin(async move { r.latest_crl(issuer).await })).await
+    }
+}

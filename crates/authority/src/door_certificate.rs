@@ -1,0 +1,93 @@
+//! The doors' own certificate: issued at start, renewed at two thirds of its life, its key never on
+//! disk.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use countersign_ca::Profile;
+use countersign_ca::{KeyAlgorithm, KeyError, SigningKey};
+use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
+use countersign_core::certificate::Lifetime;
+use countersign_store::StoreError;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::authority::Authority;
+use crate::issue::IssuanceError;
+
+/// The life of a door's certificate: a year.
+const LIFE: Duration = Duration::from_secs(365 * 86_400);
+
+/// What a door answers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoorNames {
+    /// DNS names.
+    pub dns: Vec<String>,
+    /// IP addresses.
+    pub ips: Vec<IpAddr>,
+}
+
+/// A certificate for the doors, with its key.
+pub struct DoorCertificate {
+    /// Leaf, service CA and root, DER: the root too, so that a client that knows only its
+    /// fingerprint can find it.
+    pub chain: Vec<Vec<u8>>,
+    /// The key, PKCS #8 DER.
+    pub key: Zeroizing<Vec<u8>>,
+    /// From when until when.
+    pub lifetime: Lifetime,
+}
+
+/// The doors got no certificate.
+#[derive(Debug, Error)]
+pub enum DoorCertificateError {
+    /// No key could be made.
+    #[error("cannot make the doors' key")]
+    Key(#[from] KeyError),
+    /// It was not issued.
+    #[error("cannot issue the doors' certificate")]
+    Issue(#[from] IssuanceError),
+    /// It could not be recorded.
+    #[error("cannot record the doors' certificate")]
+    Store(#[from] StoreError),
+}
+
+impl Authority {
+    /// Issues a certificate for the doors.
+    ///
+    /// # Errors
+    /// See [`DoorCertificateError`].
+    pub async fn issue_door_certificate(
+        &self,
+        names: &DoorNames,
+    ) -> Result<DoorCertificate, DoorCertificateError> {
+        let key = SigningKey::generate(KeyAlgorithm::P256)?;
+        let profile = Profile::ServiceServer { dns: names.dns.clone(), ips: names.ips.clone() };
+        let issued = self.issue_for_door(profile, key.public_key(), LIFE).await?;
+        let reference = issued.reference().clone();
+        let addresses = names.ips.iter().map(ToString::to_string);
+        let entry = AuditEntry::new(None, self.now(), AuditEvent::DoorCertificateIssued, Actor::System)
+            .detail("serial", &reference.serial)
+            .detail("issuer", reference.issuer)
+            .detail("expiresAt", issued.lifetime().expires_at)
+            .detail("spkiSha256", issued.spki())
+            .detail("names", names.dns.iter().cloned().chain(addresses).collect::<Vec<_>>().join(" "));
+        self.store
+            .write(move |w| {
+                Box::pin(async move {
+                    w.finish_intent(&reference).await?;
+                    w.append_audit(&entry).await
+                })
+            })
+            .await?;
+        Ok(DoorCertificate {
+            chain: vec![
+                issued.der().to_vec(),
+                self.hierarchy.service.certificate_der().to_vec(),
+                self.hierarchy.root.certificate_der().to_vec(),
+            ],
+            key: Zeroizing::new(key.pkcs8_der().to_vec()),
+            lifetime: issued.lifetime(),
+        })
+    }
+}

@@ -1,0 +1,255 @@
+//! From a decision to a signed certificate: intent → prepare → lint → sign → verify. Recording it
+//! is the caller's transaction, which also closes the intent.
+
+use std::time::Duration;
+
+use countersign_ca::{CertificateRequest, IssuedCertificate, Issuer, PrepareError, SignError};
+use countersign_ca::{KeyError, PublicKey, random_serial};
+use countersign_ca::{Profile, Publication};
+use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
+use countersign_core::certificate::{CertificateState, RevocationReason};
+use countersign_core::identity::Identity;
+use countersign_core::ids::{CertificateId, CertificateRef, DeviceId, Tenant};
+use countersign_core::time::Timestamp;
+use countersign_store::{CertificateRow, CertificateSummary, IntentRow, RevocationRow, StoreError, Writing};
+use thiserror::Error;
+
+use crate::authority::Authority;
+
+/// A certificate could not be made. Nothing was handed out.
+#[derive(Debug, Error)]
+pub enum IssuanceError {
+    /// The profile or a lint refused it.
+    #[error("cannot prepare the certificate")]
+    Prepare(#[from] PrepareError),
+    /// The CA's key did not sign it, or signed something else.
+    #[error("cannot sign the certificate")]
+    Sign(#[from] SignError),
+    /// No serial number could be made.
+    #[error("cannot reserve a serial number")]
+    Serial(#[from] KeyError),
+    /// The intent could not be recorded.
+    #[error("cannot record the intent")]
+    Store(#[from] StoreError),
+}
+
+/// For whom a certificate is.
+#[derive(Clone, Debug)]
+pub(crate) struct DeviceSubject {
+    pub(crate) identity: Identity,
+    /// Known once the device exists.
+    pub(crate) device: DeviceId,
+    pub(crate) lifetime: Duration,
+}
+
+/// A signed certificate whose intent is still open: to be recorded, or abandoned.
+#[derive(Debug)]
+pub(crate) struct Unrecorded {
+    pub(crate) certificate: IssuedCertificate,
+    pub(crate) subject: DeviceSubject,
+}
+
+impl Authority {
+    /// Signs a device certificate for `key`.
+    pub(crate) async fn issue_for_device(
+        &self,
+        subject: DeviceSubject,
+        key: &PublicKey,
+    ) -> Result<Unrecorded, IssuanceError> {
+        let issuer = &self.hierarchy.device;
+        let profile = Profile::Device { identity: subject.identity.clone() };
+        let certificate = self.issue(issuer, profile, key, subject.lifetime, Some(&subject)).await?;
+        Ok(Unrecorded { certificate, subject })
+    }
+
+    /// Signs a certificate for the doors themselves.
+    pub(crate) async fn issue_for_door(
+        &self,
+        profile: Profile,
+        key: &PublicKey,
+        lifetime: Duration,
+    ) -> Result<IssuedCertificate, IssuanceError> {
+        self.issue(&self.hierarchy.service, profile, key, lifetime, None).await
+    }
+
+    async fn issue(
+        &self,
+        issuer: &Issuer,
+        profile: Profile,
+        key: &PublicKey,
+        lifetime: Duration,
+        subject: Option<&DeviceSubject>,
+    ) -> Result<IssuedCertificate, IssuanceError> {
+        let now = self.now();
+        let profile_name = profile.as_str().to_owned();
+        let prepared = issuer.prepare(CertificateRequest {
+            profile,
+            public_key: key,
+            serial: random_serial(self.node)?,
+            issued_at: now,
+            lifetime,
+            publication: self.publication_of(issuer),
+        })?;
+        let intent = IntentRow {
+            reference: prepared.reference(),
+            device: subject.map(|subject| subject.device),
+            profile: profile_name,
+            at: now,
+            expires_at: prepared.lifetime().expires_at,
+        };
+        let entry = self.intent_entry(&intent, subject, now);
+        self.store
+            .write(move |w| {
+                Box::pin(async move {
+                    w.insert_intent(&intent).await?;
+                    w.append_audit(&entry).await?;
+                    Ok::<_, StoreError>(())
+                })
+            })
+            .await?;
+        crate::repair::crash_point("intent");
+        let reference = prepared.reference();
+        match issuer.sign(prepared) {
+            Ok(certificate) => {
+                crate::repair::crash_point("sign");
+                Ok(certificate)
+            }
+            Err(error) => {
+                self.abandon(&reference).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn intent_entry(
+        &self,
+        intent: &IntentRow,
+        subject: Option<&DeviceSubject>,
+        now: Timestamp,
+    ) -> AuditEntry {
+        let tenant = subject.map(|subject| subject.identity.tenant().clone());
+        let mut entry = AuditEntry::new(tenant, now, AuditEvent::CertificateIntended, Actor::System)
+            .detail("serial", &intent.reference.serial)
+            .detail("issuer", intent.reference.issuer)
+            .detail("profile", &intent.profile);
+        entry.device = intent.device;
+        entry
+    }
+
+    fn publication_of(&self, issuer: &Issuer) -> Publication {
+        let Some(base) = self.config.public_base_url.as_deref() else { return Publication::default() };
+        let base = base.trim_end_matches('/');
+        let id = issuer.key_id();
+        Publication {
+            crl_url: Some(format!("{base}/pki/crl/{id}.crl")),
+            ca_issuers_url: Some(format!("{base}/pki/ca/{id}.pem")),
+        }
+    }
+
+    /// Revokes what may have been signed under an open intent and closes it.
+    pub(crate) async fn abandon(&self, reference: &CertificateRef) -> Result<(), StoreError> {
+        let now = self.now();
+        let wanted = reference.clone();
+        self.store
+            .write(move |w| {
+                Box::pin(async move {
+                    let open = w.unfinished_intents().await?;
+                    match open.into_iter().find(|intent| intent.reference == wanted) {
+                        Some(intent) => abandon_intent(w, &intent, now).await,
+                        None => Ok(()),
+                    }
+                })
+            })
+            .await?;
+        let _patching = self.publisher.patching.lock().await;
+        let mut snapshot = (*self.publisher.current()).clone();
+        snapshot.denied.insert(reference.clone());
+        self.publisher.replace(snapshot);
+        self.crl_wanted.notify_one();
+        Ok(())
+    }
+}
+
+/// Revokes what may have been signed under `intent` and closes it, within a transaction.
+pub(crate) async fn abandon_intent(
+    w: &mut Writing<'_>,
+    intent: &IntentRow,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    w.insert_revocation(&RevocationRow {
+        reference: intent.reference.clone(),
+        spki: None,
+        revoked_at: now,
+        reason: RevocationReason::CessationOfOperation,
+        expires_at: intent.expires_at,
+    })
+    .await?;
+    w.finish_intent(&intent.reference).await?;
+    w.raise_epoch().await?;
+    let tenant = match intent.device {
+        Some(device) => w.device(device).await?.map(|device| device.tenant_slug),
+        None => None,
+    };
+    let mut entry = AuditEntry::new(tenant, now, AuditEvent::CertificateAbandoned, Actor::System)
+        .detail("serial", &intent.reference.serial)
+        .detail("issuer", intent.reference.issuer)
+        .detail("profile", &intent.profile);
+    entry.device = intent.device;
+    w.append_audit(&entry).await
+}
+
+impl Unrecorded {
+    /// The row to record.
+    pub(crate) fn row(&self, state: CertificateState, confirm_before: Option<Timestamp>) -> CertificateRow {
+        CertificateRow {
+            id: CertificateId::random(),
+            device: self.subject.device,
+            tenant: self.subject.identity.tenant().clone(),
+            device_name: self.subject.identity.device().clone(),
+            reference: self.certificate.reference().clone(),
+            spki: self.certificate.spki(),
+            der: self.certificate.der().to_vec(),
+            state,
+            lifetime: self.certificate.lifetime(),
+            confirm_before,
+            superseded_until: None,
+            revoked_at: None,
+            reason: None,
+        }
+    }
+}
+
+/// Records a certificate, closes its intent and writes it down, within a transaction.
+///
+/// # Errors
+/// [`StoreError`] also when the intent is no longer open: then it was abandoned meanwhile.
+pub(crate) async fn record(
+    w: &mut Writing<'_>,
+    row: &CertificateRow,
+    actor: Actor,
+    tenant: &Tenant,
+) -> Result<(), StoreError> {
+    if !w.finish_intent(&row.reference).await? {
+        return Err(StoreError::raced("issuance intent", &row.reference.serial));
+    }
+    w.insert_certificate(row).await?;
+    let entry =
+        AuditEntry::new(Some(tenant.clone()), row.lifetime.issued_at, AuditEvent::CertificateIssued, actor)
+            .device(row.device)
+            .certificate(row.id)
+            .detail("serial", &row.reference.serial)
+            .detail("issuer", row.reference.issuer)
+            .detail("state", row.state)
+            .detail("expiresAt", row.lifetime.expires_at)
+            .detail("spkiSha256", row.spki);
+    w.append_audit(&entry).await
+}
+
+/// What a device's row says about a certificate.
+pub(crate) fn summary_of(row: &CertificateRow) -> CertificateSummary {
+    CertificateSummary {
+        serial: row.reference.serial.clone(),
+        issued_at: row.lifetime.issued_at,
+        expires_at: row.lifetime.expires_at,
+    }
+}

@@ -1,0 +1,134 @@
+//! Heartbeats: who was heard of, written down in batches; what changes a status is committed first.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::certificate::{CertificateState, Lifetime};
+use countersign_core::device::DeviceStatus;
+use countersign_core::ids::DeviceId;
+use countersign_store::{Presence, StoreError};
+use parking_lot::Mutex;
+use thiserror::Error;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::agent::AgentCaller;
+use crate::authority::Authority;
+use crate::limits::{Limited, TooMany};
+
+/// How long heartbeats may wait for company before they are written.
+const GATHER: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Default)]
+pub(crate) struct PresenceQueue {
+    waiting: Mutex<HashMap<DeviceId, Presence>>,
+    arrived: Notify,
+}
+
+/// What a heartbeat is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Whether the device should renew its certificate now.
+    pub renewal: Renewal,
+}
+
+/// Whether a device should renew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// Not yet.
+    NotDue,
+    /// Now.
+    Due,
+}
+
+/// A heartbeat was not taken.
+#[derive(Debug, Error)]
+pub enum HeartbeatError {
+    /// The device is quarantined.
+    #[error("the device is quarantined")]
+    Quarantined,
+    /// Too many.
+    #[error("too many heartbeats")]
+    TooMany(TooMany),
+    /// The store failed.
+    #[error("cannot record the heartbeat")]
+    Store(#[from] StoreError),
+}
+
+impl Authority {
+    /// Takes a heartbeat.
+    ///
+    /// # Errors
+    /// See [`HeartbeatError`]; a quarantined device stays quarantined.
+    pub async fn heartbeat(
+        &self,
+        agent: &AgentCaller,
+        agent_version: Option<String>,
+        address: IpAddr,
+    ) -> Result<Heard, HeartbeatError> {
+        let now = self.now();
+        if agent.is_quarantined() {
+            return Err(HeartbeatError::Quarantined);
+        }
+        self.limits.take(Limited::Heartbeat(agent.id()), now).map_err(HeartbeatError::TooMany)?;
+        let presence = Presence { device: agent.id(), at: now, ip: Some(address), agent_version };
+        self.presence.waiting.lock().insert(agent.id(), presence);
+        match agent.device().status {
+            DeviceStatus::Pending | DeviceStatus::Offline => self.flush_presence().await?,
+            DeviceStatus::Online
+            | DeviceStatus::Maintenance
+            | DeviceStatus::Quarantined
+            | DeviceStatus::Decommissioned => self.presence.arrived.notify_one(),
+        }
+        Ok(Heard { renewal: self.renewal_of(agent).await? })
+    }
+
+    /// Due at two thirds of the certificate's life, while an approval waits to be used, and when a
+    /// device that has a key still waits for its first certificate.
+    async fn renewal_of(&self, agent: &AgentCaller) -> Result<Renewal, StoreError> {
+        let device = agent.device();
+        if device.grant_until.is_some() || device.pending_key.is_some() {
+            return Ok(Renewal::Due);
+        }
+        let Some(summary) = &device.certificate else { return Ok(Renewal::NotDue) };
+        let lifetime = Lifetime { issued_at: summary.issued_at, expires_at: summary.expires_at };
+        if !lifetime.renewal_due(self.now()) {
+            return Ok(Renewal::NotDue);
+        }
+        // The summary may be behind by a confirmation; the certificates are not.
+        let id = agent.id();
+        let rows = self.store.read(move |r| Box::pin(async move { r.certificates_of(id).await })).await?;
+        let is_due = rows
+            .iter()
+            .find(|row| row.state == CertificateState::Active)
+            .is_none_or(|row| row.lifetime.renewal_due(self.now()));
+        Ok(if is_due { Renewal::Due } else { Renewal::NotDue })
+    }
+
+    /// Writes down every heartbeat that waits.
+    ///
+    /// # Errors
+    /// When the store fails; the heartbeats are lost then, the next ones are not.
+    pub async fn flush_presence(&self) -> Result<(), StoreError> {
+        let batch: Vec<Presence> = self.presence.waiting.lock().drain().map(|(_, one)| one).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.store
+            .write(move |w| Box::pin(async move { w.record_presence(&batch).await.map(|_changed| ()) }))
+            .await
+    }
+
+    /// Writes heartbeats down in batches, for ever.
+    pub async fn gather_presence(self: Arc<Self>) {
+        loop {
+            self.presence.arrived.notified().await;
+            tokio::time::sleep_until(Instant::now() + GATHER).await;
+            if let Err(error) = self.flush_presence().await {
+                tracing::error!(%error, "cannot record heartbeats");
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! How a change of trust reaches the edges: a new snapshot per epoch, and word of who has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot};
+use futures_util::future::join_all;
+use tokio::sync::{Mutex, watch};
+
+/// How far a change of trust has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Edges that have applied it.
+    pub applied: u32,
+    /// Edges attached.
+    pub total: u32,
+}
+
+/// How long a call waits for the edges before it answers.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Publisher {
+    snapshots: watch::Sender<Arc<TrustSnapshot>>,
+    edges: parking_lot::Mutex<Vec<watch::Receiver<SnapshotVersion>>>,
+    /// Held while the store is read and the snapshot patched, so that patches cannot cross.
+    pub(crate) patching: Mutex<()>,
+}
+
+impl Publisher {
+    pub(crate) fn new(first: TrustSnapshot) -> Self {
+        let (snapshots, _receiver) = watch::channel(Arc::new(first));
+        Self { snapshots, edges: parking_lot::Mutex::default(), patching: Mutex::new(()) }
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<TrustSnapshot>> {
+        self.snapshots.subscribe()
+    }
+
+    pub(crate) fn current(&self) -> Arc<TrustSnapshot> {
+        Arc::clone(&self.snapshots.borrow())
+    }
+
+    pub(crate) fn replace(&self, snapshot: TrustSnapshot) {
+        self.snapshots.send_replace(Arc::new(snapshot));
+    }
+
+    /// Adds an edge; it says on `applied` which snapshot it enforces.
+    pub(crate) fn attach(&self, applied: watch::Receiver<SnapshotVersion>) {
+        self.edges.lock().push(applied);
+    }
+
+    /// Waits until every attached edge enforces `version`, or patience ends.
+    pub(crate) async fn applied(&self, version: SnapshotVersion) -> Applied {
+        let edges: Vec<_> = {
+            let mut edges = self.edges.lock();
+            edges.retain(|edge| edge.has_changed().is_ok());
+            edges.clone()
+        };
+        let total = u32::try_from(edges.len()).unwrap_or(u32::MAX);
+        let waits = edges.into_iter().map(|mut edge| async move {
+            let reached = tokio::time::timeout(PATIENCE, edge.wait_for(|at| *at >= version)).await;
+            u32::from(matches!(reached, Ok(Ok(_))))
+        });
+        Applied { applied: join_all(waits).await.into_iter().sum(), total }
+    }
+}

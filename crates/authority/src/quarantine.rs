@@ -1,0 +1,251 @@
+//! Quarantine, approve, deny, decommission: an admin's decisions about a device.
+
+use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
+use countersign_core::certificate::RevocationReason;
+use countersign_core::device::{DeviceEvent, DeviceStatus, QuarantineReason};
+use countersign_core::ids::{DeviceId, SpkiSha256};
+use countersign_core::renewal::GRANT_LIFE;
+use countersign_core::time::Timestamp;
+use countersign_store::{DeniedKeyRow, DeviceRow, StoreError, TraitKind, Writing};
+use thiserror::Error;
+
+use crate::authority::Authority;
+use crate::authorized::{Authorized, Forbidden, Operate};
+use crate::publish::Applied;
+use crate::revoke::revoke_all_for;
+
+/// A decision was not carried out; nothing changed.
+#[derive(Debug, Error)]
+pub enum DecisionError {
+    /// There is no such device.
+    #[error("unknown device")]
+    Unknown,
+    /// It belongs to another tenant.
+    #[error("not allowed")]
+    Forbidden(#[from] Forbidden),
+    /// The device's status does not allow it, or another decision came first.
+    #[error("the device is {0}")]
+    Conflict(DeviceStatus),
+    /// The store failed.
+    #[error("cannot carry out the decision")]
+    Store(#[from] StoreError),
+}
+
+/// What an admin decides.
+#[derive(Clone, Debug)]
+enum Decision {
+    Quarantine(QuarantineReason),
+    Approve,
+    Deny,
+    Decommission,
+    EnterMaintenance,
+    LeaveMaintenance,
+}
+
+impl Decision {
+    const fn event(&self) -> DeviceEvent {
+        match self {
+            Self::Quarantine(_) => DeviceEvent::Quarantine,
+            Self::Approve => DeviceEvent::Approve,
+            Self::Deny => DeviceEvent::Deny,
+            Self::Decommission => DeviceEvent::Decommission,
+            Self::EnterMaintenance => DeviceEvent::EnterMaintenance,
+            Self::LeaveMaintenance => DeviceEvent::LeaveMaintenance,
+        }
+    }
+
+    const fn audit_event(&self) -> AuditEvent {
+        match self {
+            Self::Quarantine(_) => AuditEvent::DeviceQuarantined,
+            Self::Approve => AuditEvent::DeviceApproved,
+            Self::Deny => AuditEvent::DeviceDenied,
+            Self::Decommission => AuditEvent::DeviceDecommissioned,
+            Self::EnterMaintenance | Self::LeaveMaintenance => AuditEvent::DeviceMaintenance,
+        }
+    }
+}
+
+impl Authority {
+    /// Refuses a device everywhere until someone approves or denies it.
+    ///
+    /// # Errors
+    /// See [`DecisionError`].
+    pub async fn quarantine_device(
+        &self,
+        by: &Authorized<Operate>,
+        id: DeviceId,
+        reason: QuarantineReason,
+    ) -> Result<Applied, DecisionError> {
+        self.decide(by, id, Decision::Quarantine(reason)).await
+    }
+
+    /// Lets a quarantined device back: it is `offline` until heard of, and for 24 hours its pinned
+    /// key may ask for one new certificate.
+    ///
+    /// # Errors
+    /// See [`DecisionError`]; of two approvals at once one wins.
+    pub async fn approve(&self, by: &Authorized<Operate>, id: DeviceId) -> Result<Applied, DecisionError> {
+        self.decide(by, id, Decision::Approve).await
+    }
+
+    /// Refuses a device for good: decommissioned, its certificates and token revoked, its keys
+    /// denied everywhere, its host name and hardware serial remembered.
+    ///
+    /// # Errors
+    /// See [`DecisionError`].
+    pub async fn deny(&self, by: &Authorized<Operate>, id: DeviceId) -> Result<Applied, DecisionError> {
+        self.decide(by, id, Decision::Deny).await
+    }
+
+    /// Retires a device: like [`Self::deny`], but its host name is not held against a successor.
+    ///
+    /// # Errors
+    /// See [`DecisionError`].
+    pub async fn decommission(
+        &self,
+        by: &Authorized<Operate>,
+        id: DeviceId,
+    ) -> Result<Applied, DecisionError> {
+        self.decide(by, id, Decision::Decommission).await
+    }
+
+    /// Sets a device aside, or takes it back; heartbeats do not change it meanwhile.
+    ///
+    /// # Errors
+    /// See [`DecisionError`].
+    pub async fn set_maintenance(
+        &self,
+        by: &Authorized<Operate>,
+        id: DeviceId,
+        maintenance: Maintenance,
+    ) -> Result<Applied, DecisionError> {
+        let decision = match maintenance {
+            Maintenance::Enter => Decision::EnterMaintenance,
+            Maintenance::Leave => Decision::LeaveMaintenance,
+        };
+        self.decide(by, id, decision).await
+    }
+
+    async fn decide(
+        &self,
+        by: &Authorized<Operate>,
+        id: DeviceId,
+        decision: Decision,
+    ) -> Result<Applied, DecisionError> {
+        let (now, by) = (self.now(), *by);
+        self.store
+            .write(move |w| {
+                Box::pin(async move {
+                    let device = w.device(id).await?.ok_or(DecisionError::Unknown)?;
+                    by.covers(device.tenant)?;
+                    let status = device.status;
+                    if status.apply(decision.event()).is_err() {
+                        return Err(DecisionError::Conflict(status));
+                    }
+                    carry_out(w, device, decision, now, by.actor()).await?;
+                    crate::repair::crash_point("decide");
+                    Ok(())
+                })
+            })
+            .await?;
+        crate::repair::crash_point("decided");
+        let applied = self.publish_devices(&[id]).await?;
+        self.crl_wanted.notify_one();
+        Ok(applied)
+    }
+}
+
+/// Which way a device goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maintenance {
+    /// Set aside.
+    Enter,
+    /// Taken back.
+    Leave,
+}
+
+async fn carry_out(
+    w: &mut Writing<'_>,
+    mut device: DeviceRow,
+    decision: Decision,
+    now: Timestamp,
+    actor: Actor,
+) -> Result<(), StoreError> {
+    let mut entry =
+        AuditEntry::new(Some(device.tenant_slug.clone()), now, decision.audit_event(), actor.clone())
+            .device(device.id)
+            .detail("from", device.status);
+    match &decision {
+        Decision::Quarantine(reason) => {
+            entry = entry.detail("reason", reason);
+            device.quarantined_at = Some(now);
+            device.quarantined_reason = Some(reason.clone());
+            device.grant_until = None;
+        }
+        Decision::Approve => {
+            device.quarantined_at = None;
+            device.quarantined_reason = None;
+            device.grant_until = Some(now + GRANT_LIFE);
+        }
+        Decision::Deny => {
+            deny_traits(w, &device).await?;
+            deny_keys(w, &device, now).await?;
+            revoke_all_for(w, &device, RevocationReason::PrivilegeWithdrawn, now, actor).await?;
+            retire(&mut device, now);
+        }
+        Decision::Decommission => {
+            revoke_all_for(w, &device, RevocationReason::CessationOfOperation, now, actor).await?;
+            retire(&mut device, now);
+        }
+        Decision::EnterMaintenance | Decision::LeaveMaintenance => {}
+    }
+    change_status(w, device, decision.event(), entry).await
+}
+
+fn retire(device: &mut DeviceRow, now: Timestamp) {
+    device.decommissioned_at = Some(now);
+    device.quarantined_at = None;
+    device.quarantined_reason = None;
+    device.grant_until = None;
+    device.pending_key = None;
+    device.token = None;
+}
+
+async fn deny_traits(w: &mut Writing<'_>, device: &DeviceRow) -> Result<(), StoreError> {
+    w.insert_denied_trait(device.tenant, TraitKind::Hostname, &device.hostname).await?;
+    match crate::enrol::telling_serial(device.hardware_serial.as_deref()) {
+        Some(serial) => w.insert_denied_trait(device.tenant, TraitKind::HardwareSerial, &serial).await,
+        None => Ok(()),
+    }
+}
+
+/// Denies every key the device ever had here, expired certificates' included.
+async fn deny_keys(w: &mut Writing<'_>, device: &DeviceRow, now: Timestamp) -> Result<(), StoreError> {
+    let mut keys: Vec<SpkiSha256> =
+        w.certificates_of(device.id).await?.into_iter().map(|row| row.spki).collect();
+    keys.extend(device.pending_key.as_deref().map(SpkiSha256::of));
+    for key in keys {
+        w.insert_denied_key(&DeniedKeyRow { spki: key, tenant: device.tenant, device: device.id, at: now })
+            .await?;
+    }
+    Ok(())
+}
+
+/// Applies `event` to a device within a transaction, with its audit entry and a new epoch.
+///
+/// # Errors
+/// [`StoreError`] also when the device changed since it was read: the transaction is undone.
+pub(crate) async fn change_status(
+    w: &mut Writing<'_>,
+    mut device: DeviceRow,
+    event: DeviceEvent,
+    entry: AuditEntry,
+) -> Result<(), StoreError> {
+    let status = device.status;
+    device.status = status.apply(event).map_err(|_illegal| StoreError::raced("device in status", status))?;
+    if !w.update_device(&device).await? {
+        return Err(StoreError::raced("device at revision", device.revision));
+    }
+    w.raise_epoch().await?;
+    w.append_audit(&entry.detail("to", device.status)).await
+}

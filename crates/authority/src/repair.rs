@@ -1,0 +1,45 @@
+//! What start-up mends after a crash, and the places where tests crash the process.
+
+use countersign_store::StoreError;
+
+use crate::authority::Authority;
+use crate::issue::abandon_intent;
+
+impl Authority {
+    /// Abandons every issuance that did not reach its record: whatever was signed under its serial
+    /// was never handed out, and is revoked.
+    pub(crate) async fn repair(&self) -> Result<(), StoreError> {
+        let now = self.now();
+        let abandoned = self
+            .store
+            .write(move |w| {
+                Box::pin(async move {
+                    let intents = w.unfinished_intents().await?;
+                    for intent in &intents {
+                        abandon_intent(w, intent, now).await?;
+                    }
+                    Ok::<_, StoreError>(intents.len())
+                })
+            })
+            .await?;
+        if abandoned > 0 {
+            tracing::warn!(abandoned, "abandoned issuances that a crash left open");
+            self.crl_wanted.notify_one();
+        }
+        Ok(())
+    }
+}
+
+/// Ends the process here when a test build asks for it, as a power cut would; nothing otherwise.
+#[cfg(feature = "crash-points")]
+pub(crate) fn crash_point(name: &str) {
+    #[expect(clippy::disallowed_methods, reason = "a test hook, absent from release builds")]
+    let wanted = std::env::var("COUNTERSIGN_TEST_CRASH_AT");
+    if wanted.as_deref() == Ok(name) {
+        std::process::abort();
+    }
+}
+
+/// Ends the process here when a test build asks for it, as a power cut would; nothing otherwise.
+#[cfg(not(feature = "crash-points"))]
+pub(crate) const fn crash_point(_name: &str) {}

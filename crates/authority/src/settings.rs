@@ -1,0 +1,113 @@
+//! A tenant's certificate settings.
+
+use countersign_core::audit::{AuditEntry, AuditEvent};
+use countersign_core::settings::{
+    Days, Enforcement, ExpiredCertPolicy, MtlsSettings, OverlapHours, Permission,
+};
+
+use crate::authority::Authority;
+use crate::authorized::{Administer, Authorized};
+use crate::tenants::TenantError;
+
+/// What a change names; everything else stays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SettingsChange {
+    /// How long a device certificate lives.
+    pub cert_lifetime_days: Option<Days>,
+    /// What happens to an expired one.
+    pub expired_cert_policy: Option<ExpiredCertPolicy>,
+    /// Whether one is needed.
+    pub enforcement: Option<Enforcement>,
+    /// Whether the server may make device keys.
+    pub allow_server_generated_keys: Option<Permission>,
+    /// Whether renewal by bearer token alone is accepted.
+    pub allow_bearer_only_renewal: Option<Permission>,
+    /// How long sessions of a superseded certificate may go on.
+    pub renewal_overlap_hours: Option<OverlapHours>,
+    /// How long after expiry `auto_reissue` works; the inner `None`: as long as a certificate lives.
+    pub recovery_window_days: Option<Option<Days>>,
+}
+
+impl SettingsChange {
+    fn applied_to(self, old: MtlsSettings) -> MtlsSettings {
+        MtlsSettings {
+            cert_lifetime_days: self.cert_lifetime_days.unwrap_or(old.cert_lifetime_days),
+            expired_cert_policy: self.expired_cert_policy.unwrap_or(old.expired_cert_policy),
+            enforcement: self.enforcement.unwrap_or(old.enforcement),
+            allow_server_generated_keys: self
+                .allow_server_generated_keys
+                .unwrap_or(old.allow_server_generated_keys),
+            allow_bearer_only_renewal: self
+                .allow_bearer_only_renewal
+                .unwrap_or(old.allow_bearer_only_renewal),
+            renewal_overlap_hours: self.renewal_overlap_hours.unwrap_or(old.renewal_overlap_hours),
+            recovery_window_days: self.recovery_window_days.unwrap_or(old.recovery_window_days),
+        }
+    }
+}
+
+impl Authority {
+    /// Changes what `change` names, and tells the doors.
+    ///
+    /// # Errors
+    /// See [`TenantError`].
+    pub async fn change_settings(
+        &self,
+        by: &Authorized<Administer>,
+        slug_or_id: &str,
+        change: SettingsChange,
+    ) -> Result<MtlsSettings, TenantError> {
+        let tenant = self.find_tenant(by, slug_or_id).await?;
+        let (id, now, actor) = (tenant.id, self.now(), by.actor());
+        let settings = self
+            .store
+            .write(move |w| {
+                Box::pin(async move {
+                    let row = w.tenant_by_id(id).await?.ok_or(TenantError::Unknown)?;
+                    let settings = change.applied_to(row.settings);
+                    if settings != row.settings {
+                        w.update_settings(id, &settings).await?;
+                        w.raise_epoch().await?;
+                        let entry = AuditEntry::new(Some(row.slug), now, AuditEvent::SettingsChanged, actor);
+                        w.append_audit(&with_differences(entry, row.settings, settings)).await?;
+                    }
+                    Ok::<_, TenantError>(settings)
+                })
+            })
+            .await?;
+        self.publish_tenant(&tenant).await.map_err(TenantError::from)?;
+        Ok(settings)
+    }
+}
+
+fn with_differences(entry: AuditEntry, old: MtlsSettings, new: MtlsSettings) -> AuditEntry {
+    let texts = |settings: &MtlsSettings| {
+        [
+            ("certLifetimeDays", settings.cert_lifetime_days.count().to_string()),
+            ("expiredCertPolicy", settings.expired_cert_policy.to_string()),
+            ("enforcement", settings.enforcement.to_string()),
+            ("allowServerGeneratedKeys", bool::from(settings.allow_server_generated_keys).to_string()),
+            ("allowBearerOnlyRenewal", bool::from(settings.allow_bearer_only_renewal).to_string()),
+            ("renewalOverlapHours", settings.renewal_overlap_hours.count().to_string()),
+            (
+                "recoveryWindowDays",
+                settings.recovery_window_days.unwrap_or(settings.cert_lifetime_days).count().to_string(),
+            ),
+        ]
+    };
+    texts(&old)
+        .into_iter()
+        .zip(texts(&new))
+        .filter(|(before, after)| before != after)
+        .fold(entry, |entry, ((name, before), (_, after))| entry.detail(name, format!("{before} -> {after}")))
+}
+
+impl From<TenantError> for crate::enrollment_keys::CreateKeyError {
+    fn from(error: TenantError) -> Self {
+        match error {
+            TenantError::Unknown => Self::UnknownTenant,
+            TenantError::Forbidden(forbidden) => Self::Forbidden(forbidden),
+            TenantError::Store(error) => Self::Store(error),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Tenants.
+
+use countersign_core::audit::{AuditEntry, AuditEvent};
+use countersign_core::ids::{Tenant, TenantId};
+use countersign_core::settings::MtlsSettings;
+use countersign_store::StoreError;
+pub use countersign_store::TenantRow;
+use thiserror::Error;
+
+use crate::authority::Authority;
+use crate::authorized::{Authorized, Forbidden, Own, View};
+use crate::hierarchy::default_site;
+
+/// A tenant was not made.
+#[derive(Debug, Error)]
+pub enum CreateTenantError {
+    /// Only who sees every tenant may make one.
+    #[error("not allowed")]
+    Forbidden(#[from] Forbidden),
+    /// The slug is taken.
+    #[error("the slug is taken")]
+    Taken,
+    /// The store failed.
+    #[error("cannot make the tenant")]
+    Store(#[from] StoreError),
+}
+
+/// A tenant was not found, or may not be seen.
+#[derive(Debug, Error)]
+pub enum TenantError {
+    /// There is no such tenant.
+    #[error("unknown tenant")]
+    Unknown,
+    /// It is not the caller's.
+    #[error("not allowed")]
+    Forbidden(#[from] Forbidden),
+    /// The store failed.
+    #[error("cannot look up the tenant")]
+    Store(#[from] StoreError),
+}
+
+impl Authority {
+    /// Makes a tenant with its site `default`.
+    ///
+    /// # Errors
+    /// See [`CreateTenantError`].
+    pub async fn create_tenant(
+        &self,
+        by: &Authorized<Own>,
+        slug: Tenant,
+        name: String,
+    ) -> Result<TenantRow, CreateTenantError> {
+        by.covers_all()?;
+        let now = self.now();
+        let tenant = TenantRow {
+            id: TenantId::random(),
+            slug,
+            name,
+            created_at: now,
+            suspended_at: None,
+            settings: MtlsSettings::default(),
+        };
+        let row = tenant.clone();
+        let entry = AuditEntry::new(Some(row.slug.clone()), now, AuditEvent::TenantCreated, by.actor())
+            .detail("id", row.id)
+            .detail("name", &row.name);
+        self.store
+            .write(move |w| {
+                Box::pin(async move {
+                    if !w.insert_tenant(&row).await? {
+                        return Err(CreateTenantError::Taken);
+                    }
+                    w.insert_site(&default_site(row.id)).await?;
+                    w.raise_epoch().await?;
+                    w.append_audit(&entry).await?;
+                    Ok(())
+                })
+            })
+            .await?;
+        self.publish_tenant(&tenant).await?;
+        Ok(tenant)
+    }
+
+    /// The tenants that the caller may see.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_tenants(&self, by: &Authorized<View>) -> Result<Vec<TenantRow>, StoreError> {
+        let mut tenants = self.store.read(|r| Box::pin(async move { r.tenants().await })).await?;
+        tenants.retain(|tenant| by.covers(tenant.id).is_ok());
+        Ok(tenants)
+    }
+
+    /// Finds a tenant by its slug or its id.
+    ///
+    /// # Errors
+    /// See [`TenantError`].
+    pub async fn find_tenant<P>(
+        &self,
+        by: &Authorized<P>,
+        slug_or_id: &str,
+    ) -> Result<TenantRow, TenantError> {
+        let id = slug_or_id.parse::<TenantId>().ok();
+        let slug = slug_or_id.parse::<Tenant>().ok();
+        let found = self
+            .store
+            .read(move |r| {
+                Box::pin(async move {
+                    if let Some(id) = id
+                        && let Some(tenant) = r.tenant_by_id(id).await?
+                    {
+                        return Ok(Some(tenant));
+                    }
+                    match slug {
+                        Some(slug) => r.tenant_by_slug(&slug).await,
+                        None => Ok::<_, StoreError>(None),
+                    }
+                })
+            })
+            .await?;
+        let tenant = found.ok_or(TenantError::Unknown)?;
+        by.covers(tenant.id)?;
+        Ok(tenant)
+    }
+}

@@ -1,0 +1,59 @@
+//! POST `/auth/login`, POST `/auth/logout`, GET `/auth/me`.
+
+use axum::Json;
+use axum::extract::State;
+use countersign_api::ErrorBody;
+use countersign_api::wire::admin::{LoginRequest, LoginResponse, User};
+use countersign_authority::people::Person;
+use http::StatusCode;
+use zeroize::Zeroizing;
+
+use crate::failure::{Failure, Outcome};
+use crate::request::{From, JsonFields, SignedIn};
+use crate::state::ControlPlane;
+
+/// Signs a person in.
+#[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = LoginRequest,
+    responses(
+        (status = 200, body = LoginResponse),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 413, body = ErrorBody),
+        (status = 429, body = ErrorBody),
+    ))]
+pub(crate) async fn log_in(
+    State(state): State<ControlPlane>,
+    From(address): From,
+    JsonFields(mut fields): JsonFields,
+) -> Outcome<Json<LoginResponse>> {
+    let email = fields.required_text("email", 254);
+    let password = Zeroizing::new(fields.required_text("password", 1024));
+    fields.refuse_unknown();
+    fields.finish()?;
+    let signed_in = state.authority.log_in(&email, password, address).await?;
+    Ok(Json(LoginResponse { token: signed_in.token.to_string(), expires_at: signed_in.expires_at }))
+}
+
+/// Ends the session at once.
+#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",
+    responses((status = 204), (status = 401, body = ErrorBody)), security(("session" = [])))]
+pub(crate) async fn log_out(State(state): State<ControlPlane>, signed_in: SignedIn) -> Outcome<StatusCode> {
+    state
+        .authority
+        .log_out(&signed_in.caller, &signed_in.token)
+        .await
+        .map_err(|error| Failure::internal(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Who is signed in.
+#[utoipa::path(get, path = "/api/v1/auth/me", tag = "auth",
+    responses((status = 200, body = User), (status = 401, body = ErrorBody)), security(("session" = [])))]
+pub(crate) async fn me(State(state): State<ControlPlane>, signed_in: SignedIn) -> Outcome<Json<User>> {
+    let person =
+        state.authority.person(&signed_in.caller).await.map_err(|error| Failure::internal(&error))?;
+    Ok(Json(wire_user(person)))
+}
+
+/// A person on the wire.
+pub(crate) fn wire_user(person: Person) -> User {
+    User { id: person.id, email: person.email, role: person.role.to_owned(), tenant: person.tenant }
+}

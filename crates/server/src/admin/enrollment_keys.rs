@@ -1,0 +1,117 @@
+//! GET and POST `/enrollment-keys`.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use countersign_api::ErrorBody;
+use countersign_api::wire::admin::{
+    CreateEnrollmentKeyRequest, EnrollmentKeyBody, EnrollmentKeyCreated, EnrollmentKeyList,
+};
+use countersign_authority::enrollment_keys::{Approval, EnrollmentKeyRow, WantedKey};
+use countersign_authority::{Operate, View};
+use http::StatusCode;
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::failure::Outcome;
+use crate::fields::Fields;
+use crate::request::{Allowed, JsonFields};
+use crate::state::ControlPlane;
+
+/// A year, the longest that a key works.
+const MAX_MINUTES: i64 = 365 * 24 * 60;
+
+/// Which keys to list.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct KeyQuery {
+    tenant: Option<String>,
+}
+
+/// The enrolment keys of a tenant.
+#[utoipa::path(get, path = "/api/v1/enrollment-keys", tag = "enrollment keys",
+    params(("tenant" = Option<String>, Query, description = "slug or id; default when absent")),
+    responses(
+        (status = 200, body = EnrollmentKeyList),
+        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+    ), security(("session" = [])))]
+pub(crate) async fn list(
+    State(state): State<ControlPlane>,
+    Allowed(by): Allowed<View>,
+    Query(query): Query<KeyQuery>,
+) -> Outcome<Json<EnrollmentKeyList>> {
+    let keys = state.authority.list_enrollment_keys(&by, query.tenant.as_deref()).await?;
+    Ok(Json(EnrollmentKeyList { enrollment_keys: keys.into_iter().map(wire_key).collect() }))
+}
+
+/// Makes an enrolment key, shown this once.
+#[utoipa::path(post, path = "/api/v1/enrollment-keys", tag = "enrollment keys",
+    request_body = CreateEnrollmentKeyRequest,
+    responses(
+        (status = 201, body = EnrollmentKeyCreated),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 413, body = ErrorBody),
+    ), security(("session" = [])))]
+pub(crate) async fn create(
+    State(state): State<ControlPlane>,
+    Allowed(by): Allowed<Operate>,
+    JsonFields(fields): JsonFields,
+) -> Outcome<(StatusCode, Json<EnrollmentKeyCreated>)> {
+    let created = state.authority.create_enrollment_key(&by, read(fields)?).await?;
+    let body = EnrollmentKeyCreated {
+        id: created.row.id,
+        command: state.enrol_command(&created.key),
+        key: created.key.to_string(),
+        expires_at: created.row.expires_at,
+    };
+    Ok((StatusCode::CREATED, Json(body)))
+}
+
+fn read(mut fields: Fields) -> Outcome<WantedKey> {
+    let minutes = fields.number("expiresInMinutes", 1..=MAX_MINUTES).unwrap_or(60);
+    let wanted = WantedKey {
+        tenant: fields.text("tenant", 64),
+        site: fields.text("site", 64),
+        max_uses: fields
+            .number("maxUses", 1..=1_000_000)
+            .and_then(|uses| u32::try_from(uses).ok())
+            .unwrap_or(1),
+        life: Duration::from_secs(u64::try_from(minutes).unwrap_or(60) * 60),
+        approval: match fields.boolean("requireApproval") {
+            Some(true) => Approval::Required,
+            Some(false) | None => Approval::NotNeeded,
+        },
+        name_pattern: fields.text("deviceNamePattern", 128),
+        device: fields.parsed("deviceId"),
+        spki: fields.parsed("spkiSha256"),
+        networks: networks(&mut fields),
+    };
+    fields.refuse_unknown();
+    fields.finish()?;
+    Ok(wanted)
+}
+
+fn networks(fields: &mut Fields) -> Vec<IpNet> {
+    let Some(value) = fields.take("networks") else { return Vec::new() };
+    let parsed = value.as_array().and_then(|list| {
+        list.iter().map(|network| network.as_str()?.parse().ok()).collect::<Option<Vec<IpNet>>>()
+    });
+    match parsed {
+        Some(networks) if networks.len() <= 32 => networks,
+        Some(_) | None => {
+            fields.problem("networks", "must be a list of at most 32 networks such as 192.0.2.0/24");
+            Vec::new()
+        }
+    }
+}
+
+fn wire_key(row: EnrollmentKeyRow) -> EnrollmentKeyBody {
+    EnrollmentKeyBody {
+        id: row.id,
+        max_uses: row.max_uses,
+        uses: row.uses,
+        expires_at: row.expires_at,
+        require_approval: row.approval == Approval::Required,
+        device_id: row.device,
+    }
+}

@@ -1,0 +1,35 @@
+//! GET `/health` and GET `/health/ready`.
+
+use axum::Json;
+use axum::extract::State;
+use countersign_api::ErrorBody;
+use countersign_api::wire::admin::Health;
+use http::StatusCode;
+
+use crate::failure::{Failure, Outcome};
+use crate::state::ControlPlane;
+
+/// The process answers.
+#[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, body = Health)))]
+pub(crate) async fn health() -> Json<Health> {
+    Json(report())
+}
+
+/// The process and its store answer.
+#[utoipa::path(get, path = "/health/ready", tag = "health",
+    responses((status = 200, body = Health), (status = 503, body = ErrorBody)))]
+pub(crate) async fn ready(State(state): State<ControlPlane>) -> Outcome<Json<Health>> {
+    state.authority.check_ready().await.map_err(|error| {
+        tracing::error!(%error, "not ready");
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_READY", "The store does not answer")
+    })?;
+    Ok(Json(report()))
+}
+
+fn report() -> Health {
+    Health {
+        status: "healthy".to_owned(),
+        service: "countersign".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}

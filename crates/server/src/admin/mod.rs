@@ -1,0 +1,12 @@
+//! The admin routes, one file per noun.
+
+pub(crate) mod audit;
+pub(crate) mod auth;
+pub(crate) mod certificates;
+pub(crate) mod devices;
+pub(crate) mod enrollment_keys;
+pub(crate) mod health;
+pub(crate) mod quarantine;
+pub(crate) mod settings;
+pub(crate) mod setup;
+pub(crate) mod tenants;

@@ -1,0 +1,53 @@
+//! POST `/setup`: the first owner.
+
+use axum::Json;
+use axum::extract::State;
+use countersign_api::ErrorBody;
+use countersign_api::wire::admin::{SetupRequest, SetupResponse};
+use countersign_authority::people::PASSWORD_MIN;
+use http::StatusCode;
+use zeroize::Zeroizing;
+
+use crate::admin::auth::wire_user;
+use crate::failure::{Failure, Outcome};
+use crate::fields::Fields;
+use crate::request::JsonFields;
+use crate::state::ControlPlane;
+
+/// Makes the first owner and signs them in.
+#[utoipa::path(post, path = "/api/v1/setup", tag = "auth", request_body = SetupRequest,
+    responses(
+        (status = 201, body = SetupResponse),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 413, body = ErrorBody),
+    ))]
+pub(crate) async fn set_up(
+    State(state): State<ControlPlane>,
+    JsonFields(mut fields): JsonFields,
+) -> Outcome<(StatusCode, Json<SetupResponse>)> {
+    let token = fields.required_text("token", 255);
+    let email = email(&mut fields);
+    let password = Zeroizing::new(fields.required_text("password", 1024));
+    if !password.is_empty() && password.chars().count() < PASSWORD_MIN {
+        fields.problem("password", format!("must have at least {PASSWORD_MIN} characters"));
+    }
+    fields.refuse_unknown();
+    fields.finish()?;
+    let signed_in = state.authority.set_up(&token, &email, password).await?;
+    let person =
+        state.authority.person(&signed_in.caller).await.map_err(|error| Failure::internal(&error))?;
+    let user = wire_user(person);
+    Ok((StatusCode::CREATED, Json(SetupResponse { token: signed_in.token.to_string(), user })))
+}
+
+/// An e-mail address, as far as it can be told without writing to it.
+pub(crate) fn email(fields: &mut Fields) -> String {
+    let email = fields.required_text("email", 254);
+    let is_plausible = email
+        .split_once('@')
+        .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
+    if !email.is_empty() && (!is_plausible || email.contains(char::is_whitespace)) {
+        fields.problem("email", "must be an e-mail address");
+    }
+    email
+}

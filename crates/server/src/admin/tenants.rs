@@ -1,0 +1,51 @@
+//! GET and POST `/tenants`.
+
+use axum::Json;
+use axum::extract::State;
+use countersign_api::ErrorBody;
+use countersign_api::wire::admin::{CreateTenantRequest, TenantBody, TenantList};
+use countersign_authority::tenants::TenantRow;
+use countersign_authority::{Own, View};
+use countersign_core::ids::Tenant;
+use http::StatusCode;
+
+use crate::failure::{Failure, Outcome};
+use crate::request::{Allowed, JsonFields};
+use crate::state::ControlPlane;
+
+/// The tenants that the caller may see.
+#[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants",
+    responses((status = 200, body = TenantList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
+    security(("session" = [])))]
+pub(crate) async fn list(
+    State(state): State<ControlPlane>,
+    Allowed(by): Allowed<View>,
+) -> Outcome<Json<TenantList>> {
+    let tenants = state.authority.list_tenants(&by).await.map_err(|error| Failure::internal(&error))?;
+    Ok(Json(TenantList { tenants: tenants.into_iter().map(wire_tenant).collect() }))
+}
+
+/// Makes a tenant.
+#[utoipa::path(post, path = "/api/v1/tenants", tag = "tenants", request_body = CreateTenantRequest,
+    responses(
+        (status = 201, body = TenantBody),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
+    ), security(("session" = [])))]
+pub(crate) async fn create(
+    State(state): State<ControlPlane>,
+    Allowed(by): Allowed<Own>,
+    JsonFields(mut fields): JsonFields,
+) -> Outcome<(StatusCode, Json<TenantBody>)> {
+    let slug = fields.parsed::<Tenant>("slug");
+    let name = fields.required_text("name", 255);
+    fields.refuse_unknown();
+    fields.finish()?;
+    let slug = slug.ok_or_else(|| Failure::invalid_field("slug", "is required"))?;
+    let tenant = state.authority.create_tenant(&by, slug, name).await?;
+    Ok((StatusCode::CREATED, Json(wire_tenant(tenant))))
+}
+
+fn wire_tenant(tenant: TenantRow) -> TenantBody {
+    TenantBody { id: tenant.id, slug: tenant.slug, name: tenant.name }
+}

@@ -1,0 +1,6 @@
+//! The agent routes, behind doors.
+
+pub(crate) mod enroll;
+pub(crate) mod heartbeat;
+mod identify;
+pub(crate) mod renew;

@@ -1,0 +1,361 @@
+//! Every failure of a request: its status, its stable code and its two messages, the external one
+//! for the client and the internal one for the log.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use countersign_api::ErrorBody;
+use countersign_authority::Forbidden;
+use countersign_authority::agent::AgentAuthError;
+use countersign_authority::challenge::ChallengeError;
+use countersign_authority::confirm::ConfirmError;
+use countersign_authority::devices::LookError;
+use countersign_authority::enrol::EnrolError;
+use countersign_authority::enrollment_keys::CreateKeyError;
+use countersign_authority::limits::TooMany;
+use countersign_authority::people::{LoginError, SetupError};
+use countersign_authority::presence::HeartbeatError;
+use countersign_authority::quarantine::DecisionError;
+use countersign_authority::renew::RenewError;
+use countersign_authority::revoke::RevokeError;
+use countersign_authority::tenants::{CreateTenantError, TenantError};
+use countersign_core::access::Refusal;
+use http::{HeaderValue, StatusCode, header};
+
+/// A request that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: StatusCode,
+    /// Boxed: failures are rare, results are not.
+    pub(crate) body: Box<ErrorBody>,
+    retry_after: Option<Duration>,
+}
+
+/// What the outermost layer finds in a failed response and writes as its body.
+#[derive(Clone, Debug)]
+pub(crate) struct FailedWith(pub(crate) ErrorBody);
+
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
+impl Failure {
+    pub(crate) fn new(status: StatusCode, code: &str, sentence: impl Into<String>) -> Self {
+        Self { status, body: Box::new(ErrorBody::new(code, sentence)), retry_after: None }
+    }
+
+    /// 401: never says what was wrong.
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "Unauthorized")
+    }
+
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("There is no such {what}"))
+    }
+
+    pub(crate) fn invalid(fields: BTreeMap<String, String>) -> Self {
+        let mut failure =
+            Self::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", "The request has invalid fields");
+        failure.body.fields = fields;
+        failure
+    }
+
+    pub(crate) fn invalid_field(field: &str, problem: impl Into<String>) -> Self {
+        Self::invalid(BTreeMap::from([(field.to_owned(), problem.into())]))
+    }
+
+    pub(crate) fn too_many(limit: TooMany) -> Self {
+        let mut failure =
+            Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", "Too many requests; retry later");
+        failure.retry_after = Some(limit.retry_after);
+        failure
+    }
+
+    /// 500: the cause goes to the log, not to the client.
+    pub(crate) fn internal(error: &(dyn Error + 'static)) -> Self {
+        let mut causes = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            causes.push_str(": ");
+            causes.push_str(&error.to_string());
+            source = error.source();
+        }
+        tracing::error!(error = causes, "request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Something went wrong on our side")
+    }
+
+    fn conflict(code: &str, sentence: &str, state: impl ToString) -> Self {
+        let mut failure = Self::new(StatusCode::CONFLICT, code, sentence);
+        failure.body.state = Some(state.to_string());
+        failure
+    }
+
+    fn with_reason(mut self, reason: &str) -> Self {
+        self.body.reason = Some(reason.to_owned());
+        self
+    }
+
+    fn quarantined() -> Self {
+        Refusal::Quarantined.into()
+    }
+
+    fn denied_key() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "KEY_DENIED",
+            "This public key is denied or belonged to a revoked certificate; make a fresh one",
+        )
+    }
+
+    fn unavailable() -> Self {
+        let mut failure = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ISSUER_UNAVAILABLE",
+            "No certificate can be issued now; retry later",
+        );
+        failure.retry_after = Some(Duration::from_secs(60));
+        failure
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_millis().div_ceil(1000).max(1);
+            if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
+                response.headers_mut().insert(header::RETRY_AFTER, value);
+            }
+        }
+        response.extensions_mut().insert(FailedWith(*self.body));
+        response
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal {
+            Refusal::WrongDevice => StatusCode::UNAUTHORIZED,
+            Refusal::MtlsRequired
+            | Refusal::Untrusted
+            | Refusal::Expired
+            | Refusal::NotYetValid
+            | Refusal::Revoked
+            | Refusal::Superseded
+            | Refusal::Quarantined
+            | Refusal::Decommissioned
+            | Refusal::TenantSuspended => StatusCode::FORBIDDEN,
+        };
+        let mut failure = Self::new(status, refusal.code(), refusal.sentence());
+        failure.body.quarantined = (refusal == Refusal::Quarantined).then_some(true);
+        failure
+    }
+}
+
+impl From<Forbidden> for Failure {
+    fn from(forbidden: Forbidden) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", format!("Not allowed: {forbidden}"))
+    }
+}
+
+impl From<AgentAuthError> for Failure {
+    fn from(error: AgentAuthError) -> Self {
+        match error {
+            AgentAuthError::Unauthorized => Self::unauthorized(),
+            AgentAuthError::TenantSuspended => Refusal::TenantSuspended.into(),
+            AgentAuthError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<EnrolError> for Failure {
+    fn from(error: EnrolError) -> Self {
+        match error {
+            EnrolError::Key(refusal) => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "ENROLLMENT_KEY_REFUSED",
+                "The enrolment key does not work",
+            )
+            .with_reason(refusal.as_str()),
+            EnrolError::TooMany(limit) => Self::too_many(limit),
+            EnrolError::Csr(error) => Self::invalid_field("csr", error.to_string()),
+            EnrolError::KeyDenied => Self::denied_key(),
+            EnrolError::Name(problem) => Self::invalid_field("deviceName", problem),
+            EnrolError::NameTaken => Self::new(
+                StatusCode::CONFLICT,
+                "DEVICE_NAME_TAKEN",
+                "The device name is taken; names are never used twice",
+            ),
+            EnrolError::TenantSuspended => Refusal::TenantSuspended.into(),
+            EnrolError::Internal(error) => Self::internal(error.as_ref()),
+        }
+    }
+}
+
+impl From<HeartbeatError> for Failure {
+    fn from(error: HeartbeatError) -> Self {
+        match error {
+            HeartbeatError::Quarantined => Self::quarantined(),
+            HeartbeatError::TooMany(limit) => Self::too_many(limit),
+            HeartbeatError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+/// What a client without the right proof is told.
+fn proof_needed() -> Failure {
+    Failure::new(
+        StatusCode::FORBIDDEN,
+        "PROOF_REQUIRED",
+        "Possession of the device's key was not proved; ask for a challenge and sign it",
+    )
+}
+
+impl From<RenewError> for Failure {
+    fn from(error: RenewError) -> Self {
+        match error {
+            RenewError::ProofNeeded => proof_needed(),
+            RenewError::Quarantined => Self::quarantined(),
+            RenewError::Decommissioned => Self::unauthorized(),
+            RenewError::Csr(error) => Self::invalid_field("csr", error.to_string()),
+            RenewError::KeyDenied => Self::denied_key(),
+            RenewError::TooMany(limit) => Self::too_many(limit),
+            RenewError::IssuerUnavailable => Self::unavailable(),
+            RenewError::Internal(error) => Self::internal(error.as_ref()),
+        }
+    }
+}
+
+impl From<ChallengeError> for Failure {
+    fn from(error: ChallengeError) -> Self {
+        match error {
+            ChallengeError::TooMany(limit) => Self::too_many(limit),
+            ChallengeError::Nonce(error) => Self::internal(&error),
+            ChallengeError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ConfirmError> for Failure {
+    fn from(error: ConfirmError) -> Self {
+        match error {
+            ConfirmError::Unknown => Self::not_found("certificate"),
+            ConfirmError::Conflict(state) => {
+                Self::conflict("CERTIFICATE_STATE", "The certificate cannot be confirmed any more", state)
+            }
+            ConfirmError::Gone => {
+                Self::new(StatusCode::GONE, "CONFIRM_WINDOW_OVER", "The time to confirm is over; renew again")
+            }
+            ConfirmError::ProofNeeded => proof_needed(),
+            ConfirmError::Quarantined => Self::quarantined(),
+            ConfirmError::Key(error) => Self::internal(&error),
+            ConfirmError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<DecisionError> for Failure {
+    fn from(error: DecisionError) -> Self {
+        match error {
+            DecisionError::Unknown => Self::not_found("device"),
+            DecisionError::Forbidden(forbidden) => forbidden.into(),
+            DecisionError::Conflict(status) => {
+                Self::conflict("DEVICE_STATE", "The device's status does not allow this", status)
+            }
+            DecisionError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<RevokeError> for Failure {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::Unknown => Self::not_found("certificate"),
+            RevokeError::Forbidden(forbidden) => forbidden.into(),
+            RevokeError::AlreadyRevoked => {
+                Self::conflict("ALREADY_REVOKED", "The certificate is revoked already", "revoked")
+            }
+            RevokeError::Expired => Self::conflict(
+                "CERTIFICATE_STATE",
+                "The certificate has expired; to keep its device out, quarantine or deny the device",
+                "expired",
+            ),
+            RevokeError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<LookError> for Failure {
+    fn from(error: LookError) -> Self {
+        match error {
+            LookError::Unknown => Self::not_found("object"),
+            LookError::Forbidden(forbidden) => forbidden.into(),
+            LookError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<TenantError> for Failure {
+    fn from(error: TenantError) -> Self {
+        match error {
+            TenantError::Unknown => Self::not_found("tenant"),
+            TenantError::Forbidden(forbidden) => forbidden.into(),
+            TenantError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<CreateTenantError> for Failure {
+    fn from(error: CreateTenantError) -> Self {
+        match error {
+            CreateTenantError::Forbidden(forbidden) => forbidden.into(),
+            CreateTenantError::Taken => {
+                Self::new(StatusCode::CONFLICT, "TENANT_TAKEN", "There is a tenant with this slug already")
+            }
+            CreateTenantError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<CreateKeyError> for Failure {
+    fn from(error: CreateKeyError) -> Self {
+        match error {
+            CreateKeyError::UnknownTenant => Self::invalid_field("tenant", "there is no such tenant"),
+            CreateKeyError::UnknownSite => Self::invalid_field("site", "the tenant has no such site"),
+            CreateKeyError::UnknownDevice => {
+                Self::invalid_field("deviceId", "the tenant has no such device that could enrol again")
+            }
+            CreateKeyError::Forbidden(forbidden) => forbidden.into(),
+            CreateKeyError::Secret(error) => Self::internal(&error),
+            CreateKeyError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        match error {
+            SetupError::Done => {
+                Self::new(StatusCode::CONFLICT, "SETUP_DONE", "Setup was done already; sign in")
+            }
+            SetupError::Token => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "SETUP_TOKEN_REFUSED",
+                "The setup token is wrong or no longer good; restart to get a new one",
+            ),
+            SetupError::Internal(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<LoginError> for Failure {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Invalid => {
+                Self::new(StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS", "Wrong e-mail address or password")
+            }
+            LoginError::TooMany(limit) => Self::too_many(limit),
+            LoginError::Internal(error) => Self::internal(&error),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The public PKI: CA certificates and revocation lists, for anyone.
+
+pub(crate) mod publish;

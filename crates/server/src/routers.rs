@@ -1,0 +1,121 @@
+//! The two routers: what doors forward to, and what the admin listener serves.
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::guard::{AllowedHosts, check_host_and_origin};
+use crate::state::ControlPlane;
+use crate::{admin, device, pki, request};
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Countersign control plane",
+    description = "Agent routes are served behind doors, admin routes on the admin listener.",
+    license(name = "Apache-2.0", identifier = "Apache-2.0")
+))]
+struct Description;
+
+/// Whether admin routes are served behind the doors too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminOnDoor {
+    /// They are not.
+    Hidden,
+    /// They are, because the operator said so.
+    Exposed,
+}
+
+/// What the doors forward to: agent routes, the public PKI and the health report.
+#[must_use]
+pub fn door_router(state: ControlPlane, admin: AdminOnDoor) -> Router {
+    let routes = agent_routes().merge(pki_routes()).merge(health_routes());
+    let routes = match admin {
+        AdminOnDoor::Hidden => routes,
+        AdminOnDoor::Exposed => routes.merge(admin_routes()),
+    };
+    finished(routes, state)
+}
+
+/// What the admin listener serves. Agent routes are not among it: they need a door.
+#[must_use]
+pub fn admin_router(state: ControlPlane, hosts: AllowedHosts) -> Router {
+    let description = axum::routing::get(async || axum::Json(openapi()));
+    let routes = admin_routes().merge(pki_routes()).merge(health_routes());
+    let router = routes.split_for_parts().0.route("/api/v1/openapi.json", description);
+    router
+        .layer(from_fn_with_state(hosts, check_host_and_origin))
+        .layer(from_fn_with_state(state.clone(), request::finish))
+        .with_state(state)
+}
+
+fn finished(routes: OpenApiRouter<ControlPlane>, state: ControlPlane) -> Router {
+    routes.split_for_parts().0.layer(from_fn_with_state(state.clone(), request::finish)).with_state(state)
+}
+
+fn agent_routes() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new()
+        .routes(routes!(device::enroll::enroll))
+        .routes(routes!(device::renew::renew))
+        .routes(routes!(device::renew::challenge))
+        .routes(routes!(device::renew::confirm))
+        .routes(routes!(device::heartbeat::heartbeat))
+        .routes(routes!(device::heartbeat::trust_bundle))
+}
+
+fn admin_routes() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new()
+        .routes(routes!(admin::setup::set_up))
+        .routes(routes!(admin::auth::log_in))
+        .routes(routes!(admin::auth::log_out))
+        .routes(routes!(admin::auth::me))
+        .routes(routes!(admin::tenants::list, admin::tenants::create))
+        .routes(routes!(admin::enrollment_keys::list, admin::enrollment_keys::create))
+        .routes(routes!(admin::devices::list))
+        .routes(routes!(admin::devices::get, admin::devices::patch))
+        .routes(routes!(admin::devices::certificates))
+        .routes(routes!(admin::certificates::list))
+        .routes(routes!(admin::certificates::get))
+        .routes(routes!(admin::certificates::revoke))
+        .routes(routes!(admin::settings::get, admin::settings::patch))
+        .routes(routes!(admin::quarantine::list))
+        .routes(routes!(admin::quarantine::approve))
+        .routes(routes!(admin::quarantine::deny))
+        .routes(routes!(admin::quarantine::decommission))
+        .routes(routes!(admin::quarantine::quarantine))
+        .routes(routes!(admin::audit::query))
+}
+
+fn pki_routes() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new()
+        .routes(routes!(pki::publish::bundle))
+        .routes(routes!(pki::publish::ca))
+        .routes(routes!(pki::publish::crl))
+}
+
+fn health_routes() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new().routes(routes!(admin::health::health)).routes(routes!(admin::health::ready))
+}
+
+/// The OpenAPI 3.1 description of every route, generated from the code.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let routes = OpenApiRouter::with_openapi(Description::openapi())
+        .merge(agent_routes())
+        .merge(admin_routes())
+        .merge(pki_routes())
+        .merge(health_routes());
+    let mut document = routes.split_for_parts().1;
+    let bearer = |text: &str| {
+        SecurityScheme::Http(
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text)).build(),
+        )
+    };
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("session", bearer("a session token of a person"));
+    components
+        .add_security_scheme("agent", bearer("an agent's token; the certificate goes with the connection"));
+    document
+}

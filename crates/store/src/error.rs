@@ -45,6 +45,14 @@ pub enum StoreError {
     /// The group of changes that this one belonged to could not be committed.
     #[error("the changes could not be committed")]
     Commit(#[source] Arc<sqlx::Error>),
+    /// What the use case counted on was changed by another one meanwhile; this one was rolled back.
+    #[error("{what} {which} was changed meanwhile")]
+    Raced {
+        /// What kind of thing.
+        what: &'static str,
+        /// Which.
+        which: String,
+    },
     /// The use case panicked; its changes were rolled back.
     #[error("a change panicked and was rolled back")]
     Panicked,
@@ -54,6 +62,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A change by somebody else got in between.
+    pub fn raced(what: &'static str, which: impl std::fmt::Display) -> Self {
+        Self::Raced { what, which: which.to_string() }
+    }
+
     pub(crate) fn corrupt(table: &'static str, column: &'static str, value: &str) -> Self {
         Self::Corrupt { table, column, value: value.chars().take(80).collect() }
     }

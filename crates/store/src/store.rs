@@ -102,9 +102,12 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         let change = Message::Change(Box::new(Change { work, reply }));
         writer.send(change).await.map_err(|_closed| StoreError::Closed)?;
-        // No answer: the job panicked, since the writer answers every other one, or the writer's
-        // runtime has ended.
-        answer.await.map_err(|_dropped| StoreError::Panicked)?
+        // The writer answers every job but one that panicked; or its runtime has ended.
+        answer.await.map_err(
+            |_dropped| {
+                if writer.is_closed() { StoreError::Closed } else { StoreError::Panicked }
+            },
+        )?
     }
 
     /// Commits what is queued and closes the database; later writes fail with [`StoreError::Closed`].

@@ -14,6 +14,7 @@ CREATE TABLE audit_entries (
     hash           TEXT NOT NULL,
     UNIQUE (chain, sequence)
 ) STRICT;
+CREATE INDEX audit_entries_chain_idx ON audit_entries (chain, id);
 CREATE INDEX audit_entries_device_idx ON audit_entries (device_id, id) WHERE device_id <> '';
 CREATE INDEX audit_entries_event_idx ON audit_entries (event, id);
 

@@ -363,12 +363,15 @@ impl Writing<'_> {
         Ok(moved)
     }
 
-    /// Puts a revoked certificate into the deny set.
+    /// Puts a revoked certificate into the deny set, and its key with it unless it was merely
+    /// replaced: that key was given up in good standing, and a renewal may have kept it.
     async fn record_revocation_of(&mut self, id: CertificateId) -> Result<(), StoreError> {
         sql(
             "revocations",
             "INSERT INTO revocations (issuer_key_id, serial_number, spki_sha256, revoked_at, reason, expires_at)
-             SELECT issuer_key_id, serial_number, spki_sha256, revoked_at, revocation_reason, not_after
+             SELECT issuer_key_id, serial_number,
+                 CASE WHEN revocation_reason = 'superseded' THEN NULL ELSE spki_sha256 END,
+                 revoked_at, revocation_reason, not_after
              FROM device_certificates WHERE id = $1 AND status = 'REVOKED'
              ON CONFLICT (issuer_key_id, serial_number) DO NOTHING",
         )

@@ -46,6 +46,19 @@ impl Reading<'_> {
         Ok(keys.into_iter().map(|Item(key)| key).collect())
     }
 
+    /// The keys that were denied because of one device.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn denied_keys_of(&mut self, device: DeviceId) -> Result<Vec<SpkiSha256>, StoreError> {
+        let keys: Vec<Item<SpkiSha256>> =
+            sql(KEYS, "SELECT spki_sha256 AS item FROM denied_keys WHERE device_id = $1")
+                .bind(device)
+                .all(&mut self.connection)
+                .await?;
+        Ok(keys.into_iter().map(|Item(key)| key).collect())
+    }
+
     /// Whether the key was denied.
     ///
     /// # Errors

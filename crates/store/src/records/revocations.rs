@@ -75,7 +75,8 @@ impl Reading<'_> {
         .await
     }
 
-    /// Whether a certificate with this key was ever revoked: such a key proves nothing ever again.
+    /// Whether a certificate with this key was ever revoked, other than for being replaced: such a
+    /// key proves nothing ever again.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -84,7 +85,8 @@ impl Reading<'_> {
             TABLE,
             "SELECT (SELECT count(*) FROM revocations WHERE spki_sha256 = $1)
                   + (SELECT count(*) FROM device_certificates
-                     WHERE spki_sha256 = $1 AND status = 'REVOKED') AS number",
+                     WHERE spki_sha256 = $1 AND status = 'REVOKED'
+                         AND revocation_reason <> 'superseded') AS number",
         )
         .bind(spki)
         .one(&mut self.connection)

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 /// How long a statement waits for another process's lock (a backup, a checkpoint).
@@ -30,4 +31,5 @@ fn common(path: &Path) -> SqliteConnectOptions {
         .statement_cache_capacity(256)
         .pragma("trusted_schema", "OFF")
         .pragma("temp_store", "MEMORY")
+        .disable_statement_logging()
 }

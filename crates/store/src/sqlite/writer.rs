@@ -152,3 +152,82 @@ async fn run_job(connection: &mut SqliteConnection, job: Box<dyn Job>, answers: 
 async fn control(connection: &mut SqliteConnection, text: &'static str) -> Result<(), sqlx::Error> {
     sqlx::query(text).execute(connection).await.map(|_done| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use crate::error::StoreError;
+    use crate::row::Number;
+    use crate::statement::sql;
+    use crate::store::Store;
+    use crate::transaction::Writing;
+    use crate::url::StoreUrl;
+
+    /// A change that only the commit finds fault with.
+    async fn fail_at_commit(writing: &mut Writing<'_>) -> Result<(), StoreError> {
+        for text in [
+            "PRAGMA defer_foreign_keys = ON",
+            "INSERT INTO sessions (token_sha256, user_id, created_at, expires_at) VALUES ('t', 'nobody', 0, 0)",
+        ] {
+            sql("sessions", text).run(&mut writing.connection).await?;
+        }
+        Ok(())
+    }
+
+    /// A change that ends the transaction under the writer's feet.
+    async fn end_transaction(writing: &mut Writing<'_>) -> Result<(), StoreError> {
+        sql("sessions", "ROLLBACK").run(&mut writing.connection).await.map(|_| ())
+    }
+
+    async fn count_refusals(store: &Store) -> u64 {
+        let counted = store.read::<_, StoreError, _>(|reading| {
+            let statement = sql("refusals", "SELECT count(*) AS number FROM refusals");
+            Box::pin(async move { statement.one::<Number>(&mut reading.connection).await })
+        });
+        counted.await.unwrap().0
+    }
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Good,
+        FailsAtCommit,
+        EndsTransaction,
+    }
+
+    async fn change(store: &Store, number: usize, kind: Kind) -> Result<(), StoreError> {
+        store
+            .write(move |writing| {
+                Box::pin(async move {
+                    sql("refusals", "INSERT INTO refusals (id, at, code, facts) VALUES ($1, 0, 'X', '{}')")
+                        .bind(format!("{number}"))
+                        .run(&mut writing.connection)
+                        .await?;
+                    match kind {
+                        Kind::Good => Ok(()),
+                        Kind::FailsAtCommit => fail_at_commit(writing).await,
+                        Kind::EndsTransaction => end_transaction(writing).await,
+                    }
+                })
+            })
+            .await
+    }
+
+    #[tokio::test]
+    async fn a_group_that_cannot_be_committed_fails_as_a_whole_and_the_next_one_works() {
+        for bad in [Kind::FailsAtCommit, Kind::EndsTransaction] {
+            let directory = tempfile::tempdir().unwrap();
+            let store = Store::open(&StoreUrl::sqlite(directory.path().join("c.db"))).await.unwrap();
+            store.migrate().await.unwrap();
+            // On one thread all of them are queued before the writer takes the first.
+            let kinds = [Kind::Good, bad, Kind::Good, Kind::Good];
+            let group = kinds.iter().enumerate().map(|(number, kind)| change(&store, number, *kind));
+            for result in join_all(group).await {
+                assert!(matches!(result, Err(StoreError::Commit(_))), "{result:?}");
+            }
+            assert_eq!(count_refusals(&store).await, 0);
+            change(&store, 0, Kind::Good).await.unwrap();
+            assert_eq!(count_refusals(&store).await, 1);
+        }
+    }
+}

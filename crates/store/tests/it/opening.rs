@@ -1,0 +1,85 @@
+//! Opening, migrating and closing: once, by one process, for its owner's eyes.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use countersign_store::{Store, StoreError, StoreUrl};
+use sqlx::Executor as _;
+
+use crate::fixture::{Fixture, now, read, write};
+
+#[tokio::test]
+async fn migrating_again_changes_nothing() {
+    let fixture = Fixture::new().await;
+    let again = fixture.store.migrate().await.unwrap();
+    assert!(again.applied.is_empty(), "{again:?}");
+    assert!(read!(fixture.store, |r| r.installation()).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_database_of_another_version_is_left_alone() {
+    let fixture = Fixture::new().await;
+    let mut intruder = fixture.intruder().await;
+    intruder
+        .execute("INSERT INTO schema_migrations (version, name) VALUES (99, '0099_future')")
+        .await
+        .unwrap();
+    let refused = fixture.store.migrate().await.unwrap_err();
+    assert!(matches!(refused, StoreError::Migration(_)), "{refused}");
+    assert!(refused.to_string().contains("0099_future"), "{refused}");
+}
+
+#[tokio::test]
+async fn fails_closed_when_another_writer_has_it_open() {
+    let fixture = Fixture::new().await;
+    let second = Store::open(&fixture.url).await.unwrap_err();
+    assert!(matches!(second, StoreError::Locked(_)), "{second}");
+
+    fixture.store.close().await;
+    let third = Store::open(&fixture.url).await.unwrap();
+    assert!(read!(third, |r| r.installation()).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn after_close_everything_queued_is_there_and_nothing_more_is_accepted() {
+    let fixture = Fixture::new().await;
+    let row = fixture.new_device("d1");
+    let (store, id) = (fixture.store.clone(), row.id);
+    let queued = tokio::spawn(async move { write!(store, |w| w.insert_device(&row)) });
+    queued.await.unwrap().unwrap();
+    fixture.store.close().await;
+
+    let refused = write!(fixture.store, |w| w.raise_epoch()).unwrap_err();
+    assert!(matches!(refused, StoreError::Closed), "{refused}");
+    let store = Store::open(&fixture.url).await.unwrap();
+    assert!(read!(store, |r| r.device(id)).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn beside_a_writer_it_opens_for_reading_only() {
+    let fixture = Fixture::new().await;
+    let beside = Store::open_for_reading(&fixture.url).await.unwrap();
+    assert!(read!(beside, |r| r.installation()).unwrap().is_some());
+    let refused = write!(beside, |w| w.raise_epoch()).unwrap_err();
+    assert!(matches!(refused, StoreError::Closed), "{refused}");
+}
+
+#[tokio::test]
+async fn opening_for_reading_makes_no_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = StoreUrl::sqlite(directory.path().join("none.db"));
+    assert!(matches!(Store::open_for_reading(&url).await, Err(StoreError::Open { .. })));
+    assert!(!url.path().exists());
+}
+
+#[tokio::test]
+async fn every_file_is_its_owners_alone() {
+    let fixture = Fixture::new().await;
+    write!(fixture.store, |w| w.prune_sessions(now())).unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(fixture.directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
+        seen += 1;
+    }
+    assert!(seen >= 3, "database, journal and lock");
+}

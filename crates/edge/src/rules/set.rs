@@ -1,0 +1,136 @@
+//! The rules of a snapshot, compiled once and evaluated at every request.
+
+use std::collections::HashSet;
+
+use countersign_core::snapshot::{BlockResponse, RuleAction, RuleSource};
+use http::HeaderValue;
+
+use super::ast::Expression;
+use super::error::{Fault, RuleError, RuleErrorCode};
+use super::facts::RequestFacts;
+use super::lint::{Linted, RuleLint, lint};
+use super::parser::parse;
+use super::program::Program;
+
+/// Compiled rules, in order. The default has none and allows everything.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    lints: Vec<RuleLint>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    name: String,
+    program: Program,
+    action: RuleAction,
+}
+
+/// What the rules say about a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict<'r> {
+    /// The first terminating action, or that there was none.
+    pub outcome: Outcome<'r>,
+    /// The `log` rules that matched before it.
+    pub logged: Vec<&'r str>,
+}
+
+/// How the evaluation of the rules ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome<'r> {
+    /// No rule blocks it, or one skips the rest.
+    Allowed,
+    /// A rule blocks it.
+    Blocked {
+        /// Its name.
+        rule: &'r str,
+        /// Its answer.
+        response: &'r BlockResponse,
+    },
+}
+
+impl RuleSet {
+    /// Compiles rules.
+    ///
+    /// # Errors
+    /// Fails closed: every fault of every rule (the first one of each expression), and then no rule
+    /// is compiled; what cannot be evaluated is never skipped.
+    pub fn compile(sources: &[RuleSource]) -> Result<Self, Vec<RuleError>> {
+        let mut errors = Vec::new();
+        let mut parsed: Vec<(&RuleSource, Expression)> = Vec::with_capacity(sources.len());
+        let mut names = HashSet::new();
+        for source in sources {
+            let mut refuse = |fault| errors.push(RuleError::new(&source.name, &source.expression, fault));
+            if !names.insert(source.name.as_str()) {
+                let message = "found a second rule of this name";
+                refuse(Fault::new(RuleErrorCode::DuplicateName, 0..0, message));
+            }
+            if let Err(message) = check_action(&source.action) {
+                refuse(Fault::new(RuleErrorCode::BadResponse, 0..0, message));
+            }
+            match parse(&source.expression) {
+                Ok(expression) => parsed.push((source, expression)),
+                Err(fault) => refuse(fault),
+            }
+        }
+        if errors.is_empty() { Ok(Self::of(&parsed)) } else { Err(errors) }
+    }
+
+    fn of(parsed: &[(&RuleSource, Expression)]) -> Self {
+        let linted: Vec<Linted<'_>> = parsed
+            .iter()
+            .map(|(source, expression)| Linted { name: &source.name, action: &source.action, expression })
+            .collect();
+        let rules = parsed
+            .iter()
+            .map(|(source, expression)| Rule {
+                name: source.name.clone(),
+                program: Program::compile(expression),
+                action: source.action.clone(),
+            })
+            .collect();
+        Self { rules, lints: lint(&linted) }
+    }
+
+    /// What the rules say about a request: they are asked in order, and the first `block` or `skip`
+    /// that matches ends it.
+    #[must_use]
+    pub fn evaluate(&self, facts: &RequestFacts<'_>) -> Verdict<'_> {
+        let mut logged = Vec::new();
+        for rule in self.rules.iter().filter(|rule| rule.program.holds(facts)) {
+            match &rule.action {
+                RuleAction::Block(response) => {
+                    return Verdict { outcome: Outcome::Blocked { rule: &rule.name, response }, logged };
+                }
+                RuleAction::Log => logged.push(rule.name.as_str()),
+                RuleAction::Skip => break,
+            }
+        }
+        Verdict { outcome: Outcome::Allowed, logged }
+    }
+
+    /// Doubts about rules that did load.
+    #[must_use]
+    pub fn lints(&self) -> &[RuleLint] {
+        &self.lints
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+}
+
+fn check_action(action: &RuleAction) -> Result<(), String> {
+    let RuleAction::Block(response) = action else { return Ok(()) };
+    if !(400..=599).contains(&response.status) {
+        return Err(format!("found the status {} for a block, outside 400 to 599,", response.status));
+    }
+    match &response.body {
+        Some((_, media_type)) if HeaderValue::from_str(media_type).is_err() => {
+            Err("found a media type that is no header value".to_owned())
+        }
+        Some(_) | None => Ok(()),
+    }
+}

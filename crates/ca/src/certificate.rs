@@ -73,6 +73,12 @@ impl IssuedCertificate {
     }
 }
 
+/// A certificate on record in PEM.
+#[must_use]
+pub fn certificate_pem(der: &[u8]) -> String {
+    pem(der)
+}
+
 #[expect(clippy::expect_used, reason = "PEM of a certificate of a few KiB cannot overflow")]
 pub(crate) fn pem(der: &[u8]) -> String {
     der::pem::encode_string("CERTIFICATE", LineEnding::LF, der).expect("a certificate fits")

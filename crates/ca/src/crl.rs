@@ -105,7 +105,7 @@ impl Issuer {
         Ok(TbsCertList {
             version: Version::V2,
             signature: self.signature_algorithm().identifier(),
-            issuer: Name::from_der(&self.subject().to_der()?)?,
+            issuer: Name::from_der(&self.facts().subject.to_der()?)?,
             this_update: time(contents.this_update)?,
             next_update: Some(time(contents.next_update)?),
             revoked_certificates: (!revoked.is_empty()).then_some(revoked),

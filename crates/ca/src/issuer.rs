@@ -352,8 +352,8 @@ impl Issuer {
         self.key.signature_algorithm()
     }
 
-    pub(crate) const fn subject(&self) -> &Any {
-        &self.facts.subject
+    pub(crate) const fn facts(&self) -> &IssuerFacts {
+        &self.facts
     }
 }
 

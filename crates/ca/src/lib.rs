@@ -26,7 +26,7 @@ pub mod seal;
 mod signed;
 mod tbs;
 
-pub use certificate::{IssuedCertificate, PreparedCertificate};
+pub use certificate::{IssuedCertificate, PreparedCertificate, certificate_pem};
 pub use crl::{CrlContents, CrlEntry, CrlError};
 pub use csr::{CsrError, VerifiedCsr};
 pub use issuer::{CertificateRequest, IssueError, Issuer, IssuerKind, PrepareError, SignError};

@@ -396,3 +396,6 @@ fn publication_urls_are_http(subject: &Subject<'_>) -> Finding {
     });
     wrong.map_or(Ok(()), |place| Err(format!("{place:?}")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,6 +70,16 @@ impl PublicKey {
         if *key.spki == *spki_der { Ok(key) } else { Err(KeyError::Invalid(kind.name())) }
     }
 
+    /// Reads the public key of a certificate on record.
+    ///
+    /// # Errors
+    /// Refuses what is no certificate, and what [`Self::from_spki_der`] refuses.
+    pub fn from_certificate_der(certificate_der: &[u8]) -> Result<Self, KeyError> {
+        let certificate = x509_cert::Certificate::from_der(certificate_der).map_err(KeyError::Malformed)?;
+        let spki = certificate.tbs_certificate().subject_public_key_info();
+        Self::from_spki_der(&spki.to_der().map_err(KeyError::Malformed)?)
+    }
+
     pub(crate) fn p256(point: &[u8]) -> Result<Self, KeyError> {
         Self::new(Kind::P256, point)
     }

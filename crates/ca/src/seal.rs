@@ -220,7 +220,9 @@ fn make_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
+        io::Error::new(error.kind(), format!("failed to create directory `{}`: {error}", directory.display()))
+    })
 }
 
 fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {

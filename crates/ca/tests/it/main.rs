@@ -1,0 +1,13 @@
+//! Proves that what the issuing side makes is what RFC 5280 and OpenSSL expect, and that nothing a
+//! requester writes gets into it.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+
+mod crl;
+mod csr;
+mod csr_mutation;
+mod hierarchy;
+mod issuer;
+mod keys_at_rest;
+mod openssl;
+mod openssl_accepts;
+mod openssl_requests;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use countersign_core::snapshot::TrustSnapshot;
 use countersign_core::time::Clock;
-use rustls::server::{ServerConnection, ServerSessionMemoryCache};
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::{NoServerSessionStorage, ServerConnection};
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,9 +20,6 @@ use crate::peer::{Peer, Session, TlsProtocol};
 use crate::provider::{VERSIONS, provider};
 use crate::stream::ServerStream;
 use crate::verdict::Judge;
-
-/// How many sessions a listener remembers for resumption: about 1 KiB each, taken up as they come.
-const SESSIONS: usize = 65_536;
 
 /// Whether a listener asks for a client certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,11 +41,13 @@ pub struct DoorTlsError(#[source] rustls::Error);
 /// The TLS of one listener, with one client-authentication policy.
 ///
 /// TLS 1.3 and 1.2, X25519MLKEM768, X25519 and P-256, AES-128-GCM first by the server's choice, one
-/// session ticket per handshake. Sessions are remembered here and nowhere else: storage shared between
-/// policies would let an unauthenticated session resume where a certificate is required
-/// (CVE-2025-23419). Clones share it; two listeners with different policies are two `DoorTls`.
+/// session ticket per handshake. Sessions live in tickets under a key of this `DoorTls` alone, replaced
+/// every six hours: a key shared between policies would let an unauthenticated session resume where a
+/// certificate is required (CVE-2025-23419), and a store of sessions would have to grow with the fleet
+/// and with whatever chains strangers show.
 ///
-/// A listener on many threads clones one `DoorTls`, so that they share sessions and verdicts.
+/// A listener on many threads clones one `DoorTls`, so that they share tickets and verdicts; two
+/// listeners with different policies are two `DoorTls`.
 #[derive(Clone, Debug)]
 pub struct DoorTls {
     config: Arc<ServerConfig>,
@@ -79,7 +79,8 @@ impl DoorTls {
         let mut config = builder.with_cert_resolver(credentials);
         config.ignore_client_order = true;
         config.send_tls13_tickets = 1;
-        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+        config.ticketer = Ticketer::new().map_err(DoorTlsError)?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
         let door = Self { config: Arc::new(config), court, client_auth };
         Ok(door.with_protocols(&[b"h2", b"http/1.1"]))
     }

@@ -39,9 +39,6 @@ fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<ClientError>() {
         return of_client(error);
     }
-    if let Some(error) = error.downcast_ref::<ApiError>() {
-        return of_answer(error).map(str::to_owned);
-    }
     error.downcast_ref::<ConnectError>().map(|error| of_connection(error).to_owned())
 }
 
@@ -92,7 +89,8 @@ fn of_client(error: &ClientError) -> Option<String> {
         ClientError::Unreadable { .. } | ClientError::TooLarge { .. } => {
             Some("whatever answered is no Countersign control plane; check the URL".to_owned())
         }
-        ClientError::Refused { .. } | ClientError::Unsendable { .. } => None,
+        ClientError::Refused { source, .. } => of_answer(source).map(str::to_owned),
+        ClientError::Unsendable { .. } => None,
     }
 }
 

@@ -276,9 +276,11 @@ mod private {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::StartedEnrolment;
     use crate::secret::Secret;
     use std::os::unix::fs::PermissionsExt as _;
 
@@ -287,7 +289,7 @@ mod tests {
             server: "https://cs.example.com".parse().unwrap(),
             ca_pem: None,
             enrolment: None,
-            enrolling_key: Some(Secret::new("key")),
+            started: Some(StartedEnrolment { key: Secret::new("key"), enrolment_key_sha256: String::new() }),
         }
     }
 

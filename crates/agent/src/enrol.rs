@@ -11,11 +11,11 @@ use countersign_tls::{ClientError as TlsError, ClientTls, ServerTrust};
 use thiserror::Error;
 
 use crate::certificate::public_key_der;
-use crate::config::{Config, Credential, Enrolment, Pending};
+use crate::config::{Config, Credential, Enrolment, Pending, StartedEnrolment};
 use crate::connect::Connect;
 use crate::disk::{Disk, DiskError};
 use crate::host::{AGENT_VERSION, Host};
-use crate::key::{DeviceKey, KeyError};
+use crate::key::{DeviceKey, KeyError, sha256};
 use crate::renew::{KEY_DENIED, received};
 use crate::secret::Secret;
 
@@ -95,8 +95,8 @@ pub enum EnrolError {
 
 /// Enrols this device.
 ///
-/// The key pair is saved before the request leaves, and is used again by the next try: an
-/// enrolment that was cut off never makes a second key. The request leaves only after the control
+/// The key pair is saved before the request leaves, and is used again by the next try with the same
+/// enrolment key: an enrolment that was cut off never makes a second key. The request leaves only after the control
 /// plane has proved, in the handshake, that it is the one that `trust` describes.
 ///
 /// # Errors
@@ -125,7 +125,7 @@ pub async fn enrol(
         Ok(response) => response,
         Err(error) => {
             if error.answer().is_some_and(|answer| answer.has_code(KEY_DENIED)) {
-                disk.save(&Config { enrolling_key: None, ..before })?;
+                disk.save(&Config { started: None, ..before })?;
             }
             return Err(error.into());
         }
@@ -141,7 +141,7 @@ pub async fn enrol(
         server: enrolling.server.clone(),
         ca_pem: Some(ca_pem),
         enrolment: Some(enrolment),
-        enrolling_key: None,
+        started: None,
     })?;
     Ok(enrolled)
 }
@@ -157,23 +157,26 @@ fn server_trust(enrolling: &Enrolling, known: Option<&Config>) -> Result<ServerT
     }
 }
 
-/// The key pair of this enrolment, saved: the one of a try before, or a fresh one.
+/// The key pair of this enrolment, saved: the one of a try before with the same enrolment key, or
+/// a fresh one.
 fn prepared(
     disk: &dyn Disk,
     known: Option<Config>,
     enrolling: &Enrolling,
     trust: &ServerTrust,
 ) -> Result<(DeviceKey, Config), EnrolError> {
+    let enrolment_key_sha256 = hex::encode(sha256(enrolling.key.expose().as_bytes()));
     if let Some(config) = &known
-        && let Some(saved) = &config.enrolling_key
+        && let Some(started) = &config.started
+        && started.enrolment_key_sha256 == enrolment_key_sha256
     {
         tracing::info!("going on with the key of an enrolment that was cut off");
-        return Ok((DeviceKey::from_pem(saved)?, config.clone()));
+        return Ok((DeviceKey::from_pem(&started.key)?, config.clone()));
     }
     let key = DeviceKey::generate()?;
-    let enrolling_key = Some(key.to_pem()?);
+    let started = Some(StartedEnrolment { key: key.to_pem()?, enrolment_key_sha256 });
     let config = match known {
-        Some(config) => Config { enrolling_key, ..config },
+        Some(config) => Config { started, ..config },
         None => Config {
             server: enrolling.server.clone(),
             ca_pem: match trust {
@@ -181,7 +184,7 @@ fn prepared(
                 ServerTrust::Pinned(_) => None,
             },
             enrolment: None,
-            enrolling_key,
+            started,
         },
     };
     disk.save(&config)?;

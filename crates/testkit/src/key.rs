@@ -47,6 +47,12 @@ impl TestKey {
         }
     }
 
+    /// A key whose private half is elsewhere, as of a signing request: it can be certified, not used.
+    #[must_use]
+    pub fn of_public_key(spki_der: &[u8]) -> Self {
+        Self { pkcs8: Vec::new(), spki: spki_der.to_vec() }
+    }
+
     fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm) -> Self {
         let pair = EcdsaKeyPair::generate(algorithm).expect("EC key is made");
         let pkcs8 = pair.to_pkcs8v1().expect("PKCS#8").as_ref().to_vec();

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::model::{Config, Credential, Enrolment, HeldCertificate, Pending, PendingCertificate};
+use super::model::{
+    Config, Credential, Enrolment, HeldCertificate, Pending, PendingCertificate, StartedEnrolment,
+};
 use crate::secret::Secret;
 
 /// How long between heartbeats when nobody says so.
@@ -76,6 +78,8 @@ struct Document {
     pending_certificate_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     enrolling_key_pem: Option<Secret>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enrolling_with_sha256: Option<String>,
 }
 
 /// Reads `agent.yaml`.
@@ -86,7 +90,7 @@ struct Document {
 pub fn from_yaml(text: &str) -> Result<Config, ConfigError> {
     let document: Document = serde_norway::from_str(text).map_err(ConfigError::Syntax)?;
     let mut problems = Problems::default();
-    let config = problems.config(document);
+    let config = problems.config(&document);
     match (config, problems.0.is_empty()) {
         (Some(config), true) => Ok(config),
         (Some(_) | None, _) => Err(ConfigError::Fields(problems.0)),
@@ -106,7 +110,8 @@ fn document_of(config: &Config) -> Document {
     let mut document = Document {
         server_url: Some(config.server.to_string()),
         ca_pem: config.ca_pem.clone(),
-        enrolling_key_pem: config.enrolling_key.clone(),
+        enrolling_key_pem: config.started.as_ref().map(|started| started.key.clone()),
+        enrolling_with_sha256: config.started.as_ref().map(|started| started.enrolment_key_sha256.clone()),
         ..Document::default()
     };
     let Some(enrolment) = &config.enrolment else { return document };
@@ -159,16 +164,19 @@ impl Problems {
         text.parse().map_err(|error| self.0.push(format!("{key}: {error}"))).ok()
     }
 
-    fn config(&mut self, document: Document) -> Option<Config> {
+    fn config(&mut self, document: &Document) -> Option<Config> {
         let server = self.parsed("server_url", document.server_url.as_ref());
         let is_enrolled = document.agent_id.is_some() || document.auth_token.is_some();
         let ca_pem = document.ca_pem.clone();
         if is_enrolled {
             self.required("ca_pem", ca_pem.as_ref());
         }
-        let enrolling_key = document.enrolling_key_pem.clone();
-        let enrolment = if is_enrolled { Some(self.enrolment(&document)?) } else { None };
-        Some(Config { server: server?, ca_pem, enrolment, enrolling_key })
+        let started = document.enrolling_key_pem.clone().map(|key| StartedEnrolment {
+            key,
+            enrolment_key_sha256: document.enrolling_with_sha256.clone().unwrap_or_default(),
+        });
+        let enrolment = if is_enrolled { Some(self.enrolment(document)?) } else { None };
+        Some(Config { server: server?, ca_pem, enrolment, started })
     }
 
     fn enrolment(&mut self, document: &Document) -> Option<Enrolment> {
@@ -290,7 +298,8 @@ mod tests {
                 server: "https://cs.example.com".parse().unwrap(),
                 ca_pem: Some("pem".to_owned()),
                 enrolment: is_enrolled.then(|| enrolment(current, pending)),
-                enrolling_key: is_enrolling.then(|| Secret::new(&key)),
+                started: is_enrolling.then(|| StartedEnrolment {
+                    key: Secret::new(&key), enrolment_key_sha256: "00ff".to_owned() }),
             };
             prop_assert_eq!(from_yaml(&to_yaml(&config).unwrap()).unwrap(), config);
         }
@@ -306,7 +315,7 @@ mod tests {
             server: "https://cs.example.com".parse().unwrap(),
             ca_pem: Some("pem".to_owned()),
             enrolment: Some(enrolment(Some(current), None)),
-            enrolling_key: None,
+            started: None,
         };
         let yaml = to_yaml(&config).unwrap();
         for key in ["mtls_cert_pem:", "mtls_key_pem:", "mtls_cert_expires:", "auth_token:", "agent_id:"] {

@@ -17,8 +17,19 @@ pub struct Config {
     pub ca_pem: Option<String>,
     /// Who the device is; `None` before it has enrolled.
     pub enrolment: Option<Enrolment>,
-    /// The key of an enrolment that was sent, or is about to be, and whose answer is not saved yet.
-    pub enrolling_key: Option<Secret>,
+    /// An enrolment that was sent, or is about to be, and whose answer is not saved yet.
+    pub started: Option<StartedEnrolment>,
+}
+
+/// An enrolment on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartedEnrolment {
+    /// The key that was made for it, PKCS #8 PEM.
+    pub key: Secret,
+    /// SHA-256 of the enrolment key it was started with, hex: with another one, a fresh key is
+    /// made. The control plane may have issued for this one, and revokes that when the device
+    /// enrols again.
+    pub enrolment_key_sha256: String,
 }
 
 /// Who the device is, and what it has to show for it.

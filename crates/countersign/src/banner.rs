@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::lookup_host;
+use zeroize::Zeroizing;
 
 use crate::config::PublicName;
 
@@ -17,8 +18,8 @@ pub(crate) struct Banner {
     pub(crate) door_port: u16,
     /// The name under which devices reach the door.
     pub(crate) door_host: PublicName,
-    /// SHA-256 of the root certificate's DER.
-    pub(crate) root_sha256: [u8; 32],
+    /// SHA-256 of the root certificate's DER, lower-case hex.
+    pub(crate) root_fingerprint: String,
     /// Whether the first owner exists.
     pub(crate) setup: Setup,
 }
@@ -29,7 +30,7 @@ pub(crate) enum Setup {
     /// It does.
     Done,
     /// It does not; this one-time token makes it.
-    Open(String),
+    Open(Zeroizing<String>),
 }
 
 impl fmt::Debug for Setup {
@@ -45,14 +46,14 @@ impl fmt::Display for Banner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let admin = format!("http://{}", reachable(self.admin));
         let door = format!("https://{}:{}", self.door_host.in_url(), self.door_port);
-        let fingerprint = hex::encode(self.root_sha256);
+        let fingerprint = &self.root_fingerprint;
         writeln!(f, "Countersign {} is ready.\n", env!("CARGO_PKG_VERSION"))?;
         writeln!(f, "  admin           {admin}")?;
         writeln!(f, "  device door     {door}")?;
         writeln!(f, "  CA fingerprint  {fingerprint}\n")?;
         if let Setup::Open(token) = &self.setup {
             writeln!(f, "Set up the first owner, once, within an hour:")?;
-            writeln!(f, "  {admin}/setup#token={token}\n")?;
+            writeln!(f, "  {admin}/setup#token={}\n", token.as_str())?;
         }
         writeln!(f, "Enrol a device, with an enrolment key in place of <key>:")?;
         writeln!(f, "  countersign-agent enroll <key> --server {door} --ca-fingerprint {fingerprint}")
@@ -99,14 +100,14 @@ mod tests {
             admin: "127.0.0.1:8080".parse().unwrap(),
             door_port: 8443,
             door_host: "gateway.example.com".parse().unwrap(),
-            root_sha256: [0xab; 32],
+            root_fingerprint: "ab".repeat(32),
             setup,
         }
     }
 
     #[test]
     fn a_first_start_shows_the_setup_link_and_the_command_that_enrols() {
-        let printed = banner(Setup::Open("t0ken".to_owned())).to_string();
+        let printed = banner(Setup::Open("t0ken".to_owned().into())).to_string();
         assert_eq!(printed, include_str!("../tests/snapshots/banner-first-start.txt"));
     }
 
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_setup_token_is_not_in_debug_output() {
-        assert!(!format!("{:?}", banner(Setup::Open("t0ken".to_owned()))).contains("t0ken"));
+        assert!(!format!("{:?}", banner(Setup::Open("t0ken".to_owned().into()))).contains("t0ken"));
     }
 
     #[tokio::test]

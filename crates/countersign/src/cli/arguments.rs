@@ -15,7 +15,7 @@ Exit codes:
 /// Self-hosted mutual-TLS identity platform: issues an identity to every device, checks it at the
 /// door, renews, quarantines and revokes it, and writes down who did what.
 #[derive(Debug, Parser)]
-#[command(name = "countersign", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "countersign", version, after_help = EXIT_CODES)]
 pub(super) struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -16,11 +16,10 @@ mod tables;
 
 pub(crate) use environment::{Environment, Machine};
 pub(crate) use flags::ConfigFlags;
-pub(crate) use names::{HttpUrl, PublicName};
+pub(crate) use names::PublicName;
 pub(crate) use problem::ConfigError;
 pub(crate) use resolve::{Loaded, load};
 pub(crate) use resolved::{
-    Admin, AdminOnDoor, DoorCertificate, DoorClientAuth, DoorLimits, HeaderFamily, HttpDoor, IdentityNeed,
-    Issuer, LogFormat, Resolved, Route,
+    AdminOnDoor, DoorCertificate, DoorClientAuth, HttpDoor, Issuer, LogFormat, Resolved,
 };
 pub(crate) use sample::sample;

@@ -82,11 +82,6 @@ impl HttpUrl {
     pub(crate) const fn uri(&self) -> &Uri {
         &self.0
     }
-
-    /// Whether it is `https`.
-    pub(crate) fn is_https(&self) -> bool {
-        self.0.scheme() == Some(&Scheme::HTTPS)
-    }
 }
 
 impl FromStr for HttpUrl {
@@ -106,29 +101,35 @@ impl FromStr for HttpUrl {
     }
 }
 
-impl fmt::Display for HttpUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.to_string().trim_end_matches('/'))
+/// `http://host[:port]`: an upstream of the HTTP door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UpstreamUrl(HttpUrl);
+
+/// A text that names no such upstream.
+#[derive(Debug, Error)]
+#[error("not an upstream such as http://127.0.0.1:9000, without path: {0:?}")]
+pub(crate) struct UpstreamUrlError(String);
+
+impl UpstreamUrl {
+    /// The URL itself.
+    pub(crate) const fn uri(&self) -> &Uri {
+        self.0.uri()
     }
 }
 
-/// TEMPORARY
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DatabaseUrl(String);
-impl DatabaseUrl {
-    /// A file.
-    pub(crate) fn sqlite(path: &std::path::Path) -> Self {
-        Self(format!("sqlite:{}", path.display()))
+impl FromStr for UpstreamUrl {
+    type Err = UpstreamUrlError;
+
+    fn from_str(text: &str) -> Result<Self, UpstreamUrlError> {
+        let url = text.parse::<HttpUrl>().ok();
+        let plain = url.filter(|url| url.uri().path() == "/" && url.uri().scheme() == Some(&Scheme::HTTP));
+        plain.map(Self).ok_or_else(|| UpstreamUrlError(text.chars().take(160).collect()))
     }
 }
-impl FromStr for DatabaseUrl {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.starts_with("sqlite:") {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(format!("not sqlite:PATH: {text:?}"))
-        }
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.to_string().trim_end_matches('/'))
     }
 }
 

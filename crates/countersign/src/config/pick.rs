@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::environment::{Environment, variable_of};
 use super::file::ConfigFile;
 use super::problem::{Origin, Problem};
-use super::raw::Place;
+use super::raw::{Place, RawRequirement};
 
 /// What a setting looks like outside: in the file as its TOML type, elsewhere as a text.
 pub(super) trait Outside: Sized + Clone {
@@ -35,6 +35,12 @@ impl Outside for bool {
             "false" | "0" => Ok(false),
             _ => Err(format!("not true or false: {text:?}")),
         }
+    }
+}
+
+impl Outside for RawRequirement {
+    fn from_variable(text: &str) -> Result<Self, String> {
+        Ok(Self::Word(text.to_owned()))
     }
 }
 

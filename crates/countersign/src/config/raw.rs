@@ -43,12 +43,16 @@ pub(super) struct RawAdmin {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawHttpDoor {
     pub(super) listen: Place<String>,
+    pub(super) hosts: Place<Vec<String>>,
     pub(super) client_auth: Place<String>,
+    pub(super) rules: Place<String>,
     pub(super) certificate: Place<String>,
     pub(super) key: Place<String>,
     pub(super) workers: Place<u64>,
     pub(super) handshake_timeout_seconds: Place<u64>,
     pub(super) header_timeout_seconds: Place<u64>,
+    pub(super) idle_timeout_seconds: Place<u64>,
+    pub(super) upstream_timeout_seconds: Place<u64>,
     pub(super) max_connections: Place<u64>,
     pub(super) max_connections_per_ip: Place<u64>,
     pub(super) proxy_protocol_networks: Place<Vec<String>>,
@@ -68,9 +72,18 @@ pub(super) struct RawRoute {
     pub(super) host: Place<String>,
     pub(super) path: Place<String>,
     pub(super) upstream: Place<String>,
-    pub(super) upstream_ca: Place<String>,
-    pub(super) require_identity: Place<bool>,
-    pub(super) identity_headers: Place<Vec<String>>,
+    pub(super) require_identity: Place<RawRequirement>,
+    pub(super) renewal_paths: Place<Vec<String>>,
+}
+
+/// `true`, `false` or a word.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "not true, false or \"observe\"")]
+pub(super) enum RawRequirement {
+    /// `enforce` or `off`.
+    Switch(bool),
+    /// One of the modes.
+    Word(String),
 }
 
 /// `[[rule]]`.

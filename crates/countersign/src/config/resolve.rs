@@ -6,6 +6,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use countersign_core::settings::Enforcement;
+use countersign_store::StoreUrl;
+
 use super::environment::{Environment, Machine};
 use super::file::ConfigFile;
 use super::flags::ConfigFlags;
@@ -78,7 +81,7 @@ fn settings_of(
     let data_dir = pick
         .path(Layers::new("data_dir", raw.data_dir).flag("--data-dir", flags.data_dir))
         .unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
-    let embedded = super::names::DatabaseUrl::sqlite(&data_dir.join("countersign.db"));
+    let embedded = StoreUrl::sqlite(data_dir.join("countersign.db"));
     let (database, _) = pick.parsed(
         Layers::new("database_url", raw.database_url).flag("--database-url", flags.database_url),
         embedded,
@@ -117,6 +120,7 @@ fn settings_of(
     let issuer = issuer(pick, Layers::new("mtls.issuer", raw.mtls.issuer), notices);
     let routes = tables::routes(pick, raw.route);
     let rules = tables::rules(pick, raw.rule);
+    notices.extend(tables::doubts(&rules));
     Resolved {
         data_dir,
         database,
@@ -210,6 +214,9 @@ fn http_door(pick: &mut Picker<'_>, raw: RawHttpDoor, listen: Option<String>, ma
         ("optional", DoorClientAuth::Optional),
         ("required", DoorClientAuth::Required),
     ];
+    let hosts =
+        pick.list(Layers::new("http_door.hosts", raw.hosts)).map(|(hosts, _)| hosts).unwrap_or_default();
+    let (rules, _) = pick.parsed(Layers::new("http_door.rules", raw.rules), Enforcement::Enforce);
     let auth = Layers::new("http_door.client_auth", raw.client_auth);
     let (client_auth, _) = pick.value(auth, DoorClientAuth::Optional, |text| one_of(&text, &known));
     let chain = Layers::new("http_door.certificate", raw.certificate);
@@ -219,19 +226,23 @@ fn http_door(pick: &mut Picker<'_>, raw: RawHttpDoor, listen: Option<String>, ma
     let workers = count(pick, Layers::new("http_door.workers", raw.workers), processors);
     let handshake = Layers::new("http_door.handshake_timeout_seconds", raw.handshake_timeout_seconds);
     let header = Layers::new("http_door.header_timeout_seconds", raw.header_timeout_seconds);
+    let idle = Layers::new("http_door.idle_timeout_seconds", raw.idle_timeout_seconds);
+    let upstream = Layers::new("http_door.upstream_timeout_seconds", raw.upstream_timeout_seconds);
     let limits = DoorLimits {
         handshake_timeout: seconds(pick, handshake, 1, 5),
         header_timeout: seconds(pick, header, 1, 10),
-        max_connections: count(pick, Layers::new("http_door.max_connections", raw.max_connections), 50_000),
+        idle_timeout: seconds(pick, idle, 1, 180),
+        upstream_timeout: seconds(pick, upstream, 1, 60),
+        max_connections: count(pick, Layers::new("http_door.max_connections", raw.max_connections), 100_000),
         max_connections_per_ip: count(
             pick,
             Layers::new("http_door.max_connections_per_ip", raw.max_connections_per_ip),
-            10_000,
+            4096,
         ),
     };
     let networks = Layers::new("http_door.proxy_protocol_networks", raw.proxy_protocol_networks);
     let proxy_protocol_networks = pick.list(networks).map(|(networks, _)| networks).unwrap_or_default();
-    HttpDoor { listen, client_auth, certificate, workers, limits, proxy_protocol_networks }
+    HttpDoor { listen, hosts, rules, client_auth, certificate, workers, limits, proxy_protocol_networks }
 }
 
 fn door_certificate(pick: &mut Picker<'_>, chain: Layers<String>, key: Layers<String>) -> DoorCertificate {
@@ -316,4 +327,206 @@ fn seconds(pick: &mut Picker<'_>, layers: Layers<u64>, least: u64, default: u64)
 fn count(pick: &mut Picker<'_>, layers: Layers<u64>, default: u64) -> NonZeroUsize {
     let number = number(pick, layers, 1, default);
     usize::try_from(number).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::problem::Problem;
+
+    fn machine() -> Machine {
+        let names = ["box", "localhost", "192.0.2.1"].iter().map(|name| name.parse().unwrap()).collect();
+        Machine { names, processors: NonZeroUsize::new(3).unwrap() }
+    }
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn read(flags: ConfigFlags, variables: &[(&str, &str)], text: &str) -> Result<Loaded, ConfigError> {
+        resolve(flags, &environment(variables), &machine(), &ConfigFile::from_text("/etc/cs/c.toml", text))
+    }
+
+    fn right(text: &str) -> Resolved {
+        read(ConfigFlags::default(), &[], text).unwrap().resolved
+    }
+
+    fn problems(variables: &[(&str, &str)], text: &str) -> Vec<Problem> {
+        match read(ConfigFlags::default(), variables, text) {
+            Err(ConfigError::Problems(problems)) => problems,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn no_file_is_needed() {
+        let config = right("");
+        assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.http_door.listen.to_string(), "0.0.0.0:8443");
+        assert_eq!(config.public_names, machine().names);
+        assert_eq!(config.http_door.workers.get(), 3);
+        assert_eq!(config.issuer, Issuer::Embedded);
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_which_wins_over_the_file() {
+        let file = "[admin]\nlisten = \"127.0.0.1:1\"\n";
+        let variables = [("COUNTERSIGN_ADMIN_LISTEN", "127.0.0.1:2")];
+        let flags = ConfigFlags { listen_admin: Some("127.0.0.1:3".to_owned()), ..ConfigFlags::default() };
+        let port =
+            |flags, variables: &[_], file| read(flags, variables, file).unwrap().resolved.admin.listen.port();
+        assert_eq!(port(ConfigFlags::default(), &[], file), 1);
+        assert_eq!(port(ConfigFlags::default(), &variables, file), 2);
+        assert_eq!(port(flags, &variables, file), 3);
+    }
+
+    #[test]
+    fn a_list_in_a_variable_is_separated_by_commas() {
+        let variables = [("COUNTERSIGN_PUBLIC_NAMES", "a.example, 192.0.2.9")];
+        let config = read(ConfigFlags::default(), &variables, "").unwrap().resolved;
+        let names: Vec<String> = config.public_names.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a.example", "192.0.2.9"]);
+    }
+
+    #[test]
+    fn paths_in_the_file_start_from_its_folder_and_others_do_not() {
+        assert_eq!(right("data_dir = \"data\"").data_dir, PathBuf::from("/etc/cs/data"));
+        assert_eq!(right("data_dir = \"/srv\"").data_dir, PathBuf::from("/srv"));
+        let flags = ConfigFlags { data_dir: Some("data".to_owned()), ..ConfigFlags::default() };
+        assert_eq!(read(flags, &[], "").unwrap().resolved.data_dir, PathBuf::from("data"));
+    }
+
+    #[test]
+    fn every_problem_of_every_layer_is_reported_at_once() {
+        let found = problems(
+            &[("COUNTERSIGN_DRAIN_SECONDS", "soon"), ("COUNTERSIGN_PUBLIC_NAMES", "ok.example,not ok")],
+            "trust_domain = \"single\"\n[admin]\nlisten = \"localhost\"\nsession_hours = 0\n[http_door]\n\
+             client_auth = \"maybe\"\nport = 1\n[mtls]\nissuer = \"acme\"\n",
+        );
+        let mut keys: Vec<&str> = found.iter().map(|problem| problem.key.as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!(
+            keys,
+            [
+                "admin.listen",
+                "admin.session_hours",
+                "drain_seconds",
+                "http_door.client_auth",
+                "http_door.port",
+                "mtls.issuer",
+                "public_names",
+                "trust_domain",
+            ]
+        );
+        assert!(
+            found
+                .iter()
+                .any(|problem| problem.to_string().starts_with("/etc/cs/c.toml:4: admin.session_hours: "))
+        );
+        assert!(found.iter().any(|problem| problem.to_string().starts_with("COUNTERSIGN_DRAIN_SECONDS: ")));
+    }
+
+    #[test]
+    fn a_plain_admin_listener_beyond_loopback_needs_the_danger_flag() {
+        let file = "[admin]\nlisten = \"0.0.0.0:8080\"\n";
+        assert_eq!(problems(&[], file)[0].key, "admin.listen");
+        let allowed = format!("{file}danger_plain_admin = true\n");
+        assert_eq!(right(&allowed).admin.listen.to_string(), "0.0.0.0:8080");
+        assert_eq!(right("[admin]\nlisten = \"[::1]:0\"\n").admin.listen.to_string(), "[::1]:0");
+    }
+
+    #[test]
+    fn the_admin_listener_answers_to_its_own_names_and_to_no_wildcard() {
+        let config = right(
+            "[admin]\nlisten = \"192.0.2.1:80\"\ndanger_plain_admin = true\nallowed_hosts = [\"a.example\"]\n",
+        );
+        let hosts: Vec<String> = config.admin.allowed_hosts.iter().map(ToString::to_string).collect();
+        assert_eq!(hosts, ["localhost", "127.0.0.1", "::1", "192.0.2.1", "box", "a.example"]);
+    }
+
+    #[test]
+    fn cloudflare_behaves_as_none_without_its_variables_and_is_refused_with_them() {
+        let file = "[mtls]\nissuer = \"cloudflare\"\n";
+        let loaded = read(ConfigFlags::default(), &[("CLOUDFLARE_ZONE_ID", "z")], file).unwrap();
+        assert_eq!(loaded.resolved.issuer, Issuer::None);
+        assert_eq!(loaded.notices.len(), 1);
+        let both = [("CLOUDFLARE_ZONE_ID", "z"), ("CLOUDFLARE_API_TOKEN", "t")];
+        assert_eq!(problems(&both, file)[0].key, "mtls.issuer");
+        assert_eq!(read(ConfigFlags::default(), &both, "").unwrap().resolved.issuer, Issuer::Embedded);
+    }
+
+    #[test]
+    fn a_variable_that_names_no_setting_is_a_notice() {
+        let loaded = read(ConfigFlags::default(), &[("COUNTERSIGN_DATADIR", "x")], "").unwrap();
+        assert!(loaded.notices[0].contains("COUNTERSIGN_DATADIR"));
+        let known = read(ConfigFlags::default(), &[("COUNTERSIGN_DATA_DIR", "x")], "").unwrap();
+        assert!(known.notices.is_empty());
+    }
+
+    #[test]
+    fn a_door_certificate_comes_with_its_key_and_both_exist() {
+        assert_eq!(problems(&[], "[http_door]\nkey = \"/dev/no\"\n").len(), 2);
+        let folder = tempfile::tempdir().unwrap();
+        let pem = folder.path().join("a.pem");
+        fs_err::write(&pem, "x").unwrap();
+        let text = format!("[http_door]\ncertificate = {pem:?}\nkey = {pem:?}\n");
+        assert_eq!(
+            right(&text).http_door.certificate,
+            DoorCertificate::Files { chain: pem.clone(), key: pem }
+        );
+    }
+
+    #[test]
+    fn routes_need_an_upstream_and_require_an_identity_unless_told_otherwise() {
+        let route = |more: &str| {
+            right(&format!("[[route]]\nupstream = \"http://127.0.0.1:9000\"\n{more}")).routes.remove(0)
+        };
+        assert_eq!(route("").path, "/");
+        for (text, identity) in [
+            ("", Enforcement::Enforce),
+            ("require_identity = true", Enforcement::Enforce),
+            ("require_identity = \"observe\"", Enforcement::Observe),
+            ("require_identity = false", Enforcement::Off),
+        ] {
+            assert_eq!(route(text).identity, identity, "{text}");
+        }
+        for (text, key) in [
+            ("path = \"/a\"", "route.upstream"),
+            ("upstream = \"https://a\"", "route.upstream"),
+            ("upstream = \"http://a/base\"", "route.upstream"),
+            ("upstream = \"http://a\"\npath = \"/a/../b\"", "route.path"),
+            ("upstream = \"http://a\"\npath = \"a\"", "route.path"),
+            ("upstream = \"http://a\"\n[[route]]\nupstream = \"http://b\"", "route.path"),
+            ("upstream = \"http://a\"\nrequire_identity = \"sometimes\"", "route.require_identity"),
+            ("upstream = \"http://a\"\nrequire_identity = 1", "route.require_identity"),
+            ("upstream = \"http://a\"\nrenewal_paths = [\"x\"]", "route.renewal_paths"),
+        ] {
+            assert_eq!(problems(&[], &format!("[[route]]\n{text}\n"))[0].key, key, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_rules_of_the_guides_are_taken_as_they_stand() {
+        let config = right(
+            "[[rule]]\nname = \"a\"\nexpression = '''(http.request.uri.path contains \"/api/\") and not \
+             cf.tls_client_auth.cert_verified'''\n[[rule]]\nname = \"b\"\nexpression = \"ssl\"\nenabled = false\n",
+        );
+        assert_eq!(config.rules.len(), 1);
+        let broken = problems(
+            &[],
+            "\n[[rule]]\nname = \"a\"\nexpression = 'ssl and http.hosst eq \"a\"'\nenabled = false\n",
+        );
+        let said = broken[0].to_string();
+        assert!(said.starts_with("/etc/cs/c.toml:4: rule.expression: ") && said.contains("^^^"), "{said}");
+        for (text, key) in [
+            ("expression = \"ssl\"", "rule.name"),
+            ("name = \"a\"", "rule.expression"),
+            ("name = \"a\"\nexpression = \"\"", "rule.expression"),
+            ("name = \"a\"\nexpression = \"ssl\"\nstatus = 200", "rule.status"),
+            ("name = \"a\"\nexpression = \"ssl\"\naction = \"allow\"", "rule.action"),
+            ("name = \"a\"\nexpression = \"ssl\"\n[[rule]]\nname = \"a\"\nexpression = \"ssl\"", "rule.name"),
+        ] {
+            assert_eq!(problems(&[], &format!("[[rule]]\n{text}\n"))[0].key, key, "{text}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What the configuration means: typed, complete, checked.
 //!
 //! Every setting with a default has its value here; the few that mean something by being absent
-//! (`ports_file`, `public_base_url`, a route's `host` and `upstream_ca`) are the only Options.
+//! (`ports_file`, `public_base_url`, a route's `host`) are the only Options.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -9,10 +9,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use countersign_core::TrustDomain;
+use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::RuleSource;
+use countersign_store::StoreUrl;
 use ipnet::IpNet;
 
-use super::names::{HttpUrl, PublicName};
+use super::names::{HttpUrl, PublicName, UpstreamUrl};
 
 /// A configuration that was read whole and found right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +23,7 @@ pub(crate) struct Resolved {
     /// directory.
     pub(crate) data_dir: PathBuf,
     /// Where the records live.
-    pub(crate) database: super::names::DatabaseUrl,
+    pub(crate) database: StoreUrl,
     /// The installation's trust domain; fixed by the first start.
     pub(crate) trust_domain: TrustDomain,
     /// How log lines look.
@@ -84,8 +86,12 @@ pub(crate) enum AdminOnDoor {
 pub(crate) struct HttpDoor {
     /// Its address.
     pub(crate) listen: SocketAddr,
+    /// The hosts it serves; empty: any.
+    pub(crate) hosts: Vec<PublicName>,
     /// Whether clients are asked for a certificate.
     pub(crate) client_auth: DoorClientAuth,
+    /// Whether rules block, are only recorded, or are not run.
+    pub(crate) rules: Enforcement,
     /// The certificate it shows.
     pub(crate) certificate: DoorCertificate,
     /// How many threads serve it, each with a runtime of its own.
@@ -128,6 +134,10 @@ pub(crate) struct DoorLimits {
     pub(crate) handshake_timeout: Duration,
     /// To send a request's header.
     pub(crate) header_timeout: Duration,
+    /// To send the next request on an open connection.
+    pub(crate) idle_timeout: Duration,
+    /// For an upstream to begin its answer.
+    pub(crate) upstream_timeout: Duration,
     /// Connections in all.
     pub(crate) max_connections: NonZeroUsize,
     /// Connections from one address (IPv6: from one /64).
@@ -151,27 +161,9 @@ pub(crate) struct Route {
     /// The path prefix, `/…`; matches whole segments.
     pub(crate) path: String,
     /// Where requests go.
-    pub(crate) upstream: HttpUrl,
-    /// The CA that vouches for an `https` upstream, PEM.
-    pub(crate) upstream_ca: Option<PathBuf>,
-    /// Whether a device certificate in good standing is needed.
-    pub(crate) identity: IdentityNeed,
-    /// How the identity is told to the upstream.
-    pub(crate) identity_headers: Vec<HeaderFamily>,
-}
-
-/// Whether a route needs a device certificate in good standing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum IdentityNeed {
-    /// It does.
-    Required,
-    /// It does not; a certificate that is revoked, expired or of a barred device is still refused.
-    Optional,
-}
-
-/// A family of headers that tell the upstream who is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HeaderFamily {
-    /// `Client-Cert` and `Client-Cert-Chain` (RFC 9440).
-    Rfc9440,
+    pub(crate) upstream: UpstreamUrl,
+    /// Whether a device certificate in good standing is needed. A fallen one is refused in any case.
+    pub(crate) identity: Enforcement,
+    /// Paths, exact, that need no identity and refuse no fallen one: the upstream decides.
+    pub(crate) renewal_paths: Vec<String>,
 }

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::path::PathBuf;
 
+use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::{BlockResponse, RuleAction, RuleSource};
+use countersign_edge::rules::RuleSet;
 use toml::Spanned;
 
-use super::names::{HttpUrl, PublicName};
+use super::names::{PublicName, UpstreamUrl};
 use super::pick::{Layers, Picker};
 use super::problem::Origin;
-use super::raw::{RawRoute, RawRule};
+use super::raw::{RawRequirement, RawRoute, RawRule};
 use super::resolve::one_of;
-use super::resolved::{HeaderFamily, IdentityNeed, Route};
+use super::resolved::Route;
 
 /// The routes; two for one host and path are refused.
 pub(super) fn routes(pick: &mut Picker<'_>, raw: Vec<Spanned<RawRoute>>) -> Vec<Route> {
@@ -34,25 +35,26 @@ fn route(pick: &mut Picker<'_>, origin: &Origin, raw: RawRoute) -> Option<Route>
     let host = pick.optional(host, |text| text.parse::<PublicName>()).map(|(host, _)| host);
     let path = Layers::new("route.path", raw.path).only_in_file();
     let path = pick.value(path, "/".to_owned(), path_prefix).0;
-    let ca = Layers::new("route.upstream_ca", raw.upstream_ca).only_in_file();
-    let upstream_ca: Option<PathBuf> = pick.file(ca).map(|(path, _)| path);
     let need = Layers::new("route.require_identity", raw.require_identity).only_in_file();
-    let required = pick.value(need, true, Ok::<bool, Infallible>).0;
-    let headers = Layers::new("route.identity_headers", raw.identity_headers).only_in_file();
-    let known = [("rfc9440", HeaderFamily::Rfc9440)];
-    let families =
-        |names: Vec<String>| names.iter().map(|name| one_of(name, &known)).collect::<Result<Vec<_>, _>>();
-    let identity_headers = pick.value(headers, vec![HeaderFamily::Rfc9440], families).0;
+    let identity = pick.value(need, Enforcement::Enforce, requirement).0;
+    let paths = Layers::new("route.renewal_paths", raw.renewal_paths).only_in_file();
+    let all_paths = |paths: Vec<String>| paths.into_iter().map(path_prefix).collect::<Result<Vec<_>, _>>();
+    let renewal_paths = pick.value(paths, Vec::new(), all_paths).0;
     if raw.upstream.is_none() {
         pick.refuse(origin, "route.upstream", "missing: the URL that requests go to");
     }
     let upstream = Layers::new("route.upstream", raw.upstream).only_in_file();
-    let (upstream, upstream_origin) = pick.optional(upstream, |text| text.parse::<HttpUrl>())?;
-    if upstream.is_https() && upstream_ca.is_none() {
-        pick.refuse(&upstream_origin, "route.upstream", "an https upstream needs upstream_ca beside it");
+    let (upstream, _) = pick.optional(upstream, |text| text.parse::<UpstreamUrl>())?;
+    Some(Route { host, path, upstream, identity, renewal_paths })
+}
+
+/// `true`, `false` or one of the modes.
+fn requirement(raw: RawRequirement) -> Result<Enforcement, countersign_core::ids::IdError> {
+    match raw {
+        RawRequirement::Switch(true) => Ok(Enforcement::Enforce),
+        RawRequirement::Switch(false) => Ok(Enforcement::Off),
+        RawRequirement::Word(word) => word.parse(),
     }
-    let identity = if required { IdentityNeed::Required } else { IdentityNeed::Optional };
-    Some(Route { host, path, upstream, upstream_ca, identity, identity_headers })
 }
 
 /// A path prefix in normalised form: `/`, or `/…` without `//`, dot segments or a trailing slash.
@@ -124,13 +126,22 @@ fn rule(pick: &mut Picker<'_>, origin: &Origin, raw: RawRule) -> (bool, Option<R
     };
     let name = pick.given(Layers::new("rule.name", raw.name).only_in_file());
     let expression = Layers::new("rule.expression", raw.expression).only_in_file();
-    let expression = pick.optional(expression, understood_expression);
-    let rule =
-        name.zip(expression).map(|((name, _), (expression, _))| RuleSource { name, expression, action });
+    let expression = pick.given(expression);
+    let rule = name.zip(expression).map(|((name, _), (expression, origin))| {
+        let rule = RuleSource { name, expression, action };
+        for error in RuleSet::compile(std::slice::from_ref(&rule)).err().unwrap_or_default() {
+            pick.refuse(&origin, "rule.expression", error.render());
+        }
+        rule
+    });
     (enabled, rule)
 }
 
-/// An expression that the door's rule language accepts.
-fn understood_expression(text: String) -> Result<String, String> {
-    if text.trim().is_empty() { Err("the expression is empty".to_owned()) } else { Ok(text) }
+/// Doubts about the rules, a sentence each.
+pub(super) fn doubts(rules: &[RuleSource]) -> Vec<String> {
+    let lints = RuleSet::compile(rules).map(|rules| rules.lints().to_vec()).unwrap_or_default();
+    lints
+        .iter()
+        .map(|lint| format!("rule {:?}: {} [{}]", lint.rule, lint.code.message(), lint.code.as_str()))
+        .collect()
 }

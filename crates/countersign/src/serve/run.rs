@@ -1,0 +1,135 @@
+//! Wires everything together, says when it is ready, and ends it in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use countersign_authority::refusals::RefusalReport;
+use countersign_authority::{Authority, AuthorityConfig, IssuerMode};
+use countersign_core::time::{Clock, SystemClock};
+use countersign_edge::DoorHandle;
+use countersign_server::{AllowedHosts, ControlPlane, admin_router, serve_admin};
+use countersign_store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{door, files, reports};
+use crate::banner::{Banner, Setup, door_host};
+use crate::cli::print;
+use crate::config::{Issuer, Resolved};
+use crate::ports::Ports;
+
+/// How many refusals may wait to be written down.
+const REFUSALS_WAITING: usize = 4096;
+
+/// Runs until SIGTERM or SIGINT, then drains.
+pub(crate) async fn run(config: Resolved) -> anyhow::Result<()> {
+    let stop = stop_signals()?;
+    files::make_private_directory(&config.data_dir)?;
+    let authority = open_authority(&config).await?;
+    let (refusals, refused) = mpsc::channel(REFUSALS_WAITING);
+    let tasks = background(&authority, refused);
+    authority.refresh_crls().await.context("sign the first revocation lists")?;
+
+    let admin = TcpListener::bind(config.admin.listen)
+        .await
+        .with_context(|| format!("listen for admins on {}", config.admin.listen))?;
+    let admin_address = admin.local_addr().context("learn the admin listener's port")?;
+
+    let control_plane = ControlPlane::new(Arc::clone(&authority), refusals.clone());
+    let reports = reports::relay(Arc::clone(&authority), refusals);
+    let opened = door::open(&config, &authority, control_plane.clone(), reports).await?;
+    let host = door_host(opened.local_addr(), &config.public_names).await;
+    control_plane.set_door_url(format!("https://{}:{}", host.in_url(), opened.local_addr().port()));
+
+    let hosts = AllowedHosts::new(config.admin.allowed_hosts.iter().map(|host| host.in_url()));
+    let router = admin_router(control_plane, hosts);
+    let admin_stop = stop.clone();
+    let served = tokio::spawn(serve_admin(admin, router, async move { admin_stop.cancelled().await }));
+
+    announce(&config, &authority, admin_address, &opened, host)?;
+    stop.cancelled().await;
+    tracing::info!("draining");
+    opened.drain(config.drain).await;
+    match tokio::time::timeout(config.drain, served).await {
+        Ok(ended) => ended.context("serve admins")?.context("serve admins")?,
+        Err(_late) => tracing::warn!("admin requests cut off at the end of the drain"),
+    }
+    drop(tasks);
+    authority.close().await.context("close the store")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn open_authority(config: &Resolved) -> anyhow::Result<Arc<Authority>> {
+    let store = Store::open(&config.database).await.context("open the database")?;
+    store.migrate().await.context("bring the database up to date")?;
+    let wanted = AuthorityConfig {
+        trust_domain: config.trust_domain.clone(),
+        key_encryption_key: config.data_dir.join("key-encryption-key"),
+        issuer: match config.issuer {
+            Issuer::Embedded => IssuerMode::Embedded,
+            Issuer::None => IssuerMode::None,
+        },
+        public_base_url: config.public_base_url.as_ref().map(|url| url.uri().to_string()),
+        rules: config.rules.clone(),
+        session_life: config.admin.session,
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    Authority::open(store, clock, wanted).await.context("open the authority")
+}
+
+fn background(authority: &Arc<Authority>, refused: mpsc::Receiver<RefusalReport>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(authority).sweep_regularly());
+    tasks.spawn(Arc::clone(authority).gather_presence());
+    tasks.spawn(Arc::clone(authority).publish_crls());
+    tasks.spawn(Arc::clone(authority).record_refusals(refused));
+    tasks
+}
+
+fn announce(
+    config: &Resolved,
+    authority: &Authority,
+    admin: SocketAddr,
+    opened: &DoorHandle,
+    door_host: crate::config::PublicName,
+) -> anyhow::Result<()> {
+    let token_file = config.data_dir.join("setup-token");
+    let setup = match authority.take_setup_token() {
+        Some(token) => {
+            files::write_private(&token_file, token.as_bytes())?;
+            Setup::Open(token)
+        }
+        None => {
+            files::remove_if_there(&token_file)?;
+            Setup::Done
+        }
+    };
+    let door_port = opened.local_addr().port();
+    if let Some(path) = &config.ports_file {
+        Ports { admin: admin.port(), http_door: door_port }.write(path)?;
+    }
+    let banner =
+        Banner { admin, door_port, door_host, root_fingerprint: authority.root_fingerprint(), setup };
+    print(&banner.to_string()).context("print where everything is")
+}
+
+/// Cancelled by the first SIGTERM or SIGINT; the second ends the process at once.
+fn stop_signals() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        token.cancel();
+    });
+    Ok(stop)
+}

@@ -8,9 +8,8 @@ mod explain;
 mod failure;
 mod healthcheck;
 mod migrate;
-mod output;
+pub(crate) mod output;
 mod run;
 mod serve;
 
-pub(crate) use output::print;
 pub(crate) use run::run;

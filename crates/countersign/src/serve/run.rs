@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{door, files, reports};
 use crate::banner::{Banner, Setup, door_host};
-use crate::cli::print;
+use crate::cli::output;
 use crate::config::{Issuer, Resolved};
 use crate::ports::Ports;
 
@@ -115,7 +115,7 @@ fn announce(
     }
     let banner =
         Banner { admin, door_port, door_host, root_fingerprint: authority.root_fingerprint(), setup };
-    print(&banner.to_string()).context("print where everything is")
+    output::print(&banner.to_string()).context("print where everything is")
 }
 
 /// Cancelled by the first SIGTERM or SIGINT; the second ends the process at once.

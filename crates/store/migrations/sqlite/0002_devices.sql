@@ -105,7 +105,7 @@ CREATE INDEX device_certificates_overlap_idx ON device_certificates (superseded_
 CREATE TABLE issuance_intents (
     issuer_key_id TEXT NOT NULL,
     serial_number TEXT NOT NULL,
-    device_id     TEXT REFERENCES devices (id),
+    device_id     TEXT, -- no reference: at an enrolment the intent is there before the device
     profile       TEXT NOT NULL,
     at            INTEGER NOT NULL,
     expires_at    INTEGER NOT NULL,

@@ -310,9 +310,13 @@ fn belongs(name: &str, families: &[Family]) -> bool {
     })
 }
 
+/// Whether `name`, which is lower case as every [`HeaderName`], starts like a family. The first letter
+/// decides almost always.
 fn has_prefix(name: &str, prefix: &str) -> bool {
-    let folded = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
-    name.len() >= prefix.len() && name.bytes().map(folded).zip(prefix.bytes()).all(|(a, b)| a == b)
+    let folded = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
+    name.as_bytes().first() == prefix.as_bytes().first()
+        && name.len() >= prefix.len()
+        && name.bytes().map(folded).zip(prefix.bytes()).all(|(a, b)| a == b)
 }
 
 #[cfg(test)]

@@ -91,6 +91,9 @@ impl NormalisedPath {
         if !path.starts_with(['/', '\\']) {
             return Err(PathError::NotAbsolute);
         }
+        if is_plainly_normal(path) {
+            return Ok(Self { text: target.to_owned(), path_length: path.len() });
+        }
         let decoded = decode_unreserved(path, odd)?;
         if odd == OddPaths::Refused {
             refuse_odd(&decoded)?;
@@ -139,6 +142,16 @@ pub fn agent_place(path: &NormalisedPath) -> Option<Place> {
 
 const fn is_target_byte(byte: u8) -> bool {
     matches!(byte, 0x21..=0x7e) && byte != b'#'
+}
+
+/// Whether a path has nothing to decode, no empty segment and none that starts with a dot: most have
+/// not, and are not copied about.
+fn is_plainly_normal(path: &str) -> bool {
+    let mut before = b' ';
+    path.bytes().all(|byte| {
+        let pair = (std::mem::replace(&mut before, byte), byte);
+        !matches!(pair, (_, b'%' | b'\\') | (b'/', b'/' | b'.'))
+    })
 }
 
 const fn is_unreserved(byte: u8) -> bool {
@@ -408,6 +421,10 @@ mod tests {
                 if let Ok(path) = NormalisedPath::parse(&target, odd) {
                     prop_assert!(path.path().starts_with('/') && !path.path().contains("//"));
                     prop_assert!(!path.path().split('/').any(|segment| matches!(segment, "." | "..")));
+                    let (spelt, _) = target.split_once('?').unwrap_or((&target, ""));
+                    prop_assert!(!is_plainly_normal(spelt) || path.path() == spelt);
+                    let decoded = decode_unreserved(spelt, odd).unwrap();
+                    prop_assert_eq!(resolve_segments(&decoded), path.path());
                     prop_assert_eq!(&NormalisedPath::parse(path.path_and_query(), odd).unwrap(), &path);
                 }
             }

@@ -277,6 +277,7 @@ impl DoorHandle {
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().filter_map(|thread| thread.join().err()).count()
         });
-        info!(panicked = joined.await.unwrap_or_default(), "door closed");
+        let panicked = joined.await.unwrap_or_default();
+        info!(panicked, "door closed");
     }
 }

@@ -5,7 +5,7 @@
 //! handshake showed against the snapshot, and forwards only what is [`Admitted`]. It may not issue,
 //! store, or speak SQL, and only `countersign-tls` knows how a chain becomes a claim.
 //!
-//! Start reading at [`admit`], the one decision; then [`door`] for what a door is made of, `accept`
+//! Start reading at [`admit()`], the one decision; then [`HttpDoor`] for what a door is made of, `accept`
 //! for how a connection gets in, `http` for how a request goes through, and `registry` for how a
 //! fallen identity's live connections end.
 

@@ -1,6 +1,8 @@
 //! What a door tells the control plane.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use countersign_core::identity::Identity;
 use countersign_core::ids::{CertificateRef, RequestId, SpkiSha256};
@@ -13,7 +15,7 @@ use tracing::warn;
 /// are dropped and first uses wait.
 #[derive(Clone, Debug)]
 pub enum EdgeReport {
-    /// A request was refused.
+    /// A request was refused; or a handshake, and then its method, host and path are empty.
     Refused(Box<RefusedRequest>),
     /// A request went through that `enforce` would have refused.
     WouldRefuse(Box<RefusedRequest>),
@@ -76,25 +78,29 @@ impl From<&CertificateClaim> for CertificateFacts {
 
 /// Where reports go.
 #[derive(Clone, Debug)]
-pub(crate) struct Reports(mpsc::Sender<EdgeReport>);
+pub(crate) struct Reports {
+    sender: mpsc::Sender<EdgeReport>,
+    is_dropping: Arc<AtomicBool>,
+}
 
 impl Reports {
-    pub(crate) const fn new(sender: mpsc::Sender<EdgeReport>) -> Self {
-        Self(sender)
+    pub(crate) fn new(sender: mpsc::Sender<EdgeReport>) -> Self {
+        Self { sender, is_dropping: Arc::default() }
     }
 
     /// Tells of a refusal, unless the control plane is behind: a flood of refusals must not slow
     /// down what is admitted.
     pub(crate) fn tell(&self, report: EdgeReport) {
-        if self.0.try_send(report).is_err() {
-            warn!("report dropped");
+        let is_dropped = self.sender.try_send(report).is_err();
+        if is_dropped != self.is_dropping.swap(is_dropped, Ordering::Relaxed) && is_dropped {
+            warn!("reports of refusals dropped");
         }
     }
 
     /// Tells of a first use, waiting for room.
     pub(crate) async fn tell_first_use(&self, certificate: CertificateRef) {
-        if self.0.send(EdgeReport::FirstUse(certificate)).await.is_err() {
-            warn!("report dropped");
+        if self.sender.send(EdgeReport::FirstUse(certificate)).await.is_err() {
+            warn!("first use not reported");
         }
     }
 }

@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::access::Refusal;
 use countersign_tls::{DoorTls, HandshakeError, Peer, ServerStream};
 use ipnet::IpNet;
 use thiserror::Error;
@@ -101,7 +100,7 @@ fn admit_connection(stream: TcpStream, address: SocketAddr, entrance: &Arc<Entra
         };
         match entered {
             Ok(entered) => serve(entered, &entrance, worker).await,
-            Err(error) => note(address, &error),
+            Err(error) => note(address, &error, &entrance),
         }
     });
 }
@@ -120,9 +119,6 @@ async fn enter(
     entrance: &Entrance,
     mut slot: Slot,
 ) -> Result<Entered, EntryError> {
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "no delay not set");
-    }
     let local = stream.local_addr().unwrap_or(socket_address);
     let mut address = SocketAddr::new(socket_address.ip().to_canonical(), socket_address.port());
     if is_listed(&entrance.proxy_networks, address.ip()) {
@@ -150,12 +146,12 @@ async fn serve(entered: Entered, entrance: &Arc<Entrance>, worker: Arc<Worker>) 
     connection::serve(stream, arrived, entrance.timing).await;
 }
 
-fn note(address: SocketAddr, error: &EntryError) {
+fn note(address: SocketAddr, error: &EntryError, entrance: &Entrance) {
     let reason: &dyn std::error::Error = std::error::Error::source(error).unwrap_or(error);
     match error {
         EntryError::Handshake(HandshakeError::Refused(refusal)) => {
-            let code = Refusal::code(*refusal);
-            warn!(peer = %address, code, "handshake refused");
+            warn!(peer = %address, code = refusal.code(), "handshake refused");
+            entrance.gate.tell_of_handshake(address, *refusal);
         }
         EntryError::TooManyFromAddress | EntryError::Proxy(_) => {
             warn!(peer = %address, %error, reason, "connection refused");

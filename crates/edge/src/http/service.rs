@@ -1,10 +1,11 @@
 //! One request: normalise, judge, apply the rules, forward.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::access::Place;
+use countersign_core::access::{Place, Refusal};
 use countersign_core::ids::RequestId;
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::Standing;
@@ -81,6 +82,24 @@ impl Gate {
             .register(peer.claim(), |claim| self.current.load().snapshot.standing(claim, self.clock.now()))
     }
 
+    /// Writes down that a handshake was refused.
+    pub(crate) fn tell_of_handshake(&self, address: SocketAddr, refusal: Refusal) {
+        self.reports.tell(EdgeReport::Refused(Box::new(RefusedRequest {
+            request_id: RequestId::random(),
+            at: self.clock.now(),
+            code: refusal.code().to_owned(),
+            address,
+            certificate: None,
+            untrusted: None,
+            standing: None,
+            route: None,
+            method: String::new(),
+            host: String::new(),
+            path: String::new(),
+            rule: None,
+        })));
+    }
+
     fn serves(&self, host: &str) -> bool {
         self.hosts.is_empty() || self.hosts.iter().any(|own| own == host) || self.routes.names(host)
     }
@@ -148,13 +167,11 @@ fn hear<'a>(
     request: &mut Request<Incoming>,
     id: RequestId,
 ) -> Result<Cleared<'a>, Answer> {
-    let mut hearing =
-        Hearing { gate, arrived, id, now: gate.clock.now(), host: None, path: None, route: None };
+    let mut hearing = Hearing { gate, arrived, id, now: gate.clock.now(), asked: None, route: None };
     let wanted = upgrade::take(request);
     let asked = hearing.read(request);
     let (host, path) = asked.map_err(|answer| hearing.refuse(request, answer, None))?;
-    hearing.host = Some(host.authority.clone());
-    hearing.path = Some(path.path().to_owned());
+    hearing.asked = Some((&host, &path));
     if !gate.serves(host.name()) {
         return Err(hearing.refuse(request, Answer::misdirected(), None));
     }
@@ -172,8 +189,7 @@ struct Hearing<'a> {
     arrived: &'a Arrived,
     id: RequestId,
     now: Timestamp,
-    host: Option<String>,
-    path: Option<String>,
+    asked: Option<(&'a RequestedHost, &'a NormalisedPath)>,
     route: Option<&'a str>,
 }
 
@@ -240,7 +256,7 @@ impl Hearing<'_> {
             resumption: if peer.is_resumed() { Resumption::Resumed } else { Resumption::Full },
             certificate: CertificateState::judged(peer, admitted.standing(), self.now),
             texts: if peer.is_presented() { Some(peer) } else { None },
-            device: peer.claim().map(|claim| &claim.identity),
+            device: admitted.certificate().map(|claim| &claim.identity),
         };
         let verdict = trust.rules.evaluate(&facts);
         for rule in verdict.logged {
@@ -283,8 +299,11 @@ impl Hearing<'_> {
             standing,
             route: self.route.map(str::to_owned),
             method: request.method().as_str().to_owned(),
-            host: self.host.clone().or_else(|| as_sent(&header::HOST).map(Into::into)).unwrap_or_default(),
-            path: self.path.clone().unwrap_or_else(|| request.uri().path().to_owned()),
+            host: self.asked.map_or_else(
+                || as_sent(&header::HOST).unwrap_or_default().into_owned(),
+                |(host, _)| host.authority.clone(),
+            ),
+            path: self.asked.map_or_else(|| request.uri().path(), |(_, path)| path.path()).to_owned(),
             rule: rule.map(str::to_owned),
         }
     }

@@ -1,0 +1,18 @@
+//! The HTTP door over real sockets: who gets in, what passes through, and how connections end.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+mod access_table;
+mod control_plane;
+mod cut;
+mod drain;
+mod endings;
+mod identity_headers;
+mod limits;
+mod paths;
+mod proxy_protocol;
+mod rules;
+mod site;
+mod smuggling;
+mod streaming;
+mod upstreams;
+mod visitor;

@@ -84,9 +84,9 @@ impl Failure {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Something went wrong on our side")
     }
 
-    fn conflict(code: &str, sentence: &str, state: impl ToString) -> Self {
+    fn conflict(code: &str, sentence: &str, state: impl Into<String>) -> Self {
         let mut failure = Self::new(StatusCode::CONFLICT, code, sentence);
-        failure.body.state = Some(state.to_string());
+        failure.body.state = Some(state.into());
         failure
     }
 
@@ -240,9 +240,11 @@ impl From<ConfirmError> for Failure {
     fn from(error: ConfirmError) -> Self {
         match error {
             ConfirmError::Unknown => Self::not_found("certificate"),
-            ConfirmError::Conflict(state) => {
-                Self::conflict("CERTIFICATE_STATE", "The certificate cannot be confirmed any more", state)
-            }
+            ConfirmError::Conflict(state) => Self::conflict(
+                "CERTIFICATE_STATE",
+                "The certificate cannot be confirmed any more",
+                state.as_str(),
+            ),
             ConfirmError::Gone => {
                 Self::new(StatusCode::GONE, "CONFIRM_WINDOW_OVER", "The time to confirm is over; renew again")
             }
@@ -260,7 +262,7 @@ impl From<DecisionError> for Failure {
             DecisionError::Unknown => Self::not_found("device"),
             DecisionError::Forbidden(forbidden) => forbidden.into(),
             DecisionError::Conflict(status) => {
-                Self::conflict("DEVICE_STATE", "The device's status does not allow this", status)
+                Self::conflict("DEVICE_STATE", "The device's status does not allow this", status.as_str())
             }
             DecisionError::Store(error) => Self::internal(&error),
         }

@@ -50,26 +50,22 @@ impl Fields {
     /// A text of 1 to `max` characters without control characters, if there.
     pub(crate) fn text(&mut self, name: &str, max: usize) -> Option<String> {
         let value = self.take(name)?;
-        match value {
-            Value::String(text) if (1..=max).contains(&text.chars().count()) && !has_control(&text) => {
-                Some(text)
-            }
-            _ => {
-                self.problem(name, format!("must be a text of 1 to {max} printable characters"));
-                None
-            }
+        let text =
+            value.as_str().filter(|text| (1..=max).contains(&text.chars().count()) && !has_control(text));
+        if text.is_none() {
+            self.problem(name, format!("must be a text of 1 to {max} printable characters"));
         }
+        text.map(ToOwned::to_owned)
     }
 
     /// A longer text that may have line breaks (PEM), if there.
     pub(crate) fn block(&mut self, name: &str, max: usize) -> Option<String> {
-        match self.take(name)? {
-            Value::String(text) if text.len() <= max => Some(text),
-            _ => {
-                self.problem(name, format!("must be a text of at most {max} bytes"));
-                None
-            }
+        let value = self.take(name)?;
+        let text = value.as_str().filter(|text| text.len() <= max);
+        if text.is_none() {
+            self.problem(name, format!("must be a text of at most {max} bytes"));
         }
+        text.map(ToOwned::to_owned)
     }
 
     /// A text that is dropped when it is bad.

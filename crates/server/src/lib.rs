@@ -13,11 +13,13 @@ mod device;
 mod failure;
 mod fields;
 mod guard;
+mod listen;
 mod pki;
 mod request;
-pub mod routers;
+mod routers;
 mod state;
 
 pub use guard::AllowedHosts;
-pub use routers::{admin_router, door_router, openapi};
-pub use state::{ControlPlane, ControlPlaneConfig};
+pub use listen::{DoorService, ExchangedBody, door_service, serve_admin};
+pub use routers::{AdminOnDoor, admin_router, door_router, openapi};
+pub use state::ControlPlane;

@@ -29,7 +29,6 @@ pub enum AdminOnDoor {
 }
 
 /// What the doors forward to: agent routes, the public PKI and the health report.
-#[must_use]
 pub fn door_router(state: ControlPlane, admin: AdminOnDoor) -> Router {
     let routes = agent_routes().merge(pki_routes()).merge(health_routes());
     let routes = match admin {
@@ -40,7 +39,6 @@ pub fn door_router(state: ControlPlane, admin: AdminOnDoor) -> Router {
 }
 
 /// What the admin listener serves. Agent routes are not among it: they need a door.
-#[must_use]
 pub fn admin_router(state: ControlPlane, hosts: AllowedHosts) -> Router {
     let description = axum::routing::get(async || axum::Json(openapi()));
     let routes = admin_routes().merge(pki_routes()).merge(health_routes());

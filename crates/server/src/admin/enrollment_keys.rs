@@ -41,7 +41,7 @@ pub(crate) async fn list(
     Query(query): Query<KeyQuery>,
 ) -> Outcome<Json<EnrollmentKeyList>> {
     let keys = state.authority.list_enrollment_keys(&by, query.tenant.as_deref()).await?;
-    Ok(Json(EnrollmentKeyList { enrollment_keys: keys.into_iter().map(wire_key).collect() }))
+    Ok(Json(EnrollmentKeyList { enrollment_keys: keys.iter().map(wire_key).collect() }))
 }
 
 /// Makes an enrolment key, shown this once.
@@ -105,13 +105,13 @@ fn networks(fields: &mut Fields) -> Vec<IpNet> {
     }
 }
 
-fn wire_key(row: EnrollmentKeyRow) -> EnrollmentKeyBody {
+const fn wire_key(row: &EnrollmentKeyRow) -> EnrollmentKeyBody {
     EnrollmentKeyBody {
         id: row.id,
         max_uses: row.max_uses,
         uses: row.uses,
         expires_at: row.expires_at,
-        require_approval: row.approval == Approval::Required,
+        require_approval: matches!(row.approval, Approval::Required),
         device_id: row.device,
     }
 }

@@ -72,7 +72,11 @@ fn recovery_window(fields: &mut Fields) -> Option<Option<Days>> {
     const NAME: &str = "recoveryWindowDays";
     match fields.take_with_null(NAME)? {
         Value::Null => Some(None),
-        value => match value.as_i64().map(Days::new) {
+        value @ (Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_)) => match value.as_i64().map(Days::new) {
             Some(Ok(days)) => Some(Some(days)),
             Some(Err(_)) | None => {
                 fields.problem(NAME, "must be a whole number from 1 to 365, or null");

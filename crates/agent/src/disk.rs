@@ -41,7 +41,16 @@ pub enum DiskError {
 
 /// Keeps other agent processes from changing the configuration until dropped.
 #[derive(Debug)]
-pub struct DiskLock(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] fs::File);
+pub struct DiskLock(fs::File);
+
+impl Drop for DiskLock {
+    /// Closing the file would do, were no child process just being started with a copy of it.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(error = %error, "cannot give the configuration free");
+        }
+    }
+}
 
 /// Where the configuration is kept.
 pub trait Disk: Send + Sync {

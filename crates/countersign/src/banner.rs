@@ -14,14 +14,36 @@ use crate::config::PublicName;
 pub(crate) struct Banner {
     /// Where the admin listener is.
     pub(crate) admin: SocketAddr,
-    /// The port of the HTTP door.
-    pub(crate) door_port: u16,
-    /// The name under which devices reach the door.
-    pub(crate) door_host: PublicName,
+    /// The HTTP door.
+    pub(crate) door: Door,
     /// SHA-256 of the root certificate's DER, lower-case hex.
     pub(crate) root_fingerprint: String,
     /// Whether the first owner exists.
     pub(crate) setup: Setup,
+}
+
+/// The HTTP door.
+#[derive(Clone, Debug)]
+pub(crate) enum Door {
+    /// Open.
+    Open {
+        /// The name under which devices reach it.
+        host: PublicName,
+        /// Its port.
+        port: u16,
+    },
+    /// Its address is another program's.
+    Taken(SocketAddr),
+}
+
+impl Door {
+    /// Where devices reach it.
+    pub(crate) fn url(&self) -> Option<String> {
+        match self {
+            Self::Open { host, port } => Some(format!("https://{}:{port}", host.in_url())),
+            Self::Taken(_) => None,
+        }
+    }
 }
 
 /// Whether the first owner exists.
@@ -45,16 +67,22 @@ impl fmt::Debug for Setup {
 impl fmt::Display for Banner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let admin = format!("http://{}", reachable(self.admin));
-        let door = format!("https://{}:{}", self.door_host.in_url(), self.door_port);
         let fingerprint = &self.root_fingerprint;
         writeln!(f, "Countersign {} is ready.\n", env!("CARGO_PKG_VERSION"))?;
         writeln!(f, "  admin           {admin}")?;
-        writeln!(f, "  device door     {door}")?;
+        match &self.door {
+            Door::Open { host, port } => writeln!(f, "  device door     https://{}:{port}", host.in_url())?,
+            Door::Taken(address) => writeln!(
+                f,
+                "  device door     closed: another program has {address}; choose another with --listen-http"
+            )?,
+        }
         writeln!(f, "  CA fingerprint  {fingerprint}\n")?;
         if let Setup::Open(token) = &self.setup {
             writeln!(f, "Set up the first owner, once, within an hour:")?;
             writeln!(f, "  {admin}/setup#token={}\n", token.as_str())?;
         }
+        let Some(door) = self.door.url() else { return Ok(()) };
         writeln!(f, "Enrol a device, with an enrolment key in place of <key>:")?;
         writeln!(f, "  countersign-agent enroll <key> --server {door} --ca-fingerprint {fingerprint}")
     }
@@ -98,8 +126,7 @@ mod tests {
     fn banner(setup: Setup) -> Banner {
         Banner {
             admin: "127.0.0.1:8080".parse().unwrap(),
-            door_port: 8443,
-            door_host: "gateway.example.com".parse().unwrap(),
+            door: Door::Open { host: "gateway.example.com".parse().unwrap(), port: 8443 },
             root_fingerprint: "ab".repeat(32),
             setup,
         }
@@ -115,6 +142,14 @@ mod tests {
     fn a_later_start_shows_no_setup_link() {
         let printed = banner(Setup::Done).to_string();
         assert_eq!(printed, include_str!("../tests/snapshots/banner-later-start.txt"));
+    }
+
+    #[test]
+    fn a_taken_port_is_said_and_no_command_is_shown_for_it() {
+        let taken = Door::Taken("0.0.0.0:8443".parse().unwrap());
+        let printed = Banner { door: taken, ..banner(Setup::Done) }.to_string();
+        assert!(printed.contains("another program has 0.0.0.0:8443"), "{printed}");
+        assert!(!printed.contains("countersign-agent"), "{printed}");
     }
 
     #[test]

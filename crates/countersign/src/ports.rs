@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Ports {
     /// The admin listener's.
     pub(crate) admin: u16,
-    /// The HTTP door's.
-    pub(crate) http_door: u16,
+    /// The HTTP door's, if it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http_door: Option<u16>,
 }
 
 impl Ports {
@@ -45,7 +46,7 @@ mod tests {
     fn what_is_written_is_read_back_and_nothing_else_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ports.json");
-        let ports = Ports { admin: 8080, http_door: 8443 };
+        let ports = Ports { admin: 8080, http_door: Some(8443) };
         ports.write(&path).unwrap();
         assert_eq!(fs_err::read_to_string(&path).unwrap(), "{\"admin\":8080,\"httpDoor\":8443}\n");
         assert_eq!(Ports::read(&path).unwrap(), ports);

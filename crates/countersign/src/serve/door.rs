@@ -1,5 +1,6 @@
 //! The HTTP door: its certificate, what stands behind it, and keeping the certificate fresh.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::SystemClock;
 use countersign_edge::{
-    DoorConfig, DoorHandle, DoorInputs, EdgeReport, HttpDoor, Limits, LocalControlPlane, Route, Upstream,
+    DoorConfig, DoorError, DoorHandle, DoorInputs, EdgeReport, HttpDoor, Limits, LocalControlPlane, Route,
+    Upstream,
 };
 use countersign_server::{AdminOnDoor, ControlPlane, door_router, door_service};
 use countersign_tls::{ClientAuth, ServerCredential, ServerCredentials};
@@ -24,13 +26,14 @@ use crate::config::{self, DoorCertificate, DoorClientAuth, HttpDoor as Settings,
 /// How often it looks whether the doors' certificate is to be renewed: clocks can jump.
 const LOOK: Duration = Duration::from_secs(15);
 
-/// Opens the door and attaches it to the authority as an edge.
+/// Opens the door and attaches it to the authority as an edge; `None` when its address is another
+/// program's, which is a warning: the rest starts.
 pub(super) async fn open(
     config: &Resolved,
     authority: &Arc<Authority>,
     control_plane: ControlPlane,
     reports: mpsc::Sender<EdgeReport>,
-) -> anyhow::Result<DoorHandle> {
+) -> anyhow::Result<Option<DoorHandle>> {
     let credentials = credentials(config, authority).await?;
     let (applied, applications) = watch::channel(SnapshotVersion::default());
     let admin = match config.admin.on_door {
@@ -48,9 +51,17 @@ pub(super) async fn open(
         }),
         clock: Arc::new(SystemClock),
     };
-    let door = HttpDoor::start(settings(config, admin), inputs).context("open the HTTP door")?;
-    authority.attach_edge(applications);
-    Ok(door)
+    match HttpDoor::start(settings(config, admin), inputs) {
+        Ok(door) => {
+            authority.attach_edge(applications);
+            Ok(Some(door))
+        }
+        Err(DoorError::Listen { address, source }) if source.kind() == ErrorKind::AddrInUse => {
+            tracing::warn!(%address, "port taken, http door stays closed");
+            Ok(None)
+        }
+        Err(error) => Err(error).context("open the HTTP door"),
+    }
 }
 
 fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {

@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use countersign_authority::refusals::RefusalReport;
 use countersign_authority::{Authority, AuthorityConfig, IssuerMode};
 use countersign_core::time::{Clock, SystemClock};
-use countersign_edge::DoorHandle;
 use countersign_server::{AllowedHosts, ControlPlane, admin_router, serve_admin};
 use countersign_store::Store;
 use tokio::net::TcpListener;
@@ -17,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{door, files, reports};
-use crate::banner::{Banner, Setup, door_host};
+use crate::banner::{Banner, Door, Setup, door_host};
 use crate::cli::output;
 use crate::config::{Issuer, Resolved};
 use crate::ports::Ports;
@@ -42,18 +41,28 @@ pub(crate) async fn run(config: Resolved) -> anyhow::Result<()> {
     let control_plane = ControlPlane::new(Arc::clone(&authority), refusals.clone());
     let reports = reports::relay(Arc::clone(&authority), refusals);
     let opened = door::open(&config, &authority, control_plane.clone(), reports).await?;
-    let host = door_host(opened.local_addr(), &config.public_names).await;
-    control_plane.set_door_url(format!("https://{}:{}", host.in_url(), opened.local_addr().port()));
+    let shown = match &opened {
+        Some(handle) => {
+            let address = handle.local_addr();
+            Door::Open { host: door_host(address, &config.public_names).await, port: address.port() }
+        }
+        None => Door::Taken(config.http_door.listen),
+    };
+    if let Some(url) = shown.url() {
+        control_plane.set_door_url(url);
+    }
 
     let hosts = AllowedHosts::new(config.admin.allowed_hosts.iter().map(|host| host.in_url()));
     let router = admin_router(control_plane, hosts);
     let admin_stop = stop.clone();
     let served = tokio::spawn(serve_admin(admin, router, async move { admin_stop.cancelled().await }));
 
-    announce(&config, &authority, admin_address, &opened, host)?;
+    announce(&config, &authority, admin_address, shown)?;
     stop.cancelled().await;
     tracing::info!("draining");
-    opened.drain(config.drain).await;
+    if let Some(opened) = opened {
+        opened.drain(config.drain).await;
+    }
     match tokio::time::timeout(config.drain, served).await {
         Ok(ended) => ended.context("serve admins")?.context("serve admins")?,
         Err(_late) => tracing::warn!("admin requests cut off at the end of the drain"),
@@ -91,13 +100,7 @@ fn background(authority: &Arc<Authority>, refused: mpsc::Receiver<RefusalReport>
     tasks
 }
 
-fn announce(
-    config: &Resolved,
-    authority: &Authority,
-    admin: SocketAddr,
-    opened: &DoorHandle,
-    door_host: crate::config::PublicName,
-) -> anyhow::Result<()> {
+fn announce(config: &Resolved, authority: &Authority, admin: SocketAddr, door: Door) -> anyhow::Result<()> {
     let token_file = config.data_dir.join("setup-token");
     let setup = match authority.take_setup_token() {
         Some(token) => {
@@ -109,12 +112,14 @@ fn announce(
             Setup::Done
         }
     };
-    let door_port = opened.local_addr().port();
     if let Some(path) = &config.ports_file {
-        Ports { admin: admin.port(), http_door: door_port }.write(path)?;
+        let http_door = match &door {
+            Door::Open { port, .. } => Some(*port),
+            Door::Taken(_) => None,
+        };
+        Ports { admin: admin.port(), http_door }.write(path)?;
     }
-    let banner =
-        Banner { admin, door_port, door_host, root_fingerprint: authority.root_fingerprint(), setup };
+    let banner = Banner { admin, door, root_fingerprint: authority.root_fingerprint(), setup };
     output::print(&banner.to_string()).context("print where everything is")
 }
 

@@ -35,6 +35,9 @@ pub(crate) fn bind(addresses: &[SocketAddr], workers: NonZeroUsize) -> Result<Li
     per_worker.resize_with(workers.get(), Vec::new);
     for &address in addresses {
         let failed = |source| DoorError::Listen { address, source };
+        if address.port() != 0 {
+            refuse_a_taken_port(address).map_err(failed)?;
+        }
         let mut bound = address;
         for (number, sockets) in per_worker.iter_mut().enumerate() {
             let listener = socket(bound).map_err(failed)?;
@@ -46,6 +49,18 @@ pub(crate) fn bind(addresses: &[SocketAddr], workers: NonZeroUsize) -> Result<Li
         resolved.push(bound);
     }
     Ok(Listeners { addresses: resolved, per_worker })
+}
+
+/// Another program of the same user could share the port, and then half of the connections would be
+/// its: a socket that does not share finds out.
+fn refuse_a_taken_port(address: SocketAddr) -> io::Result<()> {
+    let probe = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        probe.set_only_v6(true)?;
+    }
+    probe.set_reuse_address(true)?;
+    probe.bind(&address.into())?;
+    probe.listen(1)
 }
 
 fn socket(address: SocketAddr) -> io::Result<TcpListener> {
@@ -78,6 +93,15 @@ mod tests {
             assert_eq!(bound, listeners.addresses);
         }
         assert_ne!(listeners.addresses[0].port(), 0);
+    }
+
+    #[test]
+    fn refuses_a_port_that_another_door_has() {
+        let first = bind(&[SocketAddr::from(([127, 0, 0, 1], 0))], NonZeroUsize::MIN).unwrap();
+        let taken = bind(&first.addresses, NonZeroUsize::MIN).unwrap_err();
+        assert!(
+            matches!(taken, DoorError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use countersign_core::access::Refusal;
 use countersign_core::audit::AuditEvent;
 
 use crate::program::{repository, run};
+use crate::server::Server;
 
 /// Every file below a folder of the repository whose name ends so.
 fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
@@ -128,6 +129,41 @@ fn every_audit_event_is_in_the_reference_and_no_other() {
     let written: BTreeSet<&str> = between(&reference, "\n| `", "` |").into_iter().collect();
     let events: BTreeSet<&str> = AuditEvent::ALL.iter().map(|event| event.as_str()).collect();
     assert_eq!(written, events);
+}
+
+/// The routes that a text mentions, without query.
+fn routes_in(text: &str) -> Vec<&str> {
+    let ends = |c: char| c.is_whitespace() || "`'\"?)…,;".contains(c);
+    let starts = text.match_indices("/api/v1/").map(|(at, _)| text.get(at..).unwrap());
+    starts.map(|rest| rest.split(ends).next().unwrap()).collect()
+}
+
+/// Whether a mentioned route is that of a template: `/devices/$device` is `/devices/{id}`.
+fn is_route(mentioned: &str, template: &str) -> bool {
+    let (mentioned, template): (Vec<_>, Vec<_>) =
+        (mentioned.split('/').collect(), template.split('/').collect());
+    let is_segment =
+        |(said, meant): (&&str, &&str)| said == meant || (meant.starts_with('{') && !said.is_empty());
+    mentioned.len() == template.len() && mentioned.iter().zip(&template).all(is_segment)
+}
+
+#[test]
+fn every_route_a_page_mentions_exists() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let description = server.call("/openapi.json", "", None);
+    let templates: Vec<String> = description["paths"].as_object().unwrap().keys().cloned().collect();
+    let mut unknown = Vec::new();
+    for page in pages() {
+        let text = fs_err::read_to_string(&page).unwrap();
+        for route in routes_in(&text) {
+            let known = route.ends_with("/v1/") || templates.iter().any(|template| is_route(route, template));
+            if !known {
+                unknown.push(format!("{}: {route}", page.display()));
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:#?}");
 }
 
 #[test]

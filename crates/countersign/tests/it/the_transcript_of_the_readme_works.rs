@@ -1,47 +1,10 @@
 //! Proves that what a stranger pastes from the front page does what it says there.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use crate::program::repository;
-
-/// A running server, ended with the test.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _ended = self.0.wait();
-    }
-}
-
-/// Starts `serve` with its defaults but for the ports, waits until it says that it is ready, and
-/// gives the rest of its stdout, to be kept open, and the address of its admin listener.
-fn serve(folder: &Path) -> (Server, BufReader<ChildStdout>, String) {
-    let log = fs_err::File::create(folder.join("log")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    command
-        .args(["serve", "--listen-admin", "127.0.0.1:0", "--listen-http", "127.0.0.1:0"])
-        .current_dir(folder);
-    command.stdout(Stdio::piped()).stderr(Stdio::from(log.into_file()));
-    let mut server = Server(command.spawn().unwrap());
-    let mut stdout = BufReader::new(server.0.stdout.take().unwrap());
-    let mut admin = None;
-    let mut line = String::new();
-    while stdout.read_line(&mut line).unwrap() > 0 {
-        admin = admin.or_else(|| line.trim().strip_prefix("admin           http://").map(str::to_owned));
-        if line.trim().starts_with("countersign-agent enroll <key>") {
-            return (server, stdout, admin.unwrap());
-        }
-        line.clear();
-    }
-    panic!("it ended: {}", said(folder))
-}
-
-fn said(folder: &Path) -> String {
-    fs_err::read_to_string(folder.join("log")).unwrap()
-}
+use crate::server::Server;
 
 /// The agent beside the server: `cargo test` of the whole workspace builds it first, a test of this
 /// crate alone may have to.
@@ -73,16 +36,16 @@ fn pasted(admin: &str) -> String {
 #[test]
 fn what_a_stranger_pastes_ends_with_an_admitted_heartbeat() {
     let folder = tempfile::tempdir().unwrap();
-    let (_server, _stdout, admin) = serve(folder.path());
+    let server = Server::start(folder.path(), &[]);
     let ran = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", &pasted(&admin)])
+        .args(["-euo", "pipefail", "-c", &pasted(server.admin())])
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .output()
         .unwrap();
     let stdout = String::from_utf8(ran.stdout).unwrap();
     let stderr = String::from_utf8(ran.stderr).unwrap();
-    assert!(ran.status.success(), "{stdout}\n{stderr}\n{}", said(folder.path()));
+    assert!(ran.status.success(), "{stdout}\n{stderr}\n{}", server.log());
     let steps = [
         "mTLS certificate issued (expires: ",
         "\"enforcement\":\"enforce\"",

@@ -4,9 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_api::client::{Client, ClientError};
+use countersign_api::client::{ApiError, Client, ClientError};
 use countersign_api::wire::agent::{HeartbeatRequest, HeartbeatResponse};
-use countersign_core::time::Clock;
+use countersign_core::time::{Clock, Timestamp};
 use countersign_tls::ClientError as TlsError;
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
@@ -22,6 +22,12 @@ use crate::renew::{Renewal, Setback, Trigger, is_expired};
 
 /// The longest time between two looks at the clock.
 const LONGEST_TICK: Duration = Duration::from_secs(60);
+
+/// The code of a certificate that the control plane calls expired.
+const EXPIRED: &str = "CERTIFICATE_EXPIRED";
+
+/// The codes of refusals that no waiting ends.
+const RETIRED: [&str; 2] = ["CERTIFICATE_REVOKED", "DEVICE_DECOMMISSIONED"];
 
 /// How long to wait between what.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +76,13 @@ enum HeartbeatError {
 }
 
 impl HeartbeatError {
+    fn answer(&self) -> Option<&ApiError> {
+        match self {
+            Self::Tls(_) => None,
+            Self::Client(error) => error.answer(),
+        }
+    }
+
     fn setback(&self) -> Setback {
         match self {
             Self::Tls(_) => Setback::Refused,
@@ -133,7 +146,7 @@ pub struct Agent {
     renewals: Attempts,
     trigger: Trigger,
     is_quarantined: bool,
-    announced: Option<countersign_core::time::Timestamp>,
+    announced: Option<Timestamp>,
 }
 
 impl Agent {
@@ -294,29 +307,39 @@ impl Agent {
             Err(error) => {
                 let setback = error.setback();
                 self.note_quarantine(setback);
+                self.note_expiry(&error);
                 let wait = self.heartbeats.failed(setback);
                 if setback != Setback::Quarantined {
-                    self.log_failed_heartbeat(&error, wait);
+                    Self::log_failed_heartbeat(&error, wait);
                 }
             }
         }
     }
 
-    fn log_failed_heartbeat(&self, error: &HeartbeatError, wait: Duration) {
-        let is_unauthorized = match error {
-            HeartbeatError::Client(error) => {
-                error.answer().is_some_and(|answer| answer.status.as_u16() == 401)
-            }
-            HeartbeatError::Tls(_) => false,
-        };
+    fn log_failed_heartbeat(error: &HeartbeatError, wait: Duration) {
+        let answer = error.answer();
+        let is_retired = answer.is_some_and(|answer| {
+            answer.status.as_u16() == 401 || RETIRED.iter().any(|code| answer.has_code(code))
+        });
         let (error, retry_seconds) = (Chain(error), wait.as_secs());
-        if is_unauthorized {
+        if is_retired {
             tracing::error!(
                 error = %error, retry_seconds,
-                "the control plane does not know this device any more; an admin has retired it or it must enrol again"
+                "the control plane does not admit this device any more; an admin has retired it or it must enrol again"
             );
         } else {
             tracing::warn!(error = %error, retry_seconds, "heartbeat failed");
+        }
+    }
+
+    /// The control plane's clock counts, not ours: what it calls expired is renewed.
+    fn note_expiry(&mut self, error: &HeartbeatError) {
+        if error.answer().is_some_and(|answer| answer.has_code(EXPIRED)) {
+            tracing::warn!(
+                "the control plane says that the certificate has expired, renewing it; check the clock"
+            );
+            self.renewal.prefer_signatures();
+            self.trigger = Trigger::Asked;
         }
     }
 

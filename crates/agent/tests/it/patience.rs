@@ -96,7 +96,7 @@ async fn an_unknown_device_keeps_its_configuration_and_says_so() {
     plane.until("it asks again", |state| state.count("/heartbeat") >= 3).await;
     let (status, log) = running.terminate().await;
     assert!(status.success(), "{status}");
-    assert!(log.contains("ERROR") && log.contains("does not know this device any more"), "{log}");
+    assert!(log.contains("ERROR") && log.contains("does not admit this device any more"), "{log}");
     assert_eq!(device.yaml(), before);
 }
 
@@ -125,6 +125,18 @@ async fn renews_by_the_time_of_day_without_being_told() {
     device.clock.advance(Duration::from_secs(63 * 86_400));
     plane.until("a renewal", |state| state.active.as_ref().is_some_and(|active| active.spki() != old)).await;
     agent.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_server_calls_expired_is_renewed_whatever_our_clock_says() {
+    let plane = ControlPlane::start().await;
+    let device = Device::enrolled(&plane).await;
+    let old = device.current_key();
+    plane.next("/heartbeat", Act::Answer(403, Vec::new(), refusal(403, "CERTIFICATE_EXPIRED").1));
+    let agent = InProcess::start(&device, timing(OFTEN, OFTEN));
+    plane.until("a renewal", |state| state.active.as_ref().is_some_and(|active| active.spki() != old)).await;
+    agent.stop().await;
+    assert!(plane.state().last("/renew-cert").has_proof());
 }
 
 #[tokio::test]

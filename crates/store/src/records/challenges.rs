@@ -4,7 +4,7 @@ use countersign_core::ids::{ChallengeId, DeviceId};
 use countersign_core::time::Timestamp;
 
 use crate::error::StoreError;
-use crate::row::{FromRow, Number, Row};
+use crate::row::{FromRow, Row};
 use crate::statement::sql;
 use crate::transaction::Writing;
 
@@ -35,8 +35,8 @@ impl FromRow for ChallengeRow {
 }
 
 impl Writing<'_> {
-    /// Opens a challenge, once the device's expired ones are out of the way. Fails closed: `false`
-    /// when the device has `max_open` already.
+    /// Opens a challenge. The device's expired ones are removed first, then the oldest, until at most
+    /// `max_open` are open: whoever asks for many cannot keep another from getting one.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -45,26 +45,25 @@ impl Writing<'_> {
         challenge: &ChallengeRow,
         now: Timestamp,
         max_open: u32,
-    ) -> Result<bool, StoreError> {
-        sql(TABLE, "DELETE FROM challenges WHERE device_id = $1 AND expires_at <= $2")
-            .bind(challenge.device)
-            .bind(now)
-            .run(&mut self.connection)
-            .await?;
-        let Number(open) = sql(TABLE, "SELECT count(*) AS number FROM challenges WHERE device_id = $1")
-            .bind(challenge.device)
-            .one(&mut self.connection)
-            .await?;
-        if open >= u64::from(max_open) {
-            return Ok(false);
-        }
+    ) -> Result<(), StoreError> {
+        sql(
+            TABLE,
+            "DELETE FROM challenges WHERE device_id = $1 AND (expires_at <= $2 OR id NOT IN
+                 (SELECT id FROM challenges WHERE device_id = $1 ORDER BY expires_at DESC, id LIMIT $3))",
+        )
+        .bind(challenge.device)
+        .bind(now)
+        .bind(max_open.saturating_sub(1))
+        .run(&mut self.connection)
+        .await?;
         sql(TABLE, "INSERT INTO challenges (id, device_id, nonce, expires_at) VALUES ($1, $2, $3, $4)")
             .bind(challenge.id)
             .bind(challenge.device)
             .bind(challenge.nonce.as_str())
             .bind(challenge.expires_at)
-            .changed(&mut self.connection)
+            .run(&mut self.connection)
             .await
+            .map(|_one| ())
     }
 
     /// Takes a device's challenge, which can be done once. Fails closed: `None` when it is another

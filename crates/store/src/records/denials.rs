@@ -36,13 +36,19 @@ pub struct DeniedKeyRow {
 }
 
 impl Reading<'_> {
-    /// Every denied key: the whole set.
+    /// Every key that proves nothing ever again: those of denied devices, and those of revoked
+    /// certificates, even of such as have ended since.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn denied_keys(&mut self) -> Result<Vec<SpkiSha256>, StoreError> {
-        let keys: Vec<Item<SpkiSha256>> =
-            sql(KEYS, "SELECT spki_sha256 AS item FROM denied_keys").all(&mut self.connection).await?;
+        let keys: Vec<Item<SpkiSha256>> = sql(
+            KEYS,
+            "SELECT spki_sha256 AS item FROM denied_keys
+             UNION SELECT spki_sha256 AS item FROM revocations WHERE spki_sha256 IS NOT NULL",
+        )
+        .all(&mut self.connection)
+        .await?;
         Ok(keys.into_iter().map(|Item(key)| key).collect())
     }
 

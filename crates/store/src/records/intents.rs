@@ -39,6 +39,18 @@ impl FromRow for IntentRow {
 }
 
 impl Reading<'_> {
+    /// The intent for this serial, if it has no outcome yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn intent(&mut self, reference: &CertificateRef) -> Result<Option<IntentRow>, StoreError> {
+        sql(TABLE, "SELECT * FROM issuance_intents WHERE issuer_key_id = $1 AND serial_number = $2")
+            .bind(reference.issuer)
+            .bind(&reference.serial)
+            .optional(&mut self.connection)
+            .await
+    }
+
     /// Intents without an outcome, oldest first; at most [`SWEEP_LIMIT`].
     ///
     /// # Errors

@@ -51,6 +51,26 @@ impl Reading<'_> {
             .await
     }
 
+    /// The revoked certificates that ended from `since` until before `now`: their dates refuse them
+    /// from here on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn revocations_ended(
+        &mut self,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<CertificateRef>, StoreError> {
+        sql(
+            TABLE,
+            "SELECT issuer_key_id, serial_number FROM revocations WHERE expires_at >= $1 AND expires_at < $2",
+        )
+        .bind(since)
+        .bind(now)
+        .all(&mut self.connection)
+        .await
+    }
+
     /// What the issuer's next CRL lists: every revoked certificate that has not yet been on a CRL
     /// issued after its end (RFC 5280 section 3.3).
     ///

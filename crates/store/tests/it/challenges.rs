@@ -20,20 +20,21 @@ fn challenge(device: DeviceId, made_at: Timestamp) -> ChallengeRow {
 }
 
 #[tokio::test]
-async fn at_most_eight_are_open_until_they_expire() {
+async fn at_most_eight_are_open_and_the_oldest_makes_room() {
     let fixture = Fixture::new().await;
     let (device, other) = (fixture.device("d1").await.id, fixture.device("d2").await.id);
-    for number in 0..10 {
-        let row = challenge(device, now());
-        let opened = write!(fixture.store, |w| w.insert_challenge(&row, now(), 8)).unwrap();
-        assert_eq!(opened, number < 8, "{number}");
+    let theirs = challenge(other, now());
+    let rows: Vec<_> = (0..10).map(|second| challenge(device, now() + Duration::from_secs(second))).collect();
+    for row in std::iter::once(&theirs).chain(&rows) {
+        let row = row.clone();
+        write!(fixture.store, |w| w.insert_challenge(&row, now(), 8)).unwrap();
     }
-    let row = challenge(other, now());
-    assert!(write!(fixture.store, |w| w.insert_challenge(&row, now(), 8)).unwrap());
-
-    let later = now() + FIVE_MINUTES;
-    let row = challenge(device, later);
-    assert!(write!(fixture.store, |w| w.insert_challenge(&row, later, 8)).unwrap());
+    for (number, row) in rows.into_iter().enumerate() {
+        let taken = write!(fixture.store, |w| w.take_challenge(row.id, device, now())).unwrap();
+        assert_eq!(taken.is_some(), number >= 2, "{number}");
+    }
+    let taken = write!(fixture.store, |w| w.take_challenge(theirs.id, other, now())).unwrap();
+    assert!(taken.is_some());
 }
 
 #[tokio::test]

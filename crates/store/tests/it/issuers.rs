@@ -98,7 +98,10 @@ async fn an_intent_is_reserved_once_and_settled_once() {
     assert!(write!(fixture.store, |w| w.insert_intent(&again)).is_err());
     assert_eq!(read!(fixture.store, |r| r.unfinished_intents()).unwrap(), [intent]);
     let same = reference.clone();
+    let (wanted, settled) = (reference.clone(), reference.clone());
+    assert!(read!(fixture.store, |r| r.intent(&wanted)).unwrap().is_some());
     assert!(write!(fixture.store, |w| w.finish_intent(&reference)).unwrap());
     assert!(!write!(fixture.store, |w| w.finish_intent(&same)).unwrap());
+    assert!(read!(fixture.store, |r| r.intent(&settled)).unwrap().is_none());
     assert!(read!(fixture.store, |r| r.unfinished_intents()).unwrap().is_empty());
 }

@@ -30,16 +30,17 @@ impl Authority {
     }
 }
 
-/// Ends the process here when a test build asks for it, as a power cut would; nothing otherwise.
-#[cfg(feature = "crash-points")]
+/// Ends the process here, as a power cut would, when the file that `COUNTERSIGN_TEST_CRASH_AT` names
+/// holds `name`. Only in test builds; nothing otherwise.
+#[cfg(all(feature = "crash-points", debug_assertions))]
 pub(crate) fn crash_point(name: &str) {
     #[expect(clippy::disallowed_methods, reason = "a test hook, absent from release builds")]
-    let wanted = std::env::var("COUNTERSIGN_TEST_CRASH_AT");
-    if wanted.as_deref() == Ok(name) {
+    let Some(file) = std::env::var_os("COUNTERSIGN_TEST_CRASH_AT") else { return };
+    if std::fs::read_to_string(file).is_ok_and(|wanted| wanted.trim() == name) {
         std::process::abort();
     }
 }
 
-/// Ends the process here when a test build asks for it, as a power cut would; nothing otherwise.
-#[cfg(not(feature = "crash-points"))]
+/// Ends the process here in test builds; nothing otherwise.
+#[cfg(not(all(feature = "crash-points", debug_assertions)))]
 pub(crate) const fn crash_point(_name: &str) {}

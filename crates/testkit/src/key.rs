@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{
     EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair as _,
 };
 
-use crate::der_writer::pem;
+use crate::der_writer::{bit_string, integer, name, oid, pem, sequence, tlv};
 
 /// What kind of key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,21 @@ impl TestKey {
     #[must_use]
     pub fn spki_der(&self) -> &[u8] {
         &self.spki
+    }
+
+    /// A signing request (PKCS #10, DER) by a P-256 key that asks for nothing but `common_name`.
+    #[must_use]
+    pub fn signing_request_der(&self, common_name: &str) -> Vec<u8> {
+        let subject = name(&[("2.5.4.3", common_name)]);
+        let content = sequence(&[&integer(&[0]), &subject, &self.spki, &tlv(0xa0, &[])]);
+        let algorithm = sequence(&[&oid("1.2.840.10045.4.3.2")]);
+        sequence(&[&content, &algorithm, &bit_string(&self.sign_p256(&content))])
+    }
+
+    /// The same in PEM.
+    #[must_use]
+    pub fn signing_request_pem(&self, common_name: &str) -> String {
+        pem("CERTIFICATE REQUEST", &self.signing_request_der(common_name))
     }
 
     /// Signs with a P-256 key, ECDSA with SHA-256, DER.

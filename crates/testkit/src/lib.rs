@@ -1,19 +1,21 @@
-//! What tests of every crate share: a certificate authority with its evil twin, and a clock that
-//! stands still.
+//! What tests of every crate share: a certificate authority with its evil twin, a clock that stands
+//! still, and a client of doors that can be told to do what no good client does.
 //!
 //! For tests only: no crate may depend on it otherwise, and it knows nothing but `core`, so that what
 //! it makes is not made by the code under test.
 //!
-//! Start reading at [`TestCa`].
+//! Start reading at [`TestCa`] and [`DoorClient`].
 #![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod ca;
+mod client;
 mod clock;
 mod der_writer;
 mod key;
 mod leaf;
 
 pub use ca::{TestCa, TestCertificate};
+pub use client::{Answer, ClientFailure, Connection, DoorClient, HttpVersion, TlsVersion};
 pub use clock::ManualClock;
 pub use key::{KeyKind, TestKey};
 pub use leaf::{LeafSpec, NOT_AFTER, NOT_BEFORE, Signer, purpose, usage};

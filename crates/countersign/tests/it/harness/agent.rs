@@ -1,0 +1,152 @@
+//! `countersign-agent`, with a configuration of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::clock::FakeTime;
+use super::installation::Installation;
+use super::waiting::eventually;
+use crate::program::{Ran, repository};
+
+/// The agent beside the server; built now when nobody has built it yet.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let agent = Path::new(env!("CARGO_BIN_EXE_countersign")).with_file_name("countersign-agent");
+        if !agent.exists() {
+            let built = Command::new(env!("CARGO"))
+                .args(["build", "--quiet", "--package", "countersign-agent", "--target-dir"])
+                .arg(agent.ancestors().nth(2).unwrap())
+                .current_dir(repository())
+                .status();
+            assert!(built.unwrap().success());
+        }
+        agent
+    })
+}
+
+/// The place of an agent's configuration, and the time it lives in.
+pub(crate) struct AgentHome {
+    folder: TempDir,
+    time: Option<FakeTime>,
+}
+
+impl AgentHome {
+    /// An agent that is not enrolled, in the time of this installation.
+    pub(crate) fn beside(installation: &Installation) -> Self {
+        Self::at(installation.fake_time().cloned())
+    }
+
+    /// An agent that is not enrolled, in a time of its own.
+    pub(crate) fn at(time: Option<FakeTime>) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), time }
+    }
+
+    /// The configuration file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.path().join("agent/agent.yaml")
+    }
+
+    /// The program with these arguments.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.env_clear().arg("--config").arg(self.config()).args(arguments).stdin(Stdio::null());
+        if let Some(time) = &self.time {
+            time.rule(&mut command);
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn output(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    /// The arguments that enrol with this enrolment key.
+    pub(crate) fn enroll_arguments(installation: &Installation, key: &str) -> Vec<String> {
+        let (url, fingerprint) = (installation.url(), installation.fingerprint());
+        ["enroll", key, "--server", &url, "--ca-fingerprint", &fingerprint].map(str::to_owned).to_vec()
+    }
+
+    /// Enrols with this enrolment key.
+    pub(crate) fn enroll(&self, installation: &Installation, key: &str) -> Ran {
+        let arguments = Self::enroll_arguments(installation, key);
+        self.output(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// An agent that has enrolled, which must work.
+    pub(crate) async fn enrolled(installation: &Installation) -> Self {
+        let home = Self::beside(installation);
+        let ran = home.enroll(installation, &installation.admin().one_use_key().await);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        home
+    }
+
+    /// What `status --json` says.
+    pub(crate) fn status(&self) -> Value {
+        let ran = self.output(&["status", "--json"]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        serde_json::from_str(&ran.stdout).unwrap()
+    }
+
+    /// The running agent, with heartbeats and retries several times a second.
+    pub(crate) fn run(&self) -> RunningAgent {
+        let log = self.folder.path().join("log");
+        let file = fs_err::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let mut command = self.command(&[
+            "run",
+            "--heartbeat-interval",
+            "200ms",
+            "--retry-base",
+            "200ms",
+            "--log",
+            "debug",
+        ]);
+        command.stdout(Stdio::null()).stderr(file.into_file());
+        RunningAgent { process: command.spawn().unwrap(), log }
+    }
+}
+
+/// A running agent; it ends with this.
+pub(crate) struct RunningAgent {
+    process: Child,
+    log: PathBuf,
+}
+
+impl Drop for RunningAgent {
+    fn drop(&mut self) {
+        let _gone = self.process.kill();
+        let _ended = self.process.wait();
+        if std::thread::panicking() {
+            let text = format!("--- what the agent logged\n{}---\n", self.log());
+            let _written = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+        }
+    }
+}
+
+impl RunningAgent {
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs_err::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) async fn terminate(mut self) -> ExitStatus {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+        let ending =
+            eventually(Duration::from_secs(30), "the agent ends", async || self.process.try_wait().unwrap());
+        ending.await
+    }
+}

@@ -1,0 +1,279 @@
+//! `countersign serve`, in a folder and on ports of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::time::{Clock, SystemClock, Timestamp};
+use countersign_testkit::{Answer, Connection, DoorClient};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::admin::{Admin, done};
+use super::clock::FakeTime;
+use super::waiting::eventually;
+use crate::program::{Ran, run};
+
+/// How long a start or an end may take, on a machine with much else to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+const EMAIL: &str = "owner@example.com";
+const PASSWORD: &str = "correct horse battery staple";
+
+/// What time its programs live in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Time {
+    /// The real one.
+    Real,
+    /// One that the test moves.
+    Fake,
+}
+
+/// An installation with its first owner signed in. The process ends with it.
+pub(crate) struct Installation {
+    folder: TempDir,
+    config: String,
+    time: Option<FakeTime>,
+    process: Option<Child>,
+    ports: Ports,
+    session: String,
+    roots_pem: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ports {
+    admin: u16,
+    door: u16,
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _gone = process.kill();
+            let _ended = process.wait();
+        }
+        if std::thread::panicking() {
+            let text = format!("--- what the server logged\n{}---\n", self.log());
+            let _written = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+        }
+    }
+}
+
+impl Installation {
+    /// As it comes, in the real time.
+    pub(crate) async fn start() -> Self {
+        Self::configured("", Time::Real).await
+    }
+
+    /// As it comes, in a time that the test moves.
+    pub(crate) async fn in_fake_time() -> Self {
+        Self::configured("", Time::Fake).await
+    }
+
+    /// With this configuration file. Sessions of people last for years, so that time can be moved.
+    pub(crate) async fn configured(config: &str, time: Time) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let time = (time == Time::Fake).then(|| FakeTime::new(folder.path().join("time")));
+        let config = config.to_owned();
+        let (session, roots_pem) = (String::new(), String::new());
+        let ports = Ports::default();
+        let mut installation = Self { folder, config, time, process: None, ports, session, roots_pem };
+        installation.start_again().await;
+        let token = fs_err::read_to_string(installation.data().join("setup-token")).unwrap();
+        let body = json!({ "token": token.trim(), "email": EMAIL, "password": PASSWORD });
+        let set_up = done(&installation.stranger().post("/setup", &body).await);
+        set_up["token"].as_str().unwrap().clone_into(&mut installation.session);
+        let bundle = installation.get_plain("/pki/bundle.pem").await.text();
+        let end = "-----END CERTIFICATE-----\n";
+        bundle.split_inclusive(end).next().unwrap().clone_into(&mut installation.roots_pem);
+        installation
+    }
+
+    /// Starts the process, which must have ended, on the ports that it had.
+    pub(crate) async fn start_again(&mut self) {
+        self.begin();
+        self.wait_until_ready().await;
+    }
+
+    /// Starts the process and waits for its end: it is expected not to come up.
+    pub(crate) async fn start_in_vain(&mut self) -> ExitStatus {
+        self.begin();
+        self.ended().await
+    }
+
+    fn begin(&mut self) {
+        assert!(self.process.is_none(), "it runs");
+        let folder = self.folder.path();
+        fs_err::write(folder.join("countersign.toml"), &self.config).unwrap();
+        drop(fs_err::remove_file(folder.join("ports.json")));
+        let log = fs_err::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command
+            .args(["serve", "--config", "countersign.toml", "--data-dir", "data"])
+            .args(["--ports-file", "ports.json"])
+            .args(["--listen-admin", &format!("127.0.0.1:{}", self.ports.admin)])
+            .args(["--listen-http", &format!("127.0.0.1:{}", self.ports.door)])
+            .current_dir(folder)
+            .env_clear()
+            .env("COUNTERSIGN_ADMIN_SESSION_HOURS", "100000")
+            .env("COUNTERSIGN_TEST_CRASH_AT", folder.join("crash-at"))
+            .stdin(Stdio::null())
+            .stdout(fs_err::File::create(folder.join("printed")).unwrap().into_file())
+            .stderr(log.into_file());
+        if let Some(time) = &self.time {
+            time.rule(&mut command);
+        }
+        self.process = Some(command.spawn().unwrap());
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let file = self.folder.path().join("ports.json");
+        let process = self.process.as_mut().unwrap();
+        let text = eventually(PATIENCE, "the ports file is there", async || {
+            let ended = process.try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended at its start: {ended:?}");
+            fs_err::read_to_string(&file).ok()
+        })
+        .await;
+        let ports: Value = serde_json::from_str(&text).unwrap();
+        let port = |name: &str| u16::try_from(ports[name].as_u64().unwrap()).unwrap();
+        self.ports = Ports { admin: port("admin"), door: port("httpDoor") };
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.ended().await
+    }
+
+    /// Sends a signal and does not wait.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let process = Pid::from_child(self.process.as_ref().unwrap());
+        kill_process(process, signal).unwrap();
+    }
+
+    /// SIGKILL: as a power cut.
+    pub(crate) async fn kill(&mut self) {
+        self.process.as_mut().unwrap().kill().unwrap();
+        self.ended().await;
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let mut process = self.process.take().unwrap();
+        let waiting = eventually(PATIENCE, "the server ends", async || process.try_wait().unwrap());
+        waiting.await
+    }
+
+    /// Lets the process end at the next place with this name, as a power cut would; `None`: at none.
+    pub(crate) fn crash_at(&self, name: Option<&str>) {
+        fs_err::write(self.folder.path().join("crash-at"), name.unwrap_or_default()).unwrap();
+    }
+
+    /// Changes the configuration file; the next start reads it.
+    pub(crate) fn reconfigure(&mut self, config: &str) {
+        config.clone_into(&mut self.config);
+    }
+
+    /// Runs another command of the program on this installation's data.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        run(self.folder.path(), &[("COUNTERSIGN_DATA_DIR", "data")], arguments)
+    }
+
+    /// The folder that it works in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs_err::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// What it printed at its last start.
+    pub(crate) fn printed(&self) -> String {
+        fs_err::read_to_string(self.folder.path().join("printed")).unwrap()
+    }
+
+    /// The fingerprint of its root, as printed.
+    pub(crate) fn fingerprint(&self) -> String {
+        let printed = self.printed();
+        let line = printed.lines().find_map(|line| line.trim().strip_prefix("CA fingerprint  "));
+        line.unwrap().to_owned()
+    }
+
+    /// Its time, when the test moves it.
+    pub(crate) fn time(&self) -> &FakeTime {
+        self.time.as_ref().unwrap()
+    }
+
+    /// Its time, if the test moves it.
+    pub(crate) fn fake_time(&self) -> Option<&FakeTime> {
+        self.time.as_ref()
+    }
+
+    /// What it takes the time to be.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        match &self.time {
+            Some(time) => Arc::new(time.clone()),
+            None => Arc::new(SystemClock),
+        }
+    }
+
+    /// The address of the admin listener.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports.admin).into()
+    }
+
+    /// The address of the HTTP door.
+    pub(crate) fn door(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports.door).into()
+    }
+
+    /// The URL of the HTTP door.
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}", self.door())
+    }
+
+    /// The root certificate.
+    pub(crate) fn root_pem(&self) -> &str {
+        &self.roots_pem
+    }
+
+    /// The owner's session.
+    pub(crate) fn admin(&self) -> Admin {
+        Admin::new(self.admin_address(), &self.session)
+    }
+
+    /// A caller of the admin API without a session.
+    pub(crate) fn stranger(&self) -> Admin {
+        Admin::new(self.admin_address(), "")
+    }
+
+    /// A client of the door that shows no certificate.
+    pub(crate) fn client(&self) -> DoorClient {
+        DoorClient::new(&self.roots_pem).clock(self.clock())
+    }
+
+    /// A connection to the door without a certificate.
+    pub(crate) async fn connect(&self) -> Connection {
+        self.client().connect(self.door()).await.unwrap()
+    }
+
+    /// GET of what the admin listener serves to everybody.
+    pub(crate) async fn get_plain(&self, path: &str) -> Answer {
+        let mut connection = Connection::plain(self.admin_address()).await.unwrap();
+        connection.json("GET", path, None, None).await.unwrap()
+    }
+}

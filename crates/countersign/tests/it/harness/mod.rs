@@ -1,0 +1,18 @@
+//! The real programs, started and talked to: an installation of its own for every test, a clock that
+//! its programs believe, devices made by the test, and real agents.
+
+#![expect(dead_code, unused_imports, reason = "the tests that use all of it come one by one")]
+
+mod admin;
+mod agent;
+mod clock;
+mod device;
+mod installation;
+mod waiting;
+
+pub(crate) use admin::{Admin, done};
+pub(crate) use agent::{AgentHome, RunningAgent};
+pub(crate) use clock::{FakeTime, days, hours};
+pub(crate) use device::{Device, enrolment};
+pub(crate) use installation::{Installation, Time};
+pub(crate) use waiting::{eventually, until};

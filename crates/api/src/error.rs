@@ -17,7 +17,7 @@ pub struct ErrorBody {
     pub code: String,
     /// What to quote, and what `countersign explain` takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = uuid::Uuid)]
     pub request_id: Option<RequestId>,
     /// Each bad field of a request, with what is wrong with it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -55,6 +55,17 @@ pub struct SignedIn {
     pub caller: Caller,
 }
 
+/// Whether the first owner can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetupState {
+    /// With the setup token.
+    Open,
+    /// The token's hour is over; a restart makes a new one.
+    Over,
+    /// There is an owner.
+    Done,
+}
+
 /// Setup was refused.
 #[derive(Debug, Error)]
 pub enum SetupError {
@@ -128,6 +139,18 @@ impl Authority {
     #[must_use]
     pub fn take_setup_token(&self) -> Option<Zeroizing<String>> {
         self.setup.text.lock().take()
+    }
+
+    /// Whether the first owner can be made.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn setup_state(&self) -> Result<SetupState, StoreError> {
+        if self.store.read(|r| Box::pin(async move { r.count_users().await })).await? > 0 {
+            return Ok(SetupState::Done);
+        }
+        let is_open = self.setup.token.lock().as_ref().is_some_and(|(_, until)| self.now() <= *until);
+        Ok(if is_open { SetupState::Open } else { SetupState::Over })
     }
 
     /// Makes the first owner and signs them in.

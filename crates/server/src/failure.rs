@@ -31,17 +31,24 @@ pub(crate) struct Failure {
     /// Boxed: failures are rare, results are not.
     pub(crate) body: Box<ErrorBody>,
     retry_after: Option<Duration>,
+    /// What went wrong on our side: for the log alone.
+    cause: Option<String>,
 }
 
-/// What the outermost layer finds in a failed response and writes as its body.
+/// What the outermost layer finds in a failed response.
 #[derive(Clone, Debug)]
-pub(crate) struct FailedWith(pub(crate) ErrorBody);
+pub(crate) struct FailedWith {
+    /// Becomes the answer's body.
+    pub(crate) body: ErrorBody,
+    /// Goes to the log.
+    pub(crate) cause: Option<String>,
+}
 
 pub(crate) type Outcome<T> = Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, code: &str, sentence: impl Into<String>) -> Self {
-        Self { status, body: Box::new(ErrorBody::new(code, sentence)), retry_after: None }
+        Self { status, body: Box::new(ErrorBody::new(code, sentence)), retry_after: None, cause: None }
     }
 
     /// 401: never says what was wrong.
@@ -73,6 +80,16 @@ impl Failure {
 
     /// 500: the cause goes to the log, not to the client.
     pub(crate) fn internal(error: &(dyn Error + 'static)) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Something went wrong on our side")
+            .caused_by(error)
+    }
+
+    /// 503: the store does not answer.
+    pub(crate) fn not_ready(error: &(dyn Error + 'static)) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_READY", "The store does not answer").caused_by(error)
+    }
+
+    fn caused_by(mut self, error: &(dyn Error + 'static)) -> Self {
         let mut causes = error.to_string();
         let mut source = error.source();
         while let Some(error) = source {
@@ -80,8 +97,8 @@ impl Failure {
             causes.push_str(&error.to_string());
             source = error.source();
         }
-        tracing::error!(error = causes, "request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Something went wrong on our side")
+        self.cause = Some(causes);
+        self
     }
 
     fn conflict(code: &str, sentence: &str, state: impl Into<String>) -> Self {
@@ -127,7 +144,7 @@ impl IntoResponse for Failure {
                 response.headers_mut().insert(header::RETRY_AFTER, value);
             }
         }
-        response.extensions_mut().insert(FailedWith(*self.body));
+        response.extensions_mut().insert(FailedWith { body: *self.body, cause: self.cause });
         response
     }
 }

@@ -19,9 +19,25 @@ impl Fields {
         Self { values, problems: BTreeMap::new() }
     }
 
+    /// Adds a value of the query; empty counts as absent, and twice is a problem.
+    pub(crate) fn add(&mut self, name: String, value: String) {
+        if value.is_empty() {
+            return;
+        }
+        if self.values.contains_key(&name) {
+            self.problem(&name, "is there more than once");
+        }
+        self.values.insert(name, Value::String(value));
+    }
+
     /// Notes a problem.
     pub(crate) fn problem(&mut self, name: &str, problem: impl Into<String>) {
         self.problems.insert(name.to_owned(), problem.into());
+    }
+
+    /// Whether a field is there; null counts as absent.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| !value.is_null())
     }
 
     /// Takes a field out; null counts as absent.
@@ -34,17 +50,23 @@ impl Fields {
         self.values.remove(name)
     }
 
-    /// A text of at most `max` characters without control characters; absent is a problem.
+    /// Like [`Self::text`]; absent is a problem.
     pub(crate) fn required_text(&mut self, name: &str, max: usize) -> String {
-        match self.text(name, max) {
-            Some(text) => text,
-            None => {
-                if !self.problems.contains_key(name) {
-                    self.problem(name, "is required");
-                }
-                String::new()
-            }
+        let text = self.text(name, max);
+        self.required(name, text)
+    }
+
+    /// Like [`Self::block`]; absent is a problem.
+    pub(crate) fn required_block(&mut self, name: &str, max: usize) -> String {
+        let text = self.block(name, max);
+        self.required(name, text)
+    }
+
+    fn required(&mut self, name: &str, text: Option<String>) -> String {
+        if text.is_none() && !self.problems.contains_key(name) {
+            self.problem(name, "is required");
         }
+        text.unwrap_or_default()
     }
 
     /// A text of 1 to `max` characters without control characters, if there.
@@ -79,21 +101,22 @@ impl Fields {
     where
         T: FromStr<Err: Display>,
     {
-        let value = self.take(name)?;
-        self.parse_value(name, &value)
+        self.read(name, str::parse)
     }
 
-    /// Reads one value as a `T`.
-    pub(crate) fn parse_value<T>(&mut self, name: &str, value: &Value) -> Option<T>
-    where
-        T: FromStr<Err: Display>,
-    {
+    /// A text that `read` takes, if there.
+    pub(crate) fn read<T, E: Display>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = self.take(name)?;
         let Some(text) = value.as_str() else {
             self.problem(name, "must be a text");
             return None;
         };
-        match text.parse() {
-            Ok(parsed) => Some(parsed),
+        match read(text) {
+            Ok(value) => Some(value),
             Err(error) => {
                 self.problem(name, error.to_string());
                 None

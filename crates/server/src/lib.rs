@@ -9,11 +9,14 @@
 //! `failure.rs` alone.
 
 mod admin;
+mod answer;
+mod describe;
 mod device;
 mod failure;
 mod fields;
 mod guard;
 mod listen;
+mod page;
 mod pki;
 mod request;
 mod routers;

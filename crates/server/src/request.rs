@@ -1,20 +1,19 @@
-//! Reading requests: bodies, callers, and the layer that gives every answer its request id.
+//! Reading requests: bodies, queries, paths and callers. Every reader fails with a [`Failure`], so
+//! that whatever cannot be read is answered in the one shape.
 
-use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use countersign_api::{Arrival, ErrorBody};
+use axum::body::Body;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
+use countersign_api::Arrival;
 use countersign_authority::authorized::{Authorized, Caller, Permission};
-use countersign_authority::refusals::{Outcome as Refused, RefusalReport};
-use countersign_core::ids::RequestId;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::LengthLimitError;
 use serde_json::Value;
 
-use crate::failure::{FailedWith, Failure};
+use crate::failure::{Failure, Outcome};
 use crate::fields::Fields;
 use crate::state::ControlPlane;
 
@@ -47,34 +46,82 @@ impl<S: Sync> FromRequestParts<S> for From {
     }
 }
 
-/// A JSON object in the body; an empty body is an empty object.
+/// A body that nobody has read yet: nothing of a stranger's is read before it is known who asks.
+pub(crate) struct Unread(Body);
+
+impl<S: Sync> FromRequest<S> for Unread {
+    type Rejection = Infallible;
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self(request.into_body()))
+    }
+}
+
+impl Unread {
+    /// The fields of the JSON object in the body; an empty body is an empty object.
+    ///
+    /// # Errors
+    /// 413 over 1 MiB; 400 for what is not whole or not a JSON object.
+    pub(crate) async fn fields(self) -> Outcome<Fields> {
+        let bytes = axum::body::to_bytes(self.0, BODY_LIMIT).await.map_err(unread)?;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Fields::new(serde_json::Map::new()));
+        }
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(values)) => Ok(Fields::new(values)),
+            Ok(_) => Err(invalid_json("The body must be a JSON object")),
+            Err(error) => Err(invalid_json(format!("The body is not JSON: {error}"))),
+        }
+    }
+}
+
+fn unread(error: axum::Error) -> Failure {
+    if error.into_inner().is::<LengthLimitError>() {
+        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", "The body is larger than 1 MiB")
+    } else {
+        Failure::new(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "The body ended early")
+    }
+}
+
+fn invalid_json(sentence: impl Into<String>) -> Failure {
+    Failure::new(StatusCode::BAD_REQUEST, "INVALID_JSON", sentence)
+}
+
+/// The fields of the body, where nothing else has to be asked first.
 pub(crate) struct JsonFields(pub(crate) Fields);
 
 impl<S: Send + Sync> FromRequest<S> for JsonFields {
     type Rejection = Failure;
     async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
-        let bytes = axum::body::to_bytes(request.into_body(), BODY_LIMIT).await.map_err(|error| {
-            tracing::debug!(%error, "body not read");
-            Failure::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "BODY_TOO_LARGE",
-                "The body is larger than 1 MiB or ended early",
-            )
+        Unread(request.into_body()).fields().await.map(Self)
+    }
+}
+
+/// The fields of the query; one without a value counts as absent.
+pub(crate) struct QueryFields(pub(crate) Fields);
+
+impl<S: Sync> FromRequestParts<S> for QueryFields {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|error| {
+            Failure::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", format!("The query: {error}"))
         })?;
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Self(Fields::new(serde_json::Map::new())));
+        let mut fields = Fields::new(serde_json::Map::new());
+        for (name, value) in pairs.0 {
+            fields.add(name, value);
         }
-        match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(values)) => Ok(Self(Fields::new(values))),
-            Ok(_) => {
-                Err(Failure::new(StatusCode::BAD_REQUEST, "INVALID_JSON", "The body must be a JSON object"))
-            }
-            Err(error) => Err(Failure::new(
-                StatusCode::BAD_REQUEST,
-                "INVALID_JSON",
-                format!("The body is not JSON: {error}"),
-            )),
-        }
+        Ok(Self(fields))
+    }
+}
+
+/// The one variable segment of the path.
+pub(crate) struct Segment(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        // What is not UTF-8 names nothing.
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(segment)| Self(segment)).map_err(|_unreadable| Failure::not_found("object"))
     }
 }
 
@@ -110,66 +157,4 @@ impl<P: Permission + Send> FromRequestParts<ControlPlane> for Allowed<P> {
 /// A part of the path that names something; what cannot be a name names nothing.
 pub(crate) fn named<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Failure> {
     text.parse().map_err(|_invalid| Failure::not_found(what))
-}
-
-/// Gives every answer its request id, writes error bodies, and reports what was refused.
-pub(crate) async fn finish(State(state): State<ControlPlane>, request: Request, next: Next) -> Response {
-    let arrival = request.extensions().get::<Arrival>();
-    let id = arrival.map_or_else(RequestId::random, |arrival| arrival.request_id);
-    let address = address_of(request.extensions());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = next.run(request).await;
-    let status = response.status();
-    let body = match response.extensions_mut().remove::<FailedWith>() {
-        Some(FailedWith(body)) => Some(body),
-        None => unexplained(status, &method),
-    };
-    if let Some(mut body) = body {
-        body.request_id = Some(id);
-        if is_refusal(status) {
-            let facts = BTreeMap::from([
-                ("method".to_owned(), method.to_string()),
-                ("path".to_owned(), path.chars().take(200).collect()),
-                ("status".to_owned(), status.as_u16().to_string()),
-            ]);
-            state.report(RefusalReport {
-                request: id,
-                at: state.authority.now(),
-                code: body.code.clone(),
-                outcome: Refused::Refused,
-                tenant: None,
-                address,
-                facts,
-            });
-        }
-        let headers = std::mem::take(response.headers_mut());
-        response = (status, axum::Json(body)).into_response();
-        for (name, value) in &headers {
-            if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
-                response.headers_mut().insert(name.clone(), value.clone());
-            }
-        }
-    }
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-        headers.insert("x-request-id", value);
-    }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
-}
-
-const fn is_refusal(status: StatusCode) -> bool {
-    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS)
-}
-
-/// A body for the failures that the router itself answers.
-fn unexplained(status: StatusCode, method: &Method) -> Option<ErrorBody> {
-    match status {
-        StatusCode::NOT_FOUND => Some(ErrorBody::new("NOT_FOUND", "There is no such route")),
-        StatusCode::METHOD_NOT_ALLOWED => {
-            Some(ErrorBody::new("METHOD_NOT_ALLOWED", format!("This route does not take {method}")))
-        }
-        _ => None,
-    }
 }

@@ -2,22 +2,13 @@
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::describe::describe;
 use crate::guard::{AllowedHosts, check_host_and_origin};
 use crate::state::ControlPlane;
-use crate::{admin, device, pki, request};
-
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "Countersign control plane",
-    description = "Agent routes are served behind doors, admin routes on the admin listener.",
-    license(name = "Apache-2.0", identifier = "Apache-2.0")
-))]
-struct Description;
+use crate::{admin, answer, device, page, pki};
 
 /// Whether admin routes are served behind the doors too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,22 +26,15 @@ pub fn door_router(state: ControlPlane, admin: AdminOnDoor) -> Router {
         AdminOnDoor::Hidden => routes,
         AdminOnDoor::Exposed => routes.merge(admin_routes()),
     };
-    finished(routes, state)
+    let router = routes.split_for_parts().0;
+    router.layer(from_fn_with_state(state.clone(), answer::complete)).with_state(state)
 }
 
 /// What the admin listener serves. Agent routes are not among it: they need a door.
 pub fn admin_router(state: ControlPlane, hosts: AllowedHosts) -> Router {
-    let description = axum::routing::get(async || axum::Json(openapi()));
-    let routes = admin_routes().merge(pki_routes()).merge(health_routes());
-    let router = routes.split_for_parts().0.route("/api/v1/openapi.json", description);
-    router
-        .layer(from_fn_with_state(hosts, check_host_and_origin))
-        .layer(from_fn_with_state(state.clone(), request::finish))
-        .with_state(state)
-}
-
-fn finished(routes: OpenApiRouter<ControlPlane>, state: ControlPlane) -> Router {
-    routes.split_for_parts().0.layer(from_fn_with_state(state.clone(), request::finish)).with_state(state)
+    let routes = admin_routes().merge(page_routes()).merge(pki_routes()).merge(health_routes());
+    let guarded = routes.split_for_parts().0.layer(from_fn_with_state(hosts, check_host_and_origin));
+    guarded.layer(from_fn_with_state(state.clone(), answer::complete)).with_state(state)
 }
 
 fn agent_routes() -> OpenApiRouter<ControlPlane> {
@@ -86,6 +70,14 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::audit::query))
 }
 
+fn page_routes() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new()
+        .routes(routes!(page::setup::document))
+        .routes(routes!(page::setup::style))
+        .routes(routes!(page::setup::script))
+        .routes(routes!(page::description::description))
+}
+
 fn pki_routes() -> OpenApiRouter<ControlPlane> {
     OpenApiRouter::new()
         .routes(routes!(pki::publish::bundle))
@@ -100,20 +92,7 @@ fn health_routes() -> OpenApiRouter<ControlPlane> {
 /// The OpenAPI 3.1 description of every route, generated from the code.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let routes = OpenApiRouter::with_openapi(Description::openapi())
-        .merge(agent_routes())
-        .merge(admin_routes())
-        .merge(pki_routes())
-        .merge(health_routes());
-    let mut document = routes.split_for_parts().1;
-    let bearer = |text: &str| {
-        SecurityScheme::Http(
-            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text)).build(),
-        )
-    };
-    let components = document.components.get_or_insert_default();
-    components.add_security_scheme("session", bearer("a session token of a person"));
-    components
-        .add_security_scheme("agent", bearer("an agent's token; the certificate goes with the connection"));
-    document
+    describe(
+        agent_routes().merge(admin_routes()).merge(page_routes()).merge(pki_routes()).merge(health_routes()),
+    )
 }

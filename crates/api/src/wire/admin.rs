@@ -10,17 +10,22 @@ use countersign_core::ids::{
 };
 use countersign_core::settings::{Enforcement, ExpiredCertPolicy};
 use countersign_core::time::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use super::schema;
 
 /// POST `/setup`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SetupRequest {
     /// The setup token from the start-up text or `<data-dir>/setup-token`.
     pub token: String,
     /// The owner's e-mail address.
+    #[schema(format = Email, max_length = 254)]
     pub email: String,
-    /// At least 12 characters.
+    /// 12 to 1,024 characters.
+    #[schema(format = Password, min_length = 12, max_length = 1024)]
     pub password: String,
 }
 
@@ -37,24 +42,29 @@ pub struct SetupResponse {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct User {
     /// Id.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub id: UserId,
     /// E-mail address.
+    #[schema(format = Email)]
     pub email: String,
     /// `owner`, `admin`, `operator` or `viewer`.
+    #[schema(value_type = schema::Role)]
     pub role: String,
     /// The only tenant this person sees; null: all.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<schema::TenantSlug>)]
     pub tenant: Option<Tenant>,
 }
 
 /// POST `/auth/login`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct LoginRequest {
     /// E-mail address.
+    #[schema(format = Email, max_length = 254)]
     pub email: String,
     /// Password.
+    #[schema(format = Password, max_length = 1024)]
     pub password: String,
 }
 
@@ -65,16 +75,19 @@ pub struct LoginResponse {
     /// The bearer token.
     pub token: String,
     /// Until when.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = schema::Moment)]
     pub expires_at: Timestamp,
 }
 
 /// POST `/tenants`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct CreateTenantRequest {
-    /// The slug: `[a-z0-9][a-z0-9-]{0,62}`.
+    /// The slug.
+    #[schema(value_type = schema::TenantSlug)]
     pub slug: String,
     /// The name for people.
+    #[schema(min_length = 1, max_length = 255)]
     pub name: String,
 }
 
@@ -82,10 +95,10 @@ pub struct CreateTenantRequest {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TenantBody {
     /// Id, the seeds' `orgId`.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub id: TenantId,
     /// The slug.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::TenantSlug)]
     pub slug: Tenant,
     /// The name for people.
     pub name: String,
@@ -100,7 +113,7 @@ pub struct TenantList {
 
 /// POST `/enrollment-keys`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct CreateEnrollmentKeyRequest {
     /// Slug or id; `default` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,25 +122,31 @@ pub struct CreateEnrollmentKeyRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
     /// How many devices may use it; 1 when absent.
+    #[schema(minimum = 1, maximum = 1_000_000)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_uses: Option<i64>,
-    /// How long it works; 60 when absent.
+    /// How long it works, at most a year; 60 when absent.
+    #[schema(minimum = 1, maximum = 525_600)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_minutes: Option<i64>,
     /// Whether its devices start quarantined until approved; false when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub require_approval: Option<bool>,
     /// What its devices may be called, `*` for any run of characters.
+    #[schema(min_length = 1, max_length = 128)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_name_pattern: Option<String>,
     /// The one existing device that may enrol again with it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub device_id: Option<String>,
     /// From which networks it works (CIDR); anywhere when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 32)]
     pub networks: Option<Vec<String>>,
     /// The hash of the one public key that may enrol with it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Sha256>)]
     pub spki_sha256: Option<String>,
 }
 
@@ -136,12 +155,12 @@ pub struct CreateEnrollmentKeyRequest {
 #[serde(rename_all = "camelCase")]
 pub struct EnrollmentKeyCreated {
     /// The record's id.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub id: EnrollmentKeyId,
     /// The key.
     pub key: String,
     /// Until when.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = schema::Moment)]
     pub expires_at: Timestamp,
     /// The command that enrols a device with it.
     pub command: String,
@@ -152,19 +171,19 @@ pub struct EnrollmentKeyCreated {
 #[serde(rename_all = "camelCase")]
 pub struct EnrollmentKeyBody {
     /// The record's id.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub id: EnrollmentKeyId,
     /// How many devices may use it.
     pub max_uses: u32,
     /// How many have.
     pub uses: u32,
     /// Until when.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = schema::Moment)]
     pub expires_at: Timestamp,
     /// Whether its devices start quarantined.
     pub require_approval: bool,
     /// The one existing device that may enrol again with it.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub device_id: Option<DeviceId>,
 }
 
@@ -181,32 +200,33 @@ pub struct EnrollmentKeyList {
 #[serde(rename_all = "camelCase")]
 pub struct DeviceBody {
     /// Id.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub id: DeviceId,
     /// Its name in agent URLs.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::AgentId)]
     pub agent_id: AgentId,
     /// Its name.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::DeviceName)]
     pub name: DeviceName,
     /// Its tenant's slug.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::TenantSlug)]
     pub tenant: Tenant,
     /// Its site.
     pub site: String,
     /// What the machine calls itself.
     pub hostname: String,
     /// `windows`, `macos` or `linux`.
+    #[schema(value_type = schema::OsType)]
     pub os_type: String,
     /// Where it stands.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::DeviceStatus)]
     pub status: DeviceStatus,
     /// The last heartbeat.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<schema::Moment>)]
     pub last_seen_at: Option<Timestamp>,
     /// Since when it is quarantined.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<schema::Moment>)]
     pub quarantined_at: Option<Timestamp>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -220,19 +240,19 @@ pub struct DeviceBody {
 #[serde(rename_all = "camelCase")]
 pub struct CertificateSummary {
     /// Id.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub id: CertificateId,
     /// Serial number, lower-case hex.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::SerialNumber)]
     pub serial_number: SerialNumber,
     /// When it was issued.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = schema::Moment)]
     pub issued_at: Timestamp,
     /// Its end.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = schema::Moment)]
     pub expires_at: Timestamp,
     /// Where it stands.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::CertificateState)]
     pub state: CertificateState,
 }
 
@@ -258,17 +278,18 @@ pub struct QuarantinedList {
 #[serde(rename_all = "camelCase")]
 pub struct QuarantinedDevice {
     /// Id.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub id: DeviceId,
     /// Its name in agent URLs.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::AgentId)]
     pub agent_id: AgentId,
     /// What the machine calls itself.
     pub hostname: String,
     /// `windows`, `macos` or `linux`.
+    #[schema(value_type = schema::OsType)]
     pub os_type: String,
     /// Since when.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = schema::Moment)]
     pub quarantined_at: Timestamp,
     /// Why.
     pub quarantined_reason: String,
@@ -279,31 +300,31 @@ pub struct QuarantinedDevice {
 #[serde(rename_all = "camelCase")]
 pub struct CertificateBody {
     /// Id.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub id: CertificateId,
     /// Whose.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub device_id: DeviceId,
     /// Serial number, lower-case hex.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::SerialNumber)]
     pub serial_number: SerialNumber,
     /// Where it stands.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::CertificateState)]
     pub state: CertificateState,
     /// When it was issued.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = schema::Moment)]
     pub issued_at: Timestamp,
     /// Its end.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = schema::Moment)]
     pub expires_at: Timestamp,
     /// When it was revoked.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<schema::Moment>)]
     pub revoked_at: Option<Timestamp>,
     /// Why it was revoked.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<schema::RevocationReason>)]
     pub reason: Option<RevocationReason>,
     /// SHA-256 of its public key.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::Sha256)]
     pub spki_sha256: SpkiSha256,
 }
 
@@ -329,9 +350,11 @@ pub struct CertificateDetail {
 
 /// POST `/certificates/:id/revoke`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RevokeRequest {
     /// RFC 5280's spelling; `unspecified` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::RevocationReason>)]
     pub reason: Option<String>,
 }
 
@@ -349,13 +372,13 @@ pub struct AppliedEdges {
 #[serde(rename_all = "camelCase")]
 pub struct RevokeResponse {
     /// Which.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub id: CertificateId,
     /// `revoked`.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::CertificateState)]
     pub state: CertificateState,
     /// When.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = schema::Moment)]
     pub revoked_at: Timestamp,
     /// How far it has come.
     pub applied_edges: AppliedEdges,
@@ -373,68 +396,76 @@ pub struct Decided {
 
 /// POST `/devices/:id/quarantine`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct QuarantineRequest {
-    /// 1 to 255 characters.
+    /// Why, for people.
+    #[schema(min_length = 1, max_length = 255)]
     pub reason: String,
+}
+
+/// PATCH `/devices/:id`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DevicePatch {
+    /// Whether the device is set aside: heartbeats do not change its status meanwhile.
+    pub maintenance: bool,
 }
 
 /// A tenant's certificate settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MtlsSettingsBody {
-    /// 1 to 365.
+    /// How long a device certificate lives.
+    #[schema(minimum = 1, maximum = 365)]
     pub cert_lifetime_days: u16,
-    /// `auto_reissue` or `quarantine`.
-    #[schema(value_type = String)]
+    /// What happens to an expired one.
+    #[schema(value_type = schema::ExpiredCertPolicy)]
     pub expired_cert_policy: ExpiredCertPolicy,
-    /// `off`, `observe` or `enforce`.
-    #[schema(value_type = String)]
+    /// Whether one is needed.
+    #[schema(value_type = schema::Enforcement)]
     pub enforcement: Enforcement,
     /// Whether the server may make device keys.
     pub allow_server_generated_keys: bool,
     /// Whether renewal by bearer token alone is accepted.
     pub allow_bearer_only_renewal: bool,
-    /// 0 to 720.
+    /// How long sessions of a superseded certificate may go on.
+    #[schema(maximum = 720)]
     pub renewal_overlap_hours: u16,
-    /// 1 to 365.
+    /// How long after its end an expired certificate may be renewed under `auto_reissue`.
+    #[schema(minimum = 1, maximum = 365)]
     pub recovery_window_days: u16,
 }
 
 /// PATCH of a tenant's settings: a field that is absent stays as it is.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MtlsSettingsPatch {
-    /// 1 to 365.
-    #[schema(value_type = Option<i64>)]
-    pub cert_lifetime_days: Option<serde_json::Value>,
-    /// `auto_reissue` or `quarantine`.
-    #[schema(value_type = Option<String>)]
-    pub expired_cert_policy: Option<serde_json::Value>,
-    /// `off`, `observe` or `enforce`.
-    #[schema(value_type = Option<String>)]
-    pub enforcement: Option<serde_json::Value>,
+    /// How long a device certificate lives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 365)]
+    pub cert_lifetime_days: Option<u16>,
+    /// What happens to an expired one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::ExpiredCertPolicy>)]
+    pub expired_cert_policy: Option<ExpiredCertPolicy>,
+    /// Whether one is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Enforcement>)]
+    pub enforcement: Option<Enforcement>,
     /// Whether the server may make device keys.
-    #[schema(value_type = Option<bool>)]
-    pub allow_server_generated_keys: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_server_generated_keys: Option<bool>,
     /// Whether renewal by bearer token alone is accepted.
-    #[schema(value_type = Option<bool>)]
-    pub allow_bearer_only_renewal: Option<serde_json::Value>,
-    /// 0 to 720.
-    #[schema(value_type = Option<i64>)]
-    pub renewal_overlap_hours: Option<serde_json::Value>,
-    /// 1 to 365, or null: as long as a certificate lives.
-    #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<i64>)]
-    pub recovery_window_days: Option<serde_json::Value>,
-    /// What is not a setting.
-    #[serde(flatten)]
-    #[schema(ignore)]
-    pub unknown: BTreeMap<String, serde_json::Value>,
-}
-
-/// Keeps an explicit null apart from an absent field.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
-    serde_json::Value::deserialize(deserializer).map(Some)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_bearer_only_renewal: Option<bool>,
+    /// How long sessions of a superseded certificate may go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 720)]
+    pub renewal_overlap_hours: Option<u16>,
+    /// How long after its end an expired certificate may be renewed; null: as long as one lives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 365)]
+    pub recovery_window_days: Option<Option<u16>>,
 }
 
 /// One audit entry.
@@ -446,17 +477,17 @@ pub struct AuditEntryBody {
     /// Its number in the chain.
     pub sequence: u64,
     /// When.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = schema::Moment)]
     pub at: Timestamp,
     /// What.
     pub event: String,
     /// Who.
     pub actor: String,
     /// About which device.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub device_id: Option<DeviceId>,
     /// About which certificate.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub certificate_id: Option<CertificateId>,
     /// Further facts.
     pub details: BTreeMap<String, String>,

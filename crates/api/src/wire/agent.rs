@@ -8,6 +8,8 @@ use countersign_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::schema;
+
 /// POST `/agents/enroll`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -17,6 +19,7 @@ pub struct EnrollRequest {
     /// What the machine calls itself.
     pub hostname: String,
     /// `windows`, `macos` or `linux`.
+    #[schema(value_type = schema::OsType)]
     pub os_type: String,
     /// The operating system's version.
     #[serde(default)]
@@ -48,21 +51,21 @@ pub struct EnrollRequest {
 #[serde(rename_all = "camelCase")]
 pub struct EnrollResponse {
     /// The agent's name in agent URLs.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::AgentId)]
     pub agent_id: AgentId,
     /// The device's id.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub device_id: DeviceId,
     /// The bearer token, shown once.
     pub auth_token: String,
     /// The tenant's id.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub org_id: TenantId,
     /// The site's id.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub site_id: SiteId,
     /// The name it got.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::DeviceName)]
     pub device_name: DeviceName,
     /// How it should behave.
     pub config: AgentConfig,
@@ -95,10 +98,10 @@ pub struct IssuedMtls {
     /// The issuing CA and those above it, PEM.
     pub chain: String,
     /// Its end.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = schema::Moment)]
     pub expires_at: Timestamp,
     /// Its serial number, lower-case hex.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::SerialNumber)]
     pub serial_number: SerialNumber,
     /// The private key, PKCS #8 PEM: only when the tenant allows the server to make keys and no
     /// CSR was sent.
@@ -164,7 +167,7 @@ pub struct RenewRequest {
 #[serde(rename_all = "camelCase")]
 pub struct Proof {
     /// Which challenge.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub challenge_id: ChallengeId,
     /// The signature, standard base64.
     pub signature: String,
@@ -177,11 +180,11 @@ pub struct RenewResponse {
     /// The new certificate.
     pub mtls: IssuedMtls,
     /// What to confirm.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub certificate_id: CertificateId,
     /// By when; absent in the one-step form, which needs no confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<schema::Moment>)]
     pub confirm_before: Option<Timestamp>,
 }
 
@@ -190,12 +193,12 @@ pub struct RenewResponse {
 #[serde(rename_all = "camelCase")]
 pub struct ChallengeResponse {
     /// Which challenge.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub challenge_id: ChallengeId,
     /// To be signed.
     pub nonce: String,
     /// One use, until then.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = schema::Moment)]
     pub expires_at: Timestamp,
 }
 
@@ -204,7 +207,7 @@ pub struct ChallengeResponse {
 #[serde(rename_all = "camelCase")]
 pub struct ConfirmRequest {
     /// Which certificate.
-    #[schema(value_type = String)]
+    #[schema(value_type = uuid::Uuid)]
     pub certificate_id: CertificateId,
     /// A signature by the new key, unless the request comes over the new certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,10 +13,11 @@ use crate::request::{From, JsonFields, SignedIn};
 use crate::state::ControlPlane;
 
 /// Signs a person in.
-#[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = LoginRequest,
+#[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", operation_id = "logIn",
+    request_body = LoginRequest,
     responses(
         (status = 200, body = LoginResponse),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 413, body = ErrorBody),
+        (status = 401, body = ErrorBody, description = "`INVALID_CREDENTIALS`"),
         (status = 429, body = ErrorBody),
     ))]
 pub(crate) async fn log_in(
@@ -33,8 +34,8 @@ pub(crate) async fn log_in(
 }
 
 /// Ends the session at once.
-#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",
-    responses((status = 204), (status = 401, body = ErrorBody)), security(("session" = [])))]
+#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", operation_id = "logOut",
+    responses((status = 204)), security(("session" = [])))]
 pub(crate) async fn log_out(State(state): State<ControlPlane>, signed_in: SignedIn) -> Outcome<StatusCode> {
     state
         .authority
@@ -45,8 +46,8 @@ pub(crate) async fn log_out(State(state): State<ControlPlane>, signed_in: Signed
 }
 
 /// Who is signed in.
-#[utoipa::path(get, path = "/api/v1/auth/me", tag = "auth",
-    responses((status = 200, body = User), (status = 401, body = ErrorBody)), security(("session" = [])))]
+#[utoipa::path(get, path = "/api/v1/auth/me", tag = "auth", operation_id = "getMe",
+    responses((status = 200, body = User)), security(("session" = [])))]
 pub(crate) async fn me(State(state): State<ControlPlane>, signed_in: SignedIn) -> Outcome<Json<User>> {
     let person =
         state.authority.person(&signed_in.caller).await.map_err(|error| Failure::internal(&error))?;

@@ -1,7 +1,7 @@
 //! GET `/certificates`, GET `/certificates/:id`, POST `/certificates/:id/revoke`.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{
     CertificateBody, CertificateDetail, CertificateList, RevokeRequest, RevokeResponse,
@@ -9,25 +9,15 @@ use countersign_api::wire::admin::{
 use countersign_authority::devices::{CertificateFilter, CertificateRow};
 use countersign_authority::{Operate, View};
 use countersign_core::certificate::{CertificateState, RevocationReason};
-use serde::Deserialize;
 
-use crate::admin::devices::page_size;
+use crate::admin::devices::{cursor, page_size};
 use crate::admin::quarantine::wire_applied;
-use crate::failure::{Failure, Outcome};
-use crate::request::{Allowed, JsonFields, named};
+use crate::failure::Outcome;
+use crate::request::{Allowed, JsonFields, QueryFields, Segment, named};
 use crate::state::ControlPlane;
 
-/// Which certificates to list.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct CertificateQuery {
-    tenant: Option<String>,
-    state: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
-}
-
 /// One page of certificates, newest first.
-#[utoipa::path(get, path = "/api/v1/certificates", tag = "certificates",
+#[utoipa::path(get, path = "/api/v1/certificates", tag = "certificates", operation_id = "listCertificates",
     params(
         ("tenant" = Option<String>, Query, description = "slug or id"),
         ("state" = Option<String>, Query, description = "one of the five states"),
@@ -35,27 +25,26 @@ pub(crate) struct CertificateQuery {
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
     ),
     responses(
-        (status = 200, body = CertificateList), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 200, body = CertificateList),
+        (status = 404, body = ErrorBody, description = "There is no such tenant"),
     ), security(("session" = [])))]
 pub(crate) async fn list(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<View>,
-    Query(query): Query<CertificateQuery>,
+    QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<CertificateList>> {
-    let tenant = match query.tenant.as_deref() {
-        Some(tenant) => Some(state.authority.find_tenant(&by, tenant).await?.id),
-        None => None,
-    };
-    let wanted = query.state.as_deref().map(str::parse).transpose();
-    let cursor = query.cursor.as_deref().map(str::parse).transpose();
-    let filter = CertificateFilter {
-        tenant,
-        state: wanted.map_err(|error| Failure::invalid_field("state", format!("{error}")))?,
-        limit: page_size(query.limit.as_deref())?,
-        after: cursor.map_err(|_invalid| Failure::invalid_field("cursor", "is not one of ours"))?,
+    let tenant = fields.text("tenant", 64);
+    let mut filter = CertificateFilter {
+        state: fields.parsed("state"),
+        limit: page_size(&mut fields),
+        after: cursor(&mut fields),
         ..CertificateFilter::default()
     };
+    fields.refuse_unknown();
+    fields.finish()?;
+    if let Some(tenant) = tenant {
+        filter.tenant = Some(state.authority.find_tenant(&by, &tenant).await?.id);
+    }
     let page = state.authority.list_certificates(&by, filter).await?;
     Ok(Json(CertificateList {
         certificates: page.certificates.iter().map(wire_certificate).collect(),
@@ -64,16 +53,13 @@ pub(crate) async fn list(
 }
 
 /// One certificate with its PEM.
-#[utoipa::path(get, path = "/api/v1/certificates/{id}", tag = "certificates",
+#[utoipa::path(get, path = "/api/v1/certificates/{id}", tag = "certificates", operation_id = "getCertificate",
     params(("id" = String, Path, description = "certificate id")),
-    responses(
-        (status = 200, body = CertificateDetail), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-    ), security(("session" = [])))]
+    responses((status = 200, body = CertificateDetail)), security(("session" = [])))]
 pub(crate) async fn get(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<View>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Outcome<Json<CertificateDetail>> {
     let row = state.authority.certificate(&by, named(&id, "certificate")?).await?;
     let pem = countersign_authority::certificate_pem(&row.der);
@@ -82,16 +68,17 @@ pub(crate) async fn get(
 
 /// Revokes a certificate.
 #[utoipa::path(post, path = "/api/v1/certificates/{id}/revoke", tag = "certificates",
+    operation_id = "revokeCertificate",
     params(("id" = String, Path, description = "certificate id")), request_body = RevokeRequest,
     responses(
-        (status = 200, body = RevokeResponse), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
-        (status = 413, body = ErrorBody),
+        (status = 200, body = RevokeResponse),
+        (status = 409, body = ErrorBody, description = "`ALREADY_REVOKED`,
+    or `CERTIFICATE_STATE`: it has expired"),
     ), security(("session" = [])))]
 pub(crate) async fn revoke(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<Operate>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     JsonFields(mut fields): JsonFields,
 ) -> Outcome<Json<RevokeResponse>> {
     let reason = fields.parsed("reason").unwrap_or(RevocationReason::Unspecified);

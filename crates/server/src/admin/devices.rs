@@ -1,32 +1,26 @@
 //! GET `/devices`, GET and PATCH `/devices/:id`, GET `/devices/:id/certificates`.
 
+use std::str::FromStr;
+
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use countersign_api::ErrorBody;
-use countersign_api::wire::admin::{CertificateList, CertificateSummary, Decided, DeviceBody, DeviceList};
+use countersign_api::wire::admin::{
+    CertificateList, CertificateSummary, Decided, DeviceBody, DeviceList, DevicePatch,
+};
 use countersign_authority::devices::{CertificateRow, DeviceFilter, DeviceRow};
 use countersign_authority::quarantine::Maintenance;
 use countersign_authority::{Operate, View};
-use serde::Deserialize;
 
 use crate::admin::certificates::wire_certificate;
 use crate::admin::quarantine::decided;
 use crate::failure::{Failure, Outcome};
-use crate::request::{Allowed, JsonFields, named};
+use crate::fields::Fields;
+use crate::request::{Allowed, JsonFields, QueryFields, Segment, named};
 use crate::state::ControlPlane;
 
-/// Which devices to list.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct DeviceQuery {
-    q: Option<String>,
-    status: Option<String>,
-    tenant: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
-}
-
 /// One page of devices.
-#[utoipa::path(get, path = "/api/v1/devices", tag = "devices",
+#[utoipa::path(get, path = "/api/v1/devices", tag = "devices", operation_id = "listDevices",
     params(
         ("q" = Option<String>, Query, description = "part of a name or host name"),
         ("status" = Option<String>, Query, description = "one of the six statuses"),
@@ -35,27 +29,27 @@ pub(crate) struct DeviceQuery {
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
     ),
     responses(
-        (status = 200, body = DeviceList), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 200, body = DeviceList),
+        (status = 404, body = ErrorBody, description = "There is no such tenant"),
     ), security(("session" = [])))]
 pub(crate) async fn list(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<View>,
-    Query(query): Query<DeviceQuery>,
+    QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<DeviceList>> {
-    let tenant = match query.tenant.as_deref() {
-        Some(tenant) => Some(state.authority.find_tenant(&by, tenant).await?.id),
-        None => None,
+    let tenant = fields.text("tenant", 64);
+    let mut filter = DeviceFilter {
+        text: fields.text("q", 255),
+        status: fields.parsed("status"),
+        tenant: None,
+        limit: page_size(&mut fields),
+        after: cursor(&mut fields),
     };
-    let status = query.status.as_deref().map(str::parse).transpose();
-    let cursor = query.cursor.as_deref().map(str::parse).transpose();
-    let filter = DeviceFilter {
-        text: query.q,
-        status: status.map_err(|error| Failure::invalid_field("status", format!("{error}")))?,
-        tenant,
-        limit: page_size(query.limit.as_deref())?,
-        after: cursor.map_err(|_invalid| Failure::invalid_field("cursor", "is not one of ours"))?,
-    };
+    fields.refuse_unknown();
+    fields.finish()?;
+    if let Some(tenant) = tenant {
+        filter.tenant = Some(state.authority.find_tenant(&by, &tenant).await?.id);
+    }
     let page = state.authority.list_devices(&by, filter).await?;
     Ok(Json(DeviceList {
         devices: wire_devices(&state, page.devices).await?,
@@ -64,34 +58,30 @@ pub(crate) async fn list(
 }
 
 /// One device.
-#[utoipa::path(get, path = "/api/v1/devices/{id}", tag = "devices",
+#[utoipa::path(get, path = "/api/v1/devices/{id}", tag = "devices", operation_id = "getDevice",
     params(("id" = String, Path, description = "device id")),
-    responses(
-        (status = 200, body = DeviceBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-    ), security(("session" = [])))]
+    responses((status = 200, body = DeviceBody)), security(("session" = [])))]
 pub(crate) async fn get(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<View>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Outcome<Json<DeviceBody>> {
     let device = state.authority.device(&by, named(&id, "device")?).await?;
     let mut devices = wire_devices(&state, vec![device]).await?;
     devices.pop().map(Json).ok_or_else(|| Failure::not_found("device"))
 }
 
-/// Sets a device aside or takes it back: `{"maintenance": true | false}`.
-#[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "devices",
-    params(("id" = String, Path, description = "device id")), request_body = Object,
+/// Sets a device aside or takes it back.
+#[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "devices", operation_id = "patchDevice",
+    params(("id" = String, Path, description = "device id")), request_body = DevicePatch,
     responses(
-        (status = 200, body = Decided), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
-        (status = 413, body = ErrorBody),
+        (status = 200, body = Decided),
+        (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
     ), security(("session" = [])))]
 pub(crate) async fn patch(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<Operate>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     JsonFields(mut fields): JsonFields,
 ) -> Outcome<Json<Decided>> {
     let maintenance = match fields.boolean("maintenance") {
@@ -109,27 +99,30 @@ pub(crate) async fn patch(
 
 /// The certificates of a device, newest first.
 #[utoipa::path(get, path = "/api/v1/devices/{id}/certificates", tag = "devices",
+    operation_id = "listDeviceCertificates",
     params(("id" = String, Path, description = "device id")),
-    responses(
-        (status = 200, body = CertificateList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-    ), security(("session" = [])))]
+    responses((status = 200, body = CertificateList)), security(("session" = [])))]
 pub(crate) async fn certificates(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<View>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Outcome<Json<CertificateList>> {
     let rows = state.authority.device_certificates(&by, named(&id, "device")?).await?;
     Ok(Json(CertificateList { certificates: rows.iter().map(wire_certificate).collect(), next_cursor: None }))
 }
 
 /// The size of a page.
-pub(crate) fn page_size(limit: Option<&str>) -> Outcome<u32> {
-    match limit.map(str::parse::<u32>) {
-        None => Ok(100),
-        Some(Ok(limit @ 1..=500)) => Ok(limit),
-        Some(_) => Err(Failure::invalid_field("limit", "must be a whole number from 1 to 500")),
-    }
+pub(crate) fn page_size(fields: &mut Fields) -> u32 {
+    let limit = fields.read("limit", |text| match text.parse() {
+        Ok(limit @ 1..=500) => Ok(limit),
+        Ok(_) | Err(_) => Err("must be a whole number from 1 to 500"),
+    });
+    limit.unwrap_or(100)
+}
+
+/// Where a page begins.
+pub(crate) fn cursor<T: FromStr>(fields: &mut Fields) -> Option<T> {
+    fields.read("cursor", |text| text.parse().map_err(|_invalid| "is not one of ours"))
 }
 
 async fn wire_devices(state: &ControlPlane, rows: Vec<DeviceRow>) -> Outcome<Vec<DeviceBody>> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{
     CreateEnrollmentKeyRequest, EnrollmentKeyBody, EnrollmentKeyCreated, EnrollmentKeyList,
@@ -12,46 +12,40 @@ use countersign_authority::enrollment_keys::{Approval, EnrollmentKeyRow, WantedK
 use countersign_authority::{Operate, View};
 use http::StatusCode;
 use ipnet::IpNet;
-use serde::Deserialize;
 
 use crate::failure::Outcome;
 use crate::fields::Fields;
-use crate::request::{Allowed, JsonFields};
+use crate::request::{Allowed, JsonFields, QueryFields};
 use crate::state::ControlPlane;
 
 /// A year, the longest that a key works.
 const MAX_MINUTES: i64 = 365 * 24 * 60;
 
-/// Which keys to list.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct KeyQuery {
-    tenant: Option<String>,
-}
-
 /// The enrolment keys of a tenant.
 #[utoipa::path(get, path = "/api/v1/enrollment-keys", tag = "enrollment keys",
+    operation_id = "listEnrollmentKeys",
     params(("tenant" = Option<String>, Query, description = "slug or id; default when absent")),
     responses(
         (status = 200, body = EnrollmentKeyList),
-        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 404, body = ErrorBody, description = "There is no such tenant"),
     ), security(("session" = [])))]
 pub(crate) async fn list(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<View>,
-    Query(query): Query<KeyQuery>,
+    QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<EnrollmentKeyList>> {
-    let keys = state.authority.list_enrollment_keys(&by, query.tenant.as_deref()).await?;
+    let tenant = fields.text("tenant", 64);
+    fields.refuse_unknown();
+    fields.finish()?;
+    let keys = state.authority.list_enrollment_keys(&by, tenant.as_deref()).await?;
     Ok(Json(EnrollmentKeyList { enrollment_keys: keys.iter().map(wire_key).collect() }))
 }
 
 /// Makes an enrolment key, shown this once.
 #[utoipa::path(post, path = "/api/v1/enrollment-keys", tag = "enrollment keys",
+    operation_id = "createEnrollmentKey",
     request_body = CreateEnrollmentKeyRequest,
-    responses(
-        (status = 201, body = EnrollmentKeyCreated),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 413, body = ErrorBody),
-    ), security(("session" = [])))]
+    responses((status = 201, body = EnrollmentKeyCreated)), security(("session" = [])))]
 pub(crate) async fn create(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<Operate>,

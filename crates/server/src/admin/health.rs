@@ -4,25 +4,25 @@ use axum::Json;
 use axum::extract::State;
 use countersign_api::ErrorBody;
 use countersign_api::wire::admin::Health;
-use http::StatusCode;
 
 use crate::failure::{Failure, Outcome};
 use crate::state::ControlPlane;
 
 /// The process answers.
-#[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/health", tag = "health", operation_id = "getHealth", responses((status = 200,
+    body = Health)))]
 pub(crate) async fn health() -> Json<Health> {
     Json(report())
 }
 
 /// The process and its store answer.
-#[utoipa::path(get, path = "/health/ready", tag = "health",
-    responses((status = 200, body = Health), (status = 503, body = ErrorBody)))]
+#[utoipa::path(get, path = "/health/ready", tag = "health", operation_id = "getReadiness",
+    responses(
+        (status = 200, body = Health),
+        (status = 503, body = ErrorBody, description = "`NOT_READY`"),
+    ))]
 pub(crate) async fn ready(State(state): State<ControlPlane>) -> Outcome<Json<Health>> {
-    state.authority.check_ready().await.map_err(|error| {
-        tracing::error!(%error, "not ready");
-        Failure::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_READY", "The store does not answer")
-    })?;
+    state.authority.check_ready().await.map_err(|error| Failure::not_ready(&error))?;
     Ok(Json(report()))
 }
 

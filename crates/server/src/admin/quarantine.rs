@@ -2,7 +2,7 @@
 //! `/agents/:deviceId/approve|deny`, POST `/devices/:id/quarantine|decommission`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{
     AppliedEdges, Decided, QuarantineRequest, QuarantinedDevice, QuarantinedList,
@@ -12,14 +12,12 @@ use countersign_authority::{Operate, View};
 use countersign_core::device::QuarantineReason;
 
 use crate::failure::{Failure, Outcome};
-use crate::request::{Allowed, JsonFields, named};
+use crate::request::{Allowed, JsonFields, Segment, named};
 use crate::state::ControlPlane;
 
 /// The devices that wait for a decision.
-#[utoipa::path(get, path = "/api/v1/agents/quarantined", tag = "quarantine",
-    responses(
-        (status = 200, body = QuarantinedList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-    ), security(("session" = [])))]
+#[utoipa::path(get, path = "/api/v1/agents/quarantined", tag = "quarantine", operation_id = "listQuarantined",
+    responses((status = 200, body = QuarantinedList)), security(("session" = [])))]
 pub(crate) async fn list(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<View>,
@@ -42,62 +40,63 @@ pub(crate) async fn list(
 }
 
 /// Lets a quarantined device back.
-#[utoipa::path(post, path = "/api/v1/agents/{id}/approve", tag = "quarantine",
+#[utoipa::path(post, path = "/api/v1/agents/{id}/approve", tag = "quarantine", operation_id = "approveDevice",
     params(("id" = String, Path, description = "device id")),
     responses(
-        (status = 200, body = Decided), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 200, body = Decided),
+        (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
     ), security(("session" = [])))]
 pub(crate) async fn approve(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<Operate>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Outcome<Json<Decided>> {
     decided(state.authority.approve(&by, named(&id, "device")?).await?)
 }
 
 /// Refuses a device for good, its key included.
-#[utoipa::path(post, path = "/api/v1/agents/{id}/deny", tag = "quarantine",
+#[utoipa::path(post, path = "/api/v1/agents/{id}/deny", tag = "quarantine", operation_id = "denyDevice",
     params(("id" = String, Path, description = "device id")),
     responses(
-        (status = 200, body = Decided), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 200, body = Decided),
+        (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
     ), security(("session" = [])))]
 pub(crate) async fn deny(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<Operate>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Outcome<Json<Decided>> {
     decided(state.authority.deny(&by, named(&id, "device")?).await?)
 }
 
 /// Retires a device.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/decommission", tag = "quarantine",
+    operation_id = "decommissionDevice",
     params(("id" = String, Path, description = "device id")),
     responses(
-        (status = 200, body = Decided), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 200, body = Decided),
+        (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
     ), security(("session" = [])))]
 pub(crate) async fn decommission(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<Operate>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Outcome<Json<Decided>> {
     decided(state.authority.decommission(&by, named(&id, "device")?).await?)
 }
 
 /// Refuses a device everywhere until somebody approves or denies it.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/quarantine", tag = "quarantine",
+    operation_id = "quarantineDevice",
     params(("id" = String, Path, description = "device id")), request_body = QuarantineRequest,
     responses(
-        (status = 200, body = Decided), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
-        (status = 413, body = ErrorBody),
+        (status = 200, body = Decided),
+        (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
     ), security(("session" = [])))]
 pub(crate) async fn quarantine(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<Operate>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     JsonFields(mut fields): JsonFields,
 ) -> Outcome<Json<Decided>> {
     let reason = fields.parsed::<QuarantineReason>("reason");

@@ -1,8 +1,7 @@
 //! GET and PATCH `/agents/org/:orgId/settings/mtls`.
 
 use axum::Json;
-use axum::extract::{Path, State};
-use countersign_api::ErrorBody;
+use axum::extract::State;
 use countersign_api::wire::admin::{MtlsSettingsBody, MtlsSettingsPatch};
 use countersign_authority::settings::SettingsChange;
 use countersign_authority::{Administer, View};
@@ -11,35 +10,31 @@ use serde_json::Value;
 
 use crate::failure::Outcome;
 use crate::fields::Fields;
-use crate::request::{Allowed, JsonFields};
+use crate::request::{Allowed, JsonFields, Segment};
 use crate::state::ControlPlane;
 
 /// A tenant's certificate settings.
 #[utoipa::path(get, path = "/api/v1/agents/org/{id}/settings/mtls", tag = "settings",
+    operation_id = "getMtlsSettings",
     params(("id" = String, Path, description = "tenant slug or id")),
-    responses(
-        (status = 200, body = MtlsSettingsBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-    ), security(("session" = [])))]
+    responses((status = 200, body = MtlsSettingsBody)), security(("session" = [])))]
 pub(crate) async fn get(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<View>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Outcome<Json<MtlsSettingsBody>> {
     Ok(Json(wire_settings(&state.authority.find_tenant(&by, &id).await?.settings)))
 }
 
 /// Changes what the body names, and nothing else.
 #[utoipa::path(patch, path = "/api/v1/agents/org/{id}/settings/mtls", tag = "settings",
+    operation_id = "patchMtlsSettings",
     params(("id" = String, Path, description = "tenant slug or id")), request_body = MtlsSettingsPatch,
-    responses(
-        (status = 200, body = MtlsSettingsBody), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 413, body = ErrorBody),
-    ), security(("session" = [])))]
+    responses((status = 200, body = MtlsSettingsBody)), security(("session" = [])))]
 pub(crate) async fn patch(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<Administer>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     JsonFields(fields): JsonFields,
 ) -> Outcome<Json<MtlsSettingsBody>> {
     let settings = state.authority.change_settings(&by, &id, read(fields)?).await?;

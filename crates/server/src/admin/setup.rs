@@ -15,11 +15,12 @@ use crate::request::JsonFields;
 use crate::state::ControlPlane;
 
 /// Makes the first owner and signs them in.
-#[utoipa::path(post, path = "/api/v1/setup", tag = "auth", request_body = SetupRequest,
+#[utoipa::path(post, path = "/api/v1/setup", tag = "auth", operation_id = "setUp",
+    request_body = SetupRequest,
     responses(
         (status = 201, body = SetupResponse),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 409, body = ErrorBody),
-        (status = 413, body = ErrorBody),
+        (status = 401, body = ErrorBody, description = "`SETUP_TOKEN_REFUSED`"),
+        (status = 409, body = ErrorBody, description = "`SETUP_DONE`"),
     ))]
 pub(crate) async fn set_up(
     State(state): State<ControlPlane>,

@@ -14,8 +14,8 @@ use crate::request::{Allowed, JsonFields};
 use crate::state::ControlPlane;
 
 /// The tenants that the caller may see.
-#[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants",
-    responses((status = 200, body = TenantList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
+#[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants", operation_id = "listTenants",
+    responses((status = 200, body = TenantList)),
     security(("session" = [])))]
 pub(crate) async fn list(
     State(state): State<ControlPlane>,
@@ -26,11 +26,11 @@ pub(crate) async fn list(
 }
 
 /// Makes a tenant.
-#[utoipa::path(post, path = "/api/v1/tenants", tag = "tenants", request_body = CreateTenantRequest,
+#[utoipa::path(post, path = "/api/v1/tenants", tag = "tenants", operation_id = "createTenant",
+    request_body = CreateTenantRequest,
     responses(
         (status = 201, body = TenantBody),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "`TENANT_TAKEN`"),
     ), security(("session" = [])))]
 pub(crate) async fn create(
     State(state): State<ControlPlane>,

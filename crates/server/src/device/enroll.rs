@@ -15,11 +15,14 @@ use crate::request::JsonFields;
 use crate::state::ControlPlane;
 
 /// Enrols a device.
-#[utoipa::path(post, path = "/api/v1/agents/enroll", tag = "agents", request_body = EnrollRequest,
+#[utoipa::path(post, path = "/api/v1/agents/enroll", tag = "agents", operation_id = "enrollAgent",
+    request_body = EnrollRequest,
     responses(
         (status = 201, body = EnrollResponse),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 429, body = ErrorBody),
+        (status = 401, body = ErrorBody, description = "`ENROLLMENT_KEY_REFUSED`, with the reason"),
+        (status = 403, body = ErrorBody, description = "`KEY_DENIED`, `TENANT_SUSPENDED`"),
+        (status = 409, body = ErrorBody, description = "`DEVICE_NAME_TAKEN`"),
+        (status = 429, body = ErrorBody),
     ))]
 pub(crate) async fn enroll(
     State(state): State<ControlPlane>,

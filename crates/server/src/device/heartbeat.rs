@@ -1,7 +1,7 @@
 //! POST `/agents/:agentId/heartbeat` and GET `/agents/:agentId/trust-bundle`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use countersign_api::ErrorBody;
 use countersign_api::wire::agent::{HeartbeatRequest, HeartbeatResponse};
@@ -12,26 +12,26 @@ use http::request::Parts;
 
 use crate::device::identify::{FromDoor, admit};
 use crate::failure::{Failure, Outcome};
-use crate::request::JsonFields;
+use crate::request::{Segment, Unread};
 use crate::state::ControlPlane;
 
 /// Takes a heartbeat and says whether to renew.
-#[utoipa::path(post, path = "/api/v1/agents/{id}/heartbeat", tag = "agents",
+#[utoipa::path(post, path = "/api/v1/agents/{id}/heartbeat", tag = "agents", operation_id = "sendHeartbeat",
     params(("id" = String, Path, description = "agent id")), request_body = HeartbeatRequest,
     responses(
         (status = 200, body = HeartbeatResponse),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 413, body = ErrorBody), (status = 429, body = ErrorBody),
-    ), security(("agent" = [])))]
+        (status = 429, body = ErrorBody),
+    ), security(("agent" = []), ("agent" = [], "deviceCertificate" = [])))]
 pub(crate) async fn heartbeat(
     State(state): State<ControlPlane>,
-    Path(id): Path<String>,
     FromDoor(arrival): FromDoor,
+    Segment(id): Segment,
     parts: Parts,
-    JsonFields(mut fields): JsonFields,
+    body: Unread,
 ) -> Outcome<Json<HeartbeatResponse>> {
     let agent = id.parse().map_err(|_invalid| Failure::unauthorized())?;
     let admitted = admit(&state, &parts, arrival, Place::Agent, Some(agent)).await?;
+    let mut fields = body.fields().await?;
     let version = fields.lenient_text("agentVersion", 255);
     let address = admitted.arrival.address.ip().to_canonical();
     let heard = state.authority.heartbeat(&admitted.caller, version, address).await?;
@@ -45,15 +45,14 @@ pub(crate) async fn heartbeat(
 
 /// The CA certificates that an agent should trust.
 #[utoipa::path(get, path = "/api/v1/agents/{id}/trust-bundle", tag = "agents",
+    operation_id = "getTrustBundle",
     params(("id" = String, Path, description = "agent id")),
-    responses(
-        (status = 200, content_type = "application/x-pem-file", body = String),
-        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-    ), security(("agent" = [])))]
+    responses((status = 200, content_type = "application/x-pem-file", body = String)),
+    security(("agent" = []), ("agent" = [], "deviceCertificate" = [])))]
 pub(crate) async fn trust_bundle(
     State(state): State<ControlPlane>,
-    Path(id): Path<String>,
     FromDoor(arrival): FromDoor,
+    Segment(id): Segment,
     parts: Parts,
 ) -> Outcome<impl IntoResponse> {
     let agent = id.parse().map_err(|_invalid| Failure::unauthorized())?;

@@ -43,7 +43,8 @@ impl<S: Sync> FromRequestParts<S> for FromDoor {
 
 /// Admits an agent to a place.
 ///
-/// Fails closed: without a right token 401; then the table decides, with the tenant's mode.
+/// Fails closed: without a right token 401; a quarantined device is refused whether it shows a
+/// certificate or not; then the table decides, with the tenant's mode.
 pub(crate) async fn admit(
     state: &ControlPlane,
     parts: &Parts,
@@ -55,6 +56,9 @@ pub(crate) async fn admit(
     let caller = state.authority.authenticate_agent(token).await?;
     if agent.is_some_and(|agent| agent != caller.device().agent) {
         return Err(Failure::unauthorized());
+    }
+    if caller.is_quarantined() {
+        return Err(Refusal::Quarantined.into());
     }
     let claim = arrival.peer.claim().cloned();
     if let Some(claim) = &claim {

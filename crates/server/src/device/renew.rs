@@ -17,31 +17,33 @@ use crate::device::enroll::wire_mtls;
 use crate::device::identify::{FromDoor, admit};
 use crate::failure::{Failure, Outcome};
 use crate::fields::Fields;
-use crate::request::JsonFields;
+use crate::request::Unread;
 use crate::state::ControlPlane;
 
 /// Issues a new certificate against proof of possession.
-#[utoipa::path(post, path = "/api/v1/agents/renew-cert", tag = "agents", request_body = RenewRequest,
+#[utoipa::path(post, path = "/api/v1/agents/renew-cert", tag = "agents", operation_id = "renewCertificate",
+    request_body = RenewRequest,
     responses(
         (status = 200, body = RenewResponse),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 413, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody),
-    ), security(("agent" = [])))]
+        (status = 429, body = ErrorBody),
+        (status = 503, body = ErrorBody, description = "`ISSUER_UNAVAILABLE`"),
+    ), security(("agent" = []), ("agent" = [], "deviceCertificate" = [])))]
 pub(crate) async fn renew(
     State(state): State<ControlPlane>,
     FromDoor(arrival): FromDoor,
     parts: Parts,
-    JsonFields(mut fields): JsonFields,
+    body: Unread,
 ) -> Outcome<Json<RenewResponse>> {
     let admitted = admit(&state, &parts, arrival, Place::Renew, None).await?;
-    let Some(csr) = fields.block("csr", 32 << 10) else {
-        fields.finish()?;
+    let mut fields = body.fields().await?;
+    if !["protocolVersion", "csr", "proof"].iter().any(|name| fields.has(name)) {
         let renewed = state.authority.renew_unsafe_bearer_only(&admitted.caller).await?;
         return Ok(Json(answer(renewed)));
-    };
+    }
     if fields.number("protocolVersion", 2..=2).is_none() {
         fields.problem("protocolVersion", "must be 2");
     }
+    let csr = fields.required_block("csr", 32 << 10);
     let proof = proof(&mut fields);
     fields.finish()?;
     let possession = proof.unwrap_or_else(|| admitted.possession());
@@ -77,10 +79,11 @@ fn proof(fields: &mut Fields) -> Option<Possession> {
 
 /// Gives a challenge to sign.
 #[utoipa::path(post, path = "/api/v1/agents/renew-cert/challenge", tag = "agents",
+    operation_id = "requestChallenge",
     responses(
         (status = 200, body = ChallengeResponse),
-        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody),
-    ), security(("agent" = [])))]
+        (status = 429, body = ErrorBody),
+    ), security(("agent" = []), ("agent" = [], "deviceCertificate" = [])))]
 pub(crate) async fn challenge(
     State(state): State<ControlPlane>,
     FromDoor(arrival): FromDoor,
@@ -96,20 +99,24 @@ pub(crate) async fn challenge(
 }
 
 /// Confirms a renewed certificate.
-#[utoipa::path(post, path = "/api/v1/agents/renew-cert/confirm", tag = "agents", request_body = ConfirmRequest,
+#[utoipa::path(post, path = "/api/v1/agents/renew-cert/confirm", tag = "agents",
+    operation_id = "confirmCertificate", request_body = ConfirmRequest,
     responses(
         (status = 200, body = Success),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 410, body = ErrorBody),
-        (status = 413, body = ErrorBody), (status = 429, body = ErrorBody),
-    ), security(("agent" = [])))]
+        (status = 404, body = ErrorBody, description = "The device has no such certificate"),
+        (status = 409, body = ErrorBody,
+    description = "`CERTIFICATE_STATE`: it cannot be confirmed any more"),
+        (status = 410, body = ErrorBody, description = "`CONFIRM_WINDOW_OVER`"),
+        (status = 429, body = ErrorBody),
+    ), security(("agent" = []), ("agent" = [], "deviceCertificate" = [])))]
 pub(crate) async fn confirm(
     State(state): State<ControlPlane>,
     FromDoor(arrival): FromDoor,
     parts: Parts,
-    JsonFields(mut fields): JsonFields,
+    body: Unread,
 ) -> Outcome<Json<Success>> {
     let admitted = admit(&state, &parts, arrival, Place::Confirm, None).await?;
+    let mut fields = body.fields().await?;
     let id = fields.parsed::<CertificateId>("certificateId");
     if id.is_none() {
         fields.problem("certificateId", "must be the certificateId of the renewal, a UUID");

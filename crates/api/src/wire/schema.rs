@@ -1,0 +1,71 @@
+//! How the types of `core` are described in the OpenAPI document: `core` knows of no such thing, so
+//! each of its wire spellings has a name, a form and, where there are few values, all of them here.
+
+use countersign_core::certificate::{CertificateState as State, RevocationReason as Reason};
+use countersign_core::device::DeviceStatus as Status;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{KnownFormat, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+/// A text in the document.
+struct Text {
+    description: &'static str,
+    form: Form,
+}
+
+/// What a text looks like.
+enum Form {
+    Known(KnownFormat),
+    Pattern(&'static str),
+    OneOf(Vec<&'static str>),
+}
+
+impl From<Text> for RefOr<Schema> {
+    fn from(text: Text) -> Self {
+        let object = ObjectBuilder::new().schema_type(Type::String).description(Some(text.description));
+        let object = match text.form {
+            Form::Known(format) => object.format(Some(SchemaFormat::KnownFormat(format))),
+            Form::Pattern(pattern) => object.pattern(Some(pattern)),
+            Form::OneOf(values) => object.enum_values(Some(values)),
+        };
+        Self::T(object.into())
+    }
+}
+
+macro_rules! described {
+    ($($name:ident, $description:literal, $form:expr;)+) => {$(
+        #[doc = $description]
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                Text { description: $description, form: $form }.into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    )+};
+}
+
+described! {
+    Moment, "A moment in UTC, RFC 3339.", Form::Known(KnownFormat::DateTime);
+    AgentId, "An agent's name in agent URLs.", Form::Pattern("^[0-9a-f]{64}$");
+    DeviceName, "A device's name.", Form::Pattern("^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$");
+    TenantSlug, "A tenant's slug.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
+    SerialNumber, "A certificate's serial number, lower-case hex.", Form::Pattern("^([0-9a-f]{2}){1,20}$");
+    Sha256, "A SHA-256 hash, hex.", Form::Pattern("^[0-9a-f]{64}$");
+    DeviceStatus, "Where a device stands.",
+        Form::OneOf(Status::ALL.iter().map(|status| status.as_str()).collect());
+    CertificateState, "Where a certificate stands.",
+        Form::OneOf(State::ALL.iter().map(|state| state.as_str()).collect());
+    RevocationReason, "Why a certificate was revoked, in RFC 5280's spelling.",
+        Form::OneOf(Reason::ALL.iter().map(|reason| reason.as_str()).collect());
+    Enforcement, "Whether a device needs a certificate to be served; `observe` records who would be refused.",
+        Form::OneOf(vec!["off", "observe", "enforce"]);
+    ExpiredCertPolicy, "What happens when an expired certificate asks for a new one.",
+        Form::OneOf(vec!["auto_reissue", "quarantine"]);
+    OsType, "An operating system.", Form::OneOf(vec!["windows", "macos", "linux"]);
+    Role, "What a person may do, from most to least.",
+        Form::OneOf(vec!["owner", "admin", "operator", "viewer"]);
+}

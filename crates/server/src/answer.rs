@@ -1,0 +1,108 @@
+//! The outermost layer: every answer gets its request id, every failure its body, and what was
+//! refused is reported.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use countersign_api::{Arrival, ErrorBody};
+use countersign_authority::refusals::{Outcome, RefusalReport};
+use countersign_core::ids::RequestId;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use crate::failure::FailedWith;
+use crate::request::address_of;
+use crate::state::ControlPlane;
+
+/// What the layer keeps of a request while it is handled.
+struct Asked {
+    id: RequestId,
+    method: Method,
+    path: String,
+    address: IpAddr,
+}
+
+impl Asked {
+    fn new(request: &Request) -> Self {
+        let arrival = request.extensions().get::<Arrival>();
+        Self {
+            id: arrival.map_or_else(RequestId::random, |arrival| arrival.request_id),
+            method: request.method().clone(),
+            path: request.uri().path().chars().take(200).collect(),
+            address: address_of(request.extensions()),
+        }
+    }
+
+    fn report(&self, status: StatusCode, code: &str, state: &ControlPlane) -> RefusalReport {
+        RefusalReport {
+            request: self.id,
+            at: state.authority.now(),
+            code: code.to_owned(),
+            outcome: Outcome::Refused,
+            tenant: None,
+            address: self.address,
+            facts: BTreeMap::from([
+                ("method".to_owned(), self.method.to_string()),
+                ("path".to_owned(), self.path.clone()),
+                ("status".to_owned(), status.as_u16().to_string()),
+            ]),
+        }
+    }
+}
+
+/// Completes every answer.
+pub(crate) async fn complete(State(state): State<ControlPlane>, request: Request, next: Next) -> Response {
+    let asked = Asked::new(&request);
+    let mut response = next.run(request).await;
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        let failed = response.extensions_mut().remove::<FailedWith>();
+        let FailedWith { mut body, cause } = failed.unwrap_or_else(|| unexplained(status, &asked.method));
+        if let Some(error) = cause {
+            let (request, method, path) = (asked.id, &asked.method, &asked.path);
+            tracing::error!(error, %request, %method, path, "request failed");
+        }
+        if is_refusal(status) {
+            state.report(asked.report(status, &body.code, &state));
+        }
+        body.request_id = Some(asked.id);
+        response = with_body(response.headers(), status, body);
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&asked.id.to_string()) {
+        headers.insert("x-request-id", id);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// A failure's answer, with what its handler or the router said in headers.
+fn with_body(said: &HeaderMap, status: StatusCode, body: ErrorBody) -> Response {
+    let mut response = (status, axum::Json(body)).into_response();
+    for name in [header::RETRY_AFTER, header::ALLOW] {
+        if let Some(value) = said.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+const fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// A body for what the router itself answers.
+fn unexplained(status: StatusCode, method: &Method) -> FailedWith {
+    let body = match status {
+        StatusCode::NOT_FOUND => ErrorBody::new("NOT_FOUND", "There is no such route"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ErrorBody::new("METHOD_NOT_ALLOWED", format!("This route does not take {method}"))
+        }
+        _ if status.is_client_error() => ErrorBody::new("INVALID_REQUEST", "The request cannot be read"),
+        _ => ErrorBody::new("INTERNAL", "Something went wrong on our side"),
+    };
+    FailedWith { body, cause: None }
+}

@@ -1,0 +1,4 @@
+//! What browsers get on the admin listener.
+
+pub(crate) mod description;
+pub(crate) mod setup;

@@ -165,9 +165,12 @@ impl Authority {
             .await?;
         let device = device.ok_or(RenewError::Decommissioned)?;
         let in_state = |state| certificates.iter().find(|row| row.state == state).cloned();
-        let newest = certificates.first().filter(|row| row.state == CertificateState::Expired).cloned();
+        // What was never confirmed is passed over, or an answer that got lost would lock the device
+        // out; what was in use and revoked is not, or the key before it would count again.
+        let last_in_use = certificates.iter().find(|row| row.confirm_before.is_none());
+        let expired = last_in_use.filter(|row| row.state == CertificateState::Expired).cloned();
         Ok(Present {
-            current: in_state(CertificateState::Active).or(newest),
+            current: in_state(CertificateState::Active).or(expired),
             pending: in_state(CertificateState::PendingActivation),
             device,
         })

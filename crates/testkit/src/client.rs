@@ -2,7 +2,7 @@
 //! HTTP it speaks, whether it resumes a session, and what time it takes it to be. It keeps its
 //! connections open, and notices when they are cut.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::client::TlsStream;
 
@@ -107,6 +107,7 @@ pub struct DoorClient {
     resumption: bool,
     clock: Arc<dyn Clock>,
     server_name: String,
+    source: Option<IpAddr>,
     /// Made by the first connection.
     made: Arc<std::sync::OnceLock<Arc<ClientConfig>>>,
 }
@@ -124,6 +125,7 @@ impl DoorClient {
             resumption: false,
             clock: Arc::new(SystemClock),
             server_name: "127.0.0.1".to_owned(),
+            source: None,
             made: Arc::default(),
         }
     }
@@ -170,6 +172,12 @@ impl DoorClient {
         self.with(|client| client.server_name = name.to_owned())
     }
 
+    /// Connects from this address; on Linux the whole of 127.0.0.0/8 is this machine.
+    #[must_use]
+    pub fn from_address(self, address: IpAddr) -> Self {
+        self.with(|client| client.source = Some(address))
+    }
+
     /// Connects and does the handshake. A TLS 1.3 client learns only from the first answer whether
     /// the server took its certificate.
     ///
@@ -189,7 +197,7 @@ impl DoorClient {
         let config = Arc::clone(self.made.get_or_init(|| Arc::new(self.config())));
         let name = ServerName::try_from(self.server_name.clone()).expect("a server name");
         let connecting = async {
-            let tcp = TcpStream::connect(address).await?;
+            let tcp = connect_from(self.source, address).await?;
             tcp.set_nodelay(true)?;
             tokio_rustls::TlsConnector::from(config).connect(name, tcp).await
         };
@@ -228,6 +236,13 @@ impl DoorClient {
         };
         config
     }
+}
+
+async fn connect_from(source: Option<IpAddr>, address: SocketAddr) -> std::io::Result<TcpStream> {
+    let Some(source) = source else { return TcpStream::connect(address).await };
+    let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind((source, 0).into())?;
+    socket.connect(address).await
 }
 
 #[derive(Debug)]

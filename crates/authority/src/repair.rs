@@ -30,12 +30,12 @@ impl Authority {
     }
 }
 
-/// Ends the process here, as a power cut would, when the file that `COUNTERSIGN_TEST_CRASH_AT` names
+/// Ends the process here, as a power cut would, when the file that `CS_TEST_CRASH_AT` names
 /// holds `name`. Only in test builds; nothing otherwise.
 #[cfg(all(feature = "crash-points", debug_assertions))]
 pub(crate) fn crash_point(name: &str) {
     #[expect(clippy::disallowed_methods, reason = "a test hook, absent from release builds")]
-    let Some(file) = std::env::var_os("COUNTERSIGN_TEST_CRASH_AT") else { return };
+    let Some(file) = std::env::var_os("CS_TEST_CRASH_AT") else { return };
     if std::fs::read_to_string(file).is_ok_and(|wanted| wanted.trim() == name) {
         std::process::abort();
     }

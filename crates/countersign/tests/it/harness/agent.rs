@@ -5,8 +5,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use countersign_testkit::{Answer, Connection};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::clock::FakeTime;
@@ -101,7 +102,28 @@ impl AgentHome {
         serde_json::from_str(&ran.stdout).unwrap()
     }
 
-    /// The running agent, with heartbeats and retries several times a second.
+    /// What is in the configuration file.
+    pub(crate) fn saved(&self) -> Value {
+        serde_norway::from_str(&fs_err::read_to_string(self.config()).unwrap()).unwrap()
+    }
+
+    /// A text of the configuration file.
+    pub(crate) fn text(&self, key: &str) -> String {
+        self.saved()[key].as_str().unwrap_or_else(|| panic!("no {key}")).to_owned()
+    }
+
+    /// Leaf, chain and private key of the certificate in use, in PEM.
+    pub(crate) fn identity_pem(&self) -> String {
+        ["mtls_cert_pem", "mtls_chain_pem", "mtls_key_pem"].map(|key| self.text(key)).join("\n")
+    }
+
+    /// A heartbeat in its name, over this connection.
+    pub(crate) async fn heartbeat(&self, connection: &mut Connection) -> Answer {
+        let path = format!("/api/v1/agents/{}/heartbeat", self.text("agent_id"));
+        connection.json("POST", &path, Some(&self.text("auth_token")), Some(&json!({}))).await.unwrap()
+    }
+
+    /// The running agent, with heartbeats and retries twice a second.
     pub(crate) fn run(&self) -> RunningAgent {
         let log = self.folder.path().join("log");
         let file = fs_err::OpenOptions::new().create(true).append(true).open(&log).unwrap();

@@ -118,7 +118,7 @@ impl Installation {
             .current_dir(folder)
             .env_clear()
             .env("COUNTERSIGN_ADMIN_SESSION_HOURS", "100000")
-            .env("COUNTERSIGN_TEST_CRASH_AT", folder.join("crash-at"))
+            .env("CS_TEST_CRASH_AT", folder.join("crash-at"))
             .stdin(Stdio::null())
             .stdout(fs_err::File::create(folder.join("printed")).unwrap().into_file())
             .stderr(log.into_file());

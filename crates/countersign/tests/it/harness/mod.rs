@@ -10,9 +10,9 @@ mod device;
 mod installation;
 mod waiting;
 
-pub(crate) use admin::{Admin, done};
+pub(crate) use admin::{Admin, done, read};
 pub(crate) use agent::{AgentHome, RunningAgent};
 pub(crate) use clock::{FakeTime, days, hours};
-pub(crate) use device::{Device, enrolment};
+pub(crate) use device::{Device, csr_pem, enrolment, identity_pem};
 pub(crate) use installation::{Installation, Time};
 pub(crate) use waiting::{eventually, until};

@@ -40,7 +40,9 @@ pub use records::refusals::RefusalRow;
 pub use records::revocations::RevocationRow;
 pub use records::sessions::SessionRow;
 pub use records::tenants::{SiteRow, TenantRow};
-pub use records::trust::{BarredDevice, SupersededCertificate, TrustMaterial};
+pub use records::trust::{
+    BarredDevice, ChangedDevice, SupersededCertificate, TrustChanges, TrustMaterial,
+};
 pub use records::users::{PasswordHash, Role, UserRow};
 pub use records::{LIST_LIMIT, SWEEP_LIMIT};
 pub use store::{Migrated, Store};

@@ -40,7 +40,8 @@ CREATE TABLE tenants (
     allow_server_generated_keys INTEGER NOT NULL CHECK (allow_server_generated_keys IN (0, 1)),
     allow_bearer_only_renewal   INTEGER NOT NULL CHECK (allow_bearer_only_renewal IN (0, 1)),
     renewal_overlap_hours       INTEGER NOT NULL,
-    recovery_window_days        INTEGER
+    recovery_window_days        INTEGER,
+    trust_epoch                 INTEGER NOT NULL DEFAULT 0 -- the last one at which doors had to hear of it
 ) STRICT;
 
 CREATE TABLE sites (

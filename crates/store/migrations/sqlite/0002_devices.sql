@@ -29,6 +29,7 @@ CREATE TABLE devices (
     enrolled_at             INTEGER NOT NULL,
     decommissioned_at       INTEGER,
     revision                INTEGER NOT NULL,
+    trust_epoch             INTEGER NOT NULL DEFAULT 0, -- the last one at which doors had to hear of it
     UNIQUE (org_id, name)
 ) STRICT;
 CREATE INDEX devices_mtls_cert_expires_idx ON devices (mtls_cert_expires_at)
@@ -39,6 +40,7 @@ CREATE INDEX devices_barred_idx ON devices (status, quarantined_at)
 CREATE INDEX devices_enrolled_idx ON devices (enrolled_at, id);
 CREATE INDEX devices_org_enrolled_idx ON devices (org_id, enrolled_at, id);
 CREATE INDEX devices_silent_idx ON devices (last_seen_at) WHERE status = 'online';
+CREATE INDEX devices_trust_epoch_idx ON devices (trust_epoch) WHERE trust_epoch <> 0;
 CREATE INDEX devices_grant_idx ON devices (grant_until) WHERE grant_until IS NOT NULL;
 
 CREATE TABLE enrollment_keys (

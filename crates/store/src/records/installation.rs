@@ -1,6 +1,7 @@
 //! The installation: one row.
 
 use countersign_core::TrustDomain;
+use countersign_core::ids::{DeviceId, TenantId};
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
 
@@ -81,7 +82,37 @@ impl Writing<'_> {
         .await
     }
 
-    /// Raises the epoch: to be called in every transaction that changes whom doors trust.
+    /// Raises the epoch because of a device: to be called in every transaction that changes whether
+    /// doors trust it or one of its certificates.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when there is no installation.
+    pub async fn device_trust_changed(&mut self, device: DeviceId) -> Result<SnapshotVersion, StoreError> {
+        let version = self.raise_epoch().await?;
+        sql("devices", "UPDATE devices SET trust_epoch = $2 WHERE id = $1")
+            .bind(device)
+            .bind(version.epoch)
+            .run(&mut self.connection)
+            .await?;
+        Ok(version)
+    }
+
+    /// Raises the epoch because of a tenant: to be called in every transaction that changes what doors
+    /// must know about it.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when there is no installation.
+    pub async fn tenant_trust_changed(&mut self, tenant: TenantId) -> Result<SnapshotVersion, StoreError> {
+        let version = self.raise_epoch().await?;
+        sql("tenants", "UPDATE tenants SET trust_epoch = $2 WHERE id = $1")
+            .bind(tenant)
+            .bind(version.epoch)
+            .run(&mut self.connection)
+            .await?;
+        Ok(version)
+    }
+
+    /// Raises the epoch because of something else.
     ///
     /// # Errors
     /// [`StoreError`], also when there is no installation.

@@ -5,6 +5,8 @@ use countersign_core::ids::{CertificateRef, DeviceName, SpkiSha256, Tenant};
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
 
+use super::certificates::CertificateRow;
+use super::devices::{DeviceRow, select_devices};
 use super::revocations::RevocationRow;
 use super::tenants::TenantRow;
 use crate::error::StoreError;
@@ -28,6 +30,28 @@ pub struct TrustMaterial {
     /// Revoked certificates that have not ended.
     pub revocations: Vec<RevocationRow>,
     /// Keys that prove nothing ever again, those of [`Self::revocations`] among them.
+    pub denied_keys: Vec<SpkiSha256>,
+}
+
+/// What doors must hear of since an epoch.
+#[derive(Clone, Debug)]
+pub struct TrustChanges {
+    /// The version that holds all of it.
+    pub version: SnapshotVersion,
+    /// The tenants, as they are now.
+    pub tenants: Vec<TenantRow>,
+    /// The devices, as they are now.
+    pub devices: Vec<ChangedDevice>,
+}
+
+/// A device that doors must hear of.
+#[derive(Clone, Debug)]
+pub struct ChangedDevice {
+    /// The device.
+    pub device: DeviceRow,
+    /// Its certificates, newest first.
+    pub certificates: Vec<CertificateRow>,
+    /// The keys that were denied because of it.
     pub denied_keys: Vec<SpkiSha256>,
 }
 
@@ -109,5 +133,31 @@ impl Reading<'_> {
             revocations: self.live_revocations(now).await?,
             denied_keys: self.denied_keys().await?,
         })
+    }
+
+    /// What [`Writing::device_trust_changed`](crate::Writing::device_trust_changed) and
+    /// [`Writing::tenant_trust_changed`](crate::Writing::tenant_trust_changed) were called for after
+    /// `epoch`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn trust_changes_since(&mut self, epoch: u64) -> Result<TrustChanges, StoreError> {
+        let version = self.snapshot_version().await?;
+        let tenants = sql("tenants", "SELECT * FROM tenants WHERE trust_epoch > $1")
+            .bind(epoch)
+            .all(&mut self.connection)
+            .await?;
+        let changed: Vec<DeviceRow> =
+            sql("devices", select_devices!(" WHERE d.trust_epoch <> 0 AND d.trust_epoch > $1"))
+                .bind(epoch)
+                .all(&mut self.connection)
+                .await?;
+        let mut devices = Vec::with_capacity(changed.len());
+        for device in changed {
+            let certificates = self.certificates_of(device.id).await?;
+            let denied_keys = self.denied_keys_of(device.id).await?;
+            devices.push(ChangedDevice { device, certificates, denied_keys });
+        }
+        Ok(TrustChanges { version, tenants, devices })
     }
 }

@@ -52,7 +52,7 @@ async fn a_second_activation_errs_and_undoes_its_whole_change() {
     let pending = fixture.certificate(&device, CertificateState::PendingActivation).await.id;
     let result = fixture.store.write::<_, StoreError, _>(move |w| {
         Box::pin(async move {
-            w.raise_epoch().await?;
+            w.device_trust_changed(device.id).await?;
             w.move_certificate(pending, CertificateState::PendingActivation, CertificateChange::Activate)
                 .await
         })

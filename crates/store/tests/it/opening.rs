@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use countersign_core::ids::DeviceId;
 use countersign_store::{Store, StoreError, StoreUrl};
 use sqlx::Executor as _;
 
@@ -48,7 +49,7 @@ async fn after_close_everything_queued_is_there_and_nothing_more_is_accepted() {
     queued.await.unwrap().unwrap();
     fixture.store.close().await;
 
-    let refused = write!(fixture.store, |w| w.raise_epoch()).unwrap_err();
+    let refused = write!(fixture.store, |w| w.device_trust_changed(id)).unwrap_err();
     assert!(matches!(refused, StoreError::Closed), "{refused}");
     let store = Store::open(&fixture.url).await.unwrap();
     assert!(read!(store, |r| r.device(id)).unwrap().is_some());
@@ -59,7 +60,7 @@ async fn beside_a_writer_it_opens_for_reading_only() {
     let fixture = Fixture::new().await;
     let beside = Store::open_for_reading(&fixture.url).await.unwrap();
     assert!(read!(beside, |r| r.installation()).unwrap().is_some());
-    let refused = write!(beside, |w| w.raise_epoch()).unwrap_err();
+    let refused = write!(beside, |w| w.device_trust_changed(DeviceId::random())).unwrap_err();
     assert!(matches!(refused, StoreError::Closed), "{refused}");
 }
 

@@ -26,7 +26,8 @@ async fn it_holds_what_doors_must_know_and_no_more() {
     let mut gone = other.clone();
     gone.status = DeviceStatus::Decommissioned;
     assert!(write!(fixture.store, |w| w.update_device(&gone)).unwrap());
-    let version = write!(fixture.store, |w| w.raise_epoch()).unwrap();
+    let id = other.id;
+    let version = write!(fixture.store, |w| w.device_trust_changed(id)).unwrap();
 
     let whole = read!(fixture.store, |r| r.trust_material(now())).unwrap();
     assert_eq!(whole.version, version);
@@ -65,13 +66,29 @@ async fn what_has_ended_is_left_out() {
 }
 
 #[tokio::test]
-async fn the_epoch_rises_with_every_change_of_trust() {
+async fn every_change_of_trust_raises_the_epoch_and_is_found_by_it() {
     let fixture = Fixture::new().await;
-    let mut last = read!(fixture.store, |r| r.snapshot_version()).unwrap();
-    for _ in 0..3 {
-        let next = write!(fixture.store, |w| w.raise_epoch()).unwrap();
-        assert!(next > last);
-        last = next;
-    }
-    assert_eq!(read!(fixture.store, |r| r.snapshot_version()).unwrap(), last);
+    let (device, other) = (fixture.device("d1").await, fixture.device("d2").await);
+    let certificate = fixture.certificate(&device, CertificateState::Active).await;
+    let first = read!(fixture.store, |r| r.snapshot_version()).unwrap();
+    let (id, tenant) = (device.id, device.tenant);
+    let second = write!(fixture.store, |w| w.device_trust_changed(id)).unwrap();
+    let third = write!(fixture.store, |w| w.tenant_trust_changed(tenant)).unwrap();
+    assert!(first < second && second < third);
+
+    let all = read!(fixture.store, |r| r.trust_changes_since(first.epoch)).unwrap();
+    assert_eq!(all.version, third);
+    assert_eq!(all.tenants, std::slice::from_ref(&fixture.tenant));
+    let [changed] = all.devices.as_slice() else { panic!("{:?}", all.devices) };
+    assert_eq!((changed.device.id, changed.certificates.as_slice()), (device.id, &[certificate][..]));
+    assert!(changed.denied_keys.is_empty());
+
+    let later = read!(fixture.store, |r| r.trust_changes_since(second.epoch)).unwrap();
+    assert!(later.devices.is_empty() && later.tenants.len() == 1);
+    let id = other.id;
+    write!(fixture.store, |w| w.device_trust_changed(id)).unwrap();
+    let latest = read!(fixture.store, |r| r.trust_changes_since(third.epoch)).unwrap();
+    assert!(latest.tenants.is_empty());
+    assert_eq!(latest.devices[0].device.id, other.id);
+    assert_eq!(read!(fixture.store, |r| r.snapshot_version()).unwrap(), latest.version);
 }

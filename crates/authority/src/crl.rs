@@ -39,26 +39,31 @@ pub enum SignCrlError {
 impl Authority {
     /// Signs CRLs for ever: soon after a revocation, and before they get old.
     pub async fn publish_crls(self: Arc<Self>) {
+        let mut is_wanted = false;
         loop {
-            let woken = timeout(LOOK, self.crl_wanted.notified()).await;
-            if woken.is_ok() {
+            if timeout(LOOK, self.crl_wanted.notified()).await.is_ok() {
+                is_wanted = true;
                 tokio::time::sleep_until(Instant::now() + GATHER).await;
             }
+            let was_wanted = std::mem::take(&mut is_wanted);
             for issuer in self.hierarchy.all() {
-                if let Err(error) = self.refresh_crl(issuer, woken.is_ok()).await {
+                if let Err(error) = self.refresh_crl(issuer, was_wanted).await {
+                    // What could not be signed is still wanted.
+                    is_wanted |= was_wanted;
                     tracing::error!(error = %Chain(&error), issuer = %issuer.key_id(), "cannot publish the crl");
                 }
             }
         }
     }
 
-    /// Signs the first CRL of every CA that has none, and those that have become old.
+    /// Signs the CRLs for a start: a process that died after a revocation may not have come to sign
+    /// the list that has it.
     ///
     /// # Errors
     /// See [`SignCrlError`].
     pub async fn refresh_crls(&self) -> Result<(), SignCrlError> {
         for issuer in self.hierarchy.all() {
-            self.refresh_crl(issuer, false).await?;
+            self.refresh_crl(issuer, true).await?;
         }
         Ok(())
     }

@@ -325,7 +325,10 @@ impl Authority {
         let token = FreshSecret::new(TOKEN_PREFIX)?;
         let device = match (&admission.returning, name) {
             (Some(known), _) => returning_row(known, request, admission, token.hash),
-            (None, Some(name)) => self.new_row(request, admission, name, token.hash)?,
+            (None, Some(name)) => {
+                self.refuse_taken_name(admission.tenant.id, &name).await?;
+                self.new_row(request, admission, name, token.hash)?
+            }
             (None, None) => return Err(EnrolError::Name("no device name")),
         };
         let (device, issued, mtls) = self.certify(device, admission).await?;
@@ -351,6 +354,14 @@ impl Authority {
             token: Zeroizing::new(token.text),
             mtls,
         })
+    }
+
+    /// Before anything is signed; of two that pass at once, the record decides.
+    async fn refuse_taken_name(&self, tenant: TenantId, name: &DeviceName) -> Result<(), EnrolError> {
+        let name = name.clone();
+        let taken =
+            self.store.read(move |r| Box::pin(async move { r.device_by_name(tenant, &name).await })).await?;
+        if taken.is_some() { Err(EnrolError::NameTaken) } else { Ok(()) }
     }
 
     fn new_row(

@@ -8,7 +8,7 @@ use countersign_api::wire::admin::{
 };
 use countersign_core::certificate::CertificateState;
 use countersign_core::ids::{CertificateId, DeviceId};
-use countersign_testkit::{Answer, Connection};
+use countersign_testkit::{Answer, ClientFailure, Connection};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -55,6 +55,12 @@ impl Admin {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.call("POST", path, Some(body)).await
+    }
+
+    /// POST that may be cut off.
+    pub(crate) async fn try_post(&self, path: &str, body: &Value) -> Result<Answer, ClientFailure> {
+        let mut connection = Connection::plain(self.address).await?;
+        connection.json("POST", &format!("/api/v1{path}"), Some(&self.token), Some(body)).await
     }
 
     /// An enrolment key, with these options.

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::admin::{Admin, done};
 use super::clock::FakeTime;
-use super::waiting::eventually;
+use super::waiting::{eventually, within};
 use crate::program::{Ran, run};
 
 /// How long a start or an end may take, on a machine with much else to do.
@@ -74,21 +74,30 @@ impl Installation {
 
     /// With this configuration file. Sessions of people last for years, so that time can be moved.
     pub(crate) async fn configured(config: &str, time: Time) -> Self {
+        let mut installation = Self::unstarted(config, time);
+        installation.start_again().await;
+        installation.set_up().await;
+        installation
+    }
+
+    /// One that has never been started.
+    pub(crate) fn unstarted(config: &str, time: Time) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let time = (time == Time::Fake).then(|| FakeTime::new(folder.path().join("time")));
-        let config = config.to_owned();
         let (session, roots_pem) = (String::new(), String::new());
         let ports = Ports::default();
-        let mut installation = Self { folder, config, time, process: None, ports, session, roots_pem };
-        installation.start_again().await;
-        let token = fs_err::read_to_string(installation.data().join("setup-token")).unwrap();
+        Self { folder, config: config.to_owned(), time, process: None, ports, session, roots_pem }
+    }
+
+    /// Makes the first owner and signs them in.
+    pub(crate) async fn set_up(&mut self) {
+        let token = fs_err::read_to_string(self.data().join("setup-token")).unwrap();
         let body = json!({ "token": token.trim(), "email": EMAIL, "password": PASSWORD });
-        let set_up = done(&installation.stranger().post("/setup", &body).await);
-        set_up["token"].as_str().unwrap().clone_into(&mut installation.session);
-        let bundle = installation.get_plain("/pki/bundle.pem").await.text();
+        let set_up = done(&self.stranger().post("/setup", &body).await);
+        set_up["token"].as_str().unwrap().clone_into(&mut self.session);
+        let bundle = self.get_plain("/pki/bundle.pem").await.text();
         let end = "-----END CERTIFICATE-----\n";
-        bundle.split_inclusive(end).next().unwrap().clone_into(&mut installation.roots_pem);
-        installation
+        bundle.split_inclusive(end).next().unwrap().clone_into(&mut self.roots_pem);
     }
 
     /// Starts the process, which must have ended, on the ports that it had.
@@ -103,7 +112,8 @@ impl Installation {
         self.ended().await
     }
 
-    fn begin(&mut self) {
+    /// Starts the process and does not wait for it.
+    pub(crate) fn begin(&mut self) {
         assert!(self.process.is_none(), "it runs");
         let folder = self.folder.path();
         fs_err::write(folder.join("countersign.toml"), &self.config).unwrap();
@@ -158,6 +168,12 @@ impl Installation {
     pub(crate) async fn kill(&mut self) {
         self.process.as_mut().unwrap().kill().unwrap();
         self.ended().await;
+    }
+
+    /// SIGKILL after this long, at whatever it is doing then.
+    pub(crate) async fn kill_after(&mut self, time: Duration) {
+        within(time, self.process.as_mut().unwrap()).await;
+        self.kill().await;
     }
 
     /// Waits for the end of the process.

@@ -8,6 +8,8 @@ mod agent;
 mod clock;
 mod device;
 mod installation;
+mod invariant;
+mod openssl;
 mod waiting;
 
 pub(crate) use admin::{Admin, done, read};
@@ -15,4 +17,6 @@ pub(crate) use agent::{AgentHome, RunningAgent};
 pub(crate) use clock::{FakeTime, days, hours};
 pub(crate) use device::{Device, csr_pem, enrolment, identity_pem};
 pub(crate) use installation::{Installation, Time};
-pub(crate) use waiting::{eventually, until};
+pub(crate) use invariant::assert_sound;
+pub(crate) use openssl::{openssl, revoked_serials, serial_of};
+pub(crate) use waiting::{eventually, until, within};

@@ -34,3 +34,16 @@ pub(crate) fn eventually<T>(
 pub(crate) fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
     eventually(Duration::from_secs(30), what, async move || is_so().await.then_some(()))
 }
+
+/// Waits for a process to end, but no longer than this; whether it did.
+pub(crate) async fn within(patience: Duration, process: &mut std::process::Child) -> bool {
+    let end = Instant::now() + patience;
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    while Instant::now() < end {
+        ticks.tick().await;
+        if process.try_wait().unwrap().is_some() {
+            return true;
+        }
+    }
+    false
+}

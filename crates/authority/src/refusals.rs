@@ -1,6 +1,7 @@
 //! What was refused, kept for a week so that `countersign explain` can say why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
@@ -26,13 +27,13 @@ pub struct RefusalReport {
     /// Whose audit it belongs to, when a tenant is known.
     pub tenant: Option<Tenant>,
     /// Where it came from.
-    pub address: std::net::IpAddr,
+    pub address: IpAddr,
     /// The facts that led to it; never a secret.
     pub facts: BTreeMap<String, String>,
 }
 
 /// Whether it was refused indeed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It was.
     Refused,
@@ -43,15 +44,25 @@ pub enum Outcome {
 /// How many reports are written at once.
 const BATCH: usize = 256;
 
-/// One line of audit per peer, code and minute.
+/// One line of audit per peer, code and minute, in each tenant's chain, for what was refused and for
+/// what would have been.
 #[derive(Debug, Default)]
 struct Sampler {
-    seen: Mutex<std::collections::HashMap<(std::net::IpAddr, String, i64), u64>>,
+    seen: Mutex<HashSet<Sample>>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Sample {
+    tenant: Option<Tenant>,
+    outcome: Outcome,
+    address: IpAddr,
+    code: String,
+    minute: i64,
 }
 
 impl Authority {
     /// Writes reports down as they come, for ever: each can be explained, and the audit gets one
-    /// entry per peer, code and minute.
+    /// entry per peer, code and minute in each tenant's chain.
     pub async fn record_refusals(self: Arc<Self>, mut reports: mpsc::Receiver<RefusalReport>) {
         let sampler = Sampler::default();
         let mut batch = Vec::with_capacity(BATCH);
@@ -85,11 +96,15 @@ impl Sampler {
         let minute = report.at.secs().div_euclid(60);
         let mut seen = self.seen.lock();
         if seen.len() > 10_000 {
-            seen.retain(|(_, _, at), _| *at >= minute);
+            seen.retain(|sample| sample.minute >= minute);
         }
-        let count = seen.entry((report.address, report.code.clone(), minute)).or_default();
-        *count += 1;
-        *count == 1
+        seen.insert(Sample {
+            tenant: report.tenant.clone(),
+            outcome: report.outcome,
+            address: report.address,
+            code: report.code.clone(),
+            minute,
+        })
     }
 }
 
@@ -113,5 +128,35 @@ fn row_of(report: RefusalReport) -> RefusalRow {
         at: report.at,
         code: report.code,
         facts: serde_json::json!({ "address": report.address, "facts": report.facts }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_entry_a_minute_but_never_another_tenants_or_another_outcomes() {
+        let sampler = Sampler::default();
+        let report = RefusalReport {
+            request: RequestId::random(),
+            at: Timestamp::from_secs(120),
+            code: "MTLS_REQUIRED".to_owned(),
+            outcome: Outcome::Refused,
+            tenant: Some("acme".parse().unwrap()),
+            address: IpAddr::from([192, 0, 2, 1]),
+            facts: BTreeMap::new(),
+        };
+        assert!(sampler.is_first(&report));
+        assert!(!sampler.is_first(&RefusalReport { at: Timestamp::from_secs(179), ..report.clone() }));
+        for other in [
+            RefusalReport { at: Timestamp::from_secs(180), ..report.clone() },
+            RefusalReport { outcome: Outcome::WouldRefuse, ..report.clone() },
+            RefusalReport { tenant: None, ..report.clone() },
+            RefusalReport { address: IpAddr::from([192, 0, 2, 2]), ..report.clone() },
+            RefusalReport { code: "CERTIFICATE_REVOKED".to_owned(), ..report.clone() },
+        ] {
+            assert!(sampler.is_first(&other), "{other:?}");
+        }
     }
 }

@@ -33,7 +33,7 @@ enum Family {
 /// Every header family that hands a client's identity to an application, ours and others'. Names are
 /// lower case with `-` for whatever is neither letter nor digit: servers that turn headers into
 /// variables (CGI and its heirs) make one name of `Client-Cert`, `client_cert` and `client.cert`.
-const IDENTITY: [Family; 17] = [
+const IDENTITY: [Family; 18] = [
     Family::Name("client-cert"),
     Family::Name("client-cert-chain"),
     Family::Name("x-forwarded-client-cert"),
@@ -43,6 +43,7 @@ const IDENTITY: [Family; 17] = [
     Family::Prefix("ssl-client"),
     Family::Prefix("x-client-cert"),
     Family::Name("x-client-dn"),
+    Family::Name("x-client-verify"),
     Family::Prefix("cf-cert-"),
     Family::Prefix("cf-client-cert-"),
     Family::Name("cf-blob"),
@@ -324,7 +325,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FORGED: [&str; 32] = [
+    const FORGED: [&str; 33] = [
         "Client-Cert",
         "Client-Cert-Chain",
         "X-Forwarded-Client-Cert",
@@ -352,6 +353,7 @@ mod tests {
         "X-Amzn-Mtls-Clientcert-Leaf",
         "X-ARR-ClientCert",
         "X-Client-DN",
+        "X-Client-Verify",
         "Countersign-Device",
         "Countersign-Tenant",
         "Countersign-Request-Id",

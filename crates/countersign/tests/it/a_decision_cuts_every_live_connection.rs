@@ -56,7 +56,7 @@ impl Sessions {
             self.multiplexed.closed().await;
             assert!(!echoes(&mut self.tunnel).await);
         };
-        timeout(PATIENCE, all).await.expect("cut");
+        timeout(PATIENCE, all).await.unwrap();
     }
 
     async fn assert_alive(&mut self, device: &Device) {
@@ -69,7 +69,7 @@ impl Sessions {
 /// The next piece of a streamed answer; `None` when it has ended, or is cut off.
 async fn next_piece(response: &mut Response<Incoming>) -> Option<String> {
     loop {
-        let frame = timeout(PATIENCE, response.body_mut().frame()).await.expect("a piece")?.ok()?;
+        let frame = timeout(PATIENCE, response.body_mut().frame()).await.unwrap()?.ok()?;
         let piece = frame.into_data().ok()?;
         if !piece.is_empty() {
             return Some(String::from_utf8(piece.to_vec()).unwrap());
@@ -84,7 +84,7 @@ async fn echoes(tunnel: &mut TokioIo<Upgraded>) -> bool {
         tunnel.write_all(b"hello").await?;
         tunnel.read_exact(&mut back).await
     };
-    timeout(PATIENCE, exchange).await.expect("an end").is_ok() && back == *b"hello"
+    timeout(PATIENCE, exchange).await.unwrap().is_ok() && back == *b"hello"
 }
 
 async fn decide(admin: &Admin, decision: &str, device: &Device) -> Answer {

@@ -7,10 +7,12 @@
     reason = "a panic is how a test fails"
 )]
 
+mod a_crash_of_the_server_is_repaired;
 mod a_decision_cuts_every_live_connection;
 mod a_denied_device_does_not_come_back;
 mod a_device_lives_from_enrolment_to_renewal;
 mod a_device_without_an_issuer_gets_its_certificate_later;
+mod a_killed_agent_goes_on_where_it_was;
 mod a_second_start_keeps_devices_and_their_certificates;
 mod a_taken_name_leaves_its_device_alone;
 mod a_thief_with_a_token_gets_nothing;
@@ -32,5 +34,5 @@ mod server;
 mod the_transcript_of_the_readme_works;
 mod upstream;
 mod who_does_not_come_through_the_door_is_nobody;
-mod who_may_reach_what;
 mod who_may_call_what;
+mod who_may_reach_what;

@@ -1,15 +1,19 @@
-//! The databases we speak to, as an enum: another one is a variant, an arm in the macro and its dialect.
+//! The databases we speak to, as enums: another one is a variant in each, an arm in the macros and its
+//! dialect.
 
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 /// A connection inside a transaction.
 pub(crate) enum Connection<'c> {
     Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
 }
 
 /// A row of any of them.
 pub(crate) enum RawRow {
     Sqlite(SqliteRow),
+    Postgres(PgRow),
 }
 
 /// Runs the same code on whichever connection it is; `$row` makes a [`RawRow`] of one of its rows.
@@ -20,17 +24,12 @@ macro_rules! on_connection {
                 let $row = $crate::connection::RawRow::Sqlite;
                 $body
             }
+            $crate::connection::Connection::Postgres($inner) => {
+                let $row = $crate::connection::RawRow::Postgres;
+                $body
+            }
         }
     };
 }
 
-/// Runs the same code on whichever row it is.
-macro_rules! on_row {
-    ($row:expr, |$inner:ident| $body:expr) => {
-        match $row {
-            $crate::connection::RawRow::Sqlite($inner) => $body,
-        }
-    };
-}
-
-pub(crate) use {on_connection, on_row};
+pub(crate) use on_connection;

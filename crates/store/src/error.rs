@@ -5,20 +5,26 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+/// Whatever kept a database from being opened.
+type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+
+/// PostgreSQL's codes for a transaction that lost against another: serialization failure, deadlock.
+const RACED: [&str; 2] = ["40001", "40P01"];
+
 /// A storage operation that did not happen; nothing of it is on record.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// Another process has the database open for writing.
+    /// Another process has the SQLite database open for writing.
     #[error("the database is open in another process, which holds {}", .0.display())]
     Locked(PathBuf),
     /// The database or its lock file could not be opened.
-    #[error("cannot open {}", path.display())]
+    #[error("cannot open {database}")]
     Open {
-        /// Which file.
-        path: PathBuf,
+        /// Which one, without its password.
+        database: String,
         /// Why.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: BoxedError,
     },
     /// A statement failed.
     #[error("statement on {table} failed")]
@@ -65,6 +71,19 @@ impl StoreError {
     /// A change by somebody else got in between.
     pub fn raced(what: &'static str, which: impl std::fmt::Display) -> Self {
         Self::Raced { what, which: which.to_string() }
+    }
+
+    pub(crate) fn open(database: impl std::fmt::Display, source: impl Into<BoxedError>) -> Self {
+        Self::Open { database: database.to_string(), source: source.into() }
+    }
+
+    /// The error of a statement on a table.
+    pub(crate) fn of_statement(table: &'static str, source: sqlx::Error) -> Self {
+        let code = source.as_database_error().and_then(|error| error.code());
+        if code.is_some_and(|code| RACED.contains(&code.as_ref())) {
+            return Self::raced("a record in", table);
+        }
+        Self::Statement { table, source }
     }
 
     pub(crate) fn corrupt(table: &'static str, column: &'static str, value: &str) -> Self {

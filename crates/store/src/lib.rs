@@ -6,12 +6,16 @@
 //! `countersign-core`, and compare-and-set updates make sure that of two decisions one wins.
 //! It knows no HTTP, no TLS and signs nothing; keys come here sealed, secrets as hashes.
 //!
-//! Start reading at [`Store`], then [`Writing`], then `records/`, a file per noun. What is said to one
-//! database and not to every other is in `sqlite/`.
+//! Start reading at [`Store`], then [`Writing`], then `records/`, a file per noun: one SQL text for both
+//! databases. What is said to one and not to the other is in `sqlite/` and `postgres/`.
 
 mod connection;
 mod error;
 mod job;
+mod link;
+mod migrations;
+mod postgres;
+mod readers;
 mod records;
 mod row;
 mod sqlite;
@@ -20,6 +24,7 @@ mod store;
 mod transaction;
 mod url;
 mod value;
+mod writer;
 
 pub use error::StoreError;
 pub use records::audit::{AuditFilter, AuditRecord, ChainScope};
@@ -40,9 +45,7 @@ pub use records::refusals::RefusalRow;
 pub use records::revocations::RevocationRow;
 pub use records::sessions::SessionRow;
 pub use records::tenants::{SiteRow, TenantRow};
-pub use records::trust::{
-    BarredDevice, ChangedDevice, SupersededCertificate, TrustChanges, TrustMaterial,
-};
+pub use records::trust::{BarredDevice, ChangedDevice, SupersededCertificate, TrustChanges, TrustMaterial};
 pub use records::users::{PasswordHash, Role, UserRow};
 pub use records::{LIST_LIMIT, SWEEP_LIMIT};
 pub use store::{Migrated, Store};

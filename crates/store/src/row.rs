@@ -5,10 +5,10 @@ use std::str::FromStr;
 use countersign_core::certificate::CertificateState;
 use countersign_core::settings::Permission;
 use countersign_core::time::Timestamp;
-use sqlx::Row as _;
 
-use crate::connection::{RawRow, on_row};
+use crate::connection::RawRow;
 use crate::error::StoreError;
+use crate::{postgres, sqlite};
 
 /// A fetched row of one table.
 pub(crate) struct Row {
@@ -32,18 +32,36 @@ impl Row {
     }
 
     pub(crate) fn optional_integer(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
-        on_row!(&self.raw, |row| row.try_get::<Option<i64>, _>(column))
-            .map_err(|error| self.corrupt(column, &error.to_string()))
+        let read = match &self.raw {
+            RawRow::Sqlite(row) => sqlite::columns::integer(row, column),
+            RawRow::Postgres(row) => postgres::columns::integer(row, column),
+        };
+        read.map_err(|found| self.corrupt(column, &found))
     }
 
     pub(crate) fn optional_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
-        on_row!(&self.raw, |row| row.try_get::<Option<String>, _>(column))
-            .map_err(|error| self.corrupt(column, &error.to_string()))
+        let read = match &self.raw {
+            RawRow::Sqlite(row) => sqlite::columns::text(row, column),
+            RawRow::Postgres(row) => postgres::columns::text(row, column),
+        };
+        read.map_err(|found| self.corrupt(column, &found))
     }
 
     pub(crate) fn optional_bytes(&self, column: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
-        on_row!(&self.raw, |row| row.try_get::<Option<Vec<u8>>, _>(column))
-            .map_err(|error| self.corrupt(column, &error.to_string()))
+        let read = match &self.raw {
+            RawRow::Sqlite(row) => sqlite::columns::bytes(row, column),
+            RawRow::Postgres(row) => postgres::columns::bytes(row, column),
+        };
+        read.map_err(|found| self.corrupt(column, &found))
+    }
+
+    /// A time in microseconds since 1970, as it is stored.
+    pub(crate) fn optional_micros(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
+        let read = match &self.raw {
+            RawRow::Sqlite(row) => sqlite::columns::micros(row, column),
+            RawRow::Postgres(row) => postgres::columns::micros(row, column),
+        };
+        read.map_err(|found| self.corrupt(column, &found))
     }
 
     pub(crate) fn text(&self, column: &'static str) -> Result<String, StoreError> {
@@ -64,9 +82,10 @@ impl Row {
         self.present(column, self.optional_time(column)?)
     }
 
-    /// Milliseconds since the epoch; what [`Timestamp`] would have to clamp is corrupt.
+    /// A time, rounded down to the millisecond; what [`Timestamp`] would have to clamp is corrupt.
     pub(crate) fn optional_time(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
-        let Some(millis) = self.optional_integer(column)? else { return Ok(None) };
+        let Some(micros) = self.optional_micros(column)? else { return Ok(None) };
+        let millis = micros.div_euclid(1000);
         let at = Timestamp::from_millis(millis);
         if at.millis() == millis { Ok(Some(at)) } else { Err(self.corrupt(column, &millis.to_string())) }
     }

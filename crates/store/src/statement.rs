@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sqlx::{AssertSqlSafe, Database, Encode, Type};
+use sqlx::{AssertSqlSafe, Database};
 
 use crate::connection::{Connection, RawRow, on_connection};
 use crate::error::StoreError;
@@ -102,7 +102,7 @@ impl Statement {
             let fetched = bound(self.text, self.values).fetch_all(&mut **inner).await;
             fetched.map(|rows| rows.into_iter().map(row).collect::<Vec<RawRow>>())
         })
-        .map_err(|source| StoreError::Statement { table, source })?;
+        .map_err(|source| StoreError::of_statement(table, source))?;
         rows.into_iter().map(|raw| T::from_row(&Row::new(table, raw))).collect()
     }
 
@@ -115,7 +115,7 @@ impl Statement {
         let row = on_connection!(connection, |inner, row| {
             bound(self.text, self.values).fetch_optional(&mut **inner).await.map(|found| found.map(row))
         })
-        .map_err(|source| StoreError::Statement { table, source })?;
+        .map_err(|source| StoreError::of_statement(table, source))?;
         row.map(|raw| T::from_row(&Row::new(table, raw))).transpose()
     }
 
@@ -131,7 +131,7 @@ impl Statement {
         on_connection!(connection, |inner, _row| {
             bound(self.text, self.values).execute(&mut **inner).await.map(|done| done.rows_affected())
         })
-        .map_err(|source| StoreError::Statement { table, source })
+        .map_err(|source| StoreError::of_statement(table, source))
     }
 
     /// Runs it and says whether it changed anything.
@@ -150,18 +150,15 @@ pub(crate) async fn run_script(
     })
 }
 
-fn bound<'q, DB: Database>(
-    text: Cow<'static, str>,
-    values: Vec<Value>,
-) -> sqlx::query::Query<'q, DB, DB::Arguments>
-where
-    Option<i64>: for<'t> Encode<'t, DB> + Type<DB>,
-    Option<String>: for<'t> Encode<'t, DB> + Type<DB>,
-    Option<Vec<u8>>: for<'t> Encode<'t, DB> + Type<DB>,
-{
-    values.into_iter().fold(sqlx::query(AssertSqlSafe(text)), |query, value| match value {
-        Value::Integer(number) => query.bind(number),
-        Value::Text(text) => query.bind(text),
-        Value::Bytes(bytes) => query.bind(bytes),
-    })
+/// A statement on its way to a database.
+pub(crate) type Query<'q, DB> = sqlx::query::Query<'q, DB, <DB as Database>::Arguments>;
+
+/// A database that takes our values as parameters, in its dialect.
+pub(crate) trait Bind: Database {
+    /// The query with one more parameter.
+    fn bind(query: Query<'_, Self>, value: Value) -> Query<'_, Self>;
+}
+
+fn bound<'q, DB: Bind>(text: Cow<'static, str>, values: Vec<Value>) -> Query<'q, DB> {
+    values.into_iter().fold(sqlx::query(AssertSqlSafe(text)), DB::bind)
 }

@@ -8,9 +8,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::StoreError;
 use crate::job::{Change, Message};
-use crate::sqlite;
+use crate::readers::Readers;
 use crate::transaction::{Reading, Writing};
 use crate::url::StoreUrl;
+use crate::writer::Writer;
+use crate::{migrations, postgres};
 
 /// How many changes may wait for the writer before callers wait to hand theirs over.
 const QUEUE: usize = 4096;
@@ -23,7 +25,7 @@ pub struct Store {
 
 struct Inner {
     url: StoreUrl,
-    readers: sqlite::Readers,
+    readers: Readers,
     writer: Option<mpsc::Sender<Message>>,
 }
 
@@ -37,14 +39,15 @@ pub struct Migrated {
 }
 
 impl Store {
-    /// Opens the database for reading and writing, making it (mode 0600) if there is none. Must be
-    /// called on a tokio runtime that outlives the store: the writer is a task of it.
+    /// Opens the database for reading and writing; an SQLite file is made (mode 0600) if there is none.
+    /// Must be called on a tokio runtime that outlives the store: the writer is a task of it.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] when another process has it open for writing; [`StoreError::Open`].
+    /// [`StoreError::Locked`] when another process has the SQLite file open for writing: several
+    /// processes at once is what PostgreSQL is for. [`StoreError::Open`].
     pub async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
-        let writer = sqlite::Writer::open(url.path()).await?;
-        let readers = sqlite::Readers::open(url.path()).await?;
+        let writer = Writer::open(url).await?;
+        let readers = Readers::open(url).await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(writer.run(receiver));
         Ok(Self { inner: Arc::new(Inner { url: url.clone(), readers, writer: Some(sender) }) })
@@ -56,7 +59,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Open`], also when there is no database.
     pub async fn open_for_reading(url: &StoreUrl) -> Result<Self, StoreError> {
-        let readers = sqlite::Readers::open(url.path()).await?;
+        let readers = Readers::open(url).await?;
         Ok(Self { inner: Arc::new(Inner { url: url.clone(), readers, writer: None }) })
     }
 
@@ -65,7 +68,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Migration`], also when the database was made by a newer version.
     pub async fn migrate(&self) -> Result<Migrated, StoreError> {
-        self.write(|writing| Box::pin(sqlite::migrations::apply(writing))).await
+        if self.inner.writer.is_some() {
+            postgres::adoption::prepare(&self.inner.url).await?;
+        }
+        self.write(|writing| Box::pin(migrations::apply(writing))).await
     }
 
     /// Runs `work` in a read transaction: one consistent view.

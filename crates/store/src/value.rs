@@ -1,4 +1,4 @@
-//! How our types are written into columns: numbers, texts or bytes, each possibly null.
+//! How our types are written into columns: numbers, texts, bytes, times or UUIDs, each possibly null.
 
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::{DeviceStatus, QuarantineReason};
@@ -8,6 +8,7 @@ use countersign_core::ids::{
 };
 use countersign_core::settings::{Enforcement, ExpiredCertPolicy, Permission};
 use countersign_core::time::Timestamp;
+use uuid::Uuid;
 
 /// A value for one parameter of a statement.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(crate) enum Value {
     Integer(Option<i64>),
     Text(Option<String>),
     Bytes(Option<Vec<u8>>),
+    Time(Option<Timestamp>),
+    Uuid(Option<Uuid>),
 }
 
 macro_rules! integers {
@@ -38,7 +41,6 @@ integers! {
     u16 => |number| i64::from(number),
     u32 => |number| i64::from(number),
     u64 => |number| i64::try_from(number).unwrap_or(i64::MAX),
-    Timestamp => |at| at.millis(),
     Permission => |permission| i64::from(bool::from(permission)),
 }
 
@@ -68,13 +70,41 @@ macro_rules! texts {
 }
 
 texts! {
-    AgentId, CertificateId, ChallengeId, DeviceId, DeviceName, DeviceStatus, Enforcement, EnrollmentKeyId,
-    ExpiredCertPolicy, IssuerKeyId, QuarantineReason, RequestId, RevocationReason, SecretHash,
-    SerialNumber, SiteId, SpkiSha256, String, Tenant, TenantId, UserId,
+    AgentId, DeviceName, DeviceStatus, Enforcement, ExpiredCertPolicy, IssuerKeyId, QuarantineReason,
+    RevocationReason, SecretHash, SerialNumber, SpkiSha256, String, Tenant,
     crate::records::users::Role,
     crate::records::issuers::IssuerRole,
     crate::records::enrollment_keys::Approval,
     crate::records::denials::TraitKind,
+}
+
+macro_rules! uuids {
+    ($($type:ty),+ $(,)?) => {$(
+        impl From<$type> for Value {
+            fn from(id: $type) -> Self {
+                Self::Uuid(Some(id.uuid()))
+            }
+        }
+        impl From<Option<$type>> for Value {
+            fn from(id: Option<$type>) -> Self {
+                Self::Uuid(id.map(|id| id.uuid()))
+            }
+        }
+    )+};
+}
+
+uuids! { CertificateId, ChallengeId, DeviceId, EnrollmentKeyId, RequestId, SiteId, TenantId, UserId }
+
+impl From<Timestamp> for Value {
+    fn from(at: Timestamp) -> Self {
+        Self::Time(Some(at))
+    }
+}
+
+impl From<Option<Timestamp>> for Value {
+    fn from(at: Option<Timestamp>) -> Self {
+        Self::Time(at)
+    }
 }
 
 impl From<&str> for Value {

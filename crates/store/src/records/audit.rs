@@ -137,7 +137,7 @@ impl Reading<'_> {
         Conditions::none()
             .and("chain = ?", filter.scope.chain())
             .and("event = ?", filter.event.map(AuditEvent::as_str))
-            .and("device_id = ?", filter.device)
+            .and("device_id = ?", filter.device.map(|device| device.to_string()))
             .and("at >= ?", filter.since)
             .and("at < ?", filter.until)
             .and("id < ?", filter.before)

@@ -80,17 +80,20 @@ struct Stored {
 
 impl FromRow for Stored {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
+        // What is hashed is whole milliseconds: another time is none that was written.
+        let millis =
+            row.optional_micros("at")?.filter(|micros| micros % 1000 == 0).map(|micros| micros / 1000);
         Ok(Self {
             chain: row.text("chain")?,
             sequence: row.number("sequence")?,
-            at_millis: row.number("at")?,
+            at_millis: millis.unwrap_or_default(),
             event: row.text("event")?,
             actor: row.text("actor")?,
             device: row.text("device_id")?,
             certificate: row.text("certificate_id")?,
             details: row.text("details")?,
             // An unreadable hash matches none.
-            hash: hash(row, "hash").ok(),
+            hash: hash(row, "hash").ok().filter(|_hash| millis.is_some()),
         })
     }
 }

@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use countersign_core::ids::DeviceId;
 use countersign_core::time::Timestamp;
 
+use crate::connection::Connection;
 use crate::error::StoreError;
-use crate::sqlite;
 use crate::transaction::Writing;
+use crate::{postgres, sqlite};
 
 /// A device was heard of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,10 @@ impl Writing<'_> {
                 *kept = presence;
             }
         }
-        sqlite::presence::record(&mut self.connection, latest.into_values()).await
+        let latest = latest.into_values();
+        match &mut self.connection {
+            Connection::Sqlite(inner) => sqlite::presence::record(inner, latest).await,
+            Connection::Postgres(inner) => postgres::presence::record(inner, latest).await,
+        }
     }
 }

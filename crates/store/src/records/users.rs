@@ -98,8 +98,8 @@ impl Reading<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn user_by_email(&mut self, email: &str) -> Result<Option<UserRow>, StoreError> {
-        sql(TABLE, "SELECT * FROM users WHERE lower(email) = lower($1)")
-            .bind(email)
+        sql(TABLE, "SELECT * FROM users WHERE lower(email) = $1")
+            .bind(email.to_ascii_lowercase())
             .optional(&mut self.connection)
             .await
     }

@@ -22,16 +22,14 @@ impl WriterLock {
     /// Fails closed: without the lock there is no writer.
     pub(crate) fn take(path: &Path) -> Result<Self, StoreError> {
         let lock_path = lock_path(path);
-        let open = |path: &Path| {
-            private_file(path)
-                .map_err(|source| StoreError::Open { path: path.to_owned(), source: Box::new(source) })
-        };
+        let open =
+            |path: &Path| private_file(path).map_err(|source| StoreError::open(path.display(), source));
         let file = open(&lock_path)?;
         match file.file().try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(lock_path)),
             Err(TryLockError::Error(source)) => {
-                return Err(StoreError::Open { path: lock_path, source: Box::new(source) });
+                return Err(StoreError::open(lock_path.display(), source));
             }
         }
         drop(open(path)?);

@@ -1,11 +1,7 @@
 //! What is said to SQLite and not to every other database.
 
-mod lock;
-pub(crate) mod migrations;
+pub(crate) mod binding;
+pub(crate) mod columns;
+pub(crate) mod lock;
 pub(crate) mod presence;
-mod readers;
-mod settings;
-mod writer;
-
-pub(crate) use readers::Readers;
-pub(crate) use writer::Writer;
+pub(crate) mod settings;

@@ -1,6 +1,7 @@
 //! Many heartbeats as one statement, by SQLite's JSON functions.
 
 use serde::Serialize;
+use sqlx::sqlite::SqliteConnection;
 
 use crate::connection::Connection;
 use crate::error::StoreError;
@@ -18,7 +19,7 @@ struct Heard<'a> {
 
 /// Writes the heartbeats, at most one per device.
 pub(crate) async fn record<'p>(
-    connection: &mut Connection<'_>,
+    connection: &mut SqliteConnection,
     heard: impl Iterator<Item = &'p Presence>,
 ) -> Result<u64, StoreError> {
     let list: Vec<Heard<'_>> = heard
@@ -47,6 +48,6 @@ pub(crate) async fn record<'p>(
            AND (devices.last_seen_at IS NULL OR devices.last_seen_at <= heard.at)",
     )
     .bind(json)
-    .run(connection)
+    .run(&mut Connection::Sqlite(connection))
     .await
 }

@@ -9,6 +9,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 /// How long a statement waits for another process's lock (a backup, a checkpoint).
 const BUSY: Duration = Duration::from_secs(5);
 
+/// Begins a transaction that writes: SQLite has one such at a time.
+pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
+
 /// For the one connection that writes: nothing is acknowledged before it is on disk.
 pub(crate) fn writing(path: &Path) -> SqliteConnectOptions {
     common(path)

@@ -160,7 +160,7 @@ impl Fixture {
 
     /// Somebody else's connection to the database file, who may do anything.
     pub(crate) async fn intruder(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.url.path()).foreign_keys(false);
+        let options = SqliteConnectOptions::new().filename(self.url.path().unwrap()).foreign_keys(false);
         SqliteConnection::connect_with(&options).await.unwrap()
     }
 }

@@ -69,7 +69,7 @@ async fn opening_for_reading_makes_no_database() {
     let directory = tempfile::tempdir().unwrap();
     let url = StoreUrl::sqlite(directory.path().join("none.db"));
     assert!(matches!(Store::open_for_reading(&url).await, Err(StoreError::Open { .. })));
-    assert!(!url.path().exists());
+    assert!(!url.path().unwrap().exists());
 }
 
 #[tokio::test]

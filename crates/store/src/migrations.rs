@@ -2,18 +2,34 @@
 
 use futures_util::future::BoxFuture;
 
+use crate::connection::Connection;
 use crate::error::StoreError;
 use crate::row::{FromRow, Row};
 use crate::statement::{run_script, sql};
 use crate::store::Migrated;
 use crate::transaction::Writing;
 
-/// Name and text, in order; the place in the list plus one is the version. Only ever appended to.
-const MIGRATIONS: &[(&str, &str)] = &[
-    ("0001_platform", include_str!("../../migrations/sqlite/0001_platform.sql")),
-    ("0002_devices", include_str!("../../migrations/sqlite/0002_devices.sql")),
-    ("0003_audit", include_str!("../../migrations/sqlite/0003_audit.sql")),
-];
+/// A migration in the dialect of each database.
+struct Migration {
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+/// A migration by the name of its two files.
+macro_rules! migration {
+    ($name:literal) => {
+        Migration {
+            name: $name,
+            sqlite: include_str!(concat!("../migrations/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("../migrations/postgres/", $name, ".sql")),
+        }
+    };
+}
+
+/// In order; the place in the list plus one is the version. Only ever appended to.
+const MIGRATIONS: &[Migration] =
+    &[migration!("0001_platform"), migration!("0002_devices"), migration!("0003_audit")];
 
 const TABLE: &str = "schema_migrations";
 
@@ -34,16 +50,21 @@ pub(crate) fn apply<'w>(writing: &'w mut Writing<'_>) -> BoxFuture<'w, Result<Mi
     Box::pin(async move {
         let known = applied_before(writing).await?;
         let mut applied = Vec::new();
-        for (version, (name, script)) in (1_u64..).zip(MIGRATIONS).skip(known) {
+        for (version, migration) in (1_u64..).zip(MIGRATIONS).skip(known) {
+            let name = migration.name;
+            let script = match writing.connection {
+                Connection::Sqlite(_) => migration.sqlite,
+                Connection::Postgres(_) => migration.postgres,
+            };
             run_script(&mut writing.connection, script)
                 .await
                 .map_err(|error| StoreError::Migration(format!("{name}: {error}")))?;
             sql(TABLE, "INSERT INTO schema_migrations (version, name) VALUES ($1, $2)")
                 .bind(version)
-                .bind(*name)
+                .bind(name)
                 .run(&mut writing.connection)
                 .await?;
-            applied.push(*name);
+            applied.push(name);
         }
         let version = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
         Ok(Migrated { applied, version })
@@ -63,7 +84,7 @@ async fn applied_before(writing: &mut Writing<'_>) -> Result<usize, StoreError> 
         .await?;
     for (place, row) in applied.iter().enumerate() {
         match MIGRATIONS.get(place) {
-            Some((name, _script)) if row.version == place + 1 && row.name == *name => {}
+            Some(known) if row.version == place + 1 && row.name == known.name => {}
             _ => {
                 return Err(StoreError::Migration(format!(
                     "it has {:?}, which this version does not know: it was made by another version",

@@ -5,48 +5,44 @@
 //! one that errs or panics is undone alone. Callers hear back after the commit.
 
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::{mpsc, oneshot};
 
-use super::lock::WriterLock;
-use super::settings;
-use crate::connection::Connection;
 use crate::error::StoreError;
 use crate::job::{Answer, Job, Message, Outcome, Verdict};
+use crate::link::Link;
+use crate::sqlite::lock::WriterLock;
 use crate::transaction::Writing;
+use crate::url::{Place, StoreUrl};
 
-/// How many changes are committed together at most.
-const GROUP: usize = 512;
-
-/// The writer: its connection and the lock that makes it the only one.
+/// The writer: its connection and, on SQLite, the lock that makes it the only one. On PostgreSQL the
+/// writers of several processes take turns, group by group.
 pub(crate) struct Writer {
-    path: PathBuf,
-    connection: Option<SqliteConnection>,
+    url: StoreUrl,
+    link: Option<Link>,
     // Declared last: let go after the connection.
-    lock: WriterLock,
+    lock: Option<WriterLock>,
 }
 
 impl Writer {
     /// Takes the lock and opens the database.
-    pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {
-        let lock = WriterLock::take(path)?;
-        let connection = settings::writing(path)
-            .connect()
-            .await
-            .map_err(|source| StoreError::Open { path: path.to_owned(), source: Box::new(source) })?;
-        Ok(Self { path: path.to_owned(), connection: Some(connection), lock })
+    pub(crate) async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
+        let lock = match url.place() {
+            Place::Sqlite(path) => Some(WriterLock::take(path)?),
+            Place::Postgres(_) => None,
+        };
+        let link = Link::open(url).await.map_err(|source| StoreError::open(url, source))?;
+        Ok(Self { url: url.clone(), link: Some(link), lock })
     }
 
     /// Runs until every sender is gone or a close is asked for.
     pub(crate) async fn run(mut self, mut queue: mpsc::Receiver<Message>) {
-        let mut messages = Vec::with_capacity(GROUP);
+        let size = self.url.place().group_size();
+        let mut messages = Vec::with_capacity(size);
         let mut closing = Vec::new();
-        while queue.recv_many(&mut messages, GROUP).await > 0 {
+        while queue.recv_many(&mut messages, size).await > 0 {
             let mut jobs = Vec::with_capacity(messages.len());
             for message in messages.drain(..) {
                 match message {
@@ -64,9 +60,9 @@ impl Writer {
     }
 
     async fn close(self, closing: Vec<oneshot::Sender<()>>) {
-        let Self { connection, lock, path: _ } = self;
-        if let Some(connection) = connection
-            && let Err(error) = connection.close().await
+        let Self { link, lock, url: _ } = self;
+        if let Some(link) = link
+            && let Err(error) = link.close().await
         {
             tracing::warn!(%error, "database did not close cleanly");
         }
@@ -88,7 +84,7 @@ impl Writer {
             Err(error) => {
                 tracing::error!(%error, changes = answers.len(), "group of changes not committed");
                 // Whatever state it is in, it is left behind: the next group opens another.
-                self.connection = None;
+                self.link = None;
                 Err(Arc::new(error))
             }
         };
@@ -115,42 +111,70 @@ impl Writer {
         jobs: &mut (impl Iterator<Item = Box<dyn Job>> + Send),
         answers: &mut Vec<Answer>,
     ) -> Result<(), sqlx::Error> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            lost @ None => lost.insert(settings::writing(&self.path).connect().await?),
-        };
-        control(connection, "BEGIN IMMEDIATE").await?;
+        let link = self.begin().await?;
         for job in jobs {
-            control(connection, "SAVEPOINT job").await?;
-            let verdict = run_job(connection, job, answers).await;
-            if verdict == Verdict::RollBack {
-                control(connection, "ROLLBACK TO job").await?;
+            link.control("SAVEPOINT job").await?;
+            match run_job(link, job).await {
+                Some(Outcome { verdict: Verdict::Keep, answer }) => keep(link, answer, answers).await?,
+                Some(Outcome { verdict: Verdict::RollBack, answer }) => {
+                    answers.push(answer);
+                    undo(link).await?;
+                }
+                None => undo(link).await?,
             }
-            control(connection, "RELEASE job").await?;
         }
-        control(connection, "COMMIT").await
+        link.control("COMMIT").await
+    }
+
+    /// A connection in a transaction: the one there is, or another when that one is lost, which shows
+    /// before anything was done with it.
+    async fn begin(&mut self) -> Result<&mut Link, sqlx::Error> {
+        if let Some(mut link) = self.link.take() {
+            match link.begin().await {
+                Ok(()) => return Ok(self.link.insert(link)),
+                Err(error) => tracing::warn!(%error, "transaction not begun, opening another connection"),
+            }
+        }
+        let mut fresh = Link::open(&self.url).await?;
+        fresh.begin().await?;
+        Ok(self.link.insert(fresh))
     }
 }
 
-/// Runs one job; a panic in it is caught, reported and rolled back like an error.
-async fn run_job(connection: &mut SqliteConnection, job: Box<dyn Job>, answers: &mut Vec<Answer>) -> Verdict {
-    let mut writing = Writing::new(Connection::Sqlite(connection));
+/// Runs one job; a panic in it is caught and reported, and there is no outcome.
+async fn run_job(link: &mut Link, job: Box<dyn Job>) -> Option<Outcome> {
+    let mut writing = Writing::new(link.connection());
     let guarded = AssertUnwindSafe(async { job.run(&mut writing).await }).catch_unwind();
     match guarded.await {
-        Ok(Outcome { verdict, answer }) => {
-            answers.push(answer);
-            verdict
-        }
+        Ok(outcome) => Some(outcome),
         Err(_payload) => {
             tracing::error!("a change panicked and was rolled back");
-            Verdict::RollBack
+            None
         }
     }
 }
 
-/// Runs a statement that steers the transaction.
-async fn control(connection: &mut SqliteConnection, text: &'static str) -> Result<(), sqlx::Error> {
-    sqlx::query(text).execute(connection).await.map(|_done| ())
+/// Keeps what a job did. Where a statement that failed spoils the transaction (PostgreSQL), a job that
+/// went on regardless is undone after all, alone, and told so.
+async fn keep(link: &mut Link, answer: Answer, answers: &mut Vec<Answer>) -> Result<(), sqlx::Error> {
+    match link.control("RELEASE SAVEPOINT job").await {
+        Ok(()) => answers.push(answer),
+        Err(error @ sqlx::Error::Database(_)) => {
+            answers.push(Box::new(move |_committed| answer(Err(Arc::new(error)))));
+            undo(link).await?;
+        }
+        Err(error) => {
+            answers.push(answer);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Undoes what a job did.
+async fn undo(link: &mut Link) -> Result<(), sqlx::Error> {
+    link.control("ROLLBACK TO SAVEPOINT job").await?;
+    link.control("RELEASE SAVEPOINT job").await
 }
 
 #[cfg(test)]

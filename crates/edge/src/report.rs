@@ -42,14 +42,20 @@ pub struct RefusedRequest {
     pub standing: Option<Standing>,
     /// The route's path prefix, once it was known.
     pub route: Option<String>,
-    /// The method.
+    /// The method, its first [`Self::TEXT_LIMIT`] characters.
     pub method: String,
-    /// The host that was asked for.
+    /// The host that was asked for, its first [`Self::TEXT_LIMIT`] characters.
     pub host: String,
-    /// The path, normalised where it could be.
+    /// The path, normalised where it could be, its first [`Self::TEXT_LIMIT`] characters.
     pub path: String,
     /// The rule that blocked, or would have.
     pub rule: Option<String>,
+}
+
+impl RefusedRequest {
+    /// How many characters of a text that the client chose are kept: thousands of reports may wait,
+    /// and each may come from a head of 64 KiB.
+    pub const TEXT_LIMIT: usize = 200;
 }
 
 /// What a certificate says, for the record.

@@ -298,15 +298,20 @@ impl Hearing<'_> {
             untrusted: peer.untrusted().map(|reason| reason.code()),
             standing,
             route: self.route.map(str::to_owned),
-            method: request.method().as_str().to_owned(),
+            method: cut(request.method().as_str()),
             host: self.asked.map_or_else(
-                || as_sent(&header::HOST).unwrap_or_default().into_owned(),
-                |(host, _)| host.authority.clone(),
+                || cut(&as_sent(&header::HOST).unwrap_or_default()),
+                |(host, _)| cut(&host.authority),
             ),
-            path: self.asked.map_or_else(|| request.uri().path(), |(_, path)| path.path()).to_owned(),
+            path: cut(self.asked.map_or_else(|| request.uri().path(), |(_, path)| path.path())),
             rule: rule.map(str::to_owned),
         }
     }
+}
+
+/// The beginning of what a stranger wrote: all that is kept of it.
+fn cut(text: &str) -> String {
+    text.chars().take(RefusedRequest::TEXT_LIMIT).collect()
 }
 
 fn header_bytes<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a [u8]> {

@@ -65,6 +65,24 @@ async fn refusals_are_reported_with_their_facts() {
 }
 
 #[tokio::test]
+async fn a_report_keeps_the_beginning_of_what_a_stranger_wrote() {
+    let mut site = Site::usual().await;
+    let long = "x".repeat(20_000);
+    for head in [
+        format!("{long} /required/{long} HTTP/1.1\r\nHost: {}\r\n", "h".repeat(250)),
+        format!("GET /required/%zz{long} HTTP/1.1\r\nHost: {long}\r\n"),
+    ] {
+        let heard = site.visitor(None).raw(format!("{head}Connection: close\r\n\r\n")).await;
+        assert!(heard.starts_with("HTTP/1.1 4"), "{heard}");
+        let EdgeReport::Refused(facts) = site.next_report().await else { panic!("a refusal") };
+        for text in [&facts.method, &facts.host, &facts.path] {
+            assert!(text.len() <= 200, "{}", text.len());
+        }
+        assert!(facts.path.starts_with("/required/"), "{facts:?}");
+    }
+}
+
+#[tokio::test]
 async fn observation_lets_through_and_tells() {
     let mut site = Site::usual().await;
     assert_eq!(site.visitor(None).get("/observed/x").await.status, 200);

@@ -1,7 +1,7 @@
 //! How a connection gets in: counted, located, shaken hands with, registered and served.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use countersign_tls::{DoorTls, HandshakeError, Peer, ServerStream};
@@ -142,7 +142,8 @@ async fn serve(entered: Entered, entrance: &Arc<Entrance>, worker: Arc<Worker>) 
     let Entered { stream, peer, address, local, slot } = entered;
     let live = entrance.gate.register(&entrance.registry, &peer);
     let framing = Framing::default();
-    let arrived = Arrived { peer, address, local, worker, live, framing, _slot: slot };
+    let arrived =
+        Arrived { peer, address, local, worker, live, framing, share: OnceLock::new(), _slot: slot };
     connection::serve(stream, arrived, entrance.timing).await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use countersign_tls::{Peer, ServerStream};
@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::framing::Scanner;
+use super::room::Share;
 use super::service::{self, Worker};
 use super::wire::{Framing, Timing, Wire};
 use crate::accept::limits::Slot;
@@ -39,6 +40,8 @@ pub(crate) struct Arrived {
     pub(crate) live: Arc<Registration>,
     /// What its bytes look like.
     pub(crate) framing: Framing,
+    /// How much of the control plane its requests may take.
+    pub(crate) share: OnceLock<Share>,
     /// Its place in the count of connections.
     pub(crate) _slot: Slot,
 }

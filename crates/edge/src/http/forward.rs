@@ -20,6 +20,7 @@ use super::body::{Body, Passing};
 use super::connection::Arrived;
 use super::host::RequestedHost;
 use super::refusal::{self, Answer};
+use super::room::Share;
 use super::upgrade::{self, Wanted};
 use crate::admit::Admitted;
 use crate::door::LocalControlPlane;
@@ -29,6 +30,8 @@ use crate::url::NormalisedPath;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const POOL_IDLE: Duration = Duration::from_secs(30);
+/// When a request that found no room may come again.
+const COME_AGAIN: Duration = Duration::from_secs(5);
 
 /// The connections of one worker to upstreams.
 pub(crate) type UpstreamClient = Client<HttpConnector, Body>;
@@ -58,7 +61,8 @@ pub(crate) struct Onward {
 }
 
 /// Sends a request to the control plane, which runs on a runtime of its own. It runs to its end even
-/// when the client leaves: what it has begun to change is not left half done.
+/// when the client leaves: what it has begun to change is not left half done. A request that finds no
+/// room there is answered 503.
 pub(crate) async fn to_control_plane(
     onward: Onward,
     local: &LocalControlPlane,
@@ -72,7 +76,9 @@ pub(crate) async fn to_control_plane(
     let arrival = Arrival { peer: admitted.peer().clone(), address: arrived.address, request_id: id };
     request.extensions_mut().insert(arrival);
     let request = request.map(|body| Passing::new(body, headers::strip_trailers, None).boxed_unsync());
-    let answer = local.runtime.spawn(local.service.clone().oneshot(request));
+    let place = arrived.worker.gate.room.take(arrived.share.get_or_init(Share::default)).await;
+    let place = place.ok_or(Answer::overloaded(COME_AGAIN))?;
+    let answer = local.runtime.spawn(place.during(local.service.clone().oneshot(request)));
     let mut response = match timeout(patience, answer).await {
         Err(_elapsed) => return Err(Answer::upstream_timeout()),
         Ok(Err(error)) => {

@@ -1,6 +1,7 @@
 //! The door's own answers: refusals and failures, as JSON.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use countersign_api::ErrorBody;
 use countersign_core::access::Refusal;
@@ -29,6 +30,7 @@ pub(crate) struct Answer {
     is_quarantined: bool,
     body: Option<(String, String)>,
     afterwards: Afterwards,
+    retry_after: Option<Duration>,
 }
 
 impl Answer {
@@ -40,6 +42,7 @@ impl Answer {
             is_quarantined: false,
             body: None,
             afterwards: Afterwards::GoOn,
+            retry_after: None,
         }
     }
 
@@ -85,6 +88,13 @@ impl Answer {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "UPSTREAM_TIMEOUT", "The upstream took too long to answer")
     }
 
+    pub(crate) fn overloaded(retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "Too much to do; try again later")
+        }
+    }
+
     pub(crate) const fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Internal error")
     }
@@ -111,6 +121,9 @@ impl Answer {
         headers.insert(header::CONTENT_TYPE, media.unwrap_or(HeaderValue::from_static(JSON)));
         if self.afterwards == Afterwards::Close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
         secure(headers);
         response

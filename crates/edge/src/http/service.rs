@@ -20,6 +20,7 @@ use super::connection::Arrived;
 use super::forward::{self, Onward, UpstreamClient};
 use super::host::RequestedHost;
 use super::refusal::{self, Answer};
+use super::room::Room;
 use super::route::{Routes, ServedRoute, Target};
 use super::upgrade::{self, Wanted};
 use crate::admit::{Admitted, admit};
@@ -42,6 +43,7 @@ pub(crate) struct Gate {
     current: Arc<Current>,
     clock: Arc<dyn Clock>,
     reports: Reports,
+    pub(crate) room: Room,
 }
 
 /// What the connections of one worker share.
@@ -68,6 +70,7 @@ impl Gate {
             current,
             clock: Arc::clone(clock),
             reports,
+            room: Room::new(),
         }
     }
 

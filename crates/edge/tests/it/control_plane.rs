@@ -1,8 +1,9 @@
 //! The control plane in the same process hears of a client through the handshake alone.
 
 use countersign_edge::EdgeReport;
+use http::Method;
 
-use crate::site::{Plan, Site};
+use crate::site::{Plan, Release, Site};
 
 #[tokio::test]
 async fn an_arrival_names_the_device_and_survives_resumption() {
@@ -80,6 +81,30 @@ async fn a_report_keeps_the_beginning_of_what_a_stranger_wrote() {
         }
         assert!(facts.path.starts_with("/required/"), "{facts:?}");
     }
+}
+
+#[tokio::test]
+async fn one_connection_cannot_take_the_control_plane_even_by_giving_requests_up() {
+    const SHARE: usize = 32;
+    let mut plan = Plan::usual().await;
+    let release = Release::of(&mut plan);
+    let site = plan.open();
+    let certificate = site.device("d1");
+    let visitor = site.visitor(Some(&certificate));
+    let mut greedy = visitor.http2().await;
+    for begun in 1..=SHARE {
+        let request = greedy.request(Method::POST, "/api/v1/agents/renew-cert");
+        let sent = greedy.begin(request);
+        release.until_waiting(begun).await;
+        // Resets the stream; the control plane goes on.
+        drop(sent);
+    }
+    let refused = greedy.get("/api/v1/agents/x/heartbeat").await.unwrap();
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "OVERLOADED"));
+    assert_eq!(refused.headers.get("retry-after").unwrap(), "5");
+    assert_eq!(visitor.get("/api/v1/agents/x/heartbeat").await.status, 200, "others have room");
+    release.all();
+    assert_eq!(greedy.get("/api/v1/agents/x/heartbeat").await.unwrap().status, 200);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -93,8 +93,19 @@ impl Visitor {
     }
 
     pub(crate) async fn http2(&self) -> Line {
+        self.http2_by(&http2::Builder::new(TokioExecutor::new())).await
+    }
+
+    /// Sends a PING every so often, whatever else it does.
+    pub(crate) async fn http2_pinging(&self, every: Duration) -> Line {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).keep_alive_interval(every).keep_alive_while_idle(true);
+        self.http2_by(&builder).await
+    }
+
+    async fn http2_by(&self, builder: &http2::Builder<TokioExecutor>) -> Line {
         let io = TokioIo::new(self.http2_stream().await);
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        let (sender, connection) = builder.handshake(io).await.unwrap();
         Line { sender: Sender::Http2(sender), end: tokio::spawn(async move { drop(connection.await) }) }
     }
 
@@ -152,6 +163,17 @@ impl Line {
             }
         };
         timeout(PATIENCE, response).await.expect("an answer in time")
+    }
+
+    /// Sends a request over HTTP/2; dropping the answer that is to come resets the stream.
+    pub(crate) fn begin(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> impl Future<Output = Result<Response<Incoming>, hyper::Error>> {
+        match &mut self.sender {
+            Sender::Http1(_) => panic!("over HTTP/2"),
+            Sender::Http2(sender) => sender.send_request(request),
+        }
     }
 
     pub(crate) async fn call(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, hyper::Error> {

@@ -32,6 +32,7 @@ pub(crate) struct Live {
     ending: AtomicU8,
     told: Notify,
     requests: AtomicUsize,
+    turns: AtomicUsize,
     deciding: AtomicUsize,
     first_use_told: AtomicBool,
     is_closed: AtomicBool,
@@ -64,6 +65,16 @@ impl Live {
             live.deciding.fetch_add(1, Ordering::SeqCst);
         }
         RequestGuard { live: Arc::clone(live), kind }
+    }
+
+    /// Notes that a request began or ended.
+    pub(crate) fn turn(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often a request began or ended: a number that stands still while nobody asks for anything.
+    pub(crate) fn turns(&self) -> usize {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// Whether a request is under way.
@@ -101,6 +112,7 @@ pub(crate) struct RequestGuard {
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
+        self.live.turn();
         self.live.requests.fetch_sub(1, Ordering::SeqCst);
         if self.kind == RequestKind::Deciding {
             self.live.deciding.fetch_sub(1, Ordering::SeqCst);

@@ -113,6 +113,7 @@ pub(crate) async fn handle(
     arrived: Arc<Arrived>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    arrived.live.turn();
     let id = RequestId::random();
     let version = request.version();
     let mut response = match respond(arrived, request, id).await {

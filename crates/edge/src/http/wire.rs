@@ -63,7 +63,11 @@ pub(crate) struct Wire<IO> {
     live: Arc<Registration>,
     timing: Timing,
     head_began: Option<Instant>,
-    last_read: Instant,
+    /// When the client last did something that counts: over HTTP/1.1 a byte, over HTTP/2, where
+    /// answers to our own PINGs are bytes too, a request's beginning or end.
+    last_sign: Instant,
+    /// How many of these there had been then.
+    turns: usize,
     alarm: Pin<Box<Sleep>>,
 }
 
@@ -77,34 +81,50 @@ impl<IO> Wire<IO> {
     ) -> Self {
         let now = Instant::now();
         let alarm = Box::pin(sleep_until(now + timing.idle));
-        Self { io, scanner, framing, live, timing, head_began: None, last_read: now, alarm }
+        let turns = live.turns();
+        Self { io, scanner, framing, live, timing, head_began: None, last_sign: now, turns, alarm }
     }
 
     fn saw(&mut self, bytes: &[u8]) {
-        self.last_read = Instant::now();
-        if let Some(scanner) = self.scanner.as_mut().filter(|_| self.framing.is_watching()) {
+        let Some(scanner) = &mut self.scanner else { return };
+        self.last_sign = Instant::now();
+        if self.framing.is_watching() {
             self.framing.found(scanner.feed(bytes));
-            self.head_began = scanner.is_in_head().then(|| self.head_began.unwrap_or(self.last_read));
+            self.head_began = scanner.is_in_head().then(|| self.head_began.unwrap_or(self.last_sign));
         } else {
             self.head_began = None;
+        }
+    }
+
+    /// Counts what went on above the stream: a request under way, and its beginning and end.
+    fn look_up(&mut self) {
+        let turns = self.live.turns();
+        if turns != self.turns || self.live.is_busy() {
+            self.turns = turns;
+            self.last_sign = Instant::now();
         }
     }
 
     /// Ready when the client has taken too long.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
+            self.look_up();
             let deadline = match self.head_began {
                 Some(began) => began + self.timing.header,
-                None => self.last_read + self.timing.idle,
+                None => self.last_sign + self.timing.idle,
             };
-            if self.alarm.deadline() != deadline {
+            // An alarm that rings early is set again then: cheaper than setting it at every sign.
+            if deadline < self.alarm.deadline() {
                 self.alarm.as_mut().reset(deadline);
             }
             ready!(self.alarm.as_mut().poll(cx));
+            if deadline > self.alarm.deadline() {
+                self.alarm.as_mut().reset(deadline);
+                continue;
+            }
             if self.head_began.is_some() || !self.live.is_busy() {
                 return Poll::Ready(());
             }
-            self.last_read = Instant::now();
         }
     }
 }

@@ -66,6 +66,16 @@ async fn a_connection_that_asks_for_nothing_is_closed_but_a_long_answer_is_waite
 }
 
 #[tokio::test]
+async fn pings_are_no_requests() {
+    let mut plan = Plan::usual().await;
+    plan.config.idle_timeout = SHORT;
+    let site = plan.open();
+    let mut pinging = site.visitor(None).http2_pinging(SHORT / 6).await;
+    assert_eq!(pinging.get("/open/x").await.unwrap().status, 200);
+    assert!(pinging.closed().await < PATIENCE / 2);
+}
+
+#[tokio::test]
 async fn one_address_cannot_take_more_than_its_share() {
     let mut plan = Plan::usual().await;
     plan.config.limits = Limits { total: 10, per_address: 2 };

@@ -223,24 +223,25 @@ pub fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>) {
 pub struct IdentityHeaders<'a> {
     /// The device that was admitted; `None`: nobody, and no certificate is passed on either.
     pub identity: Option<&'a Identity>,
-    /// Its chain as it was presented, leaf first, DER.
-    pub chain: &'a [Box<[u8]>],
+    /// Its certificate, DER.
+    pub leaf: Option<&'a [u8]>,
+    /// The certificate of the device CA that vouches for it, DER: ours, not one that the client sent.
+    pub issuer: Option<&'a [u8]>,
     /// The request.
     pub request: RequestId,
 }
 
-/// Replaces every identity header by `Client-Cert`, `Client-Cert-Chain` (RFC 9440; absent when only
-/// a leaf was presented) and our own `Countersign-*`.
+/// Replaces every identity header by `Client-Cert`, `Client-Cert-Chain` (RFC 9440: the device CA, and
+/// nothing that merely followed the leaf in the handshake) and our own `Countersign-*`.
 pub fn set_identity(headers: &mut HeaderMap, facts: &IdentityHeaders<'_>) {
     remove(headers, &[&IDENTITY]);
     put(headers, COUNTERSIGN_REQUEST_ID, &facts.request.to_string());
     let Some(identity) = facts.identity else { return };
     put(headers, COUNTERSIGN_TENANT, identity.tenant().as_str());
     put(headers, COUNTERSIGN_DEVICE, identity.device().as_str());
-    if let Some((leaf, rest)) = facts.chain.split_first() {
-        put(headers, CLIENT_CERT, &byte_sequence(leaf));
-        if !rest.is_empty() {
-            put(headers, CLIENT_CERT_CHAIN, &byte_sequences(rest));
+    for (name, certificate) in [(CLIENT_CERT, facts.leaf), (CLIENT_CERT_CHAIN, facts.issuer)] {
+        if let Some(der) = certificate {
+            put(headers, name, &byte_sequence(der));
         }
     }
 }
@@ -519,11 +520,11 @@ mod tests {
     #[test]
     fn identity_is_what_the_handshake_showed() {
         let identity = Identity::from_uri("spiffe://countersign.internal/tenant/acme/device/d1").unwrap();
-        let chain: [Box<[u8]>; 3] = [Box::from([1, 2, 3]), Box::from([4]), Box::from([5])];
         let request: RequestId = "6f1c4f2e-8a53-4b0e-9a4f-2f8a5d3c1b00".parse().unwrap();
         let mut headers =
             map(&[("client-cert", "forged"), ("client_cert", "forged"), ("countersign-peer", "x")]);
-        let facts = IdentityHeaders { identity: Some(&identity), chain: &chain, request };
+        let (leaf, issuer) = (Some(&[1, 2, 3][..]), Some(&[4][..]));
+        let facts = IdentityHeaders { identity: Some(&identity), leaf, issuer, request };
         set_identity(&mut headers, &facts);
         let id = request.to_string();
         let expected = [
@@ -531,11 +532,9 @@ mod tests {
             ("countersign-tenant", "acme"),
             ("countersign-device", "d1"),
             ("client-cert", ":AQID:"),
-            ("client-cert-chain", ":BA==:, :BQ==:"),
+            ("client-cert-chain", ":BA==:"),
         ];
         assert_eq!(headers, map(&expected));
-        set_identity(&mut headers, &IdentityHeaders { chain: &chain[..1], ..facts });
-        assert_eq!(headers, map(&expected[..4]));
         set_identity(&mut headers, &IdentityHeaders { identity: None, ..facts });
         assert_eq!(headers, map(&expected[..1]));
     }

@@ -16,6 +16,7 @@ use crate::certificate::{Parsed, spki};
 #[derive(Debug)]
 pub(crate) struct Issuer {
     pub(crate) key_id: IssuerKeyId,
+    pub(crate) certificate: Arc<[u8]>,
     pub(crate) parsed: Parsed,
     pub(crate) anchor: TrustAnchor<'static>,
 }
@@ -37,9 +38,9 @@ impl Issuer {
         {
             return None;
         }
-        let certificate = CertificateDer::from(trusted.certificate.to_vec());
-        let anchor = webpki::anchor_from_trusted_cert(&certificate).ok()?.to_owned();
-        Some(Self { key_id: trusted.key_id, parsed, anchor })
+        let certificate = Arc::clone(&trusted.certificate);
+        let anchor = webpki::anchor_from_trusted_cert(&CertificateDer::from(&*certificate)).ok()?.to_owned();
+        Some(Self { key_id: trusted.key_id, certificate, parsed, anchor })
     }
 
     /// Whether the CA is within its own validity.

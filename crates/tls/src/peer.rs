@@ -99,6 +99,16 @@ impl Peer {
         &self.0.chain
     }
 
+    /// The certificate of the device CA that vouches for the leaf, DER, as the trust snapshot has it;
+    /// `None` when none does. What else the peer sent after its leaf is nobody's word.
+    #[must_use]
+    pub fn issuer_der(&self) -> Option<&[u8]> {
+        match &self.0.verdict {
+            Verdict::Vouched(vouched) => Some(&vouched.issuer.certificate),
+            Verdict::Untrusted(_) | Verdict::NothingShown => None,
+        }
+    }
+
     /// The leaf's texts for rules and headers, worked out on first use; `None` when no certificate
     /// was shown or it cannot be parsed.
     #[must_use]

@@ -101,8 +101,9 @@ pub(crate) async fn to_http(onward: Onward, upstream: &Authority) -> Result<Resp
     headers.insert(header::HOST, host_value(&host)?);
     headers::set_forwarded(headers, &origin(&arrived, &host));
     let identity = admitted.certificate().map(|claim| &claim.identity);
-    let chain = admitted.peer().chain_der();
-    headers::set_identity(headers, &IdentityHeaders { identity, chain, request: id });
+    let leaf = admitted.peer().chain_der().first().map(AsRef::as_ref);
+    let issuer = admitted.peer().issuer_der();
+    headers::set_identity(headers, &IdentityHeaders { identity, leaf, issuer, request: id });
     refusal::mark(headers, id);
     if let Some(wanted) = &wanted {
         wanted.announce(headers);

@@ -45,12 +45,27 @@ async fn a_device_in_good_standing_is_named_to_the_upstream() {
     {
         let answer = line.get("/required/x?a=b").await.unwrap();
         assert_eq!(answer.told("path"), "/required/x?a=b");
-        assert_eq!(answer.told_header("client-cert"), Some(rfc9440(&certificate)));
+        assert_eq!(answer.told_header("client-cert"), Some(rfc9440(certificate.der())));
         assert_eq!(answer.told_header("countersign-device").as_deref(), Some("d1"));
         assert_eq!(answer.told_header("countersign-tenant").as_deref(), Some("acme"));
         assert_eq!(answer.told_header("host").as_deref(), Some("door.test"));
         assert_eq!(answer.told_header("x-forwarded-for").as_deref(), Some("127.0.0.1"));
         assert_eq!(answer.told_header("x-forwarded-proto").as_deref(), Some("https"));
+    }
+}
+
+#[tokio::test]
+async fn only_the_ca_that_vouches_is_passed_on_and_nothing_that_followed_the_leaf() {
+    let site = Site::usual().await;
+    let mut certificate = site.device("d1");
+    let ca = certificate.chain[1].clone();
+    let stranger = site.ca.evil_twin().device("acme", "other").der().to_vec();
+    for after in [vec![], vec![ca.clone()], vec![stranger.clone()], vec![ca.clone(), stranger]] {
+        certificate.chain.truncate(1);
+        certificate.chain.extend(after);
+        let answer = site.visitor(Some(&certificate)).get("/required/x").await;
+        assert_eq!(answer.told_header("client-cert"), Some(rfc9440(certificate.der())));
+        assert_eq!(answer.told_header("client-cert-chain"), Some(rfc9440(&ca)));
     }
 }
 
@@ -99,7 +114,7 @@ async fn behind_a_renewal_path_an_expired_certificate_is_handed_on() {
     let_expire(&site.clock);
     let visitor = site.visitor(Some(&certificate));
     assert_eq!(visitor.get(REQUIRED).await.code(), "CERTIFICATE_EXPIRED");
-    assert_eq!(visitor.get(RENEWAL).await.told_header("client-cert"), Some(rfc9440(&certificate)));
+    assert_eq!(visitor.get(RENEWAL).await.told_header("client-cert"), Some(rfc9440(certificate.der())));
 }
 
 #[tokio::test]

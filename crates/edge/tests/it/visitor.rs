@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use countersign_testkit::TestCertificate;
 use countersign_tls::{ClientStream, ClientTls};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -208,6 +207,6 @@ impl Line {
 }
 
 /// An RFC 9440 byte sequence.
-pub(crate) fn rfc9440(certificate: &TestCertificate) -> String {
-    format!(":{}:", STANDARD.encode(certificate.der()))
+pub(crate) fn rfc9440(certificate: &[u8]) -> String {
+    format!(":{}:", STANDARD.encode(certificate))
 }

@@ -14,10 +14,11 @@ pub struct ErrorBody {
     pub error: String,
     /// A stable code for programs.
     #[serde(default)]
+    #[schema(required = true)]
     pub code: String,
     /// What to quote, and what `countersign explain` takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = uuid::Uuid)]
+    #[schema(value_type = uuid::Uuid, required = true)]
     pub request_id: Option<RequestId>,
     /// Each bad field of a request, with what is wrong with it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -82,6 +82,9 @@ pub(crate) async fn complete(State(state): State<ControlPlane>, request: Request
 /// A failure's answer, with what its handler or the router said in headers.
 fn with_body(said: &HeaderMap, status: StatusCode, body: ErrorBody) -> Response {
     let mut response = (status, axum::Json(body)).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     for name in [header::RETRY_AFTER, header::ALLOW] {
         if let Some(value) = said.get(&name) {
             response.headers_mut().insert(name, value.clone());

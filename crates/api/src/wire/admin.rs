@@ -305,6 +305,12 @@ pub struct CertificateBody {
     /// Whose.
     #[schema(value_type = uuid::Uuid)]
     pub device_id: DeviceId,
+    /// The device's name, as the certificate has it.
+    #[schema(value_type = schema::DeviceName)]
+    pub device_name: DeviceName,
+    /// The tenant's slug, as the certificate has it.
+    #[schema(value_type = schema::TenantSlug)]
+    pub tenant: Tenant,
     /// Serial number, lower-case hex.
     #[schema(value_type = schema::SerialNumber)]
     pub serial_number: SerialNumber,

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{AuditEntryBody, AuditList};
+use countersign_api::wire::schema;
 use countersign_authority::View;
 use countersign_authority::audit::{AuditFilter, AuditRecord, ChainScope};
 use countersign_core::audit::AuditEvent;
@@ -20,10 +21,10 @@ use crate::state::ControlPlane;
     params(
         ("tenant" = Option<String>, Query, description = "slug or id; every chain when absent"),
         ("event" = Option<String>, Query, description = "an event's name"),
-        ("deviceId" = Option<String>, Query, description = "device id"),
-        ("since" = Option<String>, Query, description = "RFC 3339; from this moment on"),
-        ("until" = Option<String>, Query, description = "RFC 3339; before this moment"),
-        ("limit" = Option<u32>, Query, description = "1 to 500; 100 when absent"),
+        ("deviceId" = Option<uuid::Uuid>, Query),
+        ("since" = Option<schema::Moment>, Query, description = "from this moment on"),
+        ("until" = Option<schema::Moment>, Query, description = "before this moment"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "100 when absent"),
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
     ),
     responses(

@@ -6,6 +6,7 @@ use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{
     CertificateBody, CertificateDetail, CertificateList, RevokeRequest, RevokeResponse,
 };
+use countersign_api::wire::schema;
 use countersign_authority::devices::{CertificateFilter, CertificateRow};
 use countersign_authority::{Operate, View};
 use countersign_core::certificate::{CertificateState, RevocationReason};
@@ -20,8 +21,8 @@ use crate::state::ControlPlane;
 #[utoipa::path(get, path = "/api/v1/certificates", tag = "certificates", operation_id = "listCertificates",
     params(
         ("tenant" = Option<String>, Query, description = "slug or id"),
-        ("state" = Option<String>, Query, description = "one of the five states"),
-        ("limit" = Option<u32>, Query, description = "1 to 500; 100 when absent"),
+        ("state" = Option<schema::CertificateState>, Query),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "100 when absent"),
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
     ),
     responses(
@@ -54,7 +55,7 @@ pub(crate) async fn list(
 
 /// One certificate with its PEM.
 #[utoipa::path(get, path = "/api/v1/certificates/{id}", tag = "certificates", operation_id = "getCertificate",
-    params(("id" = String, Path, description = "certificate id")),
+    params(("id" = uuid::Uuid, Path, description = "certificate id")),
     responses((status = 200, body = CertificateDetail)), security(("session" = [])))]
 pub(crate) async fn get(
     State(state): State<ControlPlane>,
@@ -69,7 +70,7 @@ pub(crate) async fn get(
 /// Revokes a certificate.
 #[utoipa::path(post, path = "/api/v1/certificates/{id}/revoke", tag = "certificates",
     operation_id = "revokeCertificate",
-    params(("id" = String, Path, description = "certificate id")), request_body = RevokeRequest,
+    params(("id" = uuid::Uuid, Path, description = "certificate id")), request_body = RevokeRequest,
     responses(
         (status = 200, body = RevokeResponse),
         (status = 409, body = ErrorBody, description = "`ALREADY_REVOKED`,
@@ -99,6 +100,8 @@ pub(crate) fn wire_certificate(row: &CertificateRow) -> CertificateBody {
     CertificateBody {
         id: row.id,
         device_id: row.device,
+        device_name: row.device_name.clone(),
+        tenant: row.tenant.clone(),
         serial_number: row.reference.serial.clone(),
         state: row.state,
         issued_at: row.lifetime.issued_at,

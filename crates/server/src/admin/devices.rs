@@ -8,6 +8,7 @@ use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{
     CertificateList, CertificateSummary, Decided, DeviceBody, DeviceList, DevicePatch,
 };
+use countersign_api::wire::schema;
 use countersign_authority::devices::{CertificateRow, DeviceFilter, DeviceRow};
 use countersign_authority::quarantine::Maintenance;
 use countersign_authority::{Operate, View};
@@ -23,9 +24,9 @@ use crate::state::ControlPlane;
 #[utoipa::path(get, path = "/api/v1/devices", tag = "devices", operation_id = "listDevices",
     params(
         ("q" = Option<String>, Query, description = "part of a name or host name"),
-        ("status" = Option<String>, Query, description = "one of the six statuses"),
+        ("status" = Option<schema::DeviceStatus>, Query),
         ("tenant" = Option<String>, Query, description = "slug or id"),
-        ("limit" = Option<u32>, Query, description = "1 to 500; 100 when absent"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "100 when absent"),
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
     ),
     responses(
@@ -59,7 +60,7 @@ pub(crate) async fn list(
 
 /// One device.
 #[utoipa::path(get, path = "/api/v1/devices/{id}", tag = "devices", operation_id = "getDevice",
-    params(("id" = String, Path, description = "device id")),
+    params(("id" = uuid::Uuid, Path, description = "device id")),
     responses((status = 200, body = DeviceBody)), security(("session" = [])))]
 pub(crate) async fn get(
     State(state): State<ControlPlane>,
@@ -73,7 +74,7 @@ pub(crate) async fn get(
 
 /// Sets a device aside or takes it back.
 #[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "devices", operation_id = "patchDevice",
-    params(("id" = String, Path, description = "device id")), request_body = DevicePatch,
+    params(("id" = uuid::Uuid, Path, description = "device id")), request_body = DevicePatch,
     responses(
         (status = 200, body = Decided),
         (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
@@ -100,7 +101,7 @@ pub(crate) async fn patch(
 /// The certificates of a device, newest first.
 #[utoipa::path(get, path = "/api/v1/devices/{id}/certificates", tag = "devices",
     operation_id = "listDeviceCertificates",
-    params(("id" = String, Path, description = "device id")),
+    params(("id" = uuid::Uuid, Path, description = "device id")),
     responses((status = 200, body = CertificateList)), security(("session" = [])))]
 pub(crate) async fn certificates(
     State(state): State<ControlPlane>,

@@ -41,7 +41,7 @@ pub(crate) async fn list(
 
 /// Lets a quarantined device back.
 #[utoipa::path(post, path = "/api/v1/agents/{id}/approve", tag = "quarantine", operation_id = "approveDevice",
-    params(("id" = String, Path, description = "device id")),
+    params(("id" = uuid::Uuid, Path, description = "device id")),
     responses(
         (status = 200, body = Decided),
         (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
@@ -56,7 +56,7 @@ pub(crate) async fn approve(
 
 /// Refuses a device for good, its key included.
 #[utoipa::path(post, path = "/api/v1/agents/{id}/deny", tag = "quarantine", operation_id = "denyDevice",
-    params(("id" = String, Path, description = "device id")),
+    params(("id" = uuid::Uuid, Path, description = "device id")),
     responses(
         (status = 200, body = Decided),
         (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
@@ -72,7 +72,7 @@ pub(crate) async fn deny(
 /// Retires a device.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/decommission", tag = "quarantine",
     operation_id = "decommissionDevice",
-    params(("id" = String, Path, description = "device id")),
+    params(("id" = uuid::Uuid, Path, description = "device id")),
     responses(
         (status = 200, body = Decided),
         (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
@@ -88,7 +88,7 @@ pub(crate) async fn decommission(
 /// Refuses a device everywhere until somebody approves or denies it.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/quarantine", tag = "quarantine",
     operation_id = "quarantineDevice",
-    params(("id" = String, Path, description = "device id")), request_body = QuarantineRequest,
+    params(("id" = uuid::Uuid, Path, description = "device id")), request_body = QuarantineRequest,
     responses(
         (status = 200, body = Decided),
         (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use countersign_api::ErrorBody;
 use countersign_api::wire::agent::{HeartbeatRequest, HeartbeatResponse};
+use countersign_api::wire::schema;
 use countersign_authority::presence::Renewal;
 use countersign_core::access::Place;
 use http::header;
@@ -17,7 +18,7 @@ use crate::state::ControlPlane;
 
 /// Takes a heartbeat and says whether to renew.
 #[utoipa::path(post, path = "/api/v1/agents/{id}/heartbeat", tag = "agents", operation_id = "sendHeartbeat",
-    params(("id" = String, Path, description = "agent id")), request_body = HeartbeatRequest,
+    params(("id" = schema::AgentId, Path)), request_body = HeartbeatRequest,
     responses(
         (status = 200, body = HeartbeatResponse),
         (status = 429, body = ErrorBody),
@@ -46,7 +47,7 @@ pub(crate) async fn heartbeat(
 /// The CA certificates that an agent should trust.
 #[utoipa::path(get, path = "/api/v1/agents/{id}/trust-bundle", tag = "agents",
     operation_id = "getTrustBundle",
-    params(("id" = String, Path, description = "agent id")),
+    params(("id" = schema::AgentId, Path)),
     responses((status = 200, content_type = "application/x-pem-file", body = String)),
     security(("agent" = []), ("agent" = [], "deviceCertificate" = [])))]
 pub(crate) async fn trust_bundle(

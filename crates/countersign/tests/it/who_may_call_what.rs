@@ -1,0 +1,429 @@
+//! Proves who may call what: every operation of the OpenAPI document is in the table below, and
+//! every kind of caller is tried on each.
+
+use std::collections::BTreeSet;
+
+use countersign_core::ids::CertificateId;
+use countersign_store::Role;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::in_process::{ANOTHER, Answer, Call, Device, Document, OWN, Operation, Person, Plane, Whose};
+
+/// Who may call an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum May {
+    /// Whoever reaches the listener.
+    Anyone,
+    /// People with this role or a higher one.
+    People(Role),
+    /// Agents, through a door.
+    Agents,
+    /// Whoever comes through a door.
+    AnyoneAtADoor,
+}
+
+/// What somebody bound to another tenant gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Elsewhere {
+    /// It has nothing to do with tenants.
+    Same,
+    /// Lists show each their own.
+    SeesNothing,
+    /// 403.
+    Refused,
+    /// 403 for whoever is bound to any tenant.
+    ForTheUnbound,
+}
+
+/// What the operation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    Nothing,
+    Device,
+    QuarantinedDevice,
+    Certificate,
+    Tenant,
+    Ca,
+    RevocationList,
+    Agent,
+}
+
+struct Row {
+    operation: &'static str,
+    may: May,
+    elsewhere: Elsewhere,
+    about: About,
+    query: &'static str,
+    body: fn(u32) -> Value,
+    /// What those who may are answered.
+    done: u16,
+}
+
+const fn row(operation: &'static str, may: May) -> Row {
+    Row {
+        operation,
+        may,
+        elsewhere: Elsewhere::Same,
+        about: About::Nothing,
+        query: "",
+        body: |_| json!({}),
+        done: 200,
+    }
+}
+
+impl Row {
+    const fn about(self, about: About) -> Self {
+        Self { about, elsewhere: Elsewhere::Refused, ..self }
+    }
+
+    const fn elsewhere(self, elsewhere: Elsewhere) -> Self {
+        Self { elsewhere, ..self }
+    }
+
+    const fn query(self, query: &'static str) -> Self {
+        Self { query, ..self }
+    }
+
+    const fn body(self, body: fn(u32) -> Value) -> Self {
+        Self { body, ..self }
+    }
+
+    const fn done(self, done: u16) -> Self {
+        Self { done, ..self }
+    }
+}
+
+const VIEWER: May = May::People(Role::Viewer);
+const OPERATOR: May = May::People(Role::Operator);
+const ADMIN: May = May::People(Role::Admin);
+const OWNER: May = May::People(Role::Owner);
+
+/// The table. Signing out is last: it ends the sessions that the others need.
+fn table() -> Vec<Row> {
+    vec![
+        row("setUp", May::Anyone).done(409).body(
+            |_| json!({ "token": "cst_wrong", "email": "a@example.com", "password": "long enough, surely" }),
+        ),
+        row("logIn", May::Anyone)
+            .done(401)
+            .body(|n| json!({ "email": format!("nobody-{n}@example.com"), "password": "wrong" })),
+        row("getMe", VIEWER),
+        row("listTenants", VIEWER).elsewhere(Elsewhere::SeesNothing),
+        row("createTenant", OWNER)
+            .elsewhere(Elsewhere::ForTheUnbound)
+            .done(201)
+            .body(|n| json!({ "slug": format!("tenant-{n}"), "name": "A tenant" })),
+        row("listEnrollmentKeys", VIEWER).query("?tenant=acme").elsewhere(Elsewhere::Refused),
+        row("createEnrollmentKey", OPERATOR)
+            .elsewhere(Elsewhere::Refused)
+            .done(201)
+            .body(|_| json!({ "tenant": OWN })),
+        row("listDevices", VIEWER).elsewhere(Elsewhere::SeesNothing),
+        row("getDevice", VIEWER).about(About::Device),
+        row("patchDevice", OPERATOR).about(About::Device).body(|_| json!({ "maintenance": true })),
+        row("listDeviceCertificates", VIEWER).about(About::Device),
+        row("listCertificates", VIEWER).elsewhere(Elsewhere::SeesNothing),
+        row("getCertificate", VIEWER).about(About::Certificate),
+        row("revokeCertificate", OPERATOR)
+            .about(About::Certificate)
+            .body(|_| json!({ "reason": "keyCompromise" })),
+        row("getMtlsSettings", VIEWER).about(About::Tenant),
+        row("patchMtlsSettings", ADMIN)
+            .about(About::Tenant)
+            .body(|n| json!({ "certLifetimeDays": 30 + n % 300 })),
+        row("listQuarantined", VIEWER).elsewhere(Elsewhere::SeesNothing),
+        row("approveDevice", OPERATOR).about(About::QuarantinedDevice),
+        row("denyDevice", OPERATOR).about(About::Device),
+        row("decommissionDevice", OPERATOR).about(About::Device),
+        row("quarantineDevice", OPERATOR).about(About::Device).body(|_| json!({ "reason": "lost" })),
+        row("queryAudit", VIEWER).query("?event=tenant.created").elsewhere(Elsewhere::SeesNothing),
+        row("enrollAgent", May::AnyoneAtADoor).done(400),
+        row("renewCertificate", May::Agents).done(403),
+        row("requestChallenge", May::Agents),
+        row("confirmCertificate", May::Agents)
+            .done(404)
+            .body(|_| json!({ "certificateId": CertificateId::random().to_string() })),
+        row("sendHeartbeat", May::Agents).about(About::Agent),
+        row("getTrustBundle", May::Agents).about(About::Agent),
+        row("getCaBundle", May::Anyone),
+        row("getCa", May::Anyone).about(About::Ca),
+        row("getCrl", May::Anyone).about(About::RevocationList),
+        row("getHealth", May::Anyone),
+        row("getReadiness", May::Anyone),
+        row("getOpenApi", May::Anyone),
+        row("getSetupPage", May::Anyone),
+        row("getSetupStyle", May::Anyone),
+        row("getSetupScript", May::Anyone),
+        row("logOut", VIEWER).done(204),
+    ]
+}
+
+/// Tries one operation.
+struct Trial<'a> {
+    plane: &'a Plane,
+    document: &'a Document,
+    row: &'a Row,
+    operation: Operation,
+    /// The device that is used where nothing should happen to it.
+    shared: &'a Device,
+    count: u32,
+}
+
+impl Trial<'_> {
+    fn call(&mut self, target: &str) -> Call {
+        self.count += 1;
+        let path = self.operation.path.replace("{id}", target).replace("{file}", target);
+        let call = Call::new(self.operation.method.clone(), format!("{path}{}", self.row.query));
+        if self.operation.takes_body() { call.json(&(self.row.body)(self.count)) } else { call }
+    }
+
+    /// What the operation is about, in the path's words.
+    fn target(&self, device: &Device) -> String {
+        match self.row.about {
+            About::Nothing => String::new(),
+            About::Device | About::QuarantinedDevice => device.id.clone(),
+            About::Certificate => device.certificate.clone(),
+            About::Tenant => OWN.to_owned(),
+            About::Agent => device.agent.clone(),
+            About::Ca => format!("{}.pem", self.issuer()),
+            About::RevocationList => format!("{}.crl", self.issuer()),
+        }
+    }
+
+    fn issuer(&self) -> String {
+        self.plane.authority.snapshot().device_issuers.iter().next().unwrap().key_id.to_string()
+    }
+
+    /// A device that nobody has touched, in the state that the operation needs.
+    async fn fresh_target(&self) -> String {
+        match self.row.about {
+            About::Device | About::Certificate => self.target(&self.plane.device(OWN).await),
+            About::QuarantinedDevice => {
+                let device = self.plane.device(OWN).await;
+                let path = format!("/api/v1/devices/{}/quarantine", device.id);
+                self.plane.as_owner(Call::post(path, &json!({ "reason": "test" }))).await;
+                self.target(&device)
+            }
+            About::Nothing | About::Tenant | About::Agent | About::Ca | About::RevocationList => {
+                self.target(self.shared)
+            }
+        }
+    }
+
+    async fn ask(&mut self, token: Option<&str>, target: &str) -> Answer {
+        let call = self.call(target);
+        let answer = self.plane.admin(with_token(call, token)).await;
+        self.check(&answer);
+        answer
+    }
+
+    /// Holds an answer against what the document says.
+    fn check(&self, answer: &Answer) {
+        let id = &self.operation.id;
+        let statuses = self.operation.statuses();
+        assert!(statuses.contains(&answer.status.as_u16()), "{id} does not document {answer:?}");
+        if self.operation.answers_json(answer.status) {
+            let faults = self.document.faults(&self.operation, answer.status, &answer.json());
+            assert!(faults.is_empty(), "{id} answers what it does not document: {faults:#?} {answer:?}");
+        }
+    }
+
+    async fn people_only(&mut self, lowest: Role) {
+        let target = self.target(self.shared);
+        let people = &self.plane.people;
+        for (who, token) in [
+            ("nobody", None),
+            ("a stranger", Some("garbage")),
+            ("an unknown session", Some(&*format!("css_{}", "0".repeat(64)))),
+            ("an agent", Some(&*self.shared.token)),
+            ("a disabled person", Some(&*people.disabled)),
+            ("a person of long ago", Some(&*people.late)),
+        ] {
+            let answer = self.ask(token, &target).await;
+            assert_eq!(answer.status, 401, "{who} calls {}: {answer:?}", self.row.operation);
+            let said = (answer.code(), answer.field("error"));
+            assert_eq!(said, ("UNAUTHORIZED".to_owned(), "Unauthorized".to_owned()));
+        }
+        for person in people.all.clone() {
+            self.person(&person, lowest).await;
+        }
+    }
+
+    async fn person(&mut self, person: &Person, lowest: Role) {
+        let may = rank(person.role) >= rank(lowest)
+            && match (self.row.elsewhere, person.whose) {
+                (_, Whose::Everyones)
+                | (Elsewhere::Same | Elsewhere::SeesNothing, _)
+                | (Elsewhere::Refused, Whose::Own) => true,
+                (Elsewhere::Refused, Whose::Another) | (Elsewhere::ForTheUnbound, _) => false,
+            };
+        let target = if may { self.fresh_target().await } else { self.target(self.shared) };
+        let answer = self.ask(Some(&person.token), &target).await;
+        let expected = if may { self.row.done } else { 403 };
+        assert_eq!(answer.status, expected, "{person:?} calls {}: {answer:?}", self.row.operation);
+        if !may {
+            assert_eq!(answer.code(), "FORBIDDEN");
+        } else if self.row.elsewhere == Elsewhere::SeesNothing {
+            let sees = |slug: &str| answer.text.contains(slug);
+            let expected = match person.whose {
+                Whose::Everyones => (true, true),
+                Whose::Own => (true, false),
+                Whose::Another => (false, true),
+            };
+            assert_eq!((sees(OWN), sees(ANOTHER)), expected, "{person:?} sees {answer:?}");
+        }
+    }
+
+    async fn anyone(&mut self) {
+        let target = self.target(self.shared);
+        let viewer = self.plane.people.token(Role::Viewer, Whose::Another);
+        for token in [None, Some("garbage"), Some(&*self.shared.token), Some(viewer)] {
+            let answer = self.ask(token, &target).await;
+            assert_eq!(answer.status, self.row.done, "{}: {answer:?}", self.row.operation);
+        }
+    }
+
+    /// Agents' operations do not exist on the admin listener, nor for requests that came round the
+    /// door.
+    async fn only_through_a_door(&mut self) {
+        let target = self.target(self.shared);
+        let owner = self.plane.owner.as_str();
+        for token in [None, Some(owner), Some(&*self.shared.token)] {
+            let call = self.call(&target);
+            let at_admin = self.plane.admin(with_token(call.clone(), token)).await;
+            assert_eq!(at_admin.status, 404, "{at_admin:?}");
+            let past_door = self.plane.past_door(with_token(call, token)).await;
+            assert_eq!(past_door.status, 404, "{past_door:?}");
+        }
+    }
+
+    async fn agents(&mut self, other: &Device) {
+        let target = self.target(self.shared);
+        let cut = self.shared.token.trim_end_matches(|c: char| c.is_ascii_hexdigit());
+        let mut strangers = vec![None, Some("garbage"), Some(self.plane.owner.as_str()), Some(cut)];
+        if self.row.about == About::Agent {
+            strangers.push(Some(&other.token));
+        }
+        for token in strangers {
+            let call = self.call(&target);
+            let answer = self.plane.through_door(with_token(call, token)).await;
+            self.check(&answer);
+            assert_eq!(answer.status, 401, "{token:?} calls {}: {answer:?}", self.row.operation);
+            assert_eq!(answer.field("error"), "Unauthorized");
+        }
+        self.agent_itself(Some(&self.shared.token), &target).await;
+    }
+
+    async fn agent_itself(&mut self, token: Option<&str>, target: &str) {
+        let call = self.call(target);
+        let answer = self.plane.through_door(with_token(call, token)).await;
+        self.check(&answer);
+        assert_eq!(answer.status, self.row.done, "{}: {answer:?}", self.row.operation);
+    }
+
+    /// What is for people stays off the doors unless it is asked for.
+    async fn not_at_a_door(&mut self) {
+        let target = self.target(self.shared);
+        let call = self.call(&target);
+        let answer = self.plane.through_door(with_token(call, Some(&self.plane.owner))).await;
+        assert_eq!(answer.status, 404, "{}: {answer:?}", self.row.operation);
+    }
+}
+
+fn with_token(call: Call, token: Option<&str>) -> Call {
+    match token {
+        Some(token) => call.bearer(token),
+        None => call,
+    }
+}
+
+const fn rank(role: Role) -> u8 {
+    match role {
+        Role::Viewer => 0,
+        Role::Operator => 1,
+        Role::Admin => 2,
+        Role::Owner => 3,
+    }
+}
+
+#[test]
+fn every_operation_is_in_the_table() {
+    let documented: BTreeSet<String> =
+        Document::generated().operations().into_iter().map(|operation| operation.id).collect();
+    let tabled: BTreeSet<String> = table().iter().map(|row| row.operation.to_owned()).collect();
+    assert_eq!(documented, tabled);
+}
+
+#[test]
+fn what_needs_a_token_is_what_the_table_says() {
+    let document = Document::generated();
+    for row in table() {
+        let described = document.operation(row.operation).described;
+        let scheme = described["security"][0].as_object().map(|scheme| scheme.keys().cloned().collect());
+        let expected: Option<Vec<&str>> = match row.may {
+            May::People(_) => Some(vec!["session"]),
+            May::Agents => Some(vec!["agent"]),
+            May::Anyone | May::AnyoneAtADoor => None,
+        };
+        let scheme: Option<Vec<String>> = scheme;
+        assert_eq!(scheme.as_deref().map(|s| s.iter().map(String::as_str).collect()), expected);
+    }
+}
+
+#[tokio::test]
+async fn everybody_gets_what_the_table_says_and_nothing_else() {
+    let plane = Plane::start().await;
+    let document = Document::generated();
+    let shared = plane.device(OWN).await;
+    let other = plane.device(ANOTHER).await;
+    for device in [&plane.device(OWN).await, &plane.device(ANOTHER).await] {
+        let path = format!("/api/v1/devices/{}/quarantine", device.id);
+        plane.as_owner(Call::post(path, &json!({ "reason": "waits" }))).await;
+    }
+    let untouched = async || plane.as_owner(Call::get(format!("/api/v1/devices/{}", shared.id))).await.json();
+    let before = untouched().await;
+    for row in &table() {
+        let operation = document.operation(row.operation);
+        let on_doors = ["pki", "health"].contains(&operation.tag());
+        let mut trial =
+            Trial { plane: &plane, document: &document, row, operation, shared: &shared, count: 0 };
+        match row.may {
+            May::People(lowest) => {
+                trial.not_at_a_door().await;
+                trial.people_only(lowest).await;
+            }
+            May::Anyone => {
+                if !on_doors {
+                    trial.not_at_a_door().await;
+                }
+                trial.anyone().await;
+            }
+            May::Agents => {
+                trial.only_through_a_door().await;
+                trial.agents(&other).await;
+            }
+            May::AnyoneAtADoor => {
+                trial.only_through_a_door().await;
+                trial.agent_itself(None, "").await;
+            }
+        }
+    }
+    let seen = |mut device: Value| {
+        device["lastSeenAt"].take();
+        device["status"].take();
+        device
+    };
+    assert_eq!(seen(before), seen(untouched().await), "a refused call changed something");
+}
+
+#[tokio::test]
+async fn a_session_is_over_at_once_when_its_person_signs_out() {
+    let plane = Plane::start().await;
+    let token = plane.people.token(Role::Admin, Whose::Own);
+    let me = || Call::get("/api/v1/auth/me").bearer(token);
+    assert_eq!(plane.admin(me()).await.field("role"), "admin");
+    let out = plane.admin(Call::new(http::Method::POST, "/api/v1/auth/logout").bearer(token)).await;
+    assert_eq!(out.status, StatusCode::NO_CONTENT);
+    assert_eq!(plane.admin(me()).await.status, 401);
+}

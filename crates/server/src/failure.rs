@@ -90,14 +90,7 @@ impl Failure {
     }
 
     fn caused_by(mut self, error: &(dyn Error + 'static)) -> Self {
-        let mut causes = error.to_string();
-        let mut source = error.source();
-        while let Some(error) = source {
-            causes.push_str(": ");
-            causes.push_str(&error.to_string());
-            source = error.source();
-        }
-        self.cause = Some(causes);
+        self.cause = Some(with_causes(error));
         self
     }
 
@@ -133,6 +126,18 @@ impl Failure {
         failure.retry_after = Some(Duration::from_secs(60));
         failure
     }
+}
+
+/// An error with everything that caused it.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut causes = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        causes.push_str(": ");
+        causes.push_str(&error.to_string());
+        source = error.source();
+    }
+    causes
 }
 
 impl IntoResponse for Failure {
@@ -195,7 +200,7 @@ impl From<EnrolError> for Failure {
             )
             .with_reason(refusal.as_str()),
             EnrolError::TooMany(limit) => Self::too_many(limit),
-            EnrolError::Csr(error) => Self::invalid_field("csr", error.to_string()),
+            EnrolError::Csr(error) => Self::invalid_field("csr", with_causes(&error)),
             EnrolError::KeyDenied => Self::denied_key(),
             EnrolError::Name(problem) => Self::invalid_field("deviceName", problem),
             EnrolError::NameTaken => Self::new(
@@ -234,7 +239,7 @@ impl From<RenewError> for Failure {
             RenewError::ProofNeeded => proof_needed(),
             RenewError::Quarantined => Self::quarantined(),
             RenewError::Decommissioned => Self::unauthorized(),
-            RenewError::Csr(error) => Self::invalid_field("csr", error.to_string()),
+            RenewError::Csr(error) => Self::invalid_field("csr", with_causes(&error)),
             RenewError::KeyDenied => Self::denied_key(),
             RenewError::TooMany(limit) => Self::too_many(limit),
             RenewError::IssuerUnavailable => Self::unavailable(),

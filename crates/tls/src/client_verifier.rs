@@ -19,7 +19,10 @@ use webpki::RawPublicKeyEntity;
 use crate::certificate::spki;
 use crate::provider::provider;
 use crate::untrusted::UntrustedReason;
-use crate::verdict::{Judge, Verdict};
+use crate::verdict::{Judge, Verdict, is_too_large};
+
+/// The longest SubjectPublicKeyInfo that is looked into: RSA with 4096 bits has 550 bytes.
+const MAX_KEY_BYTES: usize = 576;
 
 tokio::task_local! {
     /// Why the handshake of this task was refused: an alert has fewer words than we have reasons.
@@ -65,7 +68,7 @@ pub(crate) fn refusal(verdict: &Verdict, snapshot: &TrustSnapshot, now: Timestam
 /// When a verdict is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strictness {
-    /// After the handshake: any chain is accepted in it.
+    /// After the handshake: any chain of decent size is accepted in it.
     After,
     /// In the handshake, and after it too, since a resumed one does not come by here.
     Inside,
@@ -96,21 +99,20 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if self.strictness == Strictness::After {
-            return Ok(ClientCertVerified::assertion());
-        }
         let chain: Vec<&[u8]> = std::iter::once(end_entity)
             .chain(intermediates)
             .map(|certificate| certificate.as_ref())
             .collect();
+        if let Some(reason) = unaffordable(&chain) {
+            return Err(refuse(Refusal::Untrusted, &Verdict::Untrusted(reason)));
+        }
+        if self.strictness == Strictness::After {
+            return Ok(ClientCertVerified::assertion());
+        }
         let (verdict, snapshot, now) = self.court.verdict(&chain);
         match refusal(&verdict, &snapshot, now) {
             None => Ok(ClientCertVerified::assertion()),
-            Some(refusal) => {
-                // Outside of an accept there is nobody to tell, and the alert says enough.
-                REFUSED.try_with(|told| told.set(Some(refusal))).unwrap_or_default();
-                Err(alert(refusal, &verdict).into())
-            }
+            Some(refusal) => Err(refuse(refusal, &verdict)),
         }
     }
 
@@ -151,6 +153,22 @@ impl ClientCertVerifier for ClientVerifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         algorithms().supported_schemes()
     }
+}
+
+/// Why the chain is refused before any of it is verified, be the listener strict or not: whoever comes
+/// by chooses it, and the work to verify a signature grows with the key.
+fn unaffordable(chain: &[&[u8]]) -> Option<UntrustedReason> {
+    if is_too_large(chain) {
+        return Some(UntrustedReason::ChainTooLarge);
+    }
+    let key = chain.first().and_then(|leaf| spki(leaf).ok())?;
+    (key.len() > MAX_KEY_BYTES).then_some(UntrustedReason::UnsupportedKey)
+}
+
+fn refuse(refusal: Refusal, verdict: &Verdict) -> Error {
+    // Outside of an accept there is nobody to tell, and the alert says enough.
+    REFUSED.try_with(|told| told.set(Some(refusal))).unwrap_or_default();
+    alert(refusal, verdict).into()
 }
 
 fn algorithms() -> WebPkiSupportedAlgorithms {

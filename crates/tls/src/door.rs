@@ -27,7 +27,8 @@ pub enum ClientAuth {
     /// It does not.
     None,
     /// It asks, accepts any chain whose key the peer proves to have, and leaves the verdict to the
-    /// door: an expired device must be able to reach renewal.
+    /// door: an expired device must be able to reach renewal. Over 8 KiB, over 4 certificates, or with
+    /// a key longer than RSA with 4096 bits, a chain is refused in the handshake, unread.
     Optional,
     /// It asks, and refuses inside the handshake what is not in good standing.
     Required,

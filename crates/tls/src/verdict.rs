@@ -61,8 +61,7 @@ impl Judge {
         now: Timestamp,
     ) -> Verdict {
         let Some(leaf) = chain.first() else { return Verdict::NothingShown };
-        let bytes: usize = chain.iter().map(|certificate| certificate.as_ref().len()).sum();
-        if bytes > MAX_CHAIN_BYTES || chain.len() > MAX_CHAIN_CERTIFICATES {
+        if is_too_large(chain) {
             return Verdict::Untrusted(UntrustedReason::ChainTooLarge);
         }
         let bundle = self.bundles.of(snapshot);
@@ -81,6 +80,12 @@ impl Judge {
             Err(reason) => Verdict::Untrusted(reason),
         }
     }
+}
+
+/// Whether a chain is larger than any device's: such a one is not parsed.
+pub(crate) fn is_too_large<C: AsRef<[u8]>>(chain: &[C]) -> bool {
+    let bytes: usize = chain.iter().map(|certificate| certificate.as_ref().len()).sum();
+    bytes > MAX_CHAIN_BYTES || chain.len() > MAX_CHAIN_CERTIFICATES
 }
 
 fn key_of<C: AsRef<[u8]>>(chain: &[C], bundle: &Bundle) -> [u8; 32] {

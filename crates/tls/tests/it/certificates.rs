@@ -5,6 +5,7 @@ use countersign_core::snapshot::{Bar, Standing, TenantService};
 use countersign_core::time::Timestamp;
 use countersign_testkit::{KeyKind, LeafSpec, Signer, TestCa, TestKey, purpose, usage};
 use countersign_tls::{ClientAuth, TlsProtocol, UntrustedReason};
+use rustls::AlertDescription;
 
 use crate::meeting::{Client, DOMAIN, Door, NOW, VERSIONS};
 
@@ -141,15 +142,44 @@ async fn the_evil_twins_devices_are_untrusted() {
 #[tokio::test]
 async fn a_chain_over_the_limits_is_not_parsed() {
     let ca = TestCa::new(DOMAIN);
-    let door = Door::new(&ca, ClientAuth::Optional);
     let certificate = ca.device("acme", "d1");
     let leaf = certificate.chain[0].clone();
     let five = vec![leaf.clone(); 5];
     let long = vec![leaf, vec![0x30; 8 * 1024]];
     for chain in [five, long] {
-        let client = Client::showing_chain(&ca, VERSIONS[1], chain, certificate.key.pkcs8_der());
-        let peer = door.meet(&client).await.peer();
-        assert_eq!(peer.untrusted(), Some(UntrustedReason::ChainTooLarge));
+        for client_auth in [ClientAuth::Optional, ClientAuth::Required] {
+            let door = Door::new(&ca, client_auth);
+            let client = Client::showing_chain(&ca, VERSIONS[1], chain.clone(), certificate.key.pkcs8_der());
+            let refusal = door.meet(&client).await.refusal();
+            assert_eq!(refusal, ("CERTIFICATE_UNTRUSTED", AlertDescription::BadCertificate));
+        }
+    }
+}
+
+/// The outline of a certificate with such a public key.
+fn outline(key_bytes: u16) -> Vec<u8> {
+    let tlv = |tag: u8, content: Vec<u8>| {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [vec![tag, 0x82], length.to_vec(), content].concat()
+    };
+    let key = tlv(0x30, vec![0; usize::from(key_bytes - 4)]);
+    // Version, serial number, and four empty sequences up to the key.
+    let before = [&[0xa0, 3, 2, 1, 2, 2, 1, 1][..], &[0x30, 0].repeat(4)].concat();
+    tlv(0x30, tlv(0x30, [before, key].concat()))
+}
+
+#[tokio::test]
+async fn a_key_that_is_dear_to_verify_with_is_not_verified_with() {
+    let ca = TestCa::new(DOMAIN);
+    let key = TestKey::generate(KeyKind::P256);
+    for client_auth in [ClientAuth::Optional, ClientAuth::Required] {
+        let door = Door::new(&ca, client_auth);
+        for version in VERSIONS {
+            // RSA with 8192 bits has 1,062 bytes.
+            let client = Client::showing_chain(&ca, version, vec![outline(1062)], key.pkcs8_der());
+            let refusal = door.meet(&client).await.refusal();
+            assert_eq!(refusal, ("CERTIFICATE_UNTRUSTED", AlertDescription::UnsupportedCertificate));
+        }
     }
 }
 
@@ -165,7 +195,7 @@ async fn a_certificate_without_its_key_gets_nowhere() {
             let client = Client::showing_chain(&ca, version, victim.chain.clone(), thief.pkcs8_der());
             let (code, alert) = door.meet(&client).await.refusal();
             assert_eq!(code, "TLS_PROOF_FAILED");
-            assert_eq!(alert, rustls::AlertDescription::DecryptError);
+            assert_eq!(alert, AlertDescription::DecryptError);
         }
     }
 }

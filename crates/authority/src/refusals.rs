@@ -1,6 +1,6 @@
 //! What was refused, kept for a week so that `countersign explain` can say why.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::ids::{RequestId, Tenant};
 use countersign_core::time::Timestamp;
 use countersign_store::{RefusalRow, StoreError};
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::authority::Authority;
+use crate::limits::Network;
 
 /// A request, packet or connection that was refused, or would be under `enforce`.
 #[derive(Clone, Debug)]
@@ -44,32 +44,52 @@ pub enum Outcome {
 /// How many reports are written at once.
 const BATCH: usize = 256;
 
-/// One line of audit per peer, code and minute, in each tenant's chain, for what was refused and for
-/// what would have been.
+/// How many refusals of one network can be explained a minute, and of all networks together: what
+/// strangers make us keep is bounded, by about three million small rows a week.
+const ROWS_PER_NETWORK: u32 = 60;
+const ROWS_IN_ALL: u32 = 300;
+
+/// How many lines of audit refusals may make a minute.
+const ENTRIES_IN_ALL: usize = 300;
+
+/// The longest fact that is kept, in characters.
+const FACT_LENGTH: usize = 200;
+
+/// What of the refusals is written down, minute by minute.
 #[derive(Debug, Default)]
 struct Sampler {
-    seen: Mutex<HashSet<Sample>>,
+    minute: i64,
+    entries: HashSet<Sample>,
+    rows: HashMap<Network, u32>,
+    rows_in_all: u32,
 }
 
+/// What the audit has one line for a minute.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Sample {
     tenant: Option<Tenant>,
     outcome: Outcome,
-    address: IpAddr,
+    network: Network,
     code: String,
-    minute: i64,
 }
 
 impl Authority {
-    /// Writes reports down as they come, for ever: each can be explained, and the audit gets one
-    /// entry per peer, code and minute in each tenant's chain.
+    /// Writes reports down as they come, for ever: each can be explained, unless its network is
+    /// refused all the time, and the audit gets one entry per network, code and minute in each
+    /// tenant's chain.
     pub async fn record_refusals(self: Arc<Self>, mut reports: mpsc::Receiver<RefusalReport>) {
-        let sampler = Sampler::default();
+        let mut sampler = Sampler::default();
         let mut batch = Vec::with_capacity(BATCH);
         while reports.recv_many(&mut batch, BATCH).await > 0 {
-            let entries: Vec<AuditEntry> =
-                batch.iter().filter(|report| sampler.is_first(report)).map(entry_of).collect();
-            let rows: Vec<RefusalRow> = batch.drain(..).map(row_of).collect();
+            let (mut entries, mut rows) = (Vec::new(), Vec::new());
+            for report in batch.drain(..).map(RefusalReport::cut) {
+                if sampler.takes_entry(&report) {
+                    entries.push(entry_of(&report));
+                }
+                if sampler.takes_row(&report) {
+                    rows.push(row_of(report));
+                }
+            }
             if let Err(error) = self.keep_refusals(rows, entries).await {
                 tracing::error!(%error, "cannot record refusals");
             }
@@ -91,20 +111,51 @@ impl Authority {
     }
 }
 
-impl Sampler {
-    fn is_first(&self, report: &RefusalReport) -> bool {
-        let minute = report.at.secs().div_euclid(60);
-        let mut seen = self.seen.lock();
-        if seen.len() > 10_000 {
-            seen.retain(|sample| sample.minute >= minute);
+impl RefusalReport {
+    /// The same report with facts of a length that may be kept: they hold what strangers sent.
+    fn cut(mut self) -> Self {
+        for fact in self.facts.values_mut() {
+            if let Some((end, _)) = fact.char_indices().nth(FACT_LENGTH) {
+                fact.truncate(end);
+            }
         }
-        seen.insert(Sample {
-            tenant: report.tenant.clone(),
-            outcome: report.outcome,
-            address: report.address,
-            code: report.code.clone(),
-            minute,
-        })
+        self
+    }
+}
+
+impl Sampler {
+    /// Whether the audit gets a line for this report.
+    fn takes_entry(&mut self, report: &RefusalReport) -> bool {
+        self.turn_to(report.at);
+        self.entries.len() < ENTRIES_IN_ALL
+            && self.entries.insert(Sample {
+                tenant: report.tenant.clone(),
+                outcome: report.outcome,
+                network: Network::from(report.address),
+                code: report.code.clone(),
+            })
+    }
+
+    /// Whether this report is kept to be explained.
+    fn takes_row(&mut self, report: &RefusalReport) -> bool {
+        self.turn_to(report.at);
+        if self.rows_in_all >= ROWS_IN_ALL {
+            return false;
+        }
+        let of_network = self.rows.entry(Network::from(report.address)).or_default();
+        if *of_network >= ROWS_PER_NETWORK {
+            return false;
+        }
+        *of_network += 1;
+        self.rows_in_all += 1;
+        true
+    }
+
+    fn turn_to(&mut self, at: Timestamp) {
+        let minute = at.secs().div_euclid(60);
+        if minute != self.minute {
+            *self = Self { minute, ..Self::default() };
+        }
     }
 }
 
@@ -135,28 +186,44 @@ fn row_of(report: RefusalReport) -> RefusalRow {
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_entry_a_minute_but_never_another_tenants_or_another_outcomes() {
-        let sampler = Sampler::default();
-        let report = RefusalReport {
+    fn report(last: u8) -> RefusalReport {
+        RefusalReport {
             request: RequestId::random(),
             at: Timestamp::from_secs(120),
             code: "MTLS_REQUIRED".to_owned(),
             outcome: Outcome::Refused,
             tenant: Some("acme".parse().unwrap()),
-            address: IpAddr::from([192, 0, 2, 1]),
-            facts: BTreeMap::new(),
-        };
-        assert!(sampler.is_first(&report));
-        assert!(!sampler.is_first(&RefusalReport { at: Timestamp::from_secs(179), ..report.clone() }));
+            address: IpAddr::from([192, 0, 2, last]),
+            facts: BTreeMap::from([("path".to_owned(), "é".repeat(60_000))]),
+        }
+    }
+
+    #[test]
+    fn what_strangers_make_us_keep_is_bounded() {
+        assert_eq!(report(1).cut().facts["path"].chars().count(), FACT_LENGTH);
+        let mut sampler = Sampler::default();
+        let of_one = (0..1000).filter(|_| sampler.takes_row(&report(1))).count();
+        assert_eq!(of_one, ROWS_PER_NETWORK as usize);
+        let of_many = (2..=250).flat_map(|last| [last; 10]).filter(|last| sampler.takes_row(&report(*last)));
+        assert_eq!(of_one + of_many.count(), ROWS_IN_ALL as usize);
+        let later = RefusalReport { at: Timestamp::from_secs(180), ..report(1) };
+        assert!(sampler.takes_row(&later));
+    }
+
+    #[test]
+    fn one_entry_a_minute_but_never_another_tenants_or_another_outcomes() {
+        let mut sampler = Sampler::default();
+        let report = report(1);
+        assert!(sampler.takes_entry(&report));
+        assert!(!sampler.takes_entry(&RefusalReport { at: Timestamp::from_secs(179), ..report.clone() }));
         for other in [
-            RefusalReport { at: Timestamp::from_secs(180), ..report.clone() },
             RefusalReport { outcome: Outcome::WouldRefuse, ..report.clone() },
             RefusalReport { tenant: None, ..report.clone() },
             RefusalReport { address: IpAddr::from([192, 0, 2, 2]), ..report.clone() },
             RefusalReport { code: "CERTIFICATE_REVOKED".to_owned(), ..report.clone() },
         ] {
-            assert!(sampler.is_first(&other), "{other:?}");
+            assert!(sampler.takes_entry(&other), "{other:?}");
         }
+        assert!(sampler.takes_entry(&RefusalReport { at: Timestamp::from_secs(180), ..report }));
     }
 }

@@ -1,5 +1,5 @@
 //! What tests of every crate share: a certificate authority with its evil twin, a clock that stands
-//! still, and a client of doors that can be told to do what no good client does.
+//! still, a client of doors that can be told to do what no good client does, and a PostgreSQL server.
 //!
 //! For tests only: no crate may depend on it otherwise, and it knows nothing but `core`, so that what
 //! it makes is not made by the code under test.
@@ -13,9 +13,11 @@ mod clock;
 mod der_writer;
 mod key;
 mod leaf;
+mod postgres;
 
 pub use ca::{TestCa, TestCertificate};
 pub use client::{Answer, ClientFailure, Connection, DoorClient, HttpVersion, TlsVersion};
 pub use clock::ManualClock;
 pub use key::{KeyKind, TestKey};
 pub use leaf::{LeafSpec, NOT_AFTER, NOT_BEFORE, Signer, purpose, usage};
+pub use postgres::PostgresServer;

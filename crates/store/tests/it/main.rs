@@ -1,18 +1,49 @@
-//! What the records promise to the use cases, on a real database in a directory of its own.
+//! What the records promise to the use cases, on a real database of each kind. Every test in `both/` is
+//! run on SQLite and on PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::duplicate_mod, reason = "the same promises, on either database")]
 
-mod audit_tampering;
-mod certificates;
-mod challenges;
-mod concurrency;
-mod crash;
-mod denials;
-mod device_lists;
-mod devices;
-mod fixture;
-mod group_commit;
-mod issuers;
-mod opening;
-mod presence;
-mod round_trips;
-mod trust;
+mod postgres;
+mod sqlite;
+
+#[path = "both"]
+mod on_sqlite {
+    pub(crate) use crate::sqlite::database;
+
+    mod audit_tampering;
+    mod certificates;
+    mod challenges;
+    mod concurrency;
+    mod crash;
+    mod denials;
+    mod device_lists;
+    mod devices;
+    pub(crate) mod fixture;
+    mod group_commit;
+    mod issuers;
+    mod opening;
+    mod presence;
+    mod round_trips;
+    mod trust;
+}
+
+#[path = "both"]
+mod on_postgres {
+    pub(crate) use crate::postgres::database;
+
+    mod audit_tampering;
+    mod certificates;
+    mod challenges;
+    mod concurrency;
+    mod crash;
+    mod denials;
+    mod device_lists;
+    mod devices;
+    pub(crate) mod fixture;
+    mod group_commit;
+    mod issuers;
+    mod opening;
+    mod presence;
+    mod round_trips;
+    mod trust;
+}

@@ -5,7 +5,8 @@ use countersign_core::ids::{AgentId, SecretHash};
 use countersign_store::{CertificateSummary, Inserted, StoreError};
 use sqlx::Executor as _;
 
-use crate::fixture::{DAY, Fixture, HOUR, insert_tenant, now, random, read, write};
+use super::database::{CORRUPTIONS, INDEX_EXISTS};
+use super::fixture::{DAY, Fixture, HOUR, insert_tenant, now, random, read, write};
 
 #[tokio::test]
 async fn a_device_reads_back_by_each_of_its_names() {
@@ -110,11 +111,7 @@ async fn the_columns_and_indexes_the_seed_names_are_there() {
         mtls_cert_issued_at, mtls_cert_cf_id, quarantined_at, quarantined_reason FROM devices";
     intruder.execute(columns).await.unwrap();
     for index in ["devices_mtls_cert_expires_idx", "devices_quarantined_idx"] {
-        let found = sqlx::query("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = $1")
-            .bind(index)
-            .fetch_optional(&mut intruder)
-            .await
-            .unwrap();
+        let found = sqlx::query(INDEX_EXISTS).bind(index).fetch_optional(&mut intruder).await.unwrap();
         assert!(found.is_some(), "{index}");
     }
     let of_certificates = "SELECT 1 FROM device_certificates
@@ -127,14 +124,7 @@ async fn fails_closed_on_a_stored_value_that_cannot_be() {
     let fixture = Fixture::new().await;
     let id = fixture.device("d1").await.id;
     let mut intruder = fixture.intruder().await;
-    intruder.execute("PRAGMA ignore_check_constraints = ON").await.unwrap();
-    for (change, column) in [
-        ("UPDATE devices SET status = 'fine'", "status"),
-        ("UPDATE devices SET status = 'online', enrolled_at = 9223372036854775807", "enrolled_at"),
-        ("UPDATE devices SET enrolled_at = 0, agent_id = 'xyz'", "agent_id"),
-        ("UPDATE devices SET agent_id = 'AA', name = '../x'", "agent_id"),
-        ("UPDATE tenants SET slug = 'Not A Slug'", "tenant_slug"),
-    ] {
+    for &(change, column) in CORRUPTIONS {
         intruder.execute(change).await.unwrap();
         let error = read!(fixture.store, |r| r.device(id)).unwrap_err();
         assert!(

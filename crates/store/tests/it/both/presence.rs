@@ -7,7 +7,7 @@ use countersign_core::ids::DeviceId;
 use countersign_core::time::Timestamp;
 use countersign_store::Presence;
 
-use crate::fixture::{Fixture, HOUR, now, read, write};
+use super::fixture::{Fixture, HOUR, now, read, write};
 
 fn heard(device: DeviceId, at: Timestamp) -> Presence {
     Presence {

@@ -6,7 +6,7 @@ use countersign_core::settings::{
 };
 use countersign_store::{PasswordHash, RefusalRow, Role, SessionRow, TenantRow, UserRow};
 
-use crate::fixture::{Fixture, HOUR, insert_tenant, now, read, write};
+use super::fixture::{Fixture, HOUR, insert_tenant, now, read, write};
 
 fn user(email: &str) -> UserRow {
     UserRow {

@@ -16,9 +16,8 @@ use countersign_store::{
     Approval, CertificateChange, CertificateRow, DeviceRow, EnrollmentKeyRow, Inserted, Installation,
     SiteRow, Store, StoreError, StoreUrl, TenantRow,
 };
-use sqlx::Connection as _;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use tempfile::TempDir;
+
+use super::database::{Database, Intruder};
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
@@ -33,7 +32,7 @@ pub(crate) struct Fixture {
     pub(crate) url: StoreUrl,
     pub(crate) tenant: TenantRow,
     pub(crate) site: SiteRow,
-    pub(crate) directory: TempDir,
+    pub(crate) database: Database,
 }
 
 /// Runs a write of one call: `write!(store, |w| w.insert_device(&row))`.
@@ -58,8 +57,8 @@ pub(crate) use {read, write};
 
 impl Fixture {
     pub(crate) async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let url = StoreUrl::sqlite(directory.path().join("countersign.db"));
+        let database = Database::new();
+        let url = database.url();
         let store = Store::open(&url).await.unwrap();
         store.migrate().await.unwrap();
         let installation = Installation {
@@ -70,7 +69,7 @@ impl Fixture {
         };
         assert!(write!(store, |w| w.insert_installation(&installation)).unwrap());
         let (tenant, site) = insert_tenant(&store, "acme").await;
-        Self { store, url, tenant, site, directory }
+        Self { store, url, tenant, site, database }
     }
 
     /// A device that is on record.
@@ -158,10 +157,9 @@ impl Fixture {
         }
     }
 
-    /// Somebody else's connection to the database file, who may do anything.
-    pub(crate) async fn intruder(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.url.path().unwrap()).foreign_keys(false);
-        SqliteConnection::connect_with(&options).await.unwrap()
+    /// Somebody else's connection to the database, who may do anything.
+    pub(crate) async fn intruder(&self) -> Intruder {
+        self.database.intruder().await
     }
 }
 

@@ -4,7 +4,7 @@ use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::ids::CertificateId;
 use countersign_store::{CertificateChange, CertificateFilter, StoreError};
 
-use crate::fixture::{DAY, Fixture, HOUR, insert_tenant, new_certificate, now, read, write};
+use super::fixture::{DAY, Fixture, HOUR, insert_tenant, new_certificate, now, read, write};
 
 const REVOKE: CertificateChange = CertificateChange::Revoke {
     at: countersign_core::time::Timestamp::from_secs(1_800_000_000),

@@ -6,7 +6,8 @@ use countersign_store::{AuditFault, AuditFilter, AuditReport, ChainScope, StoreE
 use proptest::prelude::*;
 use sqlx::{AssertSqlSafe, Executor as _};
 
-use crate::fixture::{Fixture, HOUR, now, read, write};
+use super::database::{LATER, drop_audit_triggers};
+use super::fixture::{Fixture, HOUR, now, read, write};
 
 const CHAINS: [Option<&str>; 3] = [None, Some("acme"), Some("other")];
 
@@ -120,7 +121,7 @@ async fn whoever_drops_the_triggers_is_still_found_out() {
             AuditFault::Altered,
         ),
         (
-            "UPDATE audit_entries SET at = at + 1 WHERE chain = 'acme' AND sequence = 1",
+            &format!("UPDATE audit_entries SET {LATER} WHERE chain = 'acme' AND sequence = 1"),
             1,
             AuditFault::Altered,
         ),
@@ -149,8 +150,8 @@ async fn whoever_drops_the_triggers_is_still_found_out() {
     for (change, sequence, fault) in cases {
         let fixture = filled().await;
         let mut intruder = fixture.intruder().await;
-        drop_triggers(&mut intruder).await;
-        intruder.execute(change).await.unwrap();
+        drop_audit_triggers(&mut intruder).await;
+        intruder.execute(AssertSqlSafe(change.to_owned())).await.unwrap();
         let broken = verify(&fixture).await.broken.unwrap_or_else(|| panic!("not noticed: {change}"));
         assert_eq!(
             (broken.chain.as_str(), broken.sequence, broken.fault),
@@ -166,7 +167,7 @@ async fn a_tail_cut_with_its_head_differs_from_the_head_reported_before() {
     let fixture = filled().await;
     let before = verify(&fixture).await;
     let mut intruder = fixture.intruder().await;
-    drop_triggers(&mut intruder).await;
+    drop_audit_triggers(&mut intruder).await;
     let cut = "UPDATE audit_heads SET sequence = 3, hash =
                    (SELECT hash FROM audit_entries WHERE chain = 'acme' AND sequence = 3) WHERE chain = 'acme';
                DELETE FROM audit_entries WHERE chain = 'acme' AND sequence = 4";
@@ -180,19 +181,11 @@ async fn a_tail_cut_with_its_head_differs_from_the_head_reported_before() {
 async fn an_entry_that_cannot_be_read_is_an_error_in_a_query() {
     let fixture = filled().await;
     let mut intruder = fixture.intruder().await;
-    drop_triggers(&mut intruder).await;
+    drop_audit_triggers(&mut intruder).await;
     intruder.execute("UPDATE audit_entries SET event = 'nothing.known' WHERE id = 3").await.unwrap();
     let filter = AuditFilter { limit: 100, ..AuditFilter::default() };
     let error = read!(fixture.store, |r| r.audit_entries(&filter)).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { column: "event", .. }), "{error}");
-}
-
-async fn drop_triggers(intruder: &mut sqlx::sqlite::SqliteConnection) {
-    for trigger in
-        ["audit_entries_no_update", "audit_entries_no_delete", "audit_heads_no_delete", "audit_heads_forward"]
-    {
-        intruder.execute(AssertSqlSafe(format!("DROP TRIGGER {trigger}"))).await.unwrap();
-    }
 }
 
 proptest! {
@@ -215,7 +208,7 @@ proptest! {
             prop_assert_eq!(total, history.len() as u64);
 
             let mut intruder = fixture.intruder().await;
-            drop_triggers(&mut intruder).await;
+            drop_audit_triggers(&mut intruder).await;
             let id = i64::try_from(victim.index(history.len())).unwrap() + 1;
             sqlx::query("UPDATE audit_entries SET details = details || ' ' WHERE id = $1")
                 .bind(id).execute(&mut intruder).await.unwrap();

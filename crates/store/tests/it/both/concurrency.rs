@@ -5,7 +5,7 @@ use countersign_core::ids::{ChallengeId, DeviceId, EnrollmentKeyId};
 use countersign_store::{ChallengeRow, Store, StoreError};
 use futures_util::future::join_all;
 
-use crate::fixture::{Fixture, HOUR, now, read, write};
+use super::fixture::{Fixture, HOUR, now, read, write};
 
 async fn consume_at_once(store: &Store, id: EnrollmentKeyId, callers: usize) -> usize {
     let attempts = (0..callers).map(|_| {

@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::ids::EnrollmentKeyId;
-use countersign_store::{AuditFilter, Store, StoreError, StoreUrl};
+use countersign_store::{AuditFilter, Store, StoreError};
 
-use crate::fixture::{Fixture, now, random, read};
+use super::fixture::{Fixture, now, random, read};
 
 /// How many changes the child acknowledges before it is killed.
 const ACKNOWLEDGED: usize = 60;
@@ -18,7 +18,7 @@ const MARK: &str = "acknowledged ";
 async fn what_was_acknowledged_survives_a_kill() {
     let fixture = Fixture::new().await;
     fixture.store.close().await;
-    let acknowledged = run_until_killed(&fixture.url);
+    let acknowledged = run_until_killed(&fixture.database.text());
     assert_eq!(acknowledged.len(), ACKNOWLEDGED);
 
     // The lock went with the process.
@@ -36,9 +36,12 @@ async fn what_was_acknowledged_survives_a_kill() {
 }
 
 /// Runs this test program as a child that writes without end, and kills it.
-fn run_until_killed(url: &StoreUrl) -> Vec<EnrollmentKeyId> {
+fn run_until_killed(url: &str) -> Vec<EnrollmentKeyId> {
+    // The path of a test has no crate name.
+    let module = module_path!().split_once("::").unwrap().1;
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["crash::child_that_writes_until_it_is_killed", "--exact", "--ignored", "--nocapture"])
+        .arg(format!("{module}::child_that_writes_until_it_is_killed"))
+        .args(["--exact", "--ignored", "--nocapture"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -112,10 +115,10 @@ async fn create_key(store: &Store) -> Result<EnrollmentKeyId, StoreError> {
 #[test]
 fn a_store_that_was_dropped_unclosed_opens_again() {
     let first = tokio::runtime::Runtime::new().unwrap();
-    let (url, directory, id) = first.block_on(async {
+    let (url, database, id) = first.block_on(async {
         let fixture = Fixture::new().await;
         let id = fixture.device("d1").await.id;
-        (fixture.url, fixture.directory, id)
+        (fixture.url, fixture.database, id)
     });
     drop(first);
 
@@ -124,5 +127,5 @@ fn a_store_that_was_dropped_unclosed_opens_again() {
         let store = Store::open(&url).await.unwrap();
         assert!(read!(store, |r| r.device(id)).unwrap().is_some());
     });
-    drop(directory);
+    drop(database);
 }

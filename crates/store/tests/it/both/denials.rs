@@ -3,7 +3,7 @@
 use countersign_core::ids::SpkiSha256;
 use countersign_store::{DeniedKeyRow, TraitKind};
 
-use crate::fixture::{Fixture, insert_tenant, now, read, write};
+use super::fixture::{Fixture, insert_tenant, now, read, write};
 
 #[tokio::test]
 async fn a_denied_key_is_known_and_stays() {

@@ -7,7 +7,7 @@ use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::DeviceId;
 use countersign_store::{DeviceFilter, DeviceRow, LIST_LIMIT};
 
-use crate::fixture::{Fixture, HOUR, insert_tenant, now, read, write};
+use super::fixture::{Fixture, HOUR, insert_tenant, now, read, write};
 
 async fn names(fixture: &Fixture, filter: DeviceFilter) -> Vec<String> {
     let filter = DeviceFilter { limit: 100, ..filter };

@@ -7,7 +7,7 @@ use countersign_core::device::DeviceStatus;
 use countersign_core::ids::SpkiSha256;
 use countersign_store::{BarredDevice, DeniedKeyRow, SupersededCertificate};
 
-use crate::fixture::{DAY, Fixture, now, read, write};
+use super::fixture::{DAY, Fixture, now, read, write};
 
 #[tokio::test]
 async fn it_holds_what_doors_must_know_and_no_more() {

@@ -5,7 +5,7 @@ use countersign_store::{AuditFilter, DeviceFilter, StoreError};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
-use crate::fixture::{Fixture, now, read};
+use super::fixture::{Fixture, now, read};
 
 /// A use case's own error.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use countersign_core::ids::{ChallengeId, DeviceId};
 use countersign_core::time::Timestamp;
 use countersign_store::ChallengeRow;
 
-use crate::fixture::{Fixture, now, write};
+use super::fixture::{Fixture, now, write};
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 

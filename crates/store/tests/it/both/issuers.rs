@@ -4,7 +4,7 @@ use countersign_core::certificate::RevocationReason;
 use countersign_core::time::Timestamp;
 use countersign_store::{CrlRow, IntentRow, IssuerRole, IssuerRow, RevocationRow, StoreError};
 
-use crate::fixture::{DAY, Fixture, HOUR, issuer, now, read, reference, write};
+use super::fixture::{DAY, Fixture, HOUR, issuer, now, read, reference, write};
 
 async fn insert_issuer(fixture: &Fixture) -> IssuerRow {
     let row = IssuerRow {

@@ -1,0 +1,7 @@
+//! What is said of PostgreSQL alone.
+
+pub(crate) mod database;
+mod groups;
+mod same_records;
+mod seed_queries;
+mod several_processes;

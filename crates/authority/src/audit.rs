@@ -1,6 +1,5 @@
 //! Reading the audit.
 
-use countersign_store::StoreError;
 pub use countersign_store::{AuditFilter, AuditRecord, ChainScope};
 
 use crate::authority::Authority;
@@ -21,15 +20,5 @@ impl Authority {
             filter.scope = ChainScope::Tenant(self.tenant(own).await?.slug);
         }
         Ok(self.store.read(move |r| Box::pin(async move { r.audit_entries(&filter).await })).await?)
-    }
-
-    /// The store, for commands that work on it directly.
-    ///
-    /// # Errors
-    /// When the store cannot be flushed.
-    pub async fn close(&self) -> Result<(), StoreError> {
-        self.flush_presence().await?;
-        self.store.close().await;
-        Ok(())
     }
 }

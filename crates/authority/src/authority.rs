@@ -12,9 +12,11 @@ use countersign_core::snapshot::{RuleSource, TrustSnapshot};
 use countersign_core::time::{Clock, Timestamp};
 use countersign_store::{Store, StoreError};
 use thiserror::Error;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
+use crate::crl::CrlWork;
 use crate::hierarchy::Hierarchy;
+use crate::issue::IssuanceError;
 use crate::limits::Limits;
 use crate::presence::PresenceQueue;
 use crate::publish::Publisher;
@@ -55,7 +57,7 @@ pub struct Authority {
     pub(crate) limits: Limits,
     pub(crate) presence: PresenceQueue,
     pub(crate) setup: crate::people::SetupGate,
-    pub(crate) crl_wanted: Notify,
+    pub(crate) crl: CrlWork,
     pub(crate) node: u8,
 }
 
@@ -74,12 +76,9 @@ pub enum OpenError {
     /// A CA could not be made or read back.
     #[error("cannot make or open a CA")]
     Issue(#[from] IssueError),
-    /// A CA certificate could not be prepared.
-    #[error("cannot prepare a CA certificate")]
-    Prepare(#[from] countersign_ca::PrepareError),
-    /// A CA certificate could not be signed.
-    #[error("cannot sign a CA certificate")]
-    Sign(#[from] countersign_ca::SignError),
+    /// A CA certificate could not be issued.
+    #[error("cannot issue a CA certificate")]
+    Issuance(#[from] IssuanceError),
     /// No key could be made.
     #[error("cannot make a key")]
     Key(#[from] KeyError),
@@ -121,7 +120,7 @@ impl Authority {
             presence: PresenceQueue::default(),
             limits: Limits::default(),
             setup: crate::people::SetupGate::new(users == 0, now)?,
-            crl_wanted: Notify::new(),
+            crl: CrlWork::default(),
             node: installation.node,
             hierarchy,
             publisher,
@@ -183,6 +182,16 @@ impl Authority {
     /// When it does not.
     pub async fn check_ready(&self) -> Result<(), StoreError> {
         self.store.read(|r| Box::pin(async move { r.snapshot_version().await.map(|_version| ()) })).await
+    }
+
+    /// Writes down what waits and closes the store.
+    ///
+    /// # Errors
+    /// When the store fails; it is closed nevertheless.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let flushed = self.flush_presence().await;
+        self.store.close().await;
+        flushed
     }
 
     pub(crate) async fn tenant(&self, id: TenantId) -> Result<countersign_store::TenantRow, StoreError> {

@@ -17,7 +17,7 @@ use crate::limits::{Limited, TooMany};
 /// How long a challenge is good.
 const CHALLENGE_LIFE: Duration = Duration::from_secs(300);
 
-/// How many a device may have open at once.
+/// How many a device may have open at once; the oldest makes room for the next.
 const MAX_OPEN: u32 = 8;
 
 /// A challenge, to be signed as [`ProofMessage`] says.
@@ -34,7 +34,10 @@ pub struct Challenge {
 /// No challenge was given.
 #[derive(Debug, Error)]
 pub enum ChallengeError {
-    /// Too many are open, or were asked for.
+    /// The device is quarantined.
+    #[error("the device is quarantined")]
+    Quarantined,
+    /// Too many were asked for.
     #[error("too many challenges")]
     TooMany(TooMany),
     /// No nonce could be made.
@@ -63,7 +66,10 @@ impl Authority {
     /// See [`ChallengeError`].
     pub async fn challenge(&self, agent: &AgentCaller) -> Result<Challenge, ChallengeError> {
         let now = self.now();
-        self.limits.take(Limited::UnprovedRenewal(agent.id()), now).map_err(ChallengeError::TooMany)?;
+        if agent.is_quarantined() {
+            return Err(ChallengeError::Quarantined);
+        }
+        self.limits.take(Limited::Challenge(agent.id()), now).map_err(ChallengeError::TooMany)?;
         let row = ChallengeRow {
             id: ChallengeId::random(),
             device: agent.id(),

@@ -3,7 +3,7 @@
 use countersign_ca::{KeyError, PublicKey};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::CertificateState;
-use countersign_core::ids::{CertificateId, CertificateRef, DeviceId};
+use countersign_core::ids::{CertificateId, CertificateRef};
 use countersign_core::proof::ProofSubject;
 use countersign_core::time::Timestamp;
 use countersign_store::DeviceRow;
@@ -15,6 +15,7 @@ use crate::agent::{AgentCaller, Possession};
 use crate::authority::Authority;
 use crate::challenge::ProofError;
 use crate::issue::summary_of;
+use crate::present::key_is_denied;
 
 /// A confirmation was refused.
 #[derive(Debug, Error)]
@@ -73,12 +74,7 @@ impl Authority {
             .await?
             .filter(|row| row.device == device)
             .ok_or(ConfirmError::Unknown)?;
-        match row.state {
-            CertificateState::PendingActivation | CertificateState::Active => {}
-            CertificateState::Superseded | CertificateState::Revoked | CertificateState::Expired => {
-                return Err(ConfirmError::Conflict(row.state));
-            }
-        }
+        check_state(&row, self.now())?;
         match possession {
             Possession::Handshake(claim) if claim.reference == row.reference => {}
             Possession::Signature { challenge, signature } => {
@@ -90,11 +86,7 @@ impl Authority {
         if row.state == CertificateState::Active {
             return Ok(());
         }
-        if row.confirm_before.is_some_and(|before| self.now() > before) {
-            return Err(ConfirmError::Gone);
-        }
-        self.activate(id, Actor::Device(device)).await?;
-        Ok(())
+        self.activate(id, Actor::Device(device)).await
     }
 
     /// Takes the first use of a certificate at a door as its confirmation. What is not pending any
@@ -107,40 +99,55 @@ impl Authority {
             .store
             .read(move |r| Box::pin(async move { r.certificate_by_reference(&reference).await }))
             .await?;
-        let now = self.now();
-        match found {
-            Some(row)
-                if row.state == CertificateState::PendingActivation
-                    && row.confirm_before.is_none_or(|before| now <= before) =>
-            {
-                self.activate(row.id, Actor::Device(row.device)).await
-            }
-            Some(_) | None => Ok(()),
+        let Some(row) = found.filter(|row| row.state == CertificateState::PendingActivation) else {
+            return Ok(());
+        };
+        match self.activate(row.id, Actor::Device(row.device)).await {
+            Err(ConfirmError::Store(error)) => Err(error),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
-    async fn activate(&self, id: CertificateId, actor: Actor) -> Result<(), StoreError> {
+    /// Makes a pending certificate the active one, if nothing speaks against it at this moment.
+    async fn activate(&self, id: CertificateId, actor: Actor) -> Result<(), ConfirmError> {
         let now = self.now();
-        let changed: Option<DeviceId> = self
-            .store
+        self.store
             .write(move |w| {
                 Box::pin(async move {
-                    let Some(row) = w.certificate(id).await? else { return Ok(None) };
-                    let Some(device) = w.device(row.device).await? else { return Ok(None) };
-                    if row.state != CertificateState::PendingActivation || device.status.is_barred() {
-                        return Ok(None);
+                    let row = w.certificate(id).await?.ok_or(ConfirmError::Unknown)?;
+                    let device = w.device(row.device).await?.ok_or(ConfirmError::Unknown)?;
+                    if device.status.is_barred() {
+                        return Err(ConfirmError::Quarantined);
                     }
-                    activate_row(w, device, &row, now, actor).await?;
-                    crate::repair::crash_point("confirm");
-                    Ok::<_, StoreError>(Some(row.device))
+                    check_state(&row, now)?;
+                    if key_is_denied(w, row.spki).await? {
+                        return Err(ConfirmError::ProofNeeded);
+                    }
+                    if row.state == CertificateState::PendingActivation {
+                        activate_row(w, device, &row, now, actor).await?;
+                        crate::repair::crash_point("confirm");
+                    }
+                    Ok(())
                 })
             })
             .await?;
         crate::repair::crash_point("confirmed");
-        if let Some(device) = changed {
-            self.publish_devices(&[device]).await?;
-        }
+        self.publish_changes().await?;
         Ok(())
+    }
+}
+
+/// Whether a certificate can be confirmed, or is confirmed already.
+fn check_state(row: &CertificateRow, now: Timestamp) -> Result<(), ConfirmError> {
+    // Cleared once it is confirmed.
+    let ended = row.confirm_before.filter(|before| now > *before);
+    match (row.state, ended) {
+        (CertificateState::Active, _) | (CertificateState::PendingActivation, None) => Ok(()),
+        (CertificateState::PendingActivation | CertificateState::Expired, Some(_)) => Err(ConfirmError::Gone),
+        (CertificateState::Revoked, Some(before)) if row.revoked_at.is_none_or(|at| at > before) => {
+            Err(ConfirmError::Gone)
+        }
+        (state, _) => Err(ConfirmError::Conflict(state)),
     }
 }
 
@@ -181,6 +188,6 @@ async fn activate_row(
         return Err(StoreError::raced("device at revision", device.revision));
     }
     w.set_certificate_summary(device.id, &summary_of(row)).await?;
-    w.raise_epoch().await?;
+    w.device_trust_changed(device.id).await?;
     Ok(())
 }

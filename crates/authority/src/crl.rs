@@ -1,6 +1,7 @@
 //! Certificate revocation lists: for everyone who is not one of our doors.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use countersign_ca::{CrlContents, CrlEntry};
@@ -11,6 +12,7 @@ use countersign_core::ids::IssuerKeyId;
 use countersign_core::time::Timestamp;
 use countersign_store::{CrlRow, StoreError};
 use thiserror::Error;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::authority::Authority;
@@ -24,6 +26,25 @@ const GATHER: Duration = Duration::from_millis(500);
 
 /// How long to wait before looking whether a CRL has become old.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// Word that the CRLs are behind.
+#[derive(Debug, Default)]
+pub(crate) struct CrlWork {
+    urgent: Notify,
+    waiting: AtomicBool,
+}
+
+impl CrlWork {
+    /// Something was revoked that others must hear of.
+    pub(crate) fn want_now(&self) {
+        self.urgent.notify_one();
+    }
+
+    /// Something was revoked that nobody has or that was replaced: the next look takes it along.
+    pub(crate) fn want_soon(&self) {
+        self.waiting.store(true, Ordering::Relaxed);
+    }
+}
 
 /// No CRL could be signed.
 #[derive(Debug, Error)]
@@ -39,17 +60,16 @@ pub enum SignCrlError {
 impl Authority {
     /// Signs CRLs for ever: soon after a revocation, and before they get old.
     pub async fn publish_crls(self: Arc<Self>) {
-        let mut is_wanted = false;
         loop {
-            if timeout(LOOK, self.crl_wanted.notified()).await.is_ok() {
-                is_wanted = true;
+            let woken = timeout(LOOK, self.crl.urgent.notified()).await;
+            if woken.is_ok() {
                 tokio::time::sleep_until(Instant::now() + GATHER).await;
             }
-            let was_wanted = std::mem::take(&mut is_wanted);
+            let is_wanted = self.crl.waiting.swap(false, Ordering::Relaxed) || woken.is_ok();
             for issuer in self.hierarchy.all() {
-                if let Err(error) = self.refresh_crl(issuer, was_wanted).await {
+                if let Err(error) = self.refresh_crl(issuer, is_wanted).await {
                     // What could not be signed is still wanted.
-                    is_wanted |= was_wanted;
+                    self.crl.want_soon();
                     tracing::error!(error = %Chain(&error), issuer = %issuer.key_id(), "cannot publish the crl");
                 }
             }
@@ -74,9 +94,9 @@ impl Authority {
         let is_old = latest.as_ref().is_none_or(|crl| {
             Lifetime { issued_at: crl.this_update, expires_at: crl.next_update }.renewal_due(now)
         });
-        // The root's list does not change with devices.
-        let is_root = id == self.hierarchy.root.key_id();
-        if is_old || (is_wanted && !is_root) { self.sign_crl(issuer, now).await } else { Ok(()) }
+        // The other lists do not change with devices.
+        let is_devices = id == self.hierarchy.device.key_id();
+        if is_old || (is_wanted && is_devices) { self.sign_crl(issuer, now).await } else { Ok(()) }
     }
 
     async fn sign_crl(&self, issuer: &Issuer, now: Timestamp) -> Result<(), SignCrlError> {

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::authority::{Authority, DEFAULT_TENANT};
 use crate::authorized::{Authorized, Forbidden, Operate, View};
 use crate::names::FreshSecret;
-use crate::tenants::TenantError;
+use crate::tenants::{TenantError, TenantRow};
 
 /// The prefix of enrolment keys.
 const KEY_PREFIX: &str = "csk_";
@@ -23,7 +23,8 @@ const KEY_PREFIX: &str = "csk_";
 /// The enrolment key that somebody wants.
 #[derive(Clone, Debug)]
 pub struct WantedKey {
-    /// Slug or id; `None`: `default`, or that of the device it is made for.
+    /// Slug or id; `None`: that of the device it is made for, or the one its maker is bound to, or
+    /// `default`.
     pub tenant: Option<String>,
     /// `None`: `default`.
     pub site: Option<String>,
@@ -74,6 +75,23 @@ pub enum CreateKeyError {
     Store(#[from] StoreError),
 }
 
+/// An enrolment key was not revoked; nothing changed.
+#[derive(Debug, Error)]
+pub enum RevokeKeyError {
+    /// There is no such key.
+    #[error("unknown enrolment key")]
+    Unknown,
+    /// It belongs to another tenant.
+    #[error("not allowed")]
+    Forbidden(#[from] Forbidden),
+    /// It is revoked already.
+    #[error("already revoked")]
+    AlreadyRevoked,
+    /// The store failed.
+    #[error("cannot revoke the enrolment key")]
+    Store(#[from] StoreError),
+}
+
 impl Authority {
     /// Makes an enrolment key.
     ///
@@ -85,7 +103,7 @@ impl Authority {
         wanted: WantedKey,
     ) -> Result<CreatedKey, CreateKeyError> {
         let now = self.now();
-        let tenant = self.find_tenant(by, wanted.tenant.as_deref().unwrap_or(DEFAULT_TENANT)).await?;
+        let tenant = self.tenant_of_key(by, &wanted).await?;
         let secret = FreshSecret::new(KEY_PREFIX)?;
         let (tenant_id, device) = (tenant.id, wanted.device);
         let site_slug = wanted.site.unwrap_or_else(|| DEFAULT_TENANT.to_owned());
@@ -139,6 +157,52 @@ impl Authority {
             })
             .await?;
         Ok(CreatedKey { row, key: Zeroizing::new(secret.text) })
+    }
+
+    /// The tenant that a key is wanted for.
+    async fn tenant_of_key(
+        &self,
+        by: &Authorized<Operate>,
+        wanted: &WantedKey,
+    ) -> Result<TenantRow, CreateKeyError> {
+        if let Some(tenant) = &wanted.tenant {
+            return Ok(self.find_tenant(by, tenant).await?);
+        }
+        let device = match wanted.device {
+            Some(id) => self.store.read(move |r| Box::pin(async move { r.device(id).await })).await?,
+            None => None,
+        };
+        let own = device.map(|device| device.tenant).or(by.scope());
+        let tenant = own.map_or_else(|| DEFAULT_TENANT.to_owned(), |own| own.to_string());
+        Ok(self.find_tenant(by, &tenant).await?)
+    }
+
+    /// Revokes an enrolment key: no device enrols with it any more. Devices that did are not touched.
+    ///
+    /// # Errors
+    /// See [`RevokeKeyError`]; of two calls at once one wins.
+    pub async fn revoke_enrollment_key(
+        &self,
+        by: &Authorized<Operate>,
+        id: EnrollmentKeyId,
+    ) -> Result<EnrollmentKeyRow, RevokeKeyError> {
+        let (now, by) = (self.now(), *by);
+        self.store
+            .write(move |w| {
+                Box::pin(async move {
+                    let mut row = w.enrollment_key(id).await?.ok_or(RevokeKeyError::Unknown)?;
+                    by.covers(row.tenant)?;
+                    if !w.revoke_enrollment_key(id, now).await? {
+                        return Err(RevokeKeyError::AlreadyRevoked);
+                    }
+                    let tenant = w.tenant_by_id(row.tenant).await?.map(|tenant| tenant.slug);
+                    let entry = AuditEntry::new(tenant, now, AuditEvent::EnrollmentKeyRevoked, by.actor());
+                    w.append_audit(&entry.detail("id", id)).await?;
+                    row.revoked_at = Some(now);
+                    Ok(row)
+                })
+            })
+            .await
     }
 
     /// The enrolment keys of a tenant, newest first.

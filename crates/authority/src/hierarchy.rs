@@ -17,6 +17,7 @@ use countersign_store::{SiteRow, TenantRow};
 use countersign_store::{Store, StoreError};
 
 use crate::authority::{AuthorityConfig, DEFAULT_TENANT, OpenError};
+use crate::issue::IssuanceError;
 
 /// The life of an issuing CA: five years.
 const ISSUING_LIFE: Duration = Duration::from_secs(5 * 365 * 86_400);
@@ -194,15 +195,17 @@ fn make_issuing(
     now: Timestamp,
 ) -> Result<Sealed, OpenError> {
     let signing_key = SigningKey::generate(KeyAlgorithm::P256)?;
-    let prepared = root.prepare(CertificateRequest {
-        profile,
-        public_key: signing_key.public_key(),
-        serial: random_serial(node)?,
-        issued_at: now,
-        lifetime: ISSUING_LIFE,
-        publication: Publication::default(),
-    })?;
-    let certificate = root.sign(prepared)?;
+    let prepared = root
+        .prepare(CertificateRequest {
+            profile,
+            public_key: signing_key.public_key(),
+            serial: random_serial(node)?,
+            issued_at: now,
+            lifetime: ISSUING_LIFE,
+            publication: Publication::default(),
+        })
+        .map_err(IssuanceError::from)?;
+    let certificate = root.sign(prepared).map_err(IssuanceError::from)?;
     let key = kek.seal(&signing_key, signing_key.public_key().sha256().into())?;
     let issuer = Issuer::open(certificate.der(), signing_key)?;
     Ok(Sealed { role, issuer, key })

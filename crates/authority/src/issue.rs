@@ -150,27 +150,26 @@ impl Authority {
     pub(crate) async fn abandon(&self, reference: &CertificateRef) -> Result<(), StoreError> {
         let now = self.now();
         let wanted = reference.clone();
-        self.store
+        let is_open = self
+            .store
             .write(move |w| {
                 Box::pin(async move {
-                    let open = w.unfinished_intents().await?;
-                    match open.into_iter().find(|intent| intent.reference == wanted) {
-                        Some(intent) => abandon_intent(w, &intent, now).await,
-                        None => Ok(()),
-                    }
+                    let Some(intent) = w.intent(&wanted).await? else { return Ok(false) };
+                    abandon_intent(w, &intent, now).await?;
+                    Ok::<_, StoreError>(true)
                 })
             })
             .await?;
-        let _patching = self.publisher.patching.lock().await;
-        let mut snapshot = (*self.publisher.current()).clone();
-        snapshot.denied.insert(reference.clone());
-        self.publisher.replace(snapshot);
-        self.crl_wanted.notify_one();
+        if is_open {
+            self.publish_abandoned(reference.clone()).await;
+            self.crl.want_soon();
+        }
         Ok(())
     }
 }
 
-/// Revokes what may have been signed under `intent` and closes it, within a transaction.
+/// Revokes what may have been signed under `intent` and closes it, within a transaction. Nobody has
+/// it, so no epoch is raised for it.
 pub(crate) async fn abandon_intent(
     w: &mut Writing<'_>,
     intent: &IntentRow,
@@ -185,7 +184,6 @@ pub(crate) async fn abandon_intent(
     })
     .await?;
     w.finish_intent(&intent.reference).await?;
-    w.raise_epoch().await?;
     let tenant = match intent.device {
         Some(device) => w.device(device).await?.map(|device| device.tenant_slug),
         None => None,

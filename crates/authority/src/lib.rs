@@ -24,6 +24,7 @@ pub mod limits;
 mod names;
 pub mod people;
 pub mod presence;
+mod present;
 pub mod publish;
 pub mod quarantine;
 pub mod refusals;

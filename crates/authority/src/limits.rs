@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use countersign_core::ids::DeviceId;
+use countersign_core::ids::{DeviceId, SecretHash};
 use countersign_core::time::Timestamp;
 use parking_lot::Mutex;
 
@@ -17,10 +17,13 @@ pub enum Limited {
     Heartbeat(DeviceId),
     /// Renewals of a device with proof: one per 30 seconds.
     ProvedRenewal(DeviceId),
-    /// Renewal calls of a device without proof: 10 a minute, apart from the proved ones.
+    /// Renewal calls of a device without a proof that holds: 10 a minute, apart from the proved ones.
     UnprovedRenewal(DeviceId),
-    /// Failed sign-ins to an account: 10 per 15 minutes.
-    FailedLogin(String),
+    /// Challenges of a device: 60 a minute, apart from all else, so that whoever has its token alone
+    /// cannot keep it from proving its key.
+    Challenge(DeviceId),
+    /// Failed sign-ins to an account, by the hash of its e-mail address: 10 per 15 minutes.
+    FailedLogin(SecretHash),
     /// Failed sign-ins from a network: 30 per 15 minutes.
     FailedLoginFrom(Network),
 }
@@ -51,9 +54,11 @@ pub struct TooMany {
 /// Buckets are forgotten once full again; beyond this many, strangers are refused.
 const CAPACITY: usize = 200_000;
 
+/// Devices have buckets of their own, so that strangers, however many, cannot get one refused.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
-    buckets: Mutex<HashMap<Limited, Bucket>>,
+    devices: Mutex<HashMap<Limited, Bucket>>,
+    strangers: Mutex<HashMap<Limited, Bucket>>,
 }
 
 /// When the bucket will be full again; what is missing is how far that lies ahead.
@@ -67,6 +72,7 @@ impl Limited {
         match self {
             Self::FailedEnrolment(_) | Self::UnprovedRenewal(_) => (10, Duration::from_secs(60)),
             Self::Heartbeat(_) => (120, Duration::from_secs(60)),
+            Self::Challenge(_) => (60, Duration::from_secs(60)),
             Self::ProvedRenewal(_) => (1, Duration::from_secs(30)),
             Self::FailedLogin(_) => (10, Duration::from_secs(900)),
             Self::FailedLoginFrom(_) => (30, Duration::from_secs(900)),
@@ -77,7 +83,7 @@ impl Limited {
 impl Limits {
     /// Whether one more is allowed now, without counting it.
     pub(crate) fn check(&self, what: &Limited, now: Timestamp) -> Result<(), TooMany> {
-        let buckets = self.buckets.lock();
+        let buckets = self.buckets(what).lock();
         let full_at = buckets.get(what).map_or(now, |bucket| bucket.full_at);
         next_full_at(what, full_at, now).map(|_full_at| ())
     }
@@ -91,7 +97,7 @@ impl Limits {
 
     /// Counts one.
     pub(crate) fn take(&self, what: Limited, now: Timestamp) -> Result<(), TooMany> {
-        let mut buckets = self.buckets.lock();
+        let mut buckets = self.buckets(&what).lock();
         if buckets.len() >= CAPACITY && !buckets.contains_key(&what) {
             buckets.retain(|_, bucket| bucket.full_at > now);
             if buckets.len() >= CAPACITY {
@@ -102,6 +108,26 @@ impl Limits {
         let full_at = next_full_at(&what, full_at, now)?;
         buckets.insert(what, Bucket { full_at });
         Ok(())
+    }
+
+    /// Takes back one that was counted before it turned out not to be a failure.
+    pub(crate) fn give_back(&self, what: &Limited) {
+        let (count, period) = what.rate();
+        if let Some(bucket) = self.buckets(what).lock().get_mut(what) {
+            bucket.full_at = bucket.full_at - period / count;
+        }
+    }
+
+    const fn buckets(&self, what: &Limited) -> &Mutex<HashMap<Limited, Bucket>> {
+        match what {
+            Limited::Heartbeat(_)
+            | Limited::ProvedRenewal(_)
+            | Limited::UnprovedRenewal(_)
+            | Limited::Challenge(_) => &self.devices,
+            Limited::FailedEnrolment(_) | Limited::FailedLogin(_) | Limited::FailedLoginFrom(_) => {
+                &self.strangers
+            }
+        }
     }
 }
 
@@ -142,6 +168,30 @@ mod tests {
         limits.take(Limited::ProvedRenewal(device), now).unwrap();
         assert!(limits.take(Limited::ProvedRenewal(device), now + Duration::from_secs(29)).is_err());
         limits.take(Limited::ProvedRenewal(device), now + Duration::from_secs(30)).unwrap();
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let limits = Limits::default();
+        let (now, device) = (Timestamp::from_secs(0), DeviceId::random());
+        for _ in 0..3 {
+            limits.take(Limited::ProvedRenewal(device), now).unwrap();
+            assert!(limits.take(Limited::ProvedRenewal(device), now).is_err());
+            limits.give_back(&Limited::ProvedRenewal(device));
+        }
+    }
+
+    #[test]
+    fn strangers_cannot_fill_what_devices_need() {
+        let limits = Limits::default();
+        let now = Timestamp::from_secs(0);
+        for number in 0..=u32::try_from(CAPACITY).unwrap() {
+            let stranger = Limited::FailedEnrolment(Network::from(IpAddr::from(number.to_be_bytes())));
+            limits.count(stranger, now);
+        }
+        let late = Limited::FailedEnrolment(Network::from(IpAddr::from([192, 0, 2, 1])));
+        assert!(limits.take(late, now).is_err(), "fails closed when there is no room");
+        limits.take(Limited::Heartbeat(DeviceId::random()), now).unwrap();
     }
 
     #[test]

@@ -229,9 +229,12 @@ impl Authority {
     ) -> Result<SignedIn, LoginError> {
         let now = self.now();
         let email = email.to_lowercase();
-        let limits = [Limited::FailedLogin(email.clone()), Limited::FailedLoginFrom(Network::from(address))];
+        // Counted before the password is looked at, so that guesses at once count too; the network
+        // first, so that one that is refused cannot lock an account.
+        let limits =
+            [Limited::FailedLoginFrom(Network::from(address)), Limited::FailedLogin(SecretHash::of(&email))];
         for limit in &limits {
-            self.limits.check(limit, now).map_err(LoginError::TooMany)?;
+            self.limits.take(limit.clone(), now).map_err(LoginError::TooMany)?;
         }
         let wanted = email.clone();
         let user = self
@@ -243,12 +246,12 @@ impl Authority {
         let hash = user.as_ref().map(|user| user.password_hash.clone());
         let is_right = verify_password(hash, password).await?;
         let Some(user) = user.filter(|_| is_right) else {
-            for limit in limits {
-                self.limits.count(limit, now);
-            }
             self.note_failed_login(&email, address, now).await?;
             return Err(LoginError::Invalid);
         };
+        for limit in &limits {
+            self.limits.give_back(limit);
+        }
         let (secret, session) = self.fresh_session(user.id, now)?;
         let expires_at = session.expires_at;
         let entry = AuditEntry::new(None, now, AuditEvent::LoginSucceeded, Actor::User(user.id))
@@ -331,14 +334,15 @@ async fn hash_password(password: Zeroizing<String>) -> Result<PasswordHash, Peop
     .map_err(PeopleError::Hash)
 }
 
+/// The hash of no password: what an unknown account is compared with.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$Y291bnRlcnNpZ24tc2FsdA$\
+                      7LzK1GZtC8hN0mWzvWnWmJ3QyWvH0Q0m0q6vT7m0k1s";
+
 /// Checks a password; without a hash it does the same work and says no.
 async fn verify_password(
     hash: Option<PasswordHash>,
     password: Zeroizing<String>,
 ) -> Result<bool, PeopleError> {
-    /// Of no password: what an unknown account is compared with.
-    const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$Y291bnRlcnNpZ24tc2FsdA$\
-                          7LzK1GZtC8hN0mWzvWnWmJ3QyWvH0Q0m0q6vT7m0k1s";
     tokio::task::spawn_blocking(move || {
         let text = hash.as_ref().map_or(NOBODY, PasswordHash::as_str);
         let parsed = argon2::PasswordHash::new(text).map_err(|error| error.to_string())?;
@@ -348,4 +352,30 @@ async fn verify_password(
     .await
     .map_err(|error| PeopleError::Hash(error.to_string()))?
     .map_err(PeopleError::Hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_unknown_account_costs_the_work_of_a_known_one() {
+        let own = hash_password(Zeroizing::new("correct horse".to_owned())).await.unwrap();
+        let own = argon2::PasswordHash::new(own.as_str()).unwrap();
+        let nobody = argon2::PasswordHash::new(NOBODY).unwrap();
+        assert_eq!((nobody.algorithm, nobody.version), (own.algorithm, own.version));
+        for parameter in ["m", "t", "p"] {
+            assert_eq!(nobody.params.get(parameter), own.params.get(parameter), "{parameter}");
+        }
+        assert_eq!(nobody.hash.map(|hash| hash.len()), own.hash.map(|hash| hash.len()));
+        assert!(!verify_password(None, Zeroizing::new(String::new())).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_password_is_right_for_its_own_hash_alone() {
+        let password = || Zeroizing::new("correct horse".to_owned());
+        let hash = hash_password(password()).await.unwrap();
+        assert!(verify_password(Some(hash.clone()), password()).await.unwrap());
+        assert!(!verify_password(Some(hash), Zeroizing::new("correct hors".to_owned())).await.unwrap());
+    }
 }

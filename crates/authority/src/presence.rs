@@ -5,17 +5,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::certificate::{CertificateState, Lifetime};
+use countersign_core::certificate::Lifetime;
 use countersign_core::device::DeviceStatus;
 use countersign_core::ids::DeviceId;
-use countersign_store::{Presence, StoreError};
+use countersign_store::{DeviceRow, Presence, StoreError};
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::agent::AgentCaller;
-use crate::authority::Authority;
+use crate::authority::{Authority, IssuerMode};
 use crate::limits::{Limited, TooMany};
 
 /// How long heartbeats may wait for company before they are written.
@@ -82,29 +82,20 @@ impl Authority {
             | DeviceStatus::Quarantined
             | DeviceStatus::Decommissioned => self.presence.arrived.notify_one(),
         }
-        Ok(Heard { renewal: self.renewal_of(agent).await? })
+        Ok(Heard { renewal: self.renewal_of(agent.device()) })
     }
 
     /// Due at two thirds of the certificate's life, while an approval waits to be used, and when a
-    /// device that has a key still waits for its first certificate.
-    async fn renewal_of(&self, agent: &AgentCaller) -> Result<Renewal, StoreError> {
-        let device = agent.device();
-        if device.grant_until.is_some() || device.pending_key.is_some() {
-            return Ok(Renewal::Due);
+    /// device that has a key still waits for its first certificate; never while nobody signs here.
+    fn renewal_of(&self, device: &DeviceRow) -> Renewal {
+        let waits = device.grant_until.is_some() || device.pending_key.is_some();
+        let is_due = device.certificate.as_ref().is_some_and(|summary| {
+            Lifetime { issued_at: summary.issued_at, expires_at: summary.expires_at }.renewal_due(self.now())
+        });
+        match self.config.issuer {
+            IssuerMode::Embedded if waits || is_due => Renewal::Due,
+            IssuerMode::Embedded | IssuerMode::None => Renewal::NotDue,
         }
-        let Some(summary) = &device.certificate else { return Ok(Renewal::NotDue) };
-        let lifetime = Lifetime { issued_at: summary.issued_at, expires_at: summary.expires_at };
-        if !lifetime.renewal_due(self.now()) {
-            return Ok(Renewal::NotDue);
-        }
-        // The summary may be behind by a confirmation; the certificates are not.
-        let id = agent.id();
-        let rows = self.store.read(move |r| Box::pin(async move { r.certificates_of(id).await })).await?;
-        let is_due = rows
-            .iter()
-            .find(|row| row.state == CertificateState::Active)
-            .is_none_or(|row| row.lifetime.renewal_due(self.now()));
-        Ok(if is_due { Renewal::Due } else { Renewal::NotDue })
     }
 
     /// Writes down every heartbeat that waits.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot};
+use countersign_core::time::Timestamp;
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, watch};
 
@@ -19,17 +20,24 @@ pub struct Applied {
 /// How long a call waits for the edges before it answers.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How far patching has come.
+pub(crate) struct Patching {
+    /// Revoked certificates that ended before this are not in the snapshot any more.
+    pub(crate) forgotten_until: Timestamp,
+}
+
 pub(crate) struct Publisher {
     snapshots: watch::Sender<Arc<TrustSnapshot>>,
     edges: parking_lot::Mutex<Vec<watch::Receiver<SnapshotVersion>>>,
     /// Held while the store is read and the snapshot patched, so that patches cannot cross.
-    pub(crate) patching: Mutex<()>,
+    pub(crate) patching: Mutex<Patching>,
 }
 
 impl Publisher {
     pub(crate) fn new(first: TrustSnapshot) -> Self {
+        let patching = Mutex::new(Patching { forgotten_until: first.made_at });
         let (snapshots, _receiver) = watch::channel(Arc::new(first));
-        Self { snapshots, edges: parking_lot::Mutex::default(), patching: Mutex::new(()) }
+        Self { snapshots, edges: parking_lot::Mutex::default(), patching }
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<TrustSnapshot>> {

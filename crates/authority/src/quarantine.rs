@@ -9,10 +9,10 @@ use countersign_core::time::Timestamp;
 use countersign_store::{DeniedKeyRow, DeviceRow, StoreError, TraitKind, Writing};
 use thiserror::Error;
 
-use crate::authority::Authority;
+use crate::authority::{Authority, IssuerMode};
 use crate::authorized::{Authorized, Forbidden, Operate};
 use crate::publish::Applied;
-use crate::revoke::revoke_all_for;
+use crate::revoke::revoke_all;
 
 /// A decision was not carried out; nothing changed.
 #[derive(Debug, Error)]
@@ -132,15 +132,18 @@ impl Authority {
         id: DeviceId,
         decision: Decision,
     ) -> Result<Applied, DecisionError> {
-        let (now, by) = (self.now(), *by);
+        let (now, by, issuer) = (self.now(), *by, self.config.issuer);
         self.store
             .write(move |w| {
                 Box::pin(async move {
-                    let device = w.device(id).await?.ok_or(DecisionError::Unknown)?;
+                    let mut device = w.device(id).await?.ok_or(DecisionError::Unknown)?;
                     by.covers(device.tenant)?;
                     let status = device.status;
                     if status.apply(decision.event()).is_err() {
                         return Err(DecisionError::Conflict(status));
+                    }
+                    if matches!(decision, Decision::Approve) && has_use_for_grant(&device, issuer) {
+                        device.grant_until = Some(now + GRANT_LIFE);
                     }
                     carry_out(w, device, decision, now, by.actor()).await?;
                     crate::repair::crash_point("decide");
@@ -149,8 +152,8 @@ impl Authority {
             })
             .await?;
         crate::repair::crash_point("decided");
-        let applied = self.publish_devices(&[id]).await?;
-        self.crl_wanted.notify_one();
+        let applied = self.publish_changes().await?;
+        self.crl.want_now();
         Ok(applied)
     }
 }
@@ -164,6 +167,12 @@ pub enum Maintenance {
     Leave,
 }
 
+/// Whether an approval has something to grant: a new certificate in the place of one that the device
+/// had, or its first one. A device without either would only be quarantined again for not using it.
+fn has_use_for_grant(device: &DeviceRow, issuer: IssuerMode) -> bool {
+    device.ever_had_certificate() || (device.pending_key.is_some() && issuer == IssuerMode::Embedded)
+}
+
 async fn carry_out(
     w: &mut Writing<'_>,
     mut device: DeviceRow,
@@ -171,35 +180,48 @@ async fn carry_out(
     now: Timestamp,
     actor: Actor,
 ) -> Result<(), StoreError> {
-    let mut entry =
-        AuditEntry::new(Some(device.tenant_slug.clone()), now, decision.audit_event(), actor.clone())
-            .device(device.id)
-            .detail("from", device.status);
     match &decision {
         Decision::Quarantine(reason) => {
-            entry = entry.detail("reason", reason);
-            device.quarantined_at = Some(now);
-            device.quarantined_reason = Some(reason.clone());
-            device.grant_until = None;
+            return quarantine(w, device, reason.clone(), now, actor).await.map(drop);
         }
         Decision::Approve => {
             device.quarantined_at = None;
             device.quarantined_reason = None;
-            device.grant_until = Some(now + GRANT_LIFE);
         }
         Decision::Deny => {
             deny_traits(w, &device).await?;
             deny_keys(w, &device, now).await?;
-            revoke_all_for(w, &device, RevocationReason::PrivilegeWithdrawn, now, actor).await?;
+            revoke_all(w, &device, RevocationReason::PrivilegeWithdrawn, now, actor.clone()).await?;
             retire(&mut device, now);
         }
         Decision::Decommission => {
-            revoke_all_for(w, &device, RevocationReason::CessationOfOperation, now, actor).await?;
+            revoke_all(w, &device, RevocationReason::CessationOfOperation, now, actor.clone()).await?;
             retire(&mut device, now);
         }
         Decision::EnterMaintenance | Decision::LeaveMaintenance => {}
     }
+    let entry = AuditEntry::new(Some(device.tenant_slug.clone()), now, decision.audit_event(), actor);
     change_status(w, device, decision.event(), entry).await
+}
+
+/// Quarantines a device within a transaction; `false` when its status does not allow it.
+pub(crate) async fn quarantine(
+    w: &mut Writing<'_>,
+    mut device: DeviceRow,
+    reason: QuarantineReason,
+    now: Timestamp,
+    actor: Actor,
+) -> Result<bool, StoreError> {
+    if device.status.apply(DeviceEvent::Quarantine).is_err() {
+        return Ok(false);
+    }
+    let entry = AuditEntry::new(Some(device.tenant_slug.clone()), now, AuditEvent::DeviceQuarantined, actor)
+        .detail("reason", &reason);
+    device.quarantined_at = Some(now);
+    device.quarantined_reason = Some(reason);
+    device.grant_until = None;
+    change_status(w, device, DeviceEvent::Quarantine, entry).await?;
+    Ok(true)
 }
 
 fn retire(device: &mut DeviceRow, now: Timestamp) {
@@ -231,11 +253,11 @@ async fn deny_keys(w: &mut Writing<'_>, device: &DeviceRow, now: Timestamp) -> R
     Ok(())
 }
 
-/// Applies `event` to a device within a transaction, with its audit entry and a new epoch.
+/// Applies `event` to a device within a transaction, with its audit entry and word to the doors.
 ///
 /// # Errors
 /// [`StoreError`] also when the device changed since it was read: the transaction is undone.
-pub(crate) async fn change_status(
+async fn change_status(
     w: &mut Writing<'_>,
     mut device: DeviceRow,
     event: DeviceEvent,
@@ -246,6 +268,7 @@ pub(crate) async fn change_status(
     if !w.update_device(&device).await? {
         return Err(StoreError::raced("device at revision", device.revision));
     }
-    w.raise_epoch().await?;
-    w.append_audit(&entry.detail("to", device.status)).await
+    w.device_trust_changed(device.id).await?;
+    let entry = entry.device(device.id).detail("from", status).detail("to", device.status);
+    w.append_audit(&entry).await
 }

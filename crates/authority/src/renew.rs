@@ -4,24 +4,23 @@ use countersign_ca::{CsrError, VerifiedCsr, certificate_pem};
 use countersign_ca::{KeyAlgorithm, KeyError, PublicKey, SigningKey};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::{CertificateState, RevocationReason};
-use countersign_core::device::{DeviceEvent, QuarantineReason};
-use countersign_core::ids::CertificateId;
+use countersign_core::device::{DeviceStatus, QuarantineReason};
+use countersign_core::ids::{CertificateId, SpkiSha256};
 use countersign_core::proof::ProofSubject;
-use countersign_core::renewal::{CONFIRM_WINDOW, RenewalDecision, RenewalFacts, decide};
-use countersign_core::settings::Permission;
+use countersign_core::renewal::{CONFIRM_WINDOW, RenewalDecision};
+use countersign_core::settings::{MtlsSettings, Permission};
 use countersign_core::time::Timestamp;
-use countersign_store::CertificateRow;
-use countersign_store::DeviceRow;
-use countersign_store::StoreError;
+use countersign_store::{CertificateRow, StoreError, Writing};
 use thiserror::Error;
 
 use crate::agent::{AgentCaller, Possession};
 use crate::authority::{Authority, IssuerMode};
 use crate::challenge::ProofError;
-use crate::enrol::{Chain, IssuedMtls, pending_public_key};
+use crate::enrol::{Chain, IssuedMtls};
 use crate::issue::{Unrecorded, record, summary_of};
 use crate::limits::{Limited, TooMany};
-use crate::quarantine::change_status;
+use crate::present::{Present, key_is_denied};
+use crate::quarantine::quarantine;
 use crate::revoke::revoke_row;
 
 /// A new certificate.
@@ -75,21 +74,12 @@ impl From<KeyError> for RenewError {
     }
 }
 
-impl From<ProofError> for RenewError {
-    fn from(error: ProofError) -> Self {
-        match error {
-            ProofError::Refused => Self::ProofNeeded,
-            ProofError::Store(error) => error.into(),
-        }
-    }
-}
-
-/// What the store says about a device that wants to renew.
-struct Present {
-    device: DeviceRow,
-    /// The certificate whose key counts: the active one, or the last one that expired.
-    current: Option<CertificateRow>,
-    pending: Option<CertificateRow>,
+/// For which key, and how.
+struct Wanted<'k> {
+    key: &'k PublicKey,
+    /// The same with its private half, when the server made it.
+    own_key: Option<&'k SigningKey>,
+    form: Form,
 }
 
 /// In which form the renewal comes.
@@ -115,69 +105,56 @@ impl Authority {
     ) -> Result<Renewed, RenewError> {
         let csr = VerifiedCsr::from_pem(csr_pem)?;
         let present = self.present(agent).await?;
-        if agent.is_quarantined() {
-            return Err(RenewError::Quarantined);
-        }
         self.check_possession(agent, &present, &csr, possession).await?;
+        self.decide_renewal(agent, &present).await?;
+        let now = self.now();
         if let Some(pending) = &present.pending
             && pending.spki == csr.public_key().sha256()
-            && pending.confirm_before.is_some_and(|before| self.now() <= before)
+            && pending.confirm_before.is_some_and(|before| now <= before)
         {
             return Ok(self.again(pending));
         }
-        self.refuse_denied_key(csr.public_key()).await?;
-        self.decide_renewal(agent, &present).await?;
-        self.limits.take(Limited::ProvedRenewal(agent.id()), self.now()).map_err(RenewError::TooMany)?;
-        self.reissue(agent, present, csr.public_key(), None, Form::TwoSteps).await
+        let key = csr.public_key().sha256();
+        if self.store.read(move |r| Box::pin(async move { key_is_denied(r, key).await })).await? {
+            return Err(RenewError::KeyDenied);
+        }
+        self.limits.take(Limited::ProvedRenewal(agent.id()), now).map_err(RenewError::TooMany)?;
+        let wanted = Wanted { key: csr.public_key(), own_key: None, form: Form::TwoSteps };
+        self.reissue(agent, &present, wanted).await
     }
 
     /// Renews by bearer token alone, as the seed does, if the tenant allows it: the server makes
     /// the key and the old certificate is revoked at once. Each use is audited as weak.
     ///
     /// # Errors
-    /// See [`RenewError`]; [`RenewError::ProofNeeded`] when the tenant does not allow it.
+    /// See [`RenewError`]; [`RenewError::ProofNeeded`] when the tenant does not allow it, and for a
+    /// device without a certificate to renew.
     pub async fn renew_unsafe_bearer_only(&self, agent: &AgentCaller) -> Result<Renewed, RenewError> {
         self.limits.take(Limited::UnprovedRenewal(agent.id()), self.now()).map_err(RenewError::TooMany)?;
-        if agent.is_quarantined() {
-            return Err(RenewError::Quarantined);
-        }
-        if agent.settings().allow_bearer_only_renewal == Permission::Refused {
-            return Err(RenewError::ProofNeeded);
-        }
         let present = self.present(agent).await?;
-        if present.current.is_none() {
+        if agent.settings().allow_bearer_only_renewal == Permission::Refused || present.current.is_none() {
             return Err(RenewError::ProofNeeded);
         }
         self.decide_renewal(agent, &present).await?;
         let key = SigningKey::generate(KeyAlgorithm::P256)?;
-        self.reissue(agent, present, key.public_key(), Some(&key), Form::OneStep).await
+        let wanted = Wanted { key: key.public_key(), own_key: Some(&key), form: Form::OneStep };
+        self.reissue(agent, &present, wanted).await
     }
 
     async fn present(&self, agent: &AgentCaller) -> Result<Present, RenewError> {
         let id = agent.id();
-        let (device, certificates) = self
-            .store
-            .read(move |r| {
-                Box::pin(
-                    async move { Ok::<_, StoreError>((r.device(id).await?, r.certificates_of(id).await?)) },
-                )
-            })
-            .await?;
-        let device = device.ok_or(RenewError::Decommissioned)?;
-        let in_state = |state| certificates.iter().find(|row| row.state == state).cloned();
-        // What was never confirmed is passed over, or an answer that got lost would lock the device
-        // out; what was in use and revoked is not, or the key before it would count again.
-        let last_in_use = certificates.iter().find(|row| row.confirm_before.is_none());
-        let expired = last_in_use.filter(|row| row.state == CertificateState::Expired).cloned();
-        Ok(Present {
-            current: in_state(CertificateState::Active).or(expired),
-            pending: in_state(CertificateState::PendingActivation),
-            device,
-        })
+        let present = self.store.read(move |r| Box::pin(async move { Present::read(r, id).await })).await?;
+        match present {
+            Some(present) if present.device.status == DeviceStatus::Quarantined => {
+                Err(RenewError::Quarantined)
+            }
+            Some(present) if present.device.status != DeviceStatus::Decommissioned => Ok(present),
+            Some(_) | None => Err(RenewError::Decommissioned),
+        }
     }
 
-    /// The key that counts for this device: that of its current certificate, or the one kept from
-    /// an enrolment without a certificate. A revoked certificate's key never does.
+    /// Possession of the key that counts, by the handshake with the active certificate or by a
+    /// signature. A key that is denied never counts.
     async fn check_possession(
         &self,
         agent: &AgentCaller,
@@ -185,22 +162,22 @@ impl Authority {
         csr: &VerifiedCsr,
         possession: &Possession,
     ) -> Result<(), RenewError> {
-        let key = match &present.current {
-            Some(current) => PublicKey::from_certificate_der(&current.der)?,
-            None => pending_public_key(&present.device).ok_or(RenewError::ProofNeeded)?,
-        };
-        self.refuse_denied_key(&key).await.map_err(|_denied| RenewError::ProofNeeded)?;
-        match possession {
-            Possession::Handshake(claim) => {
+        let outcome = match (possession, present.key()?) {
+            (_, None) | (Possession::None, _) => Err(ProofError::Refused),
+            (Possession::Handshake(claim), Some(_)) => {
                 let is_current =
-                    present.current.as_ref().is_some_and(|current| current.reference == claim.reference);
-                if is_current { Ok(()) } else { Err(RenewError::ProofNeeded) }
+                    present.usable(self.now()).is_some_and(|row| row.reference == claim.reference);
+                if is_current { Ok(()) } else { Err(ProofError::Refused) }
             }
-            Possession::Signature { challenge, signature } => {
+            (Possession::Signature { challenge, signature }, Some(key)) => {
                 let subject = ProofSubject::Renew { csr_sha256: csr.der_sha256() };
-                Ok(self.check_proof(agent.id(), subject, *challenge, signature, &key).await?)
+                self.check_proof(agent.id(), subject, *challenge, signature, &key).await
             }
-            Possession::None => {
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(ProofError::Store(error)) => Err(error.into()),
+            Err(ProofError::Refused) => {
                 self.limits
                     .take(Limited::UnprovedRenewal(agent.id()), self.now())
                     .map_err(RenewError::TooMany)?;
@@ -209,83 +186,56 @@ impl Authority {
         }
     }
 
-    async fn refuse_denied_key(&self, key: &PublicKey) -> Result<(), RenewError> {
-        let spki = key.sha256();
-        let is_denied = self
-            .store
-            .read(move |r| {
-                Box::pin(async move {
-                    Ok::<_, StoreError>(r.is_key_denied(spki).await? || r.spki_was_revoked(spki).await?)
-                })
-            })
-            .await?;
-        if is_denied { Err(RenewError::KeyDenied) } else { Ok(()) }
-    }
-
     async fn decide_renewal(&self, agent: &AgentCaller, present: &Present) -> Result<(), RenewError> {
-        let facts = RenewalFacts {
-            status: present.device.status,
-            current: present.current.as_ref().map(|row| row.lifetime),
-            grant_until: present.device.grant_until,
-        };
-        match decide(facts, agent.settings(), self.now()) {
+        match present.decide(agent.settings(), self.now()) {
             RenewalDecision::Issue | RenewalDecision::IssueUnderGrant => Ok(()),
             RenewalDecision::Quarantined => Err(RenewError::Quarantined),
             RenewalDecision::Decommissioned => Err(RenewError::Decommissioned),
             RenewalDecision::Quarantine => {
-                let actor = Actor::Device(agent.id());
-                self.quarantine_expired(present.device.clone(), actor).await?;
+                self.quarantine_expired(agent).await?;
                 Err(RenewError::Quarantined)
             }
         }
     }
 
-    /// Quarantines a device whose certificate expired, and tells the doors.
-    pub(crate) async fn quarantine_expired(
-        &self,
-        mut device: DeviceRow,
-        actor: Actor,
-    ) -> Result<(), StoreError> {
-        let (now, id) = (self.now(), device.id);
-        let reason = QuarantineReason::known(QuarantineReason::EXPIRED);
-        let entry =
-            AuditEntry::new(Some(device.tenant_slug.clone()), now, AuditEvent::DeviceQuarantined, actor)
-                .device(id)
-                .detail("from", device.status)
-                .detail("reason", &reason);
-        device.quarantined_at = Some(now);
-        device.quarantined_reason = Some(reason);
-        device.grant_until = None;
+    /// Quarantines a device whose certificate has expired, if it still has not got another or a
+    /// grant, and tells the doors.
+    async fn quarantine_expired(&self, agent: &AgentCaller) -> Result<(), StoreError> {
+        let (id, now, settings) = (agent.id(), self.now(), *agent.settings());
         self.store
             .write(move |w| {
-                Box::pin(async move { change_status(w, device, DeviceEvent::Quarantine, entry).await })
+                Box::pin(async move {
+                    let Some(present) = Present::read(w, id).await? else { return Ok(()) };
+                    if present.decide(&settings, now) != RenewalDecision::Quarantine {
+                        return Ok(());
+                    }
+                    let reason = QuarantineReason::known(QuarantineReason::EXPIRED);
+                    quarantine(w, present.device, reason, now, Actor::Device(id)).await.map(drop)
+                })
             })
             .await?;
-        self.publish_devices(&[id]).await?;
-        Ok(())
+        self.publish_changes().await.map(drop)
     }
 
     async fn reissue(
         &self,
         agent: &AgentCaller,
-        present: Present,
-        key: &PublicKey,
-        own_key: Option<&SigningKey>,
-        form: Form,
+        present: &Present,
+        wanted: Wanted<'_>,
     ) -> Result<Renewed, RenewError> {
         if self.config.issuer == IssuerMode::None {
             return Err(RenewError::IssuerUnavailable);
         }
         let subject = self.subject_of(&present.device, agent.tenant());
-        let issued = self.issue_for_device(subject, key).await.map_err(|error| {
+        let issued = self.issue_for_device(subject, wanted.key).await.map_err(|error| {
             tracing::error!(error = %Chain(&error), device = %agent.id(), "issuer failed at renewal");
             RenewError::IssuerUnavailable
         })?;
-        let mtls = self.handed_out(&issued, own_key);
+        let mtls = self.handed_out(&issued, wanted.own_key);
         let reference = issued.certificate.reference().clone();
-        match self.record_renewal(agent, present, &issued, form).await {
+        match self.record_renewal(agent, present.key_sha256(), &issued, wanted.form).await {
             Ok(row) => {
-                self.publish_devices(&[agent.id()]).await?;
+                self.publish_changes().await?;
                 Ok(Renewed { mtls, id: row.id, confirm_before: row.confirm_before })
             }
             Err(error) => {
@@ -295,73 +245,34 @@ impl Authority {
         }
     }
 
+    /// Records a signed certificate, if what was decided before it was signed still holds.
     async fn record_renewal(
         &self,
         agent: &AgentCaller,
-        present: Present,
+        proved: Option<SpkiSha256>,
         issued: &Unrecorded,
         form: Form,
     ) -> Result<CertificateRow, RenewError> {
         let now = self.now();
-        let expires_at = issued.certificate.lifetime().expires_at;
         let row = match form {
             Form::TwoSteps => {
+                let expires_at = issued.certificate.lifetime().expires_at;
                 let before = (now + CONFIRM_WINDOW).min(expires_at).floor_to_second();
                 issued.row(CertificateState::PendingActivation, Some(before))
             }
             Form::OneStep => issued.row(CertificateState::Active, None),
         };
-        let tenant = agent.tenant().slug.clone();
+        let (id, settings) = (agent.id(), *agent.settings());
         let row = self
             .store
             .write(move |w| {
                 Box::pin(async move {
-                    let actor = Actor::Device(present.device.id);
-                    // Whatever was decided about the device meanwhile wins.
-                    if !w.update_device(&present.device).await? {
-                        return Err(StoreError::raced("device at revision", present.device.revision));
-                    }
-                    if let Some(pending) = &present.pending {
-                        revoke_row(
-                            w,
-                            &present.device,
-                            pending,
-                            RevocationReason::Superseded,
-                            now,
-                            actor.clone(),
-                        )
-                        .await?;
-                    }
-                    if form == Form::OneStep {
-                        let current = present.current.as_ref();
-                        if let Some(active) = current.filter(|row| row.state == CertificateState::Active) {
-                            revoke_row(
-                                w,
-                                &present.device,
-                                active,
-                                RevocationReason::Superseded,
-                                now,
-                                actor.clone(),
-                            )
-                            .await?;
-                        }
-                        let weak = AuditEntry::new(
-                            Some(tenant.clone()),
-                            now,
-                            AuditEvent::WeakRenewal,
-                            actor.clone(),
-                        )
-                        .device(present.device.id)
-                        .certificate(row.id);
-                        w.append_audit(&weak).await?;
-                    }
-                    record(w, &row, actor, &tenant).await?;
-                    if form == Form::OneStep {
-                        w.set_certificate_summary(present.device.id, &summary_of(&row)).await?;
-                    }
-                    w.raise_epoch().await?;
+                    let present = Present::read(w, id).await?.ok_or(RenewError::Decommissioned)?;
+                    still_due(w, &present, proved, row.spki, &settings, now).await?;
+                    replace_older(w, &present, &row, form, now).await?;
+                    w.device_trust_changed(id).await?;
                     crate::repair::crash_point("record");
-                    Ok(row)
+                    Ok::<_, RenewError>(row)
                 })
             })
             .await?;
@@ -383,4 +294,63 @@ impl Authority {
             confirm_before: pending.confirm_before,
         }
     }
+}
+
+/// Fails closed: whatever was decided about the device or the keys since the proof wins. A heartbeat
+/// in between changes nothing that counts.
+async fn still_due(
+    w: &mut Writing<'_>,
+    present: &Present,
+    proved: Option<SpkiSha256>,
+    new_key: SpkiSha256,
+    settings: &MtlsSettings,
+    now: Timestamp,
+) -> Result<(), RenewError> {
+    match present.decide(settings, now) {
+        RenewalDecision::Issue | RenewalDecision::IssueUnderGrant => {}
+        RenewalDecision::Quarantined | RenewalDecision::Quarantine => return Err(RenewError::Quarantined),
+        RenewalDecision::Decommissioned => return Err(RenewError::Decommissioned),
+    }
+    if !present.still_counts(proved) {
+        return Err(RenewError::ProofNeeded);
+    }
+    if key_is_denied(w, new_key).await? {
+        return Err(RenewError::KeyDenied);
+    }
+    Ok(())
+}
+
+/// Puts a new certificate in the place of the pending one, and in the one-step form in that of the
+/// active one too.
+async fn replace_older(
+    w: &mut Writing<'_>,
+    present: &Present,
+    row: &CertificateRow,
+    form: Form,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let device = &present.device;
+    let actor = Actor::Device(device.id);
+    let active = match form {
+        Form::TwoSteps => None,
+        Form::OneStep => present.active(),
+    };
+    for old in present.pending.iter().chain(active) {
+        revoke_row(w, device, old, RevocationReason::Superseded, now, actor.clone()).await?;
+    }
+    record(w, row, actor.clone(), &device.tenant_slug).await?;
+    if form == Form::OneStep {
+        let mut device = device.clone();
+        device.grant_until = None;
+        device.pending_key = None;
+        if !w.update_device(&device).await? {
+            return Err(StoreError::raced("device at revision", device.revision));
+        }
+        w.set_certificate_summary(device.id, &summary_of(row)).await?;
+        let weak = AuditEntry::new(Some(device.tenant_slug.clone()), now, AuditEvent::WeakRenewal, actor)
+            .device(device.id)
+            .certificate(row.id);
+        w.append_audit(&weak).await?;
+    }
+    Ok(())
 }

@@ -10,21 +10,28 @@ impl Authority {
     /// was never handed out, and is revoked.
     pub(crate) async fn repair(&self) -> Result<(), StoreError> {
         let now = self.now();
-        let abandoned = self
-            .store
-            .write(move |w| {
-                Box::pin(async move {
-                    let intents = w.unfinished_intents().await?;
-                    for intent in &intents {
-                        abandon_intent(w, intent, now).await?;
-                    }
-                    Ok::<_, StoreError>(intents.len())
+        let mut abandoned = 0;
+        loop {
+            let batch = self
+                .store
+                .write(move |w| {
+                    Box::pin(async move {
+                        let intents = w.unfinished_intents().await?;
+                        for intent in &intents {
+                            abandon_intent(w, intent, now).await?;
+                        }
+                        Ok::<_, StoreError>(intents.len())
+                    })
                 })
-            })
-            .await?;
+                .await?;
+            if batch == 0 {
+                break;
+            }
+            abandoned += batch;
+        }
         if abandoned > 0 {
             tracing::warn!(abandoned, "abandoned issuances that a crash left open");
-            self.crl_wanted.notify_one();
+            self.crl.want_now();
         }
         Ok(())
     }

@@ -2,18 +2,16 @@
 
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::{CertificateEvent, CertificateState, RevocationReason};
-use countersign_core::device::{DeviceEvent, QuarantineReason};
+use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::CertificateId;
 use countersign_core::time::Timestamp;
-use countersign_store::DeviceRow;
-use countersign_store::{CertificateChange, CertificateRow};
-use countersign_store::{StoreError, Writing};
+use countersign_store::{CertificateChange, CertificateRow, DeniedKeyRow, DeviceRow, StoreError, Writing};
 use thiserror::Error;
 
 use crate::authority::Authority;
 use crate::authorized::{Authorized, Forbidden, Operate};
 use crate::publish::Applied;
-use crate::quarantine::change_status;
+use crate::quarantine::quarantine;
 
 /// A certificate was revoked.
 #[derive(Clone, Copy, Debug)]
@@ -45,9 +43,9 @@ pub enum RevokeError {
 }
 
 impl Authority {
-    /// Revokes one certificate. When it was the active one, every other certificate of the device
-    /// goes with it and the device is quarantined: it has nothing usable left, and what its key
-    /// obtained is not trusted either.
+    /// Revokes one certificate, and with it those of the device that share its key. When that takes
+    /// the active one, or leaves nothing usable, every certificate of the device goes and the device
+    /// is quarantined: what its key obtained is not trusted either.
     ///
     /// # Errors
     /// See [`RevokeError`]; of two calls at once one wins.
@@ -57,10 +55,8 @@ impl Authority {
         id: CertificateId,
         reason: RevocationReason,
     ) -> Result<Revoked, RevokeError> {
-        let now = self.now();
-        let by = *by;
-        let device = self
-            .store
+        let (now, by) = (self.now(), *by);
+        self.store
             .write(move |w| {
                 Box::pin(async move {
                     let row = w.certificate(id).await?.ok_or(RevokeError::Unknown)?;
@@ -73,56 +69,103 @@ impl Authority {
                         | CertificateState::Active
                         | CertificateState::Superseded => {}
                     }
-                    if row.state == CertificateState::Active {
-                        revoke_all_for(w, &device, reason, now, by.actor()).await?;
-                        quarantine_revoked(w, device.clone(), now, by.actor()).await?;
-                    } else {
-                        revoke_row(w, &device, &row, reason, now, by.actor()).await?;
+                    let (rows, leaves) = falling(w.certificates_of(device.id).await?, &row, reason, now);
+                    for row in &rows {
+                        revoke_row(w, &device, row, reason, now, by.actor()).await?;
                     }
-                    w.raise_epoch().await?;
+                    match leaves {
+                        Leaves::Something => w.device_trust_changed(device.id).await.map(drop)?,
+                        Leaves::Nothing => {
+                            deny_replaced_keys(w, &device, &rows, reason, now).await?;
+                            quarantine_revoked(w, device, now, by.actor()).await?;
+                        }
+                    }
                     crate::repair::crash_point("revoke");
-                    Ok(device.id)
+                    Ok(())
                 })
             })
             .await?;
         crate::repair::crash_point("revoked");
-        let applied = self.publish_devices(&[device]).await?;
-        self.crl_wanted.notify_one();
+        let applied = self.publish_changes().await?;
+        self.crl.want_now();
         Ok(Revoked { at: now, applied })
     }
 }
 
+/// Whether a device has something usable left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    Something,
+    Nothing,
+}
+
+/// What falls of a device's certificates when `row` is revoked, and whether something usable is left.
+fn falling(
+    rows: Vec<CertificateRow>,
+    row: &CertificateRow,
+    reason: RevocationReason,
+    now: Timestamp,
+) -> (Vec<CertificateRow>, Leaves) {
+    let live: Vec<CertificateRow> =
+        rows.into_iter().filter(|one| one.state.apply(CertificateEvent::Revoke).is_ok()).collect();
+    // The key of a certificate that was merely replaced stays good.
+    let shares_key = |one: &CertificateRow| reason != RevocationReason::Superseded && one.spki == row.spki;
+    let falls = |one: &CertificateRow| one.id == row.id || shares_key(one);
+    let is_usable = |one: &CertificateRow| one.state.is_usable() && !one.lifetime.is_expired(now);
+    let takes_active = live.iter().any(|one| falls(one) && one.state == CertificateState::Active);
+    let takes_usable = live.iter().any(|one| falls(one) && one.state.is_usable());
+    let keeps_usable = live.iter().any(|one| !falls(one) && is_usable(one));
+    if takes_active || (takes_usable && !keeps_usable) {
+        (live, Leaves::Nothing)
+    } else {
+        (live.into_iter().filter(falls).collect(), Leaves::Something)
+    }
+}
+
+/// The key of a certificate that was in use proves nothing once an admin has revoked it, even for the
+/// reason `superseded`, which denies no key by itself.
+async fn deny_replaced_keys(
+    w: &mut Writing<'_>,
+    device: &DeviceRow,
+    rows: &[CertificateRow],
+    reason: RevocationReason,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if reason != RevocationReason::Superseded {
+        return Ok(());
+    }
+    for row in rows {
+        let key = DeniedKeyRow { spki: row.spki, tenant: device.tenant, device: device.id, at: now };
+        w.insert_denied_key(&key).await?;
+    }
+    Ok(())
+}
+
+/// Quarantines a device that has nothing usable left; one that is quarantined already is so for this
+/// reason from now on, and approving it does not bring its key back.
 async fn quarantine_revoked(
     w: &mut Writing<'_>,
     mut device: DeviceRow,
     now: Timestamp,
     actor: Actor,
 ) -> Result<(), StoreError> {
-    if device.status.apply(DeviceEvent::Quarantine).is_err() {
+    let reason = QuarantineReason::known(QuarantineReason::REVOKED);
+    device.pending_key = None;
+    if quarantine(w, device.clone(), reason.clone(), now, actor).await? {
         return Ok(());
     }
-    device.quarantined_at = Some(now);
-    device.quarantined_reason = Some(QuarantineReason::known(QuarantineReason::REVOKED));
-    device.grant_until = None;
-    device.pending_key = None;
-    let entry = AuditEntry::new(Some(device.tenant_slug.clone()), now, AuditEvent::DeviceQuarantined, actor)
-        .device(device.id)
-        .detail("reason", QuarantineReason::REVOKED);
-    change_status(w, device, DeviceEvent::Quarantine, entry).await
-}
-
-/// Revokes every certificate of a device that enrols again; its keys are denied from then on.
-pub(crate) async fn revoke_all(
-    w: &mut Writing<'_>,
-    device: &DeviceRow,
-    now: Timestamp,
-    actor: Actor,
-) -> Result<(), StoreError> {
-    revoke_all_for(w, device, RevocationReason::CessationOfOperation, now, actor).await
+    if device.status == DeviceStatus::Quarantined {
+        device.quarantined_at = Some(now);
+        device.quarantined_reason = Some(reason);
+        if !w.update_device(&device).await? {
+            return Err(StoreError::raced("device at revision", device.revision));
+        }
+    }
+    w.device_trust_changed(device.id).await.map(drop)
 }
 
 /// Revokes every certificate of a device that can still be revoked.
-pub(crate) async fn revoke_all_for(
+pub(crate) async fn revoke_all(
     w: &mut Writing<'_>,
     device: &DeviceRow,
     reason: RevocationReason,

@@ -67,7 +67,7 @@ impl Authority {
                     let settings = change.applied_to(row.settings);
                     if settings != row.settings {
                         w.update_settings(id, &settings).await?;
-                        w.raise_epoch().await?;
+                        w.tenant_trust_changed(id).await?;
                         let entry = AuditEntry::new(Some(row.slug), now, AuditEvent::SettingsChanged, actor);
                         w.append_audit(&with_differences(entry, row.settings, settings)).await?;
                     }
@@ -75,7 +75,7 @@ impl Authority {
                 })
             })
             .await?;
-        self.publish_tenant(&tenant).await.map_err(TenantError::from)?;
+        self.publish_changes().await?;
         Ok(settings)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::{DeviceEvent, QuarantineReason};
-use countersign_core::ids::DeviceId;
+use countersign_core::ids::CertificateId;
 use countersign_core::settings::ExpiredCertPolicy;
 use countersign_core::time::Timestamp;
 use countersign_store::{CertificateChange, CertificateRow, DeviceRow, SWEEP_LIMIT, StoreError, Writing};
@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::authority::Authority;
 use crate::enrol::Chain;
-use crate::quarantine::change_status;
+use crate::quarantine::quarantine;
 use crate::revoke::revoke_row;
 
 /// How often it looks.
@@ -23,6 +23,9 @@ const PERIOD: Duration = Duration::from_secs(2);
 
 /// Three heartbeats missed: the device is offline.
 const SILENCE: Duration = Duration::from_secs(180);
+
+/// An issuance takes milliseconds; after this long its caller is gone.
+const INTENT_LIFE: Duration = Duration::from_secs(600);
 
 /// How long refusals can be explained.
 const REFUSALS_KEPT: Duration = Duration::from_secs(7 * 86_400);
@@ -43,26 +46,41 @@ impl Authority {
     /// Does everything that is due now.
     ///
     /// # Errors
-    /// When the store fails; what was done stays done and the rest is tried again.
+    /// The first failure of the store. What was done stays done and is published, nothing keeps the
+    /// rest from being tried, and what failed is tried again.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let now = self.now();
-        let mut changed = self.expire_certificates(now).await?;
-        changed.extend(self.close_windows(now).await?);
-        changed.extend(self.end_unused_grants(now).await?);
-        if !changed.is_empty() {
-            self.publish_devices(&changed).await?;
-            self.crl_wanted.notify_one();
-        }
-        self.note_silence(now).await?;
+        let outcomes = [
+            self.expire_certificates(now).await,
+            self.close_windows(now).await,
+            self.end_unused_grants(now).await,
+            self.publish_changes().await.map(drop),
+            self.forget_ended().await,
+            self.abandon_stale(now).await,
+            self.note_silence(now).await,
+            self.prune(now).await,
+        ];
+        outcomes.into_iter().collect()
+    }
+
+    async fn prune(&self, now: Timestamp) -> Result<(), StoreError> {
         self.store
             .write(move |w| {
                 Box::pin(async move {
                     w.prune_sessions(now).await?;
-                    w.prune_refusals(now - REFUSALS_KEPT).await
+                    w.prune_refusals(now - REFUSALS_KEPT).await.map(drop)
                 })
             })
             .await
-            .map(drop)
+    }
+
+    /// Abandons issuances whose caller went away between the intent and the record.
+    async fn abandon_stale(&self, now: Timestamp) -> Result<(), StoreError> {
+        let open = self.store.read(|r| Box::pin(async move { r.unfinished_intents().await })).await?;
+        for intent in open.iter().filter(|intent| now > intent.at + INTENT_LIFE) {
+            self.abandon(&intent.reference).await?;
+        }
+        Ok(())
     }
 
     /// Devices that have fallen silent are offline.
@@ -90,30 +108,28 @@ impl Authority {
             .await
     }
 
-    async fn expire_certificates(&self, now: Timestamp) -> Result<Vec<DeviceId>, StoreError> {
+    async fn expire_certificates(&self, now: Timestamp) -> Result<(), StoreError> {
         let due = self
             .store
             .read(move |r| Box::pin(async move { r.certificates_past_end(now, SWEEP_LIMIT).await }))
             .await?;
         if due.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let devices = due.iter().map(|row| row.device).collect();
         self.store
             .write(move |w| {
                 Box::pin(async move {
                     for row in &due {
                         expire(w, row, now).await?;
                     }
-                    w.raise_epoch().await
+                    Ok(())
                 })
             })
-            .await?;
-        Ok(devices)
+            .await
     }
 
     /// Revokes what was not confirmed in time, and what was superseded long enough ago.
-    async fn close_windows(&self, now: Timestamp) -> Result<Vec<DeviceId>, StoreError> {
+    async fn close_windows(&self, now: Timestamp) -> Result<(), StoreError> {
         let due = self
             .store
             .read(move |r| {
@@ -125,57 +141,41 @@ impl Authority {
             })
             .await?;
         if due.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let devices = due.iter().map(|row| row.device).collect();
         self.store
             .write(move |w| {
                 Box::pin(async move {
                     for row in &due {
-                        let (Some(row), Some(device)) =
-                            (w.certificate(row.id).await?, w.device(row.device).await?)
-                        else {
-                            continue;
-                        };
-                        let is_due = match row.state {
-                            CertificateState::PendingActivation => {
-                                row.confirm_before.is_some_and(|at| now > at)
-                            }
-                            CertificateState::Superseded => row.superseded_until.is_some_and(|at| now > at),
-                            CertificateState::Active
-                            | CertificateState::Revoked
-                            | CertificateState::Expired => false,
-                        };
-                        if is_due {
-                            revoke_row(w, &device, &row, RevocationReason::Superseded, now, Actor::System)
-                                .await?;
-                        }
+                        close_window(w, row.id, now).await?;
                     }
-                    w.raise_epoch().await
+                    Ok::<_, StoreError>(())
                 })
             })
             .await?;
-        Ok(devices)
+        // Replaced in good standing: the next CRL is soon enough.
+        self.crl.want_soon();
+        Ok(())
     }
 
     /// Quarantines again whoever was approved and did not come back in time.
-    async fn end_unused_grants(&self, now: Timestamp) -> Result<Vec<DeviceId>, StoreError> {
+    async fn end_unused_grants(&self, now: Timestamp) -> Result<(), StoreError> {
         let due =
             self.store.read(move |r| Box::pin(async move { r.devices_with_grant_ended(now).await })).await?;
         if due.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         self.store
             .write(move |w| {
                 Box::pin(async move {
-                    let mut changed = Vec::new();
                     for DeviceRow { id, .. } in due {
-                        let reason = QuarantineReason::known(QuarantineReason::APPROVAL_UNUSED);
-                        if quarantine_by_system(w, id, reason, now, |until| now > until).await? {
-                            changed.push(id);
+                        let Some(device) = w.device(id).await? else { continue };
+                        if device.grant_until.is_some_and(|until| now > until) {
+                            let reason = QuarantineReason::known(QuarantineReason::APPROVAL_UNUSED);
+                            quarantine(w, device, reason, now, Actor::System).await?;
                         }
                     }
-                    Ok(changed)
+                    Ok(())
                 })
             })
             .await
@@ -192,39 +192,32 @@ async fn expire(w: &mut Writing<'_>, row: &CertificateRow, now: Timestamp) -> Re
         .detail("serial", &row.reference.serial)
         .detail("from", row.state);
     w.append_audit(&entry).await?;
+    w.device_trust_changed(row.device).await?;
     if row.state != CertificateState::Active {
         return Ok(());
     }
     let Some(device) = w.device(row.device).await? else { return Ok(()) };
     let policy = w.tenant_by_id(device.tenant).await?.map(|tenant| tenant.settings.expired_cert_policy);
-    if policy != Some(ExpiredCertPolicy::Quarantine) {
-        return Ok(());
+    let is_granted = device.grant_until.is_some_and(|until| now <= until);
+    if policy == Some(ExpiredCertPolicy::Quarantine) && !is_granted {
+        let reason = QuarantineReason::known(QuarantineReason::EXPIRED);
+        quarantine(w, device, reason, now, Actor::System).await?;
     }
-    let reason = QuarantineReason::known(QuarantineReason::EXPIRED);
-    quarantine_by_system(w, row.device, reason, now, |until| now > until).await.map(drop)
+    Ok(())
 }
 
-/// Quarantines a device unless a grant says otherwise; tells whether it did.
-async fn quarantine_by_system(
-    w: &mut Writing<'_>,
-    id: DeviceId,
-    reason: QuarantineReason,
-    now: Timestamp,
-    is_grant_over: impl Fn(Timestamp) -> bool,
-) -> Result<bool, StoreError> {
-    let Some(mut device) = w.device(id).await? else { return Ok(false) };
-    let is_granted = device.grant_until.is_some_and(|until| !is_grant_over(until));
-    if is_granted || device.status.apply(DeviceEvent::Quarantine).is_err() {
-        return Ok(false);
+/// Revokes a certificate whose window is over, if it still is in it.
+async fn close_window(w: &mut Writing<'_>, id: CertificateId, now: Timestamp) -> Result<(), StoreError> {
+    let Some(row) = w.certificate(id).await? else { return Ok(()) };
+    let until = match row.state {
+        CertificateState::PendingActivation => row.confirm_before,
+        CertificateState::Superseded => row.superseded_until,
+        CertificateState::Active | CertificateState::Revoked | CertificateState::Expired => None,
+    };
+    if until.is_none_or(|until| now <= until) {
+        return Ok(());
     }
-    let entry =
-        AuditEntry::new(Some(device.tenant_slug.clone()), now, AuditEvent::DeviceQuarantined, Actor::System)
-            .device(id)
-            .detail("from", device.status)
-            .detail("reason", &reason);
-    device.quarantined_at = Some(now);
-    device.quarantined_reason = Some(reason);
-    device.grant_until = None;
-    change_status(w, device, DeviceEvent::Quarantine, entry).await?;
-    Ok(true)
+    let Some(device) = w.device(row.device).await? else { return Ok(()) };
+    revoke_row(w, &device, &row, RevocationReason::Superseded, now, Actor::System).await?;
+    w.device_trust_changed(device.id).await.map(drop)
 }

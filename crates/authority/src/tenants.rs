@@ -3,6 +3,7 @@
 use countersign_core::audit::{AuditEntry, AuditEvent};
 use countersign_core::ids::{Tenant, TenantId};
 use countersign_core::settings::MtlsSettings;
+use countersign_core::snapshot::TenantService;
 use countersign_store::StoreError;
 pub use countersign_store::TenantRow;
 use thiserror::Error;
@@ -10,6 +11,7 @@ use thiserror::Error;
 use crate::authority::Authority;
 use crate::authorized::{Authorized, Forbidden, Own, View};
 use crate::hierarchy::default_site;
+use crate::publish::Applied;
 
 /// A tenant was not made.
 #[derive(Debug, Error)]
@@ -22,6 +24,20 @@ pub enum CreateTenantError {
     Taken,
     /// The store failed.
     #[error("cannot make the tenant")]
+    Store(#[from] StoreError),
+}
+
+/// A tenant was not suspended or taken back; nothing changed.
+#[derive(Debug, Error)]
+pub enum TenantServiceError {
+    /// It was not found, or may not be decided about.
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
+    /// It is so already.
+    #[error("the tenant is so already")]
+    Unchanged,
+    /// The store failed.
+    #[error("cannot change the tenant")]
     Store(#[from] StoreError),
 }
 
@@ -71,14 +87,51 @@ impl Authority {
                         return Err(CreateTenantError::Taken);
                     }
                     w.insert_site(&default_site(row.id)).await?;
-                    w.raise_epoch().await?;
+                    w.tenant_trust_changed(row.id).await?;
                     w.append_audit(&entry).await?;
                     Ok(())
                 })
             })
             .await?;
-        self.publish_tenant(&tenant).await?;
+        self.publish_changes().await?;
         Ok(tenant)
+    }
+
+    /// Suspends a tenant, so that its devices are served nowhere, or takes it back.
+    ///
+    /// # Errors
+    /// See [`TenantServiceError`]; of two calls at once one wins.
+    pub async fn set_tenant_service(
+        &self,
+        by: &Authorized<Own>,
+        slug_or_id: &str,
+        service: TenantService,
+    ) -> Result<Applied, TenantServiceError> {
+        let tenant = self.find_tenant(by, slug_or_id).await?;
+        by.covers_all().map_err(TenantError::from)?;
+        let (id, now) = (tenant.id, self.now());
+        let event = match service {
+            TenantService::Suspended => AuditEvent::TenantSuspended,
+            TenantService::Running => AuditEvent::TenantResumed,
+        };
+        let entry = AuditEntry::new(Some(tenant.slug.clone()), now, event, by.actor()).detail("id", id);
+        self.store
+            .write(move |w| {
+                Box::pin(async move {
+                    let changed = match service {
+                        TenantService::Suspended => w.suspend_tenant(id, now).await?,
+                        TenantService::Running => w.resume_tenant(id).await?,
+                    };
+                    if !changed {
+                        return Err(TenantServiceError::Unchanged);
+                    }
+                    w.tenant_trust_changed(id).await?;
+                    w.append_audit(&entry).await?;
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(self.publish_tenant(&tenant).await?)
     }
 
     /// The tenants that the caller may see.

@@ -1,16 +1,18 @@
-//! Building the trust snapshot from the store: whole at start, patched per device afterwards.
+//! Building the trust snapshot from the store: whole at start, patched afterwards.
 //!
-//! A patch reads the device's rows again after the commit and derives every fact from them, so
-//! patches may come in any order and twice.
+//! Every change of trust leaves its epoch on what it is about. A patch reads whatever has an epoch
+//! beyond the snapshot's and derives every fact from the rows as they are then, so a snapshot of one
+//! version always says the same, whoever published it, and a change that nobody published goes with
+//! the next one.
 
 use std::sync::Arc;
 
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::DeviceStatus;
-use countersign_core::ids::DeviceId;
+use countersign_core::ids::CertificateRef;
 use countersign_core::snapshot::{Bar, TenantService, TenantTrust, TrustSnapshot, TrustedIssuer};
 use countersign_core::time::Timestamp;
-use countersign_store::{CertificateRow, DeviceRow, StoreError, TenantRow};
+use countersign_store::{CertificateRow, ChangedDevice, DeviceRow, StoreError, TenantRow, TrustChanges};
 use tokio::sync::watch;
 
 use crate::authority::Authority;
@@ -24,7 +26,7 @@ impl Authority {
 
     /// Builds the snapshot from the store alone.
     pub(crate) async fn publish_everything(&self) -> Result<(), StoreError> {
-        let _patching = self.publisher.patching.lock().await;
+        let mut patching = self.publisher.patching.lock().await;
         let now = self.now();
         let material = self.store.read(move |r| Box::pin(async move { r.trust_material(now).await })).await?;
         let mut snapshot = TrustSnapshot::empty(self.config.trust_domain.clone(), now);
@@ -48,74 +50,71 @@ impl Authority {
         snapshot.denied_keys = material.denied_keys.into_iter().collect();
         for revocation in material.revocations {
             snapshot.denied.insert(revocation.reference);
-            snapshot.denied_keys.extend(revocation.spki);
         }
         self.publisher.replace(snapshot);
+        patching.forgotten_until = now;
         Ok(())
     }
 
-    /// Publishes what changed about `devices` and waits for the edges.
-    pub(crate) async fn publish_devices(&self, devices: &[DeviceId]) -> Result<Applied, StoreError> {
+    /// Publishes every change of trust that is on record and waits for the edges. Whoever comes while
+    /// another publishes finds its own change published too.
+    pub(crate) async fn publish_changes(&self) -> Result<Applied, StoreError> {
         let version = {
             let _patching = self.publisher.patching.lock().await;
-            let ids = devices.to_vec();
-            let (facts, version) = self
-                .store
-                .read(move |r| {
-                    Box::pin(async move {
-                        let mut facts = Vec::with_capacity(ids.len());
-                        for id in ids {
-                            if let Some(device) = r.device(id).await? {
-                                let certificates = r.certificates_of(id).await?;
-                                let denied = r.denied_keys_of(id).await?;
-                                facts.push((device, certificates, denied));
-                            }
-                        }
-                        Ok::<_, StoreError>((facts, r.snapshot_version().await?))
-                    })
-                })
-                .await?;
-            let now = self.now();
             let mut snapshot = (*self.publisher.current()).clone();
-            for (device, certificates, denied) in facts {
-                set_device(&mut snapshot, &device);
-                for certificate in &certificates {
-                    set_certificate(&mut snapshot, certificate, now);
-                }
-                snapshot.denied_keys.extend(denied);
+            let since = snapshot.version.epoch;
+            let changes =
+                self.store.read(move |r| Box::pin(async move { r.trust_changes_since(since).await })).await?;
+            let version = changes.version;
+            if version > snapshot.version {
+                let now = self.now();
+                apply(&mut snapshot, changes, now);
+                self.publisher.replace(snapshot);
             }
-            snapshot.version = snapshot.version.max(version);
-            snapshot.made_at = now;
-            self.publisher.replace(snapshot);
             version
         };
         Ok(self.publisher.applied(version).await)
     }
 
-    /// Publishes a tenant's mode and service, and waits for the edges.
-    pub(crate) async fn publish_tenant(&self, tenant: &TenantRow) -> Result<Applied, StoreError> {
-        let version = {
-            let _patching = self.publisher.patching.lock().await;
-            let id = tenant.id;
-            let (row, version) = self
-                .store
-                .read(move |r| {
-                    Box::pin(async move {
-                        Ok::<_, StoreError>((r.tenant_by_id(id).await?, r.snapshot_version().await?))
-                    })
-                })
-                .await?;
-            let mut snapshot = (*self.publisher.current()).clone();
-            if let Some(row) = row {
-                set_tenant(&mut snapshot, &row);
-            }
-            snapshot.version = snapshot.version.max(version);
-            snapshot.made_at = self.now();
-            self.publisher.replace(snapshot);
-            version
-        };
-        Ok(self.publisher.applied(version).await)
+    /// Denies a certificate that was signed and never handed out.
+    pub(crate) async fn publish_abandoned(&self, reference: CertificateRef) {
+        let _patching = self.publisher.patching.lock().await;
+        let mut snapshot = (*self.publisher.current()).clone();
+        snapshot.denied.insert(reference);
+        self.publisher.replace(snapshot);
     }
+
+    /// Drops from the snapshot the revoked certificates that have ended: their dates refuse them.
+    pub(crate) async fn forget_ended(&self) -> Result<(), StoreError> {
+        let mut patching = self.publisher.patching.lock().await;
+        let (since, now) = (patching.forgotten_until, self.now());
+        let ended =
+            self.store.read(move |r| Box::pin(async move { r.revocations_ended(since, now).await })).await?;
+        patching.forgotten_until = now;
+        if !ended.is_empty() {
+            let mut snapshot = (*self.publisher.current()).clone();
+            for reference in &ended {
+                snapshot.denied.remove(reference);
+            }
+            self.publisher.replace(snapshot);
+        }
+        Ok(())
+    }
+}
+
+fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
+    for tenant in &changes.tenants {
+        set_tenant(snapshot, tenant);
+    }
+    for ChangedDevice { device, certificates, denied_keys } in changes.devices {
+        set_device(snapshot, &device);
+        for certificate in &certificates {
+            set_certificate(snapshot, certificate, now);
+        }
+        snapshot.denied_keys.extend(denied_keys);
+    }
+    snapshot.version = changes.version;
+    snapshot.made_at = now;
 }
 
 fn set_tenant(snapshot: &mut TrustSnapshot, tenant: &TenantRow) {
@@ -147,6 +146,10 @@ fn set_certificate(snapshot: &mut TrustSnapshot, certificate: &CertificateRow, n
     let reference = &certificate.reference;
     snapshot.pending.remove(reference);
     snapshot.superseded.remove(reference);
+    let is_revoked = certificate.state == CertificateState::Revoked;
+    if is_revoked && certificate.reason != Some(RevocationReason::Superseded) {
+        snapshot.denied_keys.insert(certificate.spki);
+    }
     if certificate.lifetime.is_expired(now) {
         // Its dates refuse it from here on.
         snapshot.denied.remove(reference);
@@ -162,9 +165,6 @@ fn set_certificate(snapshot: &mut TrustSnapshot, certificate: &CertificateRow, n
         }
         CertificateState::Revoked => {
             snapshot.denied.insert(reference.clone());
-            if certificate.reason != Some(RevocationReason::Superseded) {
-                snapshot.denied_keys.insert(certificate.spki);
-            }
         }
         CertificateState::Active | CertificateState::Expired => {}
     }

@@ -13,14 +13,14 @@ use countersign_authority::challenge::ChallengeError;
 use countersign_authority::confirm::ConfirmError;
 use countersign_authority::devices::LookError;
 use countersign_authority::enrol::EnrolError;
-use countersign_authority::enrollment_keys::CreateKeyError;
+use countersign_authority::enrollment_keys::{CreateKeyError, RevokeKeyError};
 use countersign_authority::limits::TooMany;
 use countersign_authority::people::{LoginError, SetupError};
 use countersign_authority::presence::HeartbeatError;
 use countersign_authority::quarantine::DecisionError;
 use countersign_authority::renew::RenewError;
 use countersign_authority::revoke::RevokeError;
-use countersign_authority::tenants::{CreateTenantError, TenantError};
+use countersign_authority::tenants::{CreateTenantError, TenantError, TenantServiceError};
 use countersign_core::access::Refusal;
 use http::{HeaderValue, StatusCode, header};
 
@@ -251,6 +251,7 @@ impl From<RenewError> for Failure {
 impl From<ChallengeError> for Failure {
     fn from(error: ChallengeError) -> Self {
         match error {
+            ChallengeError::Quarantined => Self::quarantined(),
             ChallengeError::TooMany(limit) => Self::too_many(limit),
             ChallengeError::Nonce(error) => Self::internal(&error),
             ChallengeError::Store(error) => Self::internal(&error),
@@ -337,6 +338,31 @@ impl From<CreateTenantError> for Failure {
                 Self::new(StatusCode::CONFLICT, "TENANT_TAKEN", "There is a tenant with this slug already")
             }
             CreateTenantError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<TenantServiceError> for Failure {
+    fn from(error: TenantServiceError) -> Self {
+        match error {
+            TenantServiceError::Tenant(error) => error.into(),
+            TenantServiceError::Unchanged => {
+                Self::new(StatusCode::CONFLICT, "TENANT_STATE", "The tenant is so already")
+            }
+            TenantServiceError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<RevokeKeyError> for Failure {
+    fn from(error: RevokeKeyError) -> Self {
+        match error {
+            RevokeKeyError::Unknown => Self::not_found("enrolment key"),
+            RevokeKeyError::Forbidden(forbidden) => forbidden.into(),
+            RevokeKeyError::AlreadyRevoked => {
+                Self::conflict("ALREADY_REVOKED", "The enrolment key is revoked already", "revoked")
+            }
+            RevokeKeyError::Store(error) => Self::internal(&error),
         }
     }
 }

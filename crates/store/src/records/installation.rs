@@ -112,11 +112,7 @@ impl Writing<'_> {
         Ok(version)
     }
 
-    /// Raises the epoch because of something else.
-    ///
-    /// # Errors
-    /// [`StoreError`], also when there is no installation.
-    pub async fn raise_epoch(&mut self) -> Result<SnapshotVersion, StoreError> {
+    async fn raise_epoch(&mut self) -> Result<SnapshotVersion, StoreError> {
         sql(TABLE, "UPDATE installation SET epoch = epoch + 1 WHERE id = 1 RETURNING generation, epoch")
             .one(&mut self.connection)
             .await

@@ -1,0 +1,320 @@
+//! Whether an enrolment is admitted, and as what: decided before anything is signed.
+
+use std::net::IpAddr;
+
+use countersign_ca::VerifiedCsr;
+use countersign_core::device::{DeviceEvent, DeviceStatus, QuarantineReason};
+use countersign_core::ids::{DeviceId, DeviceName, SecretHash, SpkiSha256, TenantId};
+use countersign_core::time::Timestamp;
+use countersign_store::{Approval, DeviceRow, EnrollmentKeyRow, Reading, StoreError, TenantRow};
+
+use super::{EnrolError, Enrolment, KeyRefusal};
+use crate::authority::Authority;
+use crate::names::{fresh_agent_id, fresh_suffix, matches_pattern};
+use crate::present::key_is_denied;
+
+/// Hardware serials that vendors leave unset say nothing about the device.
+const PLACEHOLDER_SERIALS: [&str; 11] = [
+    "to be filled by o.e.m.",
+    "to be filled by oem",
+    "default string",
+    "system serial number",
+    "chassis serial number",
+    "not specified",
+    "not applicable",
+    "not available",
+    "unknown",
+    "123456789",
+    "0123456789",
+];
+
+/// What an enrolment has come to before anything is signed.
+pub(super) struct Admission {
+    pub(super) key: EnrollmentKeyRow,
+    pub(super) tenant: TenantRow,
+    pub(super) csr: Option<VerifiedCsr>,
+    pub(super) seat: Seat,
+    /// Why the device starts, or stays, in quarantine.
+    pub(super) bar: Option<QuarantineReason>,
+}
+
+/// As what a device enrols.
+pub(super) enum Seat {
+    /// A new one, by a name that is free.
+    New(DeviceName),
+    /// One that is on record: the enrolment key was made for it.
+    Returning(Box<DeviceRow>),
+}
+
+/// What the records say about a request.
+struct Facts {
+    is_key_denied: bool,
+    resembles_denied: bool,
+    returning: Option<DeviceRow>,
+    had_key: bool,
+}
+
+impl Authority {
+    pub(super) async fn admit_enrolment(&self, request: &Enrolment) -> Result<Admission, EnrolError> {
+        let now = self.now();
+        let (key, tenant) = self.find_key(SecretHash::of(&request.key)).await?;
+        if let Some(refusal) = key_refusal(&key, now) {
+            return Err(EnrolError::Key(refusal));
+        }
+        if !network_allows(&key, request.address) {
+            return Err(EnrolError::Key(KeyRefusal::NotFound));
+        }
+        if tenant.suspended_at.is_some() {
+            return Err(EnrolError::TenantSuspended);
+        }
+        let csr = request.csr.as_deref().map(VerifiedCsr::from_pem).transpose()?;
+        let facts = self.enrolment_facts(request, &key, csr.as_ref()).await?;
+        if facts.is_key_denied || facts.had_key || wrong_bound_key(&key, csr.as_ref()) {
+            return Err(EnrolError::KeyDenied);
+        }
+        let seat = match facts.returning {
+            Some(device) if device.status == DeviceStatus::Decommissioned => {
+                return Err(EnrolError::Key(KeyRefusal::Revoked));
+            }
+            Some(device) => Seat::Returning(Box::new(device)),
+            None => Seat::New(self.free_name(request, &key).await?),
+        };
+        let bar = bar(&key, &seat, facts.resembles_denied);
+        Ok(Admission { key, tenant, csr, seat, bar })
+    }
+
+    async fn find_key(&self, hash: SecretHash) -> Result<(EnrollmentKeyRow, TenantRow), EnrolError> {
+        let found = self
+            .store
+            .read(move |r| {
+                Box::pin(async move {
+                    let Some(key) = r.enrollment_key_by_hash(&hash).await? else { return Ok(None) };
+                    let tenant = r.tenant_by_id(key.tenant).await?;
+                    Ok::<_, StoreError>(tenant.map(|tenant| (key, tenant)))
+                })
+            })
+            .await?;
+        match found {
+            Some(found) if found.0.key.matches(&hash) => Ok(found),
+            Some(_) | None => Err(EnrolError::Key(KeyRefusal::NotFound)),
+        }
+    }
+
+    async fn enrolment_facts(
+        &self,
+        request: &Enrolment,
+        key: &EnrollmentKeyRow,
+        csr: Option<&VerifiedCsr>,
+    ) -> Result<Facts, StoreError> {
+        let spki = csr.map(|csr| csr.public_key().sha256());
+        let (tenant, device, hostname) = (key.tenant, key.device, request.hostname.clone());
+        let serial = telling_serial(request.hardware_serial.as_deref());
+        self.store
+            .read(move |r| {
+                Box::pin(async move {
+                    let is_key_denied = match spki {
+                        Some(spki) => key_is_denied(r, spki).await?,
+                        None => false,
+                    };
+                    let (returning, had_key) = match device {
+                        Some(id) => returning(r, id, spki).await?,
+                        None => (None, false),
+                    };
+                    let resembles_denied = r.resembles_denied(tenant, &hostname, serial.as_deref()).await?;
+                    Ok::<_, StoreError>(Facts { is_key_denied, resembles_denied, returning, had_key })
+                })
+            })
+            .await
+    }
+
+    /// The name that a new device gets: the one it asks for, or one like its host name.
+    async fn free_name(&self, request: &Enrolment, key: &EnrollmentKeyRow) -> Result<DeviceName, EnrolError> {
+        let asked = match &request.name {
+            Some(name) if name.is_reserved() => {
+                return Err(EnrolError::Name("this device name is reserved"));
+            }
+            Some(name) => name.clone(),
+            None => DeviceName::sanitised(&request.hostname),
+        };
+        check_pattern(key, &asked)?;
+        if !self.is_taken(key.tenant, asked.clone()).await? {
+            return Ok(asked);
+        }
+        if request.name.is_some() {
+            return Err(EnrolError::NameTaken);
+        }
+        let other = asked.with_suffix(&fresh_suffix()?);
+        check_pattern(key, &other).map_err(|_only_one_name_fits| EnrolError::NameTaken)?;
+        if self.is_taken(key.tenant, other.clone()).await? { Err(EnrolError::NameTaken) } else { Ok(other) }
+    }
+
+    async fn is_taken(&self, tenant: TenantId, name: DeviceName) -> Result<bool, StoreError> {
+        self.store
+            .read(move |r| Box::pin(async move { Ok(r.device_by_name(tenant, &name).await?.is_some()) }))
+            .await
+    }
+}
+
+/// The device that an enrolment key was made for, and whether it ever had this public key: coming
+/// back takes a fresh one.
+async fn returning(
+    r: &mut Reading<'_>,
+    id: DeviceId,
+    spki: Option<SpkiSha256>,
+) -> Result<(Option<DeviceRow>, bool), StoreError> {
+    let device = r.device(id).await?.ok_or_else(|| StoreError::raced("device", id))?;
+    let certificates = r.certificates_of(id).await?;
+    let had_key = certificates.iter().any(|row| Some(row.spki) == spki);
+    Ok((Some(device), had_key))
+}
+
+impl Admission {
+    /// The device's row as the enrolment leaves it, without a key that waits for a certificate.
+    pub(super) fn row(
+        &self,
+        request: &Enrolment,
+        token: SecretHash,
+        now: Timestamp,
+    ) -> Result<DeviceRow, EnrolError> {
+        let mut device = match &self.seat {
+            Seat::New(name) => self.new_row(request, name.clone(), now)?,
+            Seat::Returning(known) => (**known).clone(),
+        };
+        device.hostname.clone_from(&request.hostname);
+        device.os_type.clone_from(&request.os_type);
+        device.os_version.clone_from(&request.os_version);
+        device.architecture.clone_from(&request.architecture);
+        device.agent_version.clone_from(&request.agent_version);
+        if request.hardware_serial.is_some() {
+            device.hardware_serial.clone_from(&request.hardware_serial);
+        }
+        device.token = Some(token);
+        device.pending_key = None;
+        device.grant_until = None;
+        let event = if self.bar.is_some() { DeviceEvent::Quarantine } else { DeviceEvent::Approve };
+        if let Ok(status) = device.status.apply(event) {
+            device.status = status;
+            device.quarantined_at = self.bar.is_some().then_some(now);
+            device.quarantined_reason.clone_from(&self.bar);
+        }
+        Ok(device)
+    }
+
+    fn new_row(
+        &self,
+        request: &Enrolment,
+        name: DeviceName,
+        now: Timestamp,
+    ) -> Result<DeviceRow, EnrolError> {
+        Ok(DeviceRow {
+            id: DeviceId::random(),
+            tenant: self.tenant.id,
+            tenant_slug: self.tenant.slug.clone(),
+            site: self.key.site,
+            // Read with the row, not written.
+            site_slug: String::new(),
+            agent: fresh_agent_id()?,
+            name,
+            hostname: request.hostname.clone(),
+            os_type: String::new(),
+            os_version: String::new(),
+            architecture: String::new(),
+            agent_version: String::new(),
+            hardware_serial: None,
+            status: DeviceStatus::Pending,
+            token: None,
+            last_seen_at: None,
+            last_ip: None,
+            quarantined_at: None,
+            quarantined_reason: None,
+            pending_key: None,
+            grant_until: None,
+            certificate: None,
+            enrolled_at: now,
+            decommissioned_at: None,
+            revision: 0,
+        })
+    }
+}
+
+/// Why a device starts, or stays, in quarantine.
+fn bar(key: &EnrollmentKeyRow, seat: &Seat, resembles_denied: bool) -> Option<QuarantineReason> {
+    let known = QuarantineReason::known;
+    match seat {
+        // A key made after the quarantine is an admin's approval of it.
+        Seat::Returning(device)
+            if device.status == DeviceStatus::Quarantined
+                && device.quarantined_at.is_none_or(|at| key.created_at <= at) =>
+        {
+            let reason = device.quarantined_reason.clone();
+            Some(reason.unwrap_or_else(|| known(QuarantineReason::AWAITING_APPROVAL)))
+        }
+        Seat::New(_) | Seat::Returning(_) if key.approval == Approval::Required => {
+            Some(known(QuarantineReason::AWAITING_APPROVAL))
+        }
+        Seat::New(_) if resembles_denied => Some(known(QuarantineReason::RESEMBLES_DENIED)),
+        Seat::New(_) | Seat::Returning(_) => None,
+    }
+}
+
+/// Why an enrolment key does not work at this moment, if it does not.
+pub(super) fn key_refusal(key: &EnrollmentKeyRow, now: Timestamp) -> Option<KeyRefusal> {
+    if key.revoked_at.is_some() {
+        Some(KeyRefusal::Revoked)
+    } else if now >= key.expires_at {
+        Some(KeyRefusal::Expired)
+    } else if key.uses >= key.max_uses {
+        Some(KeyRefusal::Exhausted)
+    } else {
+        None
+    }
+}
+
+fn network_allows(key: &EnrollmentKeyRow, address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    key.networks.is_empty()
+        || key
+            .networks
+            .iter()
+            .any(|network| network.parse::<ipnet::IpNet>().is_ok_and(|network| network.contains(&address)))
+}
+
+fn wrong_bound_key(key: &EnrollmentKeyRow, csr: Option<&VerifiedCsr>) -> bool {
+    key.spki.is_some_and(|bound| csr.is_none_or(|csr| csr.public_key().sha256() != bound))
+}
+
+fn check_pattern(key: &EnrollmentKeyRow, name: &DeviceName) -> Result<(), EnrolError> {
+    match &key.name_pattern {
+        Some(pattern) if !matches_pattern(pattern, name.as_str()) => {
+            Err(EnrolError::Name("the enrolment key does not allow this device name"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A hardware serial that says something about the device.
+pub(crate) fn telling_serial(serial: Option<&str>) -> Option<String> {
+    let serial = serial?.trim();
+    let mut characters = serial.chars();
+    let first = characters.next();
+    let is_placeholder = serial.len() < 4
+        || characters.all(|one| Some(one) == first)
+        || PLACEHOLDER_SERIALS.contains(&serial.to_lowercase().as_str());
+    (!is_placeholder).then(|| serial.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_vendors_leave_unset_says_nothing() {
+        for serial in
+            ["", "  ", "0", "none", "N/A", "To Be Filled By O.E.M.", " default string ", "00000000", "xxxx"]
+        {
+            assert_eq!(telling_serial(Some(serial)), None, "{serial}");
+        }
+        assert_eq!(telling_serial(None), None);
+        assert_eq!(telling_serial(Some(" C02XK1 ")).as_deref(), Some("C02XK1"));
+    }
+}

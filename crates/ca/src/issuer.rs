@@ -29,9 +29,6 @@ use crate::public_key::{PublicKey, SignatureError};
 use crate::signed::{self, SignatureAlgorithm, Signed};
 use crate::tbs::{Tbs, Validity, extension, time, timestamp};
 
-/// How far notBefore lies before issuance, for clocks that are behind.
-const BACKDATING: Duration = Duration::from_secs(300);
-
 /// What is to be certified.
 #[derive(Clone, Debug)]
 pub struct CertificateRequest<'a> {
@@ -157,7 +154,7 @@ impl Issuer {
             key_id: public_key.sha256().into(),
             subject: name::distinguished_name(&profile.subject()).map_err(encode)?,
             subject_key_id: public_key.subject_key_id().to_vec(),
-            not_before: issued_at - BACKDATING,
+            not_before: issued_at - profile.backdating(),
             not_after: issued_at + profile.default_lifetime(),
         };
         let request = CertificateRequest {
@@ -254,7 +251,7 @@ impl Issuer {
     fn prepare_any(&self, request: &CertificateRequest<'_>) -> Result<PreparedCertificate, PrepareError> {
         let issued_at = request.issued_at.floor_to_second();
         let expires_at = (issued_at + request.lifetime).floor_to_second().min(self.facts.not_after);
-        let not_before = (issued_at - BACKDATING).max(self.facts.not_before);
+        let not_before = (issued_at - request.profile.backdating()).max(self.facts.not_before);
         let validity = (not_before, expires_at);
         let tbs = self.build(request, validity).and_then(|tbs| tbs.to_der()).map_err(PrepareError::Encode)?;
         // Linted is what was read back, not what was meant.

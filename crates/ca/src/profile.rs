@@ -96,6 +96,20 @@ impl Profile {
         Duration::from_secs(days * DAY)
     }
 
+    /// How far notBefore lies before issuance, for clocks that are behind. A device's certificate is
+    /// judged by our clock; the others by those of devices, which may be set only once they are online.
+    pub(crate) const fn backdating(&self) -> Duration {
+        let seconds = match self {
+            Self::Device { .. } => 300,
+            Self::Root { .. }
+            | Self::IssuingDevice { .. }
+            | Self::IssuingService { .. }
+            | Self::ServiceServer { .. }
+            | Self::ServiceClient { .. } => DAY,
+        };
+        Duration::from_secs(seconds)
+    }
+
     pub(crate) const fn is_ca(&self) -> bool {
         match self {
             Self::Root { .. } | Self::IssuingDevice { .. } | Self::IssuingService { .. } => true,

@@ -1,6 +1,7 @@
 //! What a client asks of a server's certificate.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use countersign_core::time::Timestamp;
@@ -26,9 +27,9 @@ pub(crate) struct PinMismatch {
     pub(crate) got: String,
 }
 
-/// The pinned certificate is there, but is no CA's or is outside its validity.
+/// The pinned certificate is there, but is no CA's.
 #[derive(Debug, Error)]
-#[error("the certificate with the pinned fingerprint is no valid CA certificate")]
+#[error("the certificate with the pinned fingerprint is no CA certificate")]
 struct UnfitRoot;
 
 /// Trusts servers with a certificate under one of the roots in `pem`.
@@ -66,14 +67,25 @@ fn sha256(certificate: &CertificateDer<'_>) -> digest::Digest {
     digest::digest(&digest::SHA256, certificate)
 }
 
-fn is_fit_root(root: &CertificateDer<'_>, now: UnixTime) -> bool {
-    let now = Timestamp::from_secs(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-    Parsed::from_der(root).is_ok_and(|root| {
-        root.extensions.basic_constraints.as_ref().is_some_and(|basic| basic.ca)
-            && !root.extensions.has_unknown_critical
-            && root.not_before() <= now
-            && now <= root.not_after()
-    })
+fn check_root(root: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
+    let unfit = || CertificateError::Other(OtherError(Arc::new(UnfitRoot)));
+    let root = Parsed::from_der(root).map_err(|_malformed| unfit())?;
+    let is_ca = root.extensions.basic_constraints.as_ref().is_some_and(|basic| basic.ca);
+    if !is_ca || root.extensions.has_unknown_critical {
+        return Err(unfit());
+    }
+    let (not_before, not_after) = (unix(root.not_before()), unix(root.not_after()));
+    if now < not_before {
+        return Err(CertificateError::NotValidYetContext { time: now, not_before });
+    }
+    if now > not_after {
+        return Err(CertificateError::ExpiredContext { time: now, not_after });
+    }
+    Ok(())
+}
+
+fn unix(at: Timestamp) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(at.secs()).unwrap_or(0)))
 }
 
 impl ServerCertVerifier for PinnedRoot {
@@ -89,9 +101,7 @@ impl ServerCertVerifier for PinnedRoot {
             .iter()
             .find(|shown| sha256(shown).as_ref() == self.pin)
             .ok_or_else(|| self.mismatch(intermediates.last().unwrap_or(end_entity)))?;
-        if !is_fit_root(root, now) {
-            return Err(CertificateError::Other(OtherError(Arc::new(UnfitRoot))).into());
-        }
+        check_root(root, now)?;
         let mut roots = RootCertStore::empty();
         roots.add(root.clone().into_owned())?;
         let leaf = ParsedCertificate::try_from(end_entity)?;

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use countersign_ca::{
-    CertificateRequest, IssueError, Issuer, IssuerKind, KeyAlgorithm, PrepareError, Profile, SignError,
-    SigningKey, random_serial,
+    CertificateRequest, IssueError, IssuedCertificate, Issuer, IssuerKind, KeyAlgorithm, PrepareError,
+    Profile, SignError, SigningKey, random_serial,
 };
 use countersign_core::Identity;
 use countersign_core::time::Timestamp;
@@ -78,6 +78,12 @@ fn a_root_without_a_proper_name_is_refused() {
     }
 }
 
+fn not_before(issued: &IssuedCertificate) -> Timestamp {
+    let parsed = Certificate::from_der(issued.der()).unwrap();
+    let seconds = parsed.tbs_certificate().validity().not_before.to_unix_duration().as_secs();
+    Timestamp::from_secs(i64::try_from(seconds).unwrap())
+}
+
 #[test]
 fn issuance_moments_are_whole_seconds_and_backdating_stays_within_the_issuer() {
     let issued_at = now() + Duration::from_millis(1999);
@@ -87,18 +93,18 @@ fn issuance_moments_are_whole_seconds_and_backdating_stays_within_the_issuer() {
         .unwrap();
     assert_eq!(prepared.lifetime().issued_at, now() + Duration::from_secs(1));
     let leaf = HIERARCHY.devices.sign(prepared).unwrap();
-    // The issuer is as old as its own backdating, so the leaf's cannot reach further.
-    let parsed = Certificate::from_der(leaf.der()).unwrap();
-    let not_before = parsed.tbs_certificate().validity().not_before.to_unix_duration().as_secs();
-    assert_eq!(i64::try_from(not_before).unwrap(), (now() - Duration::from_secs(299)).secs());
+    assert_eq!(not_before(&leaf), now() - Duration::from_secs(299));
+    // As old as its issuer says it is, and no older.
+    let a_day_ago = now() - Duration::from_secs(86_400);
     let early = CertificateRequest {
-        issued_at: now() - Duration::from_secs(120),
+        issued_at: a_day_ago + Duration::from_secs(120),
         ..request(device("d1"), DEVICE_KEY.public_key())
     };
-    let leaf = issue(&HIERARCHY.devices, early);
-    let parsed = Certificate::from_der(leaf.der()).unwrap();
-    let not_before = parsed.tbs_certificate().validity().not_before.to_unix_duration().as_secs();
-    assert_eq!(i64::try_from(not_before).unwrap(), (now() - Duration::from_secs(300)).secs());
+    assert_eq!(not_before(&issue(&HIERARCHY.devices, early)), a_day_ago);
+    // Those that devices judge by their own clocks are good for clocks a day behind.
+    let server = Profile::ServiceServer { dns: vec!["a.example".to_owned()], ips: Vec::new() };
+    let server = issue(&HIERARCHY.services, request(server, DEVICE_KEY.public_key()));
+    assert_eq!(not_before(&server), a_day_ago);
 }
 
 #[test]

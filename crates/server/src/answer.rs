@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use countersign_api::{Arrival, ErrorBody};
 use countersign_authority::refusals::{Outcome, RefusalReport};
 use countersign_core::ids::RequestId;
+use countersign_tls::Peer;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::failure::FailedWith;
@@ -22,6 +23,8 @@ struct Asked {
     method: Method,
     path: String,
     address: IpAddr,
+    /// What the handshake showed, if a door handed the request over.
+    peer: Option<Peer>,
 }
 
 impl Asked {
@@ -32,24 +35,50 @@ impl Asked {
             method: request.method().clone(),
             path: request.uri().path().chars().take(200).collect(),
             address: address_of(request.extensions()),
+            peer: arrival.map(|arrival| arrival.peer.clone()),
         }
     }
 
     fn report(&self, status: StatusCode, code: &str, state: &ControlPlane) -> RefusalReport {
+        let mut facts = BTreeMap::from([
+            ("method".to_owned(), self.method.to_string()),
+            ("path".to_owned(), self.path.clone()),
+            ("status".to_owned(), status.as_u16().to_string()),
+        ]);
+        if let Some(peer) = &self.peer {
+            facts.extend(shown(peer, state).map(|(name, value)| (name.to_owned(), value)));
+        }
         RefusalReport {
             request: self.id,
             at: state.authority.now(),
             code: code.to_owned(),
             outcome: Outcome::Refused,
-            tenant: None,
+            tenant: self.peer.as_ref().and_then(Peer::claim).map(|claim| claim.identity.tenant().clone()),
             address: self.address,
-            facts: BTreeMap::from([
-                ("method".to_owned(), self.method.to_string()),
-                ("path".to_owned(), self.path.clone()),
-                ("status".to_owned(), status.as_u16().to_string()),
-            ]),
+            facts,
         }
     }
+}
+
+/// What a peer showed in the handshake, for whoever asks why it was refused.
+fn shown(peer: &Peer, state: &ControlPlane) -> impl Iterator<Item = (&'static str, String)> {
+    let (claim, now) = (peer.claim(), state.authority.now());
+    let certificate = match (claim, peer.untrusted()) {
+        (Some(_), _) => "a device's",
+        (None, Some(_)) => "not trusted",
+        (None, None) => "none",
+    };
+    let standing = claim.map(|claim| format!("{:?}", state.authority.snapshot().standing(claim, now)));
+    [
+        ("certificate", Some(certificate.to_owned())),
+        ("untrusted", peer.untrusted().map(|reason| reason.code().to_owned())),
+        ("identity", claim.map(|claim| claim.identity.uri())),
+        ("serial", claim.map(|claim| claim.reference.serial.to_string())),
+        ("notAfter", claim.map(|claim| claim.not_after.to_string())),
+        ("standing", standing),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
 }
 
 /// Completes every answer.

@@ -7,12 +7,15 @@ use super::arguments::MigrateArguments;
 use super::failure::Failure;
 use super::output::print;
 use super::run::{block_on, loaded};
-use crate::serve::files::make_private_directory;
+use crate::serve::files::{close_database, make_private_directory};
 
 /// Brings the database to this version, making it if there is none.
 pub(super) fn run(arguments: MigrateArguments) -> Result<(), Failure> {
     let config = loaded(arguments.config)?.resolved;
     make_private_directory(&config.data_dir)?;
+    if let Some(database) = config.database.path() {
+        close_database(database)?;
+    }
     block_on(async {
         let opened = Store::open(&config.database).await.context("open the database");
         let store = opened.map_err(|error| {

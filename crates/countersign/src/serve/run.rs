@@ -28,6 +28,9 @@ const REFUSALS_WAITING: usize = 4096;
 pub(crate) async fn run(config: Resolved) -> anyhow::Result<()> {
     let stop = stop_signals()?;
     files::make_private_directory(&config.data_dir)?;
+    if let Some(database) = config.database.path() {
+        files::close_database(database)?;
+    }
     let authority = open_authority(&config).await?;
     let (refusals, refused) = mpsc::channel(REFUSALS_WAITING);
     let tasks = background(&authority, refused);

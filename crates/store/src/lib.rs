@@ -10,6 +10,7 @@
 //! databases. What is said to one and not to the other is in `sqlite/` and `postgres/`.
 
 mod connection;
+mod copy;
 mod error;
 mod job;
 mod link;
@@ -26,6 +27,7 @@ mod url;
 mod value;
 mod writer;
 
+pub use copy::{CopiedTable, CopyError, CopyProgress, CopyReport, copy};
 pub use error::StoreError;
 pub use records::audit::{AuditFilter, AuditRecord, ChainScope};
 pub use records::audit_verification::{AuditFault, AuditReport, BrokenEntry, ChainReport};

@@ -44,6 +44,6 @@ impl Bind for Postgres {
 
 /// PostgreSQL has no U+0000 in texts; it is stored as the character that stands for what cannot be
 /// shown, and therefore equals nothing that was stored.
-pub(super) fn storable(text: String) -> String {
+pub(crate) fn storable(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }

@@ -1,5 +1,7 @@
 //! What is said of PostgreSQL alone.
 
+mod adoption;
+mod copying;
 pub(crate) mod database;
 mod groups;
 mod same_records;

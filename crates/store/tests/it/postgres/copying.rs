@@ -1,0 +1,242 @@
+//! Copying from SQLite loses nothing, or does not happen.
+
+use std::collections::BTreeSet;
+
+use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
+use countersign_core::certificate::CertificateState;
+use countersign_core::device::{DeviceStatus, QuarantineReason};
+use countersign_core::ids::{ChallengeId, RequestId, UserId};
+use countersign_store::{
+    AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow, DeniedKeyRow, DeviceFilter,
+    IssuerRole, IssuerRow, PasswordHash, Presence, RefusalRow, Role, SessionRow, Store, StoreError, StoreUrl,
+    TraitKind, UserRow, copy,
+};
+use sqlx::{AssertSqlSafe, Executor as _, Row as _};
+
+use crate::on_sqlite::fixture::{DAY, Fixture, issuer, now, random, read, write};
+use crate::postgres::database::Database;
+use crate::sqlite::database::drop_audit_triggers;
+
+async fn copied(from: &StoreUrl, to: &Database) -> Result<CopyReport, CopyError> {
+    copy(from, &to.url(), |_progress| ()).await
+}
+
+/// A database in which no table is empty.
+async fn filled() -> Fixture {
+    let fixture = Fixture::new().await;
+    for status in DeviceStatus::ALL {
+        let mut device = fixture.new_device(status.as_str());
+        device.status = status;
+        device.hostname = "ünïcode \"quoted\" 'host'".into();
+        device.pending_key = Some(vec![0, 1, 255]);
+        if status == DeviceStatus::Quarantined {
+            device.quarantined_at = Some(now());
+            device.quarantined_reason = Some(QuarantineReason::known(QuarantineReason::EXPIRED));
+        }
+        let row = device.clone();
+        write!(fixture.store, |w| w.insert_device(&row)).unwrap();
+        for state in
+            [CertificateState::Active, CertificateState::PendingActivation, CertificateState::Superseded]
+        {
+            fixture.certificate(&device, state).await;
+        }
+        let entry =
+            AuditEntry::new(Some("acme".parse().unwrap()), now(), AuditEvent::DeviceEnrolled, Actor::System);
+        let (id, tenant) = (device.id, device.tenant);
+        let summary = CertificateSummary {
+            serial: "0a".parse().unwrap(),
+            issued_at: now(),
+            expires_at: now() + DAY + std::time::Duration::from_millis(7),
+        };
+        let heard = Presence { device: id, at: now(), ip: Some([10, 0, 0, 1].into()), agent_version: None };
+        let challenge =
+            ChallengeRow { id: ChallengeId::random(), device: id, nonce: "n".into(), expires_at: now() };
+        let done = fixture.store.write::<_, StoreError, _>(move |w| {
+            Box::pin(async move {
+                w.append_audit(&entry.device(id).detail("text", "ä\0\n")).await?;
+                w.append_audit(&AuditEntry::new(None, now(), AuditEvent::LoginFailed, Actor::System)).await?;
+                w.set_certificate_summary(id, &summary).await?;
+                w.record_presence(&[heard]).await?;
+                w.insert_challenge(&challenge, now(), 8).await?;
+                let key = DeniedKeyRow { spki: random().into(), tenant, device: id, at: now() };
+                w.insert_denied_key(&key).await?;
+                w.insert_denied_trait(tenant, TraitKind::Hostname, "evil").await?;
+                w.device_trust_changed(id).await?;
+                Ok(())
+            })
+        });
+        done.await.unwrap();
+    }
+    let other = fixture.device("d1").await;
+    let active = fixture.certificate(&other, CertificateState::Active).await;
+    fixture.revoke(&active).await;
+    fixture.enrollment_key(3).await;
+    fill_the_rest(&fixture).await;
+    fixture
+}
+
+async fn fill_the_rest(fixture: &Fixture) {
+    let user = UserRow {
+        id: UserId::random(),
+        email: "Owner@Example".into(),
+        password_hash: PasswordHash::new("$argon2id$x".into()),
+        role: Role::Owner,
+        tenant: Some(fixture.tenant.id),
+        created_at: now(),
+        disabled_at: Some(now()),
+    };
+    let session = SessionRow { token: random().into(), user: user.id, created_at: now(), expires_at: now() };
+    let issuing = IssuerRow {
+        key_id: issuer(),
+        role: IssuerRole::Device,
+        certificate: vec![0x30, 0],
+        sealed_key: vec![0; 64],
+        created_at: now(),
+    };
+    let crl =
+        CrlRow { issuer: issuer(), number: 1, this_update: now(), next_update: now() + DAY, der: vec![1] };
+    let refusal = RefusalRow {
+        id: RequestId::random(),
+        at: now(),
+        code: "X".into(),
+        facts: serde_json::json!({"a": [1, "ü"]}),
+    };
+    let intent = countersign_store::IntentRow {
+        reference: crate::on_sqlite::fixture::reference(),
+        device: None,
+        profile: "device".into(),
+        at: now(),
+        expires_at: now() + DAY,
+    };
+    let done = fixture.store.write::<_, StoreError, _>(move |w| {
+        Box::pin(async move {
+            w.insert_user(&user).await?;
+            w.insert_session(&session).await?;
+            w.insert_issuer(&issuing).await?;
+            w.next_crl_number(issuing.key_id).await?;
+            w.save_crl(&crl).await?;
+            w.insert_refusals(&[refusal]).await?;
+            w.insert_intent(&intent).await
+        })
+    });
+    done.await.unwrap();
+}
+
+/// Everything that can be read of a store, as text.
+async fn everything(store: &Store) -> Vec<String> {
+    let devices = DeviceFilter { limit: 1000, ..DeviceFilter::default() };
+    let audit = AuditFilter { limit: 1000, ..AuditFilter::default() };
+    let mut facts = Vec::new();
+    let material = read!(store, |r| r.trust_material(now())).unwrap();
+    // Sets are in no order.
+    let sets: BTreeSet<String> = std::iter::empty()
+        .chain(material.tenants.iter().map(|item| format!("{item:?}")))
+        .chain(material.barred.iter().map(|item| format!("{item:?}")))
+        .chain(material.superseded.iter().map(|item| format!("{item:?}")))
+        .chain(material.pending.iter().map(|item| format!("{item:?}")))
+        .chain(material.revocations.iter().map(|item| format!("{item:?}")))
+        .chain(material.denied_keys.iter().map(|item| format!("{item:?}")))
+        .collect();
+    facts.push(format!("{:?}", material.version));
+    facts.extend(sets);
+    let page = read!(store, |r| r.list_devices(&devices)).unwrap();
+    for device in &page.devices {
+        let id = device.id;
+        facts.push(format!("{device:?} {:?}", read!(store, |r| r.certificates_of(id)).unwrap()));
+    }
+    facts.push(format!("{:?}", read!(store, |r| r.audit_entries(&audit)).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.verify_audit()).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.issuers()).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.latest_crl(issuer())).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.unfinished_intents()).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.user_by_email("owner@example")).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.installation()).unwrap()));
+    facts
+}
+
+#[tokio::test]
+async fn everything_arrives_as_it_was() {
+    let fixture = filled().await;
+    let before = everything(&fixture.store).await;
+    fixture.store.close().await;
+    let target = Database::new();
+    let mut steps = Vec::new();
+    let report = copy(&fixture.url, &target.url(), |step| steps.push((step.done, step.total))).await.unwrap();
+
+    assert!(steps.is_sorted() && steps.last().is_some_and(|(done, total)| done == total), "{steps:?}");
+    let mut source = fixture.intruder().await;
+    for table in &report.tables {
+        let count = format!("SELECT count(*) FROM {}", table.name);
+        let rows: i64 = source.fetch_one(AssertSqlSafe(count.clone())).await.unwrap().get(0);
+        let there: i64 = target.intruder().await.fetch_one(AssertSqlSafe(count)).await.unwrap().get(0);
+        assert_eq!((rows, there), (there, i64::try_from(table.rows).unwrap()), "{}", table.name);
+        assert!(table.rows > 0, "{} is in no test", table.name);
+    }
+    let store = Store::open(&target.url()).await.unwrap();
+    assert_eq!(everything(&store).await, before);
+    assert_eq!(report.chains, read!(store, |r| r.verify_audit()).unwrap().chains);
+
+    // And the records go on from there.
+    let entry = AuditEntry::new(None, now(), AuditEvent::LoginFailed, Actor::System);
+    write!(store, |w| w.append_audit(&entry)).unwrap();
+    assert!(read!(store, |r| r.verify_audit()).unwrap().is_intact());
+    let (number, key) = (write!(store, |w| w.next_crl_number(issuer())).unwrap(), issuer());
+    assert_eq!((number, key), (2, issuer()));
+    let reopened = Store::open(&fixture.url).await.unwrap();
+    assert_eq!(everything(&reopened).await, before, "the source is as it was");
+}
+
+#[tokio::test]
+async fn a_target_with_records_is_left_alone() {
+    let fixture = Fixture::new().await;
+    fixture.store.close().await;
+    let target = Database::new();
+    copied(&fixture.url, &target).await.unwrap();
+    let again = copied(&fixture.url, &target).await.unwrap_err();
+    assert!(matches!(again, CopyError::NotEmpty { .. }), "{again}");
+    let adopted = Database::new();
+    let devices = "CREATE TABLE devices (id uuid); INSERT INTO devices VALUES (gen_random_uuid())";
+    adopted.intruder().await.execute(sqlx::raw_sql(devices)).await.unwrap();
+    let refused = copied(&fixture.url, &adopted).await.unwrap_err();
+    assert!(matches!(&refused, CopyError::NotEmpty { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_source_that_is_open_or_not_there_is_not_copied() {
+    let fixture = Fixture::new().await;
+    let target = Database::new();
+    let open = copied(&fixture.url, &target).await.unwrap_err();
+    assert!(matches!(open, CopyError::Open(StoreError::Locked(_))), "{open:?}");
+    let none = StoreUrl::sqlite(fixture.database.directory.path().join("none.db"));
+    let missing = copied(&none, &target).await.unwrap_err();
+    assert!(matches!(missing, CopyError::Open(StoreError::Open { .. })), "{missing:?}");
+    assert!(!none.path().unwrap().exists());
+    let backwards = copy(&target.url(), &fixture.url, |_| ()).await.unwrap_err();
+    assert!(matches!(backwards, CopyError::Direction { .. }), "{backwards}");
+}
+
+/// Whatever goes wrong, even after some tables, leaves a target into which a copy still fits.
+#[tokio::test]
+async fn what_cannot_be_copied_leaves_the_target_empty() {
+    for (damage, wanted) in [
+        ("UPDATE audit_entries SET details = '{}' WHERE sequence = 1", "audit log is broken"),
+        ("UPDATE devices SET id = 'no uuid' WHERE name = 'd1'", "corrupt value in devices.id"),
+        ("UPDATE tenants SET created_at = 9223372036854775", "corrupt value in tenants.created_at"),
+        ("UPDATE sessions SET user_id = '00000000-0000-4000-8000-000000000000'", "cannot copy sessions"),
+        ("DELETE FROM schema_migrations WHERE version = 2", "run countersign migrate"),
+        ("CREATE TABLE extra (x TEXT)", "extra.x is not known"),
+    ] {
+        let fixture = filled().await;
+        fixture.store.close().await;
+        let mut intruder = fixture.intruder().await;
+        drop_audit_triggers(&mut intruder).await;
+        intruder.execute(damage).await.unwrap();
+        drop(intruder);
+        let target = Database::new();
+        let refused = copied(&fixture.url, &target).await.unwrap_err();
+        assert!(refused.to_string().contains(wanted), "{damage}: {refused}");
+        let good = Fixture::new().await;
+        good.store.close().await;
+        copied(&good.url, &target).await.unwrap();
+    }
+}

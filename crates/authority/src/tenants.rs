@@ -131,7 +131,7 @@ impl Authority {
                 })
             })
             .await?;
-        Ok(self.publish_tenant(&tenant).await?)
+        Ok(self.publish_changes().await?)
     }
 
     /// The tenants that the caller may see.

@@ -46,10 +46,16 @@ events! {
     LoggedOut => "login.ended",
     /// A tenant was made.
     TenantCreated => "tenant.created",
+    /// A tenant was suspended: its devices are served nowhere.
+    TenantSuspended => "tenant.suspended",
+    /// A suspended tenant was taken back.
+    TenantResumed => "tenant.resumed",
     /// A tenant's certificate settings changed.
     SettingsChanged => "settings.changed",
     /// An enrolment key was made.
     EnrollmentKeyCreated => "enrollment_key.created",
+    /// An enrolment key was revoked.
+    EnrollmentKeyRevoked => "enrollment_key.revoked",
     /// A device enrolled.
     DeviceEnrolled => "device.enrolled",
     /// A known device enrolled again with a key made for it.

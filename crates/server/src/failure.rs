@@ -20,6 +20,7 @@ use countersign_authority::presence::HeartbeatError;
 use countersign_authority::quarantine::DecisionError;
 use countersign_authority::renew::RenewError;
 use countersign_authority::revoke::RevokeError;
+use countersign_authority::settings::ChangeSettingsError;
 use countersign_authority::tenants::{CreateTenantError, TenantError, TenantServiceError};
 use countersign_core::access::Refusal;
 use http::{HeaderValue, StatusCode, header};
@@ -338,6 +339,20 @@ impl From<CreateTenantError> for Failure {
                 Self::new(StatusCode::CONFLICT, "TENANT_TAKEN", "There is a tenant with this slug already")
             }
             CreateTenantError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ChangeSettingsError> for Failure {
+    fn from(error: ChangeSettingsError) -> Self {
+        match error {
+            ChangeSettingsError::Tenant(error) => error.into(),
+            ChangeSettingsError::Changed => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "SETTINGS_CHANGED",
+                "The settings changed meanwhile; read them again",
+            ),
+            ChangeSettingsError::Store(error) => Self::internal(&error),
         }
     }
 }

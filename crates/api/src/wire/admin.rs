@@ -93,6 +93,7 @@ pub struct CreateTenantRequest {
 
 /// A tenant.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct TenantBody {
     /// Id, the seeds' `orgId`.
     #[schema(value_type = uuid::Uuid)]
@@ -102,6 +103,10 @@ pub struct TenantBody {
     pub slug: Tenant,
     /// The name for people.
     pub name: String,
+    /// Since when its devices are served nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = schema::Moment)]
+    pub suspended_at: Option<Timestamp>,
 }
 
 /// Every tenant that the caller may see.
@@ -115,7 +120,8 @@ pub struct TenantList {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct CreateEnrollmentKeyRequest {
-    /// Slug or id; `default` when absent.
+    /// Slug or id. When absent: that of `deviceId`, or the one that the caller is bound to, or
+    /// `default`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// `default` when absent.
@@ -185,6 +191,10 @@ pub struct EnrollmentKeyBody {
     /// The one existing device that may enrol again with it.
     #[schema(value_type = Option<uuid::Uuid>)]
     pub device_id: Option<DeviceId>,
+    /// Since when it does not work any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = schema::Moment)]
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// The enrolment keys of a tenant.

@@ -120,7 +120,10 @@ async fn every_bad_field_of_a_body_is_named() {
         ),
         (Call::post("/api/v1/enrollment-keys", &json!({ "tenant": "nobody" })), &["tenant"]),
         (Call::post("/api/v1/enrollment-keys", &json!({ "tenant": OWN, "site": "nowhere" })), &["site"]),
-        (Call::post("/api/v1/enrollment-keys", &json!({ "deviceId": device.id })), &["deviceId"]),
+        (
+            Call::post("/api/v1/enrollment-keys", &json!({ "tenant": "default", "deviceId": device.id })),
+            &["deviceId"],
+        ),
         (
             settings.clone().json(&every_setting_wrong()),
             &[

@@ -36,6 +36,7 @@ mod the_openapi_document_is_true;
 mod the_transcript_of_the_readme_works;
 mod upstream;
 mod web_pages_cannot_use_the_admin_listener;
+mod what_admins_change_takes_effect;
 mod who_does_not_come_through_the_door_is_nobody;
 mod who_may_call_what;
 mod who_may_reach_what;

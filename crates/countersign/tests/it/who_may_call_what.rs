@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use countersign_core::ids::CertificateId;
 use countersign_store::Role;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::in_process::{ANOTHER, Answer, Call, Device, Document, OWN, Operation, Person, Plane, Whose};
@@ -44,6 +44,10 @@ enum About {
     QuarantinedDevice,
     Certificate,
     Tenant,
+    /// A tenant that nothing else is about.
+    AnyTenant,
+    SuspendedTenant,
+    EnrollmentKey,
     Ca,
     RevocationList,
     Agent,
@@ -114,11 +118,14 @@ fn table() -> Vec<Row> {
             .elsewhere(Elsewhere::ForTheUnbound)
             .done(201)
             .body(|n| json!({ "slug": format!("tenant-{n}"), "name": "A tenant" })),
+        row("suspendTenant", OWNER).about(About::AnyTenant).elsewhere(Elsewhere::ForTheUnbound),
+        row("resumeTenant", OWNER).about(About::SuspendedTenant).elsewhere(Elsewhere::ForTheUnbound),
         row("listEnrollmentKeys", VIEWER).query("?tenant=acme").elsewhere(Elsewhere::Refused),
         row("createEnrollmentKey", OPERATOR)
             .elsewhere(Elsewhere::Refused)
             .done(201)
             .body(|_| json!({ "tenant": OWN })),
+        row("revokeEnrollmentKey", OPERATOR).about(About::EnrollmentKey),
         row("listDevices", VIEWER).elsewhere(Elsewhere::SeesNothing),
         row("getDevice", VIEWER).about(About::Device),
         row("patchDevice", OPERATOR).about(About::Device).body(|_| json!({ "maintenance": true })),
@@ -159,6 +166,25 @@ fn table() -> Vec<Row> {
     ]
 }
 
+/// What is used where nothing should happen to it.
+struct Spare {
+    tenant: String,
+    enrollment_key: String,
+}
+
+impl Spare {
+    async fn make(plane: &Plane) -> Self {
+        let enrollment_key = enrollment_key(plane).await;
+        let (name, tenant) = ("spare", "/api/v1/tenants");
+        plane.as_owner(Call::post(tenant, &json!({ "slug": name, "name": name }))).await;
+        Self { tenant: name.to_owned(), enrollment_key }
+    }
+}
+
+async fn enrollment_key(plane: &Plane) -> String {
+    plane.as_owner(Call::post("/api/v1/enrollment-keys", &json!({ "tenant": OWN }))).await.field("id")
+}
+
 /// Tries one operation.
 struct Trial<'a> {
     plane: &'a Plane,
@@ -167,6 +193,8 @@ struct Trial<'a> {
     operation: Operation,
     /// The device that is used where nothing should happen to it.
     shared: &'a Device,
+    /// So are these.
+    spare: &'a Spare,
     count: u32,
 }
 
@@ -185,6 +213,8 @@ impl Trial<'_> {
             About::Device | About::QuarantinedDevice => device.id.clone(),
             About::Certificate => device.certificate.clone(),
             About::Tenant => OWN.to_owned(),
+            About::AnyTenant | About::SuspendedTenant => self.spare.tenant.clone(),
+            About::EnrollmentKey => self.spare.enrollment_key.clone(),
             About::Agent => device.agent.clone(),
             About::Ca => format!("{}.pem", self.issuer()),
             About::RevocationList => format!("{}.crl", self.issuer()),
@@ -205,6 +235,15 @@ impl Trial<'_> {
                 self.plane.as_owner(Call::post(path, &json!({ "reason": "test" }))).await;
                 self.target(&device)
             }
+            About::AnyTenant | About::SuspendedTenant => {
+                let spare = &self.spare.tenant;
+                let opposite = if self.row.about == About::AnyTenant { "resume" } else { "suspend" };
+                let call = Call::new(Method::POST, format!("/api/v1/tenants/{spare}/{opposite}"));
+                // Done already the first time.
+                self.plane.admin(call.bearer(&self.plane.owner)).await;
+                spare.clone()
+            }
+            About::EnrollmentKey => enrollment_key(self.plane).await,
             About::Nothing | About::Tenant | About::Agent | About::Ca | About::RevocationList => {
                 self.target(self.shared)
             }
@@ -381,13 +420,21 @@ async fn everybody_gets_what_the_table_says_and_nothing_else() {
         let path = format!("/api/v1/devices/{}/quarantine", device.id);
         plane.as_owner(Call::post(path, &json!({ "reason": "waits" }))).await;
     }
+    let spare = Spare::make(&plane).await;
     let untouched = async || plane.as_owner(Call::get(format!("/api/v1/devices/{}", shared.id))).await.json();
     let before = untouched().await;
     for row in &table() {
         let operation = document.operation(row.operation);
         let on_doors = ["pki", "health"].contains(&operation.tag());
-        let mut trial =
-            Trial { plane: &plane, document: &document, row, operation, shared: &shared, count: 0 };
+        let mut trial = Trial {
+            plane: &plane,
+            document: &document,
+            row,
+            operation,
+            shared: &shared,
+            spare: &spare,
+            count: 0,
+        };
         match row.may {
             May::People(lowest) => {
                 trial.not_at_a_door().await;
@@ -423,7 +470,7 @@ async fn a_session_is_over_at_once_when_its_person_signs_out() {
     let token = plane.people.token(Role::Admin, Whose::Own);
     let me = || Call::get("/api/v1/auth/me").bearer(token);
     assert_eq!(plane.admin(me()).await.field("role"), "admin");
-    let out = plane.admin(Call::new(http::Method::POST, "/api/v1/auth/logout").bearer(token)).await;
+    let out = plane.admin(Call::new(Method::POST, "/api/v1/auth/logout").bearer(token)).await;
     assert_eq!(out.status, StatusCode::NO_CONTENT);
     assert_eq!(plane.admin(me()).await.status, 401);
 }

@@ -1,4 +1,4 @@
-//! GET and POST `/enrollment-keys`.
+//! GET and POST `/enrollment-keys`, POST `/enrollment-keys/:id/revoke`.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use ipnet::IpNet;
 
 use crate::failure::Outcome;
 use crate::fields::Fields;
-use crate::request::{Allowed, JsonFields, QueryFields};
+use crate::request::{Allowed, JsonFields, QueryFields, Segment, named};
 use crate::state::ControlPlane;
 
 /// A year, the longest that a key works.
@@ -59,6 +59,23 @@ pub(crate) async fn create(
         expires_at: created.row.expires_at,
     };
     Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// Revokes an enrolment key: no device enrols with it any more. Devices that did are not touched.
+#[utoipa::path(post, path = "/api/v1/enrollment-keys/{id}/revoke", tag = "enrollment keys",
+    operation_id = "revokeEnrollmentKey",
+    params(("id" = uuid::Uuid, Path, description = "the id of the key's record")),
+    responses(
+        (status = 200, body = EnrollmentKeyBody),
+        (status = 409, body = ErrorBody, description = "`ALREADY_REVOKED`"),
+    ), security(("session" = [])))]
+pub(crate) async fn revoke(
+    State(state): State<ControlPlane>,
+    Allowed(by): Allowed<Operate>,
+    Segment(id): Segment,
+) -> Outcome<Json<EnrollmentKeyBody>> {
+    let row = state.authority.revoke_enrollment_key(&by, named(&id, "enrolment key")?).await?;
+    Ok(Json(wire_key(&row)))
 }
 
 fn read(mut fields: Fields) -> Outcome<WantedKey> {
@@ -107,5 +124,6 @@ const fn wire_key(row: &EnrollmentKeyRow) -> EnrollmentKeyBody {
         expires_at: row.expires_at,
         require_approval: matches!(row.approval, Approval::Required),
         device_id: row.device,
+        revoked_at: row.revoked_at,
     }
 }

@@ -2,10 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
+use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{MtlsSettingsBody, MtlsSettingsPatch};
-use countersign_authority::settings::SettingsChange;
+use countersign_authority::settings::{Precondition, SettingsChange, SettingsTag};
 use countersign_authority::{Administer, View};
 use countersign_core::settings::{Days, MtlsSettings, OverlapHours, Permission};
+use http::{HeaderMap, header};
 use serde_json::Value;
 
 use crate::failure::Outcome;
@@ -17,28 +20,63 @@ use crate::state::ControlPlane;
 #[utoipa::path(get, path = "/api/v1/agents/org/{id}/settings/mtls", tag = "settings",
     operation_id = "getMtlsSettings",
     params(("id" = String, Path, description = "tenant slug or id")),
-    responses((status = 200, body = MtlsSettingsBody)), security(("session" = [])))]
+    responses((status = 200, body = MtlsSettingsBody, headers(("ETag", description = "for `If-Match`")))),
+    security(("session" = [])))]
 pub(crate) async fn get(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<View>,
     Segment(id): Segment,
-) -> Outcome<Json<MtlsSettingsBody>> {
-    Ok(Json(wire_settings(&state.authority.find_tenant(&by, &id).await?.settings)))
+) -> Outcome<impl IntoResponse> {
+    Ok(tagged(&state.authority.find_tenant(&by, &id).await?.settings))
 }
 
-/// Changes what the body names, and nothing else.
+/// Changes what the body names, and nothing else; with `If-Match` only what the caller has seen.
 #[utoipa::path(patch, path = "/api/v1/agents/org/{id}/settings/mtls", tag = "settings",
     operation_id = "patchMtlsSettings",
-    params(("id" = String, Path, description = "tenant slug or id")), request_body = MtlsSettingsPatch,
-    responses((status = 200, body = MtlsSettingsBody)), security(("session" = [])))]
+    params(
+        ("id" = String, Path, description = "tenant slug or id"),
+        ("If-Match" = Option<String>, Header, description = "an `ETag`: change only the settings it was given for"),
+    ),
+    request_body = MtlsSettingsPatch,
+    responses(
+        (status = 200, body = MtlsSettingsBody, headers(("ETag", description = "for `If-Match`"))),
+        (status = 412, body = ErrorBody, description = "`SETTINGS_CHANGED`"),
+    ), security(("session" = [])))]
 pub(crate) async fn patch(
     State(state): State<ControlPlane>,
     Allowed(by): Allowed<Administer>,
     Segment(id): Segment,
+    headers: HeaderMap,
     JsonFields(fields): JsonFields,
-) -> Outcome<Json<MtlsSettingsBody>> {
-    let settings = state.authority.change_settings(&by, &id, read(fields)?).await?;
-    Ok(Json(wire_settings(&settings)))
+) -> Outcome<impl IntoResponse> {
+    let only_if = precondition(&headers);
+    let settings = state.authority.change_settings(&by, &id, read(fields)?, only_if).await?;
+    Ok(tagged(&settings))
+}
+
+/// What `If-Match` asks for (RFC 9110, section 13.1.1).
+///
+/// Fails closed: one that cannot be read matches nothing.
+fn precondition(headers: &HeaderMap) -> Precondition {
+    let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
+    if values.peek().is_none() {
+        return Precondition::None;
+    }
+    let texts: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+    if texts == ["*"] {
+        return Precondition::None;
+    }
+    let tags = texts.iter().flat_map(|text| text.split(',')).filter_map(|tag| {
+        let tag = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
+        Some(SettingsTag::seen(tag))
+    });
+    Precondition::Unchanged(tags.collect())
+}
+
+/// Settings with their tag.
+fn tagged(settings: &MtlsSettings) -> impl IntoResponse + use<> {
+    let tag = format!("\"{}\"", SettingsTag::of(settings).as_str());
+    ([(header::ETAG, tag)], Json(wire_settings(settings)))
 }
 
 fn read(mut fields: Fields) -> Outcome<SettingsChange> {

@@ -1,16 +1,18 @@
-//! GET and POST `/tenants`.
+//! GET and POST `/tenants`, POST `/tenants/:id/suspend|resume`.
 
 use axum::Json;
 use axum::extract::State;
 use countersign_api::ErrorBody;
-use countersign_api::wire::admin::{CreateTenantRequest, TenantBody, TenantList};
+use countersign_api::wire::admin::{CreateTenantRequest, Decided, TenantBody, TenantList};
 use countersign_authority::tenants::TenantRow;
 use countersign_authority::{Own, View};
 use countersign_core::ids::Tenant;
+use countersign_core::snapshot::TenantService;
 use http::StatusCode;
 
+use crate::admin::quarantine::decided;
 use crate::failure::{Failure, Outcome};
-use crate::request::{Allowed, JsonFields};
+use crate::request::{Allowed, JsonFields, Segment};
 use crate::state::ControlPlane;
 
 /// The tenants that the caller may see.
@@ -46,6 +48,36 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(wire_tenant(tenant))))
 }
 
+/// Stops serving the tenant's devices: nothing of theirs is let in, live connections are cut.
+#[utoipa::path(post, path = "/api/v1/tenants/{id}/suspend", tag = "tenants", operation_id = "suspendTenant",
+    params(("id" = String, Path, description = "tenant slug or id")),
+    responses(
+        (status = 200, body = Decided),
+        (status = 409, body = ErrorBody, description = "`TENANT_STATE`: it is suspended already"),
+    ), security(("session" = [])))]
+pub(crate) async fn suspend(
+    State(state): State<ControlPlane>,
+    Allowed(by): Allowed<Own>,
+    Segment(id): Segment,
+) -> Outcome<Json<Decided>> {
+    decided(state.authority.set_tenant_service(&by, &id, TenantService::Suspended).await?)
+}
+
+/// Serves the tenant's devices again.
+#[utoipa::path(post, path = "/api/v1/tenants/{id}/resume", tag = "tenants", operation_id = "resumeTenant",
+    params(("id" = String, Path, description = "tenant slug or id")),
+    responses(
+        (status = 200, body = Decided),
+        (status = 409, body = ErrorBody, description = "`TENANT_STATE`: it is not suspended"),
+    ), security(("session" = [])))]
+pub(crate) async fn resume(
+    State(state): State<ControlPlane>,
+    Allowed(by): Allowed<Own>,
+    Segment(id): Segment,
+) -> Outcome<Json<Decided>> {
+    decided(state.authority.set_tenant_service(&by, &id, TenantService::Running).await?)
+}
+
 fn wire_tenant(tenant: TenantRow) -> TenantBody {
-    TenantBody { id: tenant.id, slug: tenant.slug, name: tenant.name }
+    TenantBody { id: tenant.id, slug: tenant.slug, name: tenant.name, suspended_at: tenant.suspended_at }
 }

@@ -157,6 +157,29 @@ impl Writing<'_> {
         .await
     }
 
+    /// Suspends a tenant; `false` when there is none or it is suspended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn suspend_tenant(&mut self, tenant: TenantId, at: Timestamp) -> Result<bool, StoreError> {
+        sql(TABLE, "UPDATE tenants SET suspended_at = $2 WHERE id = $1 AND suspended_at IS NULL")
+            .bind(tenant)
+            .bind(at)
+            .changed(&mut self.connection)
+            .await
+    }
+
+    /// Takes a suspended tenant back; `false` when there is none or it is not suspended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn resume_tenant(&mut self, tenant: TenantId) -> Result<bool, StoreError> {
+        sql(TABLE, "UPDATE tenants SET suspended_at = NULL WHERE id = $1 AND suspended_at IS NOT NULL")
+            .bind(tenant)
+            .changed(&mut self.connection)
+            .await
+    }
+
     /// Replaces a tenant's settings; `false` when there is no such tenant.
     ///
     /// # Errors

@@ -46,6 +46,17 @@ impl CrlWork {
     }
 }
 
+/// Whose CRLs are behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Nobody's.
+    None,
+    /// The device CA's: what is revoked on request.
+    OfDevices,
+    /// Those of every issuing CA: what was signed and abandoned may be a door's.
+    All,
+}
+
 /// No CRL could be signed.
 #[derive(Debug, Error)]
 pub enum SignCrlError {
@@ -65,9 +76,13 @@ impl Authority {
             if woken.is_ok() {
                 tokio::time::sleep_until(Instant::now() + GATHER).await;
             }
-            let is_wanted = self.crl.waiting.swap(false, Ordering::Relaxed) || woken.is_ok();
+            let wanted = match (self.crl.waiting.swap(false, Ordering::Relaxed), woken) {
+                (true, _) => Wanted::All,
+                (false, Ok(())) => Wanted::OfDevices,
+                (false, Err(_)) => Wanted::None,
+            };
             for issuer in self.hierarchy.all() {
-                if let Err(error) = self.refresh_crl(issuer, is_wanted).await {
+                if let Err(error) = self.refresh_crl(issuer, wanted).await {
                     // What could not be signed is still wanted.
                     self.crl.want_soon();
                     tracing::error!(error = %Chain(&error), issuer = %issuer.key_id(), "cannot publish the crl");
@@ -83,20 +98,24 @@ impl Authority {
     /// See [`SignCrlError`].
     pub async fn refresh_crls(&self) -> Result<(), SignCrlError> {
         for issuer in self.hierarchy.all() {
-            self.refresh_crl(issuer, true).await?;
+            self.refresh_crl(issuer, Wanted::All).await?;
         }
         Ok(())
     }
 
-    async fn refresh_crl(&self, issuer: &Issuer, is_wanted: bool) -> Result<(), SignCrlError> {
+    async fn refresh_crl(&self, issuer: &Issuer, wanted: Wanted) -> Result<(), SignCrlError> {
         let (id, now) = (issuer.key_id(), self.now());
         let latest = self.store.read(move |r| Box::pin(async move { r.latest_crl(id).await })).await?;
         let is_old = latest.as_ref().is_none_or(|crl| {
             Lifetime { issued_at: crl.this_update, expires_at: crl.next_update }.renewal_due(now)
         });
-        // The other lists do not change with devices.
-        let is_devices = id == self.hierarchy.device.key_id();
-        if is_old || (is_wanted && is_devices) { self.sign_crl(issuer, now).await } else { Ok(()) }
+        let is_wanted = match wanted {
+            Wanted::None => false,
+            Wanted::OfDevices => id == self.hierarchy.device.key_id(),
+            // The root's list has nothing of what is issued from day to day.
+            Wanted::All => id != self.hierarchy.root.key_id(),
+        };
+        if is_old || is_wanted { self.sign_crl(issuer, now).await } else { Ok(()) }
     }
 
     async fn sign_crl(&self, issuer: &Issuer, now: Timestamp) -> Result<(), SignCrlError> {

@@ -169,3 +169,76 @@ impl Fields {
 fn has_control(text: &str) -> bool {
     text.chars().any(char::is_control)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(body: &Value) -> Fields {
+        Fields::new(body.as_object().unwrap().clone())
+    }
+
+    fn named(fields: Fields) -> Vec<String> {
+        let failure = fields.finish().unwrap_err();
+        failure.body.fields.into_keys().collect()
+    }
+
+    #[test]
+    fn every_problem_is_named_once() {
+        let mut fields = fields(&json!({ "number": "1", "flag": 1, "text": "a\nb", "typo": true }));
+        assert_eq!(fields.number("number", 0..=9), None);
+        assert_eq!(fields.boolean("flag"), None);
+        assert_eq!(fields.required_text("text", 10), "");
+        assert_eq!(fields.required_text("missing", 10), "");
+        fields.refuse_unknown();
+        assert_eq!(named(fields), ["flag", "missing", "number", "text", "typo"]);
+    }
+
+    #[test]
+    fn null_counts_as_absent_unless_asked_for() {
+        let mut fields = fields(&json!({ "a": null, "b": null, "c": null }));
+        assert!(!fields.has("a"));
+        assert_eq!(fields.text("a", 1), None);
+        assert_eq!(fields.take_with_null("b"), Some(Value::Null));
+        assert_eq!(fields.take_with_null("absent"), None);
+        assert_eq!(fields.required_text("c", 1), "");
+        assert_eq!(named(fields), ["c"]);
+    }
+
+    #[test]
+    fn lengths_count_characters_and_bounds_are_included() {
+        let mut fields =
+            fields(&json!({ "a": "äöü", "b": "äöüß", "c": "", "low": 1, "high": 9, "over": 10 }));
+        assert_eq!(fields.text("a", 3).as_deref(), Some("äöü"));
+        assert_eq!(fields.text("b", 3), None);
+        assert_eq!(fields.text("c", 3), None);
+        assert_eq!((fields.number("low", 1..=9), fields.number("high", 1..=9)), (Some(1), Some(9)));
+        assert_eq!(fields.number("over", 1..=9), None);
+        assert_eq!(named(fields), ["b", "c", "over"]);
+    }
+
+    #[test]
+    fn what_is_lenient_is_dropped_without_a_problem() {
+        let mut fields = fields(&json!({ "a": 1, "b": "x\u{0}", "c": "long", "d": "fine" }));
+        for name in ["a", "b"] {
+            assert_eq!(fields.lenient_text(name, 3), None);
+        }
+        assert_eq!(fields.lenient_text("c", 3), None);
+        assert_eq!(fields.lenient_text("d", 4).as_deref(), Some("fine"));
+        assert!(fields.finish().is_ok());
+    }
+
+    #[test]
+    fn a_query_has_each_field_once_and_empty_ones_not_at_all() {
+        let mut fields = Fields::new(Map::new());
+        for (name, value) in [("a", ""), ("b", "1"), ("c", "1"), ("c", "2"), ("d", ""), ("d", "x")] {
+            fields.add(name.to_owned(), value.to_owned());
+        }
+        assert_eq!(fields.text("a", 9), None);
+        assert_eq!(fields.parsed::<u8>("b"), Some(1));
+        assert_eq!(fields.text("d", 9).as_deref(), Some("x"));
+        assert_eq!(named(fields), ["c"]);
+    }
+}

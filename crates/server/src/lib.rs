@@ -1,12 +1,12 @@
-//! The control plane over HTTP: agent routes for the doors, admin routes for the admin listener,
-//! the public PKI for both.
+//! The control plane over HTTP: agent routes for the doors, admin routes and the setup page for the
+//! admin listener, the public PKI for both.
 //!
 //! Handlers read a request into typed values, call one use case of the authority and write its
 //! answer down; they decide nothing and know no SQL. Agent routes take their identity from the
 //! [`countersign_api::Arrival`] that a door attaches and from nothing else.
 //!
-//! Start reading at [`routers`], then `device/` and `admin/`. Status codes are mapped in
-//! `failure.rs` alone.
+//! Start reading at `routers.rs`, then `device/` and `admin/`. Status codes are mapped in
+//! `failure.rs` alone, and `answer.rs` completes every answer.
 
 mod admin;
 mod answer;

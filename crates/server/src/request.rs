@@ -37,9 +37,9 @@ pub(crate) fn address_of(extensions: &http::Extensions) -> IpAddr {
 }
 
 /// The address of whoever sent this request.
-pub(crate) struct From(pub(crate) IpAddr);
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
-impl<S: Sync> FromRequestParts<S> for From {
+impl<S: Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = Failure;
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
         Ok(Self(address_of(&parts.extensions)))

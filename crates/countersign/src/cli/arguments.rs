@@ -45,6 +45,9 @@ pub(super) enum Command {
     /// Check the audit log
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Work on the database itself
+    #[command(subcommand)]
+    Store(StoreCommand),
 }
 
 /// `config …`.
@@ -64,6 +67,16 @@ pub(super) enum AuditCommand {
     /// Recompute every hash chain from its beginning
     #[command(after_help = "Example:\n  countersign audit verify --data-dir /var/lib/countersign --json")]
     Verify(Box<AuditVerifyArguments>),
+}
+
+/// `store …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum StoreCommand {
+    /// Copy every record of an SQLite database into an empty PostgreSQL database
+    #[command(
+        after_help = "Example:\n  countersign store copy --from sqlite:/var/lib/countersign/countersign.db --to postgresql://countersign@db.example.com/countersign"
+    )]
+    Copy(Box<StoreCopyArguments>),
 }
 
 /// `serve`.
@@ -118,6 +131,20 @@ pub(super) struct AuditVerifyArguments {
     pub(super) json: bool,
     #[command(flatten)]
     pub(super) config: ConfigFlags,
+}
+
+/// `store copy`.
+#[derive(Debug, clap::Args)]
+pub(super) struct StoreCopyArguments {
+    /// The database to copy, `sqlite:PATH`; no server may have it open
+    #[arg(long, value_name = "URL")]
+    pub(super) from: String,
+    /// The database to fill, `postgresql://USER@HOST/DATABASE`; it is migrated first
+    #[arg(long, value_name = "URL")]
+    pub(super) to: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[cfg(test)]

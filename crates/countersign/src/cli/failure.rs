@@ -19,6 +19,11 @@ impl Failure {
         Self { error: anyhow::Error::msg(message), hint: None, code: 3 }
     }
 
+    /// A command line that says something impossible.
+    pub(super) const fn bad_usage(error: anyhow::Error) -> Self {
+        Self { error, hint: None, code: 2 }
+    }
+
     /// The same failure with a sentence that says what to do.
     pub(super) const fn hint(mut self, hint: &'static str) -> Self {
         self.hint = Some(hint);

@@ -11,5 +11,6 @@ mod migrate;
 pub(crate) mod output;
 mod run;
 mod serve;
+mod store_copy;
 
 pub(crate) use run::run;

@@ -26,6 +26,11 @@ pub(super) fn warn(text: &str) {
     to_stderr(&format!("warning: {text}\n"));
 }
 
+/// Tells people on stderr how a long command is getting on.
+pub(super) fn note(text: &str) {
+    to_stderr(&format!("{text}\n"));
+}
+
 /// Tells people on stderr why the command failed.
 pub(super) fn report(failure: &Failure) {
     to_stderr(&failure.text());

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use super::arguments::{AuditCommand, Cli, Command, ConfigCommand};
+use super::arguments::{AuditCommand, Cli, Command, ConfigCommand, StoreCommand};
 use super::failure::Failure;
-use super::{audit_verify, config_check, config_sample, explain, healthcheck, migrate, output, serve};
+use super::{
+    audit_verify, config_check, config_sample, explain, healthcheck, migrate, output, serve, store_copy,
+};
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
 /// Runs the command of this process and gives its exit code.
@@ -19,6 +21,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Config(ConfigCommand::Sample) => config_sample::run(),
         Command::Explain(arguments) => explain::run(*arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit_verify::run(*arguments),
+        Command::Store(StoreCommand::Copy(arguments)) => store_copy::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,7 +13,7 @@ pub(crate) struct ConfigFlags {
     /// Folder for keys, tokens and the embedded database
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<String>,
-    /// Database, `sqlite:PATH`
+    /// Database, `sqlite:PATH` or `postgresql://USER@HOST/DATABASE`
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<String>,
     /// Dotted name under which identities live; fixed by the first start

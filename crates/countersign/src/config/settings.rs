@@ -62,7 +62,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "--database-url",
         "\"sqlite:/var/lib/countersign/countersign.db\"",
         Shown::Example,
-        "Where the records live. Default: countersign.db in data_dir.",
+        "Where the records live: sqlite:PATH, or postgresql://USER@HOST/DATABASE, which several authorities\nmay share. Default: countersign.db in data_dir.",
     ),
     Setting::new(
         "trust_domain",

@@ -1,18 +1,21 @@
 //! Wires everything together, says when it is ready, and ends it in order.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use countersign_authority::refusals::RefusalReport;
 use countersign_authority::{Authority, AuthorityConfig, IssuerMode};
 use countersign_core::time::{Clock, SystemClock};
+use countersign_edge::DoorHandle;
 use countersign_server::{AllowedHosts, ControlPlane, admin_router, serve_admin};
 use countersign_store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{door, files, reports};
@@ -24,7 +27,7 @@ use crate::ports::Ports;
 /// How many refusals may wait to be written down.
 const REFUSALS_WAITING: usize = 4096;
 
-/// Runs until SIGTERM or SIGINT, then drains.
+/// Runs until SIGTERM or SIGINT, then drains; a second signal ends it at once.
 pub(crate) async fn run(config: Resolved) -> anyhow::Result<()> {
     let stop = stop_signals()?;
     files::make_private_directory(&config.data_dir)?;
@@ -57,23 +60,38 @@ pub(crate) async fn run(config: Resolved) -> anyhow::Result<()> {
 
     let hosts = AllowedHosts::new(config.admin.allowed_hosts.iter().map(|host| host.in_url()));
     let router = admin_router(control_plane, hosts);
-    let admin_stop = stop.clone();
+    let admin_stop = stop.first.clone();
     let served = tokio::spawn(serve_admin(admin, router, async move { admin_stop.cancelled().await }));
 
     announce(&config, &authority, admin_address, shown)?;
-    stop.cancelled().await;
+    stop.first.cancelled().await;
     tracing::info!("draining");
-    if let Some(opened) = opened {
-        opened.drain(config.drain).await;
-    }
-    match tokio::time::timeout(config.drain, served).await {
-        Ok(ended) => ended.context("serve admins")?.context("serve admins")?,
-        Err(_late) => tracing::warn!("admin requests cut off at the end of the drain"),
+    tokio::select! {
+        drained = drain(opened, served, config.drain) => drained?,
+        () = stop.second.cancelled() => anyhow::bail!("ended at once by a second signal"),
     }
     drop(tasks);
     authority.close().await.context("close the store")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Lets what is under way come to its end, for so long.
+async fn drain(
+    door: Option<DoorHandle>,
+    admin: JoinHandle<io::Result<()>>,
+    patience: Duration,
+) -> anyhow::Result<()> {
+    if let Some(door) = door {
+        door.drain(patience).await;
+    }
+    match tokio::time::timeout(patience, admin).await {
+        Ok(ended) => ended.context("serve admins")?.context("serve admins"),
+        Err(_late) => {
+            tracing::warn!("admin requests cut off at the end of the drain");
+            Ok(())
+        }
+    }
 }
 
 async fn open_authority(config: &Resolved) -> anyhow::Result<Arc<Authority>> {
@@ -126,18 +144,27 @@ fn announce(config: &Resolved, authority: &Authority, admin: SocketAddr, door: D
     output::print(&banner.to_string()).context("print where everything is")
 }
 
-/// Cancelled by the first SIGTERM or SIGINT; the second ends the process at once.
-fn stop_signals() -> anyhow::Result<CancellationToken> {
+/// The signals that end the process.
+struct Stop {
+    /// Cancelled by the first SIGTERM or SIGINT.
+    first: CancellationToken,
+    /// Cancelled by the next.
+    second: CancellationToken,
+}
+
+fn stop_signals() -> anyhow::Result<Stop> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let stop = CancellationToken::new();
-    let token = stop.clone();
+    let stop = Stop { first: CancellationToken::new(), second: CancellationToken::new() };
+    let tokens = [stop.first.clone(), stop.second.clone()];
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        for token in tokens {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            token.cancel();
         }
-        token.cancel();
     });
     Ok(stop)
 }

@@ -465,6 +465,22 @@ async fn everybody_gets_what_the_table_says_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_door_with_admin_routes_asks_for_the_same_credentials() {
+    let plane = Plane::start().await;
+    let device = plane.device(OWN).await;
+    let devices = || Call::get("/api/v1/devices");
+    assert_eq!(plane.through_exposed_door(devices().bearer(&plane.owner)).await.status, 200);
+    for token in ["garbage", &device.token] {
+        assert_eq!(plane.through_exposed_door(devices().bearer(token)).await.status, 401);
+    }
+    for path in ["/setup", "/api/v1/openapi.json"] {
+        assert_eq!(plane.through_exposed_door(Call::get(path)).await.status, 404, "{path}");
+    }
+    let beat = Call::post(format!("/api/v1/agents/{}/heartbeat", device.agent), &json!({}));
+    assert_eq!(plane.through_exposed_door(beat.bearer(&device.token)).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_session_is_over_at_once_when_its_person_signs_out() {
     let plane = Plane::start().await;
     let token = plane.people.token(Role::Admin, Whose::Own);

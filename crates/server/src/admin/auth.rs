@@ -9,7 +9,7 @@ use http::StatusCode;
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Outcome};
-use crate::request::{From, JsonFields, SignedIn};
+use crate::request::{ClientAddress, JsonFields, SignedIn};
 use crate::state::ControlPlane;
 
 /// Signs a person in.
@@ -22,7 +22,7 @@ use crate::state::ControlPlane;
     ))]
 pub(crate) async fn log_in(
     State(state): State<ControlPlane>,
-    From(address): From,
+    ClientAddress(address): ClientAddress,
     JsonFields(mut fields): JsonFields,
 ) -> Outcome<Json<LoginResponse>> {
     let email = fields.required_text("email", 254);

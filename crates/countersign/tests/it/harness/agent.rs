@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use countersign_testkit::{Answer, Connection};
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,12 +15,14 @@ use super::installation::Installation;
 use super::waiting::eventually;
 use crate::program::{Ran, repository};
 
-/// The agent beside the server; built now when nobody has built it yet.
+/// The agent beside the server; built now when nobody has, or when its sources are newer.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let agent = Path::new(env!("CARGO_BIN_EXE_countersign")).with_file_name("countersign-agent");
-        if !agent.exists() {
+        let built = fs_err::metadata(&agent).and_then(|found| found.modified()).ok();
+        let sources = ["agent", "api", "tls", "core"].map(|name| repository().join("crates").join(name));
+        if built.is_none_or(|built| sources.iter().any(|sources| newest(&sources.join("src")) > built)) {
             let built = Command::new(env!("CARGO"))
                 .args(["build", "--quiet", "--package", "countersign-agent", "--target-dir"])
                 .arg(agent.ancestors().nth(2).unwrap())
@@ -30,6 +32,16 @@ fn program() -> &'static Path {
         }
         agent
     })
+}
+
+/// When the last change was made to what is in a folder.
+fn newest(folder: &Path) -> SystemTime {
+    let changed = |entry: fs_err::DirEntry| match entry.file_type().unwrap().is_dir() {
+        true => newest(&entry.path()),
+        false => entry.metadata().unwrap().modified().unwrap(),
+    };
+    let entries = fs_err::read_dir(folder).unwrap();
+    entries.map(|entry| changed(entry.unwrap())).max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// The place of an agent's configuration, and the time it lives in.

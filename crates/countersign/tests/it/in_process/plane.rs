@@ -45,6 +45,7 @@ pub(crate) struct Plane {
     pub(crate) refusals: mpsc::Receiver<RefusalReport>,
     admin: DoorService,
     door: DoorService,
+    exposed: DoorService,
     peer: Peer,
     enrolled: AtomicU32,
     folder: TempDir,
@@ -136,6 +137,7 @@ impl Plane {
         let hosts = AllowedHosts::new(["admin.example.com".to_owned()]);
         Self {
             admin: door_service(admin_router(plane.clone(), hosts)),
+            exposed: door_service(door_router(plane.clone(), AdminOnDoor::Exposed)),
             door: door_service(door_router(plane, AdminOnDoor::Hidden)),
             peer: stranger(&authority).await,
             enrolled: AtomicU32::new(0),
@@ -162,11 +164,20 @@ impl Plane {
 
     /// Asks what stands behind the door, as the door does for a peer without a certificate.
     pub(crate) async fn through_door(&self, call: Call) -> Answer {
+        self.arrive(&self.door, call).await
+    }
+
+    /// The same where the operator wants admin routes behind the door too.
+    pub(crate) async fn through_exposed_door(&self, call: Call) -> Answer {
+        self.arrive(&self.exposed, call).await
+    }
+
+    async fn arrive(&self, door: &DoorService, call: Call) -> Answer {
         let mut request = call.request();
         let address: SocketAddr = "192.0.2.7:50000".parse().unwrap();
         let request_id = RequestId::random();
         request.extensions_mut().insert(Arrival { peer: self.peer.clone(), address, request_id });
-        let answer = Answer::read(self.door.clone().oneshot(request).await.unwrap()).await;
+        let answer = Answer::read(door.clone().oneshot(request).await.unwrap()).await;
         answer.check_shape();
         assert_eq!(answer.headers["x-request-id"], request_id.to_string());
         answer

@@ -120,7 +120,10 @@ async fn create(
     store
         .write(move |w| {
             Box::pin(async move {
-                w.insert_installation(&created).await?;
+                // Of two authorities that start on an empty database at once, one makes it.
+                if !w.insert_installation(&created).await? {
+                    return Err(StoreError::raced("installation", &created.trust_domain));
+                }
                 for row in &rows {
                     w.insert_issuer(row).await?;
                 }

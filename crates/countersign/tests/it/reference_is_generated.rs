@@ -13,6 +13,7 @@ const COMMANDS: &[&[&str]] = &[
     &["config", "sample"],
     &["explain"],
     &["audit", "verify"],
+    &["store", "copy"],
 ];
 
 const HEAD: &str = "\
@@ -40,7 +41,7 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    for parent in [&[][..], &["config"], &["audit"]] {
+    for parent in [&[][..], &["config"], &["audit"], &["store"]] {
         let help = run(folder.path(), &[], &[parent, &["--help"]].concat()).stdout;
         let (_, commands) = help.split_once("Commands:\n").unwrap();
         let names = commands

@@ -99,3 +99,25 @@ fn libraries_with_one_owner_are_named_by_it_alone() {
         }
     });
 }
+
+#[test]
+fn hooks_for_tests_are_switched_on_by_tests_alone() {
+    let mut hooks = 0;
+    for package in packages() {
+        for dependency in package.get("dependencies").and_then(Value::as_array).unwrap() {
+            let features = dependency.get("features").and_then(Value::as_array).unwrap();
+            if features.iter().any(|feature| feature == "crash-points") {
+                hooks += 1;
+                let kind = dependency.get("kind").and_then(Value::as_str);
+                assert_eq!(kind, Some("dev"), "{dependency}");
+            }
+        }
+        let features = package.get("features").and_then(Value::as_object).unwrap();
+        let implied = features.values().flat_map(|implied| implied.as_array().unwrap());
+        assert!(
+            !implied.into_iter().any(|name| name.as_str().unwrap().contains("crash-points")),
+            "{features:?}"
+        );
+    }
+    assert!(hooks > 0, "nobody tests crashes");
+}

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::time::{Clock, SystemClock, Timestamp};
+use countersign_core::time::{Clock, SystemClock};
 use countersign_testkit::{Answer, Connection, DoorClient};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -233,11 +233,6 @@ impl Installation {
     /// Its time, if the test moves it.
     pub(crate) fn fake_time(&self) -> Option<&FakeTime> {
         self.time.as_ref()
-    }
-
-    /// What it takes the time to be.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock().now()
     }
 
     fn clock(&self) -> Arc<dyn Clock> {

@@ -1,8 +1,6 @@
 //! The real programs, started and talked to: an installation of its own for every test, a clock that
 //! its programs believe, devices made by the test, and real agents.
 
-#![expect(dead_code, unused_imports, reason = "the tests that use all of it come one by one")]
-
 mod admin;
 mod agent;
 mod clock;
@@ -13,7 +11,7 @@ mod openssl;
 mod waiting;
 
 pub(crate) use admin::{Admin, done, read};
-pub(crate) use agent::{AgentHome, RunningAgent};
+pub(crate) use agent::AgentHome;
 pub(crate) use clock::{FakeTime, days, hours};
 pub(crate) use device::{Device, csr_pem, enrolment, identity_pem};
 pub(crate) use installation::{Installation, Time};

@@ -19,7 +19,8 @@ pub(super) fn run(arguments: &StoreCopyArguments) -> Result<(), Failure> {
         Ok(copied.with_context(|| format!("copy {from} to {to}"))?)
     });
     let report = report.map_err(|failure| failure.hint("nothing was copied; the source is as it was"))?;
-    Ok(if arguments.json { print_json(&as_json(&report))? } else { print(&text(&report))? })
+    let printed = if arguments.json { print_json(&as_json(&report)) } else { print(&text(&report)) };
+    Ok(printed?)
 }
 
 /// Read here and not by the command line's parser, which would print it, password and all.

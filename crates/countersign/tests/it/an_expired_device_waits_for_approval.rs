@@ -103,3 +103,17 @@ async fn under_auto_reissue_it_recovers_by_proof_within_the_window_and_not_later
     assert_eq!(admin.quarantined().await[0].id, late.id);
     assert_eq!(admin.quarantined().await[0].quarantined_reason, "mtls_cert_expired");
 }
+
+#[tokio::test]
+async fn under_auto_reissue_an_agent_that_slept_too_long_is_back_without_anybody() {
+    let installation = Installation::in_fake_time().await;
+    let admin = installation.admin();
+    admin.set(json!({ "enforcement": "enforce", "expiredCertPolicy": "auto_reissue" })).await;
+    let agent = AgentHome::enrolled(&installation).await;
+    let device = admin.the_device().await.id;
+    installation.time().advance(days(100));
+    let _running = agent.run();
+    until("it is online", async || admin.device(device).await.status.as_str() == "online").await;
+    assert!(admin.active(device).await.is_some());
+    assert!(admin.audit("event=device.quarantined").await.is_empty());
+}

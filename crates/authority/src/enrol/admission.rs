@@ -14,12 +14,13 @@ use crate::names::{fresh_agent_id, fresh_suffix, matches_pattern};
 use crate::present::key_is_denied;
 
 /// Hardware serials that vendors leave unset say nothing about the device.
-const PLACEHOLDER_SERIALS: [&str; 11] = [
+const PLACEHOLDER_SERIALS: [&str; 12] = [
     "to be filled by o.e.m.",
     "to be filled by oem",
     "default string",
     "system serial number",
     "chassis serial number",
+    "none",
     "not specified",
     "not applicable",
     "not available",

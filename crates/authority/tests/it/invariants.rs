@@ -114,7 +114,13 @@ impl House {
 
     /// How often something is in the audit of the tenant `default`.
     pub(crate) async fn count(&self, event: AuditEvent) -> usize {
+        self.places(event).await.len()
+    }
+
+    /// Where it is.
+    pub(crate) async fn places(&self, event: AuditEvent) -> Vec<u64> {
         let scope = ChainScope::Tenant("default".parse().unwrap());
-        self.audit(AuditFilter { scope, event: Some(event), ..AuditFilter::default() }).await.len()
+        let filter = AuditFilter { scope, event: Some(event), ..AuditFilter::default() };
+        self.audit(filter).await.into_iter().map(|record| record.id).collect()
     }
 }

@@ -5,37 +5,19 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use countersign_authority::agent::Possession;
-use countersign_authority::renew::RenewError;
+use countersign_authority::agent::{AgentCaller, Possession};
+use countersign_authority::enrol::{EnrolError, Enrolled, Enrolment};
+use countersign_authority::renew::{RenewError, Renewed};
+use countersign_authority::settings::SettingsChange;
 use countersign_core::audit::AuditEvent;
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::DeviceStatus;
-use countersign_store::StoreError;
-use tokio::sync::oneshot;
+use countersign_core::settings::ExpiredCertPolicy;
+use countersign_store::CertificateRow;
 
-use crate::house::{Csr, Device, House, MINUTE, address, claim, fresh_key, refused, request};
+use crate::house::{Csr, DAY, Device, House, MINUTE, address, claim, fresh_key, refused, request};
 
-impl House {
-    /// Keeps the writer busy until told to go on, so that what is queued meanwhile is already decided
-    /// when it is recorded.
-    async fn hold_writer(&self) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
-        let (go_on, wait) = oneshot::channel();
-        let (holding, held) = oneshot::channel();
-        let store = self.store.clone();
-        let task = tokio::spawn(async move {
-            let work = store.write::<_, StoreError, _>(move |_| {
-                Box::pin(async move {
-                    holding.send(()).unwrap();
-                    drop(wait.await);
-                    Ok(())
-                })
-            });
-            work.await.unwrap();
-        });
-        held.await.unwrap();
-        (go_on, task)
-    }
-}
+use CertificateState::{Active, PendingActivation, Revoked, Superseded};
 
 /// Runs `operation` until it has waited `waits` times; its outcome, if it was over before.
 async fn run_until<T>(mut operation: Pin<&mut impl Future<Output = T>>, waits: usize) -> Option<T> {
@@ -51,57 +33,66 @@ async fn run_until<T>(mut operation: Pin<&mut impl Future<Output = T>>, waits: u
     .await
 }
 
-/// Renews and, at every wait of that in turn, lets `meanwhile` begin; on a fresh house each time,
-/// until the renewal has no further wait.
-async fn at_every_wait(
-    meanwhile: impl AsyncFn(&House, &Device),
-    check: impl AsyncFn(Result<(), RenewError>, &House, &Device),
+/// Runs `operation` and, at every wait of it in turn, lets `meanwhile` begin; on a fresh house each
+/// time, until the operation has no further wait.
+async fn at_every_wait<S, T>(
+    prepare: impl AsyncFn(&House, &Device) -> S,
+    operation: impl AsyncFn(&House, &S) -> T,
+    meanwhile: impl AsyncFn(&House, &Device, &S),
+    check: impl AsyncFn(T, &House, &Device),
 ) {
     for waits in 0.. {
         let house = House::new().await;
         let device = house.device("pump").await;
-        let caller = house.caller(&device).await;
-        let mut operation = pin!(renewal(&house, &device, caller));
-        let early = run_until(operation.as_mut(), waits).await;
+        let prepared = prepare(&house, &device).await;
+        let mut running = pin!(operation(&house, &prepared));
+        let early = run_until(running.as_mut(), waits).await;
         let is_over = early.is_some();
         let outcome = match early {
             Some(outcome) => {
-                meanwhile(&house, &device).await;
+                meanwhile(&house, &device, &prepared).await;
                 outcome
             }
-            None => tokio::join!(biased; meanwhile(&house, &device), operation).1,
+            None => tokio::join!(biased; meanwhile(&house, &device, &prepared), running).1,
         };
         check(outcome, &house, &device).await;
+        let open = house.read(|r| Box::pin(async move { r.unfinished_intents().await })).await;
+        assert!(open.is_empty(), "what was signed and then refused is abandoned");
         house.check(&[device.id]).await;
         if is_over {
-            assert!(waits > 4, "a renewal waits more often than {waits} times");
+            assert!(waits > 4, "it waits more often than {waits} times");
             break;
         }
     }
 }
 
-async fn renewal(
-    house: &House,
-    device: &Device,
-    caller: countersign_authority::agent::AgentCaller,
-) -> Result<(), RenewError> {
-    let row = house.in_state(device.id, CertificateState::Active).await;
-    let csr = Csr::of(&fresh_key());
-    house.authority.renew(&caller, &csr.pem, &Possession::Handshake(claim(&row))).await.map(drop)
+/// What a device has in hand when it renews.
+struct Ready {
+    caller: AgentCaller,
+    active: CertificateRow,
+}
+
+async fn ready(house: &House, device: &Device) -> Ready {
+    Ready { caller: house.caller(device).await, active: house.in_state(device.id, Active).await }
+}
+
+async fn renew(house: &House, ready: &Ready) -> Result<Renewed, RenewError> {
+    let possession = Possession::Handshake(claim(&ready.active));
+    house.authority.renew(&ready.caller, &Csr::of(&fresh_key()).pem, &possession).await
 }
 
 #[tokio::test]
 async fn a_heartbeat_at_any_moment_of_a_renewal_changes_nothing() {
     at_every_wait(
-        async |house: &House, device: &Device| {
-            let caller = house.caller(device).await;
-            house.authority.heartbeat(&caller, None, address()).await.unwrap();
+        ready,
+        renew,
+        async |house, device, ready| {
+            house.authority.heartbeat(&ready.caller, None, address()).await.unwrap();
             assert_eq!(house.row(device.id).await.status, DeviceStatus::Online);
         },
-        async |outcome: Result<(), RenewError>, house: &House, device: &Device| {
-            outcome.unwrap();
-            let states = house.states(device.id).await;
-            assert_eq!(states, [CertificateState::PendingActivation, CertificateState::Active]);
+        async |outcome, house, device| {
+            outcome.ok().unwrap();
+            assert_eq!(house.states(device.id).await, [PendingActivation, Active]);
         },
     )
     .await;
@@ -110,15 +101,17 @@ async fn a_heartbeat_at_any_moment_of_a_renewal_changes_nothing() {
 #[tokio::test]
 async fn a_denial_at_any_moment_of_a_renewal_leaves_nothing_usable() {
     at_every_wait(
-        async |house: &House, device: &Device| {
+        ready,
+        renew,
+        async |house, device, _ready| {
             house.authority.deny(&house.operate(), device.id).await.unwrap();
         },
-        async |outcome: Result<(), RenewError>, house: &House, device: &Device| {
+        async |outcome, house, device| {
             if let Err(error) = outcome {
                 let is_refusal = matches!(error, RenewError::Decommissioned | RenewError::ProofNeeded);
                 assert!(is_refusal, "{error:?}");
             }
-            assert!(house.states(device.id).await.iter().all(|state| !state.is_usable()));
+            assert!(house.states(device.id).await.iter().all(|state| *state == Revoked));
         },
     )
     .await;
@@ -127,14 +120,16 @@ async fn a_denial_at_any_moment_of_a_renewal_leaves_nothing_usable() {
 #[tokio::test]
 async fn a_quarantine_at_any_moment_of_a_renewal_is_answered_as_one() {
     at_every_wait(
-        async |house: &House, device: &Device| {
+        ready,
+        renew,
+        async |house, device, _ready| {
             let reason = "lost".parse().unwrap();
             house.authority.quarantine_device(&house.operate(), device.id, reason).await.unwrap();
         },
-        async |outcome: Result<(), RenewError>, house: &House, device: &Device| {
+        async |outcome, house, device| {
             if let Err(error) = outcome {
                 assert!(matches!(error, RenewError::Quarantined), "{error:?}");
-                assert_eq!(house.states(device.id).await, [CertificateState::Active]);
+                assert_eq!(house.states(device.id).await, [Active]);
             }
         },
     )
@@ -144,70 +139,135 @@ async fn a_quarantine_at_any_moment_of_a_renewal_is_answered_as_one() {
 #[tokio::test]
 async fn a_revocation_at_any_moment_of_a_renewal_wins() {
     at_every_wait(
-        async |house: &House, device: &Device| {
-            let row = house.in_state(device.id, CertificateState::Active).await;
-            let reason = RevocationReason::KeyCompromise;
-            house.authority.revoke_certificate(&house.operate(), row.id, reason).await.unwrap();
+        ready,
+        renew,
+        async |house, _device, ready| {
+            let (by, reason) = (house.operate(), RevocationReason::KeyCompromise);
+            house.authority.revoke_certificate(&by, ready.active.id, reason).await.unwrap();
         },
-        async |outcome: Result<(), RenewError>, house: &House, device: &Device| {
+        async |outcome, house, device| {
             if let Err(error) = outcome {
                 let is_refusal = matches!(error, RenewError::Quarantined | RenewError::ProofNeeded);
                 assert!(is_refusal, "{error:?}");
             }
-            assert!(house.states(device.id).await.iter().all(|state| *state == CertificateState::Revoked));
+            assert!(house.states(device.id).await.iter().all(|state| *state == Revoked));
         },
     )
     .await;
 }
 
 #[tokio::test]
-async fn what_was_signed_and_then_refused_is_abandoned() {
-    let house = House::new().await;
-    let device = house.device("pump").await;
-    let (go_on, held) = house.hold_writer().await;
-    let by = house.operate();
-    // The writer has the denial before the intent of the renewal.
-    let denial = house.authority.deny(&by, device.id);
-    let caller = house.caller(&device).await;
-    let renewal = renewal(&house, &device, caller);
-    let (denied, renewed, ()) = tokio::join!(biased; denial, renewal, async { go_on.send(()).unwrap() });
-    held.await.unwrap();
-    denied.unwrap();
-    let refusal = refused(renewed);
-    assert!(matches!(refusal, RenewError::Decommissioned), "{refusal:?}");
-    assert_eq!(house.count(AuditEvent::CertificateAbandoned).await, 1);
-    let open = house.read(|r| Box::pin(async move { r.unfinished_intents().await })).await;
-    assert!(open.is_empty());
-    house.check(&[device.id]).await;
+async fn a_first_use_at_any_moment_of_a_renewal_outdates_the_key_that_was_proved() {
+    at_every_wait(
+        async |house, device| {
+            let pending = house.renew(device, &fresh_key()).await.unwrap().id;
+            house.pass(MINUTE);
+            (ready(house, device).await, house.certificate(pending).await.reference)
+        },
+        async |house, (ready, _pending)| renew(house, ready).await,
+        async |house, _device, (_ready, pending)| {
+            house.authority.first_use(pending.clone()).await.unwrap();
+        },
+        async |outcome, house, device| {
+            let states = house.states(device.id).await;
+            match outcome {
+                Ok(_) => assert_eq!(states, [PendingActivation, Active, Revoked]),
+                Err(RenewError::ProofNeeded) => assert_eq!(states, [Active, Superseded]),
+                Err(error) => panic!("{error:?}"),
+            }
+        },
+    )
+    .await;
+}
+
+/// An enrolment key for the device itself, and what it sends with it.
+async fn coming_back(house: &House, device: &Device) -> Enrolment {
+    request(&house.key_for(device.id).await, "pump", Some(&fresh_key()))
+}
+
+async fn enrol(house: &House, request: &Enrolment) -> Result<Enrolled, EnrolError> {
+    house.enrol(request).await
 }
 
 #[tokio::test]
-async fn a_heartbeat_with_the_old_token_does_not_stop_a_device_from_coming_back() {
-    let house = House::new().await;
-    let device = house.device("pump").await;
-    let key = house.key_for(device.id).await;
-    let asked = request(&key, "pump", Some(&fresh_key()));
-    let (go_on, held) = house.hold_writer().await;
-    let caller = house.caller(&device).await;
-    let heartbeat = house.authority.heartbeat(&caller, None, address());
-    let (heard, enrolled, ()) =
-        tokio::join!(biased; heartbeat, house.enrol(&asked), async { go_on.send(()).unwrap() });
-    held.await.unwrap();
-    heard.unwrap();
-    assert!(enrolled.unwrap().mtls.is_ok());
-    house.check(&[device.id]).await;
+async fn a_heartbeat_at_any_moment_does_not_stop_a_device_from_coming_back() {
+    at_every_wait(
+        async |house, device| (coming_back(house, device).await, house.caller(device).await),
+        async |house, (request, _caller)| enrol(house, request).await,
+        async |house, _device, (_request, caller)| {
+            house.authority.heartbeat(caller, None, address()).await.unwrap();
+        },
+        async |outcome, house, device| {
+            assert!(outcome.unwrap().mtls.is_ok());
+            let states = house.states(device.id).await;
+            assert_eq!(states.iter().filter(|state| **state == Active).count(), 1);
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn an_expired_device_that_is_approved_at_that_moment_is_not_quarantined_again() {
+async fn a_decommission_at_any_moment_keeps_a_device_from_coming_back() {
+    at_every_wait(
+        coming_back,
+        enrol,
+        async |house, device, _request| {
+            house.authority.decommission(&house.operate(), device.id).await.unwrap();
+        },
+        async |outcome, house, device| {
+            if let Err(error) = outcome {
+                assert!(matches!(error, EnrolError::Key(_)), "{error:?}");
+            }
+            assert!(house.states(device.id).await.iter().all(|state| *state == Revoked));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_denied_at_any_moment_of_an_enrolment_is_not_certified_unless_before() {
+    at_every_wait(
+        // A cloned disk enrols as a device of its own.
+        async |house, device| request(&house.key().await, "clone", Some(&device.key)),
+        enrol,
+        async |house, device, _request| {
+            house.authority.deny(&house.operate(), device.id).await.unwrap();
+        },
+        async |outcome, house, _device| {
+            let issued = house.count(AuditEvent::CertificateIssued).await;
+            let denied = house.first(AuditEvent::DeviceDenied).await;
+            match outcome {
+                Ok(_) => assert!(house.last(AuditEvent::DeviceEnrolled).await < denied, "recorded before"),
+                Err(EnrolError::KeyDenied) => assert_eq!(issued, 1),
+                Err(error) => panic!("{error:?}"),
+            }
+        },
+    )
+    .await;
+}
+
+impl House {
+    /// Where in the audit something was written down first.
+    async fn first(&self, event: AuditEvent) -> Option<u64> {
+        self.places(event).await.into_iter().min()
+    }
+
+    /// Where in the audit something was written down last.
+    async fn last(&self, event: AuditEvent) -> Option<u64> {
+        self.places(event).await.into_iter().max()
+    }
+}
+
+#[tokio::test]
+async fn an_expired_device_that_is_approved_is_not_quarantined_by_the_next_sweep() {
     let house = House::new().await;
-    let change = countersign_authority::settings::SettingsChange {
-        expired_cert_policy: Some(countersign_core::settings::ExpiredCertPolicy::Quarantine),
-        ..countersign_authority::settings::SettingsChange::default()
+    let change = SettingsChange {
+        expired_cert_policy: Some(ExpiredCertPolicy::Quarantine),
+        ..SettingsChange::default()
     };
     house.change(change).await;
     let device = house.device("pump").await;
-    house.pass(crate::house::DAY * 90 + MINUTE);
+    house.pass(DAY * 90 + MINUTE);
     let first = refused(house.renew_by_proof(&device, &device.key, &fresh_key()).await);
     assert!(matches!(first, RenewError::Quarantined), "{first}");
     house.authority.approve(&house.operate(), device.id).await.unwrap();

@@ -43,6 +43,7 @@ CREATE TABLE tenants (
     recovery_window_days        bigint,
     trust_epoch                 bigint NOT NULL DEFAULT 0 -- the last one at which doors had to hear of it
 );
+CREATE INDEX tenants_trust_epoch_idx ON tenants (trust_epoch);
 
 CREATE TABLE sites (
     id     uuid PRIMARY KEY,

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use countersign_core::time::{Clock, SystemClock, Timestamp};
@@ -26,7 +25,8 @@ pub(crate) const fn hours(count: u64) -> Duration {
 #[derive(Clone, Debug)]
 pub(crate) struct FakeTime {
     file: PathBuf,
-    added: Arc<AtomicI64>,
+    /// Held while the file is written, so that of two shifts at once the later sum stays.
+    added: Arc<Mutex<i64>>,
 }
 
 impl FakeTime {
@@ -44,8 +44,9 @@ impl FakeTime {
 
     /// Moves it by so many seconds, back too.
     pub(crate) fn shift(&self, seconds: i64) {
-        let before = self.added.fetch_add(seconds, Ordering::SeqCst);
-        self.write(before + seconds);
+        let mut added = self.added.lock().unwrap();
+        *added += seconds;
+        self.write(*added);
     }
 
     fn write(&self, added: i64) {
@@ -74,7 +75,7 @@ fn library() -> String {
 
 impl Clock for FakeTime {
     fn now(&self) -> Timestamp {
-        let added = self.added.load(Ordering::SeqCst);
+        let added = *self.added.lock().unwrap();
         let by = Duration::from_secs(added.unsigned_abs());
         if added < 0 { SystemClock.now() - by } else { SystemClock.now() + by }
     }

@@ -237,6 +237,10 @@ uuid_type!(
     ChallengeId, "challenge id"
 );
 uuid_type!(
+    /// A command to a device.
+    CommandId, "command id"
+);
+uuid_type!(
     /// One request at a door or at the admin listener; also what `countersign explain` takes.
     RequestId, "request id"
 );

@@ -16,12 +16,23 @@ use crate::authority::Authority;
 /// The prefix of agents' bearer tokens, the seed's.
 pub const TOKEN_PREFIX: &str = "brz_";
 
-/// A device whose bearer token was right. Made by [`Authority::authenticate_agent`] alone.
+/// A device whose bearer token was right. Made by [`Authority::authenticate_agent`] and
+/// [`Authority::authenticate_new_token`] alone.
 #[derive(Clone, Debug)]
 pub struct AgentCaller {
     device: DeviceRow,
     tenant: TenantRow,
     identity: Identity,
+    token: Token,
+}
+
+/// Which of a device's bearer tokens was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// The one that it has.
+    Present(SecretHash),
+    /// The one that is to replace it, once it is confirmed.
+    Staged(SecretHash),
 }
 
 /// Why a bearer token does not open anything.
@@ -73,6 +84,10 @@ impl AgentCaller {
         &self.tenant.settings
     }
 
+    pub(crate) const fn token(&self) -> &Token {
+        &self.token
+    }
+
     pub(crate) const fn tenant(&self) -> &TenantRow {
         &self.tenant
     }
@@ -103,26 +118,45 @@ impl Authority {
     /// Fails closed: an unknown token, one that was revoked and one of a decommissioned device are
     /// all [`AgentAuthError::Unauthorized`].
     pub async fn authenticate_agent(&self, token: &str) -> Result<AgentCaller, AgentAuthError> {
-        let Some(secret) = token.strip_prefix(TOKEN_PREFIX) else {
-            return Err(AgentAuthError::Unauthorized);
-        };
-        if secret.len() != 64 {
-            return Err(AgentAuthError::Unauthorized);
+        let hash = hash_of(token)?;
+        let found = self.find_agent(Token::Present(hash)).await?.ok_or(AgentAuthError::Unauthorized)?;
+        if found.device.token.is_some_and(|stored| stored.matches(&hash)) {
+            Ok(found)
+        } else {
+            Err(AgentAuthError::Unauthorized)
         }
-        let hash = SecretHash::of(token);
+    }
+
+    /// The same for the confirmation of a new token, which opens nothing else before that. The token
+    /// that the device has already is right too: a confirmation may be repeated.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate_agent`].
+    pub async fn authenticate_new_token(&self, token: &str) -> Result<AgentCaller, AgentAuthError> {
+        match self.find_agent(Token::Staged(hash_of(token)?)).await? {
+            Some(found) => Ok(found),
+            None => self.authenticate_agent(token).await,
+        }
+    }
+
+    async fn find_agent(&self, token: Token) -> Result<Option<AgentCaller>, AgentAuthError> {
+        let now = self.now();
         let found = self
             .store
             .read(move |r| {
                 Box::pin(async move {
-                    let Some(device) = r.device_by_token(&hash).await? else { return Ok(None) };
+                    let device = match token {
+                        Token::Present(hash) => r.device_by_token(&hash).await?,
+                        Token::Staged(hash) => r.device_by_staged_token(&hash, now).await?,
+                    };
+                    let Some(device) = device else { return Ok(None) };
                     let tenant = r.tenant_by_id(device.tenant).await?;
                     Ok::<_, StoreError>(tenant.map(|tenant| (device, tenant)))
                 })
             })
             .await?;
-        let Some((device, tenant)) = found else { return Err(AgentAuthError::Unauthorized) };
-        let is_match = device.token.is_some_and(|stored| stored.matches(&hash));
-        if !is_match || device.status == DeviceStatus::Decommissioned {
+        let Some((device, tenant)) = found else { return Ok(None) };
+        if device.status == DeviceStatus::Decommissioned {
             return Err(AgentAuthError::Unauthorized);
         }
         if tenant.suspended_at.is_some() {
@@ -130,6 +164,11 @@ impl Authority {
         }
         let identity =
             Identity::new(self.config.trust_domain.clone(), tenant.slug.clone(), device.name.clone());
-        Ok(AgentCaller { device, tenant, identity })
+        Ok(Some(AgentCaller { device, tenant, identity, token }))
     }
+}
+
+fn hash_of(token: &str) -> Result<SecretHash, AgentAuthError> {
+    let secret = token.strip_prefix(TOKEN_PREFIX).ok_or(AgentAuthError::Unauthorized)?;
+    if secret.len() == 64 { Ok(SecretHash::of(token)) } else { Err(AgentAuthError::Unauthorized) }
 }

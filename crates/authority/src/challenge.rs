@@ -54,6 +54,9 @@ pub(crate) enum ProofError {
     /// The challenge is unknown, used, over, or another device's; or the signature is wrong.
     #[error("the proof of possession does not hold")]
     Refused,
+    /// The key on record cannot be read.
+    #[error("cannot read the device's key")]
+    Key(#[from] KeyError),
     /// The store failed.
     #[error("cannot look up the challenge")]
     Store(#[from] StoreError),

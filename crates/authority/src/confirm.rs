@@ -47,6 +47,7 @@ impl From<ProofError> for ConfirmError {
     fn from(error: ProofError) -> Self {
         match error {
             ProofError::Refused => Self::ProofNeeded,
+            ProofError::Key(error) => error.into(),
             ProofError::Store(error) => error.into(),
         }
     }

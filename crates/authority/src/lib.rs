@@ -23,6 +23,7 @@ mod issue;
 pub mod limits;
 mod names;
 pub mod people;
+mod possession;
 pub mod presence;
 mod present;
 pub mod publish;
@@ -34,7 +35,9 @@ pub mod revoke;
 pub mod settings;
 pub mod sweep;
 pub mod tenants;
+pub mod token;
 mod trust;
+pub mod unenroll;
 
 pub use countersign_ca::certificate_pem;
 

@@ -22,6 +22,8 @@ pub enum Limited {
     /// Challenges of a device: 60 a minute, apart from all else, so that whoever has its token alone
     /// cannot keep it from proving its key.
     Challenge(DeviceId),
+    /// New bearer tokens of a device: 10 a minute.
+    NewToken(DeviceId),
     /// Failed sign-ins to an account, by the hash of its e-mail address: 10 per 15 minutes.
     FailedLogin(SecretHash),
     /// Failed sign-ins from a network: 30 per 15 minutes.
@@ -70,7 +72,9 @@ struct Bucket {
 impl Limited {
     const fn rate(&self) -> (u32, Duration) {
         match self {
-            Self::FailedEnrolment(_) | Self::UnprovedRenewal(_) => (10, Duration::from_secs(60)),
+            Self::FailedEnrolment(_) | Self::UnprovedRenewal(_) | Self::NewToken(_) => {
+                (10, Duration::from_secs(60))
+            }
             Self::Heartbeat(_) => (120, Duration::from_secs(60)),
             Self::Challenge(_) => (60, Duration::from_secs(60)),
             Self::ProvedRenewal(_) => (1, Duration::from_secs(30)),
@@ -123,7 +127,8 @@ impl Limits {
             Limited::Heartbeat(_)
             | Limited::ProvedRenewal(_)
             | Limited::UnprovedRenewal(_)
-            | Limited::Challenge(_) => &self.devices,
+            | Limited::Challenge(_)
+            | Limited::NewToken(_) => &self.devices,
             Limited::FailedEnrolment(_) | Limited::FailedLogin(_) | Limited::FailedLoginFrom(_) => {
                 &self.strangers
             }

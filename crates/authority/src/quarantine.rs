@@ -224,7 +224,7 @@ pub(crate) async fn quarantine(
     Ok(true)
 }
 
-fn retire(device: &mut DeviceRow, now: Timestamp) {
+pub(crate) fn retire(device: &mut DeviceRow, now: Timestamp) {
     device.decommissioned_at = Some(now);
     device.quarantined_at = None;
     device.quarantined_reason = None;
@@ -257,7 +257,7 @@ async fn deny_keys(w: &mut Writing<'_>, device: &DeviceRow, now: Timestamp) -> R
 ///
 /// # Errors
 /// [`StoreError`] also when the device changed since it was read: the transaction is undone.
-async fn change_status(
+pub(crate) async fn change_status(
     w: &mut Writing<'_>,
     mut device: DeviceRow,
     event: DeviceEvent,

@@ -153,8 +153,7 @@ impl Authority {
         }
     }
 
-    /// Possession of the key that counts, by the handshake with the active certificate or by a
-    /// signature. A key that is denied never counts.
+    /// Possession of the key that counts; what is not proved is limited.
     async fn check_possession(
         &self,
         agent: &AgentCaller,
@@ -162,20 +161,10 @@ impl Authority {
         csr: &VerifiedCsr,
         possession: &Possession,
     ) -> Result<(), RenewError> {
-        let outcome = match (possession, present.key()?) {
-            (_, None) | (Possession::None, _) => Err(ProofError::Refused),
-            (Possession::Handshake(claim), Some(_)) => {
-                let is_current =
-                    present.usable(self.now()).is_some_and(|row| row.reference == claim.reference);
-                if is_current { Ok(()) } else { Err(ProofError::Refused) }
-            }
-            (Possession::Signature { challenge, signature }, Some(key)) => {
-                let subject = ProofSubject::Renew { csr_sha256: csr.der_sha256() };
-                self.check_proof(agent.id(), subject, *challenge, signature, &key).await
-            }
-        };
-        match outcome {
+        let subject = ProofSubject::Renew { csr_sha256: csr.der_sha256() };
+        match self.check_key(agent, present, subject, possession).await {
             Ok(()) => Ok(()),
+            Err(ProofError::Key(error)) => Err(error.into()),
             Err(ProofError::Store(error)) => Err(error.into()),
             Err(ProofError::Refused) => {
                 self.limits

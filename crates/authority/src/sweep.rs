@@ -68,6 +68,7 @@ impl Authority {
             .write(move |w| {
                 Box::pin(async move {
                     w.prune_sessions(now).await?;
+                    w.prune_staged_tokens(now).await?;
                     w.prune_refusals(now - REFUSALS_KEPT).await.map(drop)
                 })
             })

@@ -15,6 +15,9 @@ pub enum Place {
     Renew,
     /// `confirm`: possession of the new key decides.
     Confirm,
+    /// `rotate-token` and the end of an enrolment: the tenant's mode decides as for [`Self::Agent`],
+    /// but another device's certificate is refused in every mode.
+    Credentials,
     /// Every other agent route: the tenant's mode decides.
     Agent,
     /// An upstream of the operator's: its route says whether an identity is required.
@@ -146,6 +149,12 @@ pub const fn decide(place: Place, shown: Shown, mode: Enforcement) -> Access {
         Place::Enroll => Access::Granted,
         Place::Renew => renew(shown),
         Place::Confirm => confirm(shown),
+        Place::Credentials => match (shown, by_mode(shown, mode)) {
+            (Shown::Device(Holder::Other, Standing::Valid | Standing::Pending), _) => {
+                Access::Refused(Refusal::WrongDevice)
+            }
+            (_, access) => access,
+        },
         Place::Agent | Place::Upstream => by_mode(shown, mode),
     }
 }
@@ -225,14 +234,15 @@ mod tests {
     fn what_fell_from_good_standing_is_refused_in_every_mode() {
         for mode in MODES {
             for standing in FALLEN {
-                for place in [Place::Renew, Place::Confirm, Place::Agent, Place::Upstream] {
+                for place in [Place::Renew, Place::Confirm, Place::Credentials, Place::Agent, Place::Upstream]
+                {
                     for holder in [Holder::Own, Holder::Other] {
                         let access = decide(place, Shown::Device(holder, standing), mode);
                         assert_eq!(access, Access::Refused(refusal_of(standing)));
                     }
                 }
             }
-            for place in [Place::Agent, Place::Upstream, Place::Confirm] {
+            for place in [Place::Credentials, Place::Agent, Place::Upstream, Place::Confirm] {
                 let expired = decide(place, Shown::Device(Holder::Own, Standing::Expired), mode);
                 assert_eq!(expired, Access::Refused(Refusal::Expired));
             }
@@ -240,9 +250,9 @@ mod tests {
     }
 
     #[test]
-    fn another_devices_certificate_never_renews_or_confirms() {
+    fn another_devices_certificate_never_changes_credentials() {
         for mode in MODES {
-            for place in [Place::Renew, Place::Confirm] {
+            for place in [Place::Renew, Place::Confirm, Place::Credentials] {
                 let access = decide(place, Shown::Device(Holder::Other, Standing::Valid), mode);
                 assert_eq!(access, Access::Refused(Refusal::WrongDevice));
             }
@@ -251,10 +261,12 @@ mod tests {
 
     #[test]
     fn the_mode_decides_about_no_certificate() {
-        let none = |mode| decide(Place::Agent, Shown::Nothing, mode);
-        assert_eq!(none(Enforcement::Off), Access::Granted);
-        assert_eq!(none(Enforcement::Observe), Access::GrantedUnderObservation(Refusal::MtlsRequired));
-        assert_eq!(none(Enforcement::Enforce), Access::Refused(Refusal::MtlsRequired));
+        for place in [Place::Agent, Place::Credentials] {
+            let none = |mode| decide(place, Shown::Nothing, mode);
+            assert_eq!(none(Enforcement::Off), Access::Granted);
+            assert_eq!(none(Enforcement::Observe), Access::GrantedUnderObservation(Refusal::MtlsRequired));
+            assert_eq!(none(Enforcement::Enforce), Access::Refused(Refusal::MtlsRequired));
+        }
     }
 
     #[test]

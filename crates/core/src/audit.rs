@@ -70,6 +70,14 @@ events! {
     DeviceDecommissioned => "device.decommissioned",
     /// An admin set a device aside or took it back.
     DeviceMaintenance => "device.maintenance",
+    /// A device ended its own enrolment; it is decommissioned.
+    DeviceUnenrolled => "device.unenrolled",
+    /// A device proved its key and got a new bearer token, which waits for its confirmation.
+    TokenStaged => "token.staged",
+    /// A device confirmed its new bearer token; the old one is worth nothing.
+    TokenRotated => "token.rotated",
+    /// An admin revoked a device's bearer token.
+    TokenRevoked => "token.revoked",
     /// A serial was reserved; a certificate is about to be signed.
     CertificateIntended => "certificate.intended",
     /// A certificate was signed and recorded.

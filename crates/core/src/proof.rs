@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::identity::TrustDomain;
 use crate::ids::{CertificateId, ChallengeId, DeviceId};
 use crate::time::Timestamp;
@@ -16,6 +18,23 @@ pub enum ProofSubject {
     },
     /// The confirmation of this certificate.
     Confirm(CertificateId),
+    /// A new bearer token, staged until it is confirmed.
+    RotateToken,
+    /// The end of the device's own enrolment.
+    Unenroll,
+}
+
+impl ProofSubject {
+    /// The purpose and what it is about, as they are signed. What is about nothing further is about
+    /// the SHA-256 of no bytes.
+    fn lines(self) -> (&'static str, String) {
+        match self {
+            Self::Renew { csr_sha256 } => ("renew", hex::encode(csr_sha256)),
+            Self::Confirm(certificate) => ("confirm", certificate.to_string()),
+            Self::RotateToken => ("rotate-token", hex::encode(Sha256::digest([]))),
+            Self::Unenroll => ("unenroll", hex::encode(Sha256::digest([]))),
+        }
+    }
 }
 
 /// A challenge as both sides know it.
@@ -40,23 +59,20 @@ impl ProofMessage<'_> {
     ///
     /// ```text
     /// countersign-proof-v1
-    /// renew | confirm
+    /// renew | confirm | rotate-token | unenroll
     /// <trust domain>
     /// <device id>
     /// <challenge id>
     /// <nonce>
     /// <expiry, as in the challenge>
-    /// <lower-case hex SHA-256 of the CSR's DER | certificate id>
+    /// <lower-case hex SHA-256 of the CSR's DER | certificate id | SHA-256 of no bytes>
     /// ```
     ///
     /// The signature is that of the key's own algorithm: ECDSA with SHA-256 (P-256) or SHA-384
     /// (P-384) in DER, Ed25519, or RSA PKCS #1 v1.5 with SHA-256; sent in standard base64.
     #[must_use]
     pub fn signing_bytes(&self) -> Vec<u8> {
-        let (purpose, subject) = match self.subject {
-            ProofSubject::Renew { csr_sha256 } => ("renew", hex::encode(csr_sha256)),
-            ProofSubject::Confirm(certificate) => ("confirm", certificate.to_string()),
-        };
+        let (purpose, subject) = self.subject.lines();
         let mut text = String::with_capacity(320);
         // Writing to a String cannot fail.
         let _written = write!(
@@ -73,6 +89,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_about_nothing_further_says_so_and_what_for() {
+        let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".to_owned();
+        assert_eq!(ProofSubject::RotateToken.lines(), ("rotate-token", nothing.clone()));
+        assert_eq!(ProofSubject::Unenroll.lines(), ("unenroll", nothing));
+    }
+
+    #[test]
     fn every_field_changes_the_bytes() {
         let domain = TrustDomain::default();
         let other_domain: TrustDomain = "other.internal".parse().unwrap();
@@ -87,6 +110,8 @@ mod tests {
         let variants = [
             ProofMessage { subject: ProofSubject::Renew { csr_sha256: [8; 32] }, ..base.clone() },
             ProofMessage { subject: ProofSubject::Confirm(CertificateId::random()), ..base.clone() },
+            ProofMessage { subject: ProofSubject::RotateToken, ..base.clone() },
+            ProofMessage { subject: ProofSubject::Unenroll, ..base.clone() },
             ProofMessage { trust_domain: &other_domain, ..base.clone() },
             ProofMessage { device: DeviceId::random(), ..base.clone() },
             ProofMessage { challenge: ChallengeId::random(), ..base.clone() },

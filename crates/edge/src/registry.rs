@@ -98,7 +98,7 @@ impl Live {
 pub(crate) enum RequestKind {
     /// Nothing.
     Plain,
-    /// It enrols, renews or confirms: its answer may be the very reason why the connection falls, so
+    /// It enrols, renews, confirms or ends an enrolment: its answer may be the very reason why the connection falls, so
     /// it is let out before the connection is cut.
     Deciding,
 }

@@ -4,6 +4,7 @@
 //! than guessed at.
 
 use countersign_core::access::Place;
+use countersign_core::ids::AgentId;
 use thiserror::Error;
 
 /// Whether paths that an upstream may read differently from us are let through.
@@ -136,8 +137,15 @@ pub fn agent_place(path: &NormalisedPath) -> Option<Place> {
         "enroll" => Some(Place::Enroll),
         "renew-cert" | "renew-cert/challenge" => Some(Place::Renew),
         "renew-cert/confirm" => Some(Place::Confirm),
+        rest if concerns_credentials(rest) => Some(Place::Credentials),
         _ => Some(Place::Agent),
     }
+}
+
+/// Whether it is an agent itself, whose enrolment may be ended, or its token, which may be replaced.
+fn concerns_credentials(rest: &str) -> bool {
+    let agent = rest.strip_suffix("/rotate-token/confirm").or_else(|| rest.strip_suffix("/rotate-token"));
+    agent.unwrap_or(rest).parse::<AgentId>().is_ok()
 }
 
 const fn is_target_byte(byte: u8) -> bool {
@@ -361,6 +369,27 @@ mod tests {
             ("/", None),
         ] {
             assert_eq!(place(target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn an_agent_and_its_token_are_credentials_and_nothing_else_is() {
+        let agent = format!("/api/v1/agents/{}", "0a".repeat(32));
+        for target in
+            [agent.clone(), format!("{agent}/rotate-token"), format!("{agent}/rotate-token/confirm")]
+        {
+            assert_eq!(place(&target), Some(Place::Credentials), "{target}");
+        }
+        for target in [
+            "/api/v1/agents/0a".to_owned(),
+            "/api/v1/agents/rotate-token".to_owned(),
+            format!("{agent}/"),
+            format!("{agent}/rotate-token/"),
+            format!("{agent}/rotate-token/confirm/rotate-token"),
+            format!("{agent}/heartbeat"),
+            format!("{agent}0"),
+        ] {
+            assert_eq!(place(&target), Some(Place::Agent), "{target}");
         }
     }
 

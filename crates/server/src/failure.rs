@@ -22,6 +22,8 @@ use countersign_authority::renew::RenewError;
 use countersign_authority::revoke::RevokeError;
 use countersign_authority::settings::ChangeSettingsError;
 use countersign_authority::tenants::{CreateTenantError, TenantError, TenantServiceError};
+use countersign_authority::token::{RevokeTokenError, RotateTokenError};
+use countersign_authority::unenroll::UnenrolError;
 use countersign_core::access::Refusal;
 use http::{HeaderValue, StatusCode, header};
 
@@ -245,6 +247,50 @@ impl From<RenewError> for Failure {
             RenewError::TooMany(limit) => Self::too_many(limit),
             RenewError::IssuerUnavailable => Self::unavailable(),
             RenewError::Internal(error) => Self::internal(error.as_ref()),
+        }
+    }
+}
+
+impl From<RotateTokenError> for Failure {
+    fn from(error: RotateTokenError) -> Self {
+        match error {
+            RotateTokenError::ProofNeeded => proof_needed(),
+            RotateTokenError::Quarantined => Self::quarantined(),
+            RotateTokenError::Unauthorized => Self::unauthorized(),
+            RotateTokenError::NotStaged => Self::new(
+                StatusCode::CONFLICT,
+                "TOKEN_NOT_STAGED",
+                "This is the present token, and another waits to be confirmed; confirm with that one",
+            ),
+            RotateTokenError::TooMany(limit) => Self::too_many(limit),
+            RotateTokenError::Key(error) => Self::internal(&error),
+            RotateTokenError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<RevokeTokenError> for Failure {
+    fn from(error: RevokeTokenError) -> Self {
+        match error {
+            RevokeTokenError::Unknown => Self::not_found("device"),
+            RevokeTokenError::Forbidden(forbidden) => forbidden.into(),
+            RevokeTokenError::AlreadyRevoked => {
+                Self::conflict("ALREADY_REVOKED", "The device has no token that could be revoked", "revoked")
+            }
+            RevokeTokenError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<UnenrolError> for Failure {
+    fn from(error: UnenrolError) -> Self {
+        match error {
+            UnenrolError::ProofNeeded => proof_needed(),
+            UnenrolError::Quarantined => Self::quarantined(),
+            UnenrolError::Unauthorized => Self::unauthorized(),
+            UnenrolError::TooMany(limit) => Self::too_many(limit),
+            UnenrolError::Key(error) => Self::internal(&error),
+            UnenrolError::Store(error) => Self::internal(&error),
         }
     }
 }

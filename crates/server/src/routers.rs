@@ -43,6 +43,9 @@ fn agent_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(device::renew::renew))
         .routes(routes!(device::renew::challenge))
         .routes(routes!(device::renew::confirm))
+        .routes(routes!(device::credentials::rotate))
+        .routes(routes!(device::credentials::confirm))
+        .routes(routes!(device::credentials::unenroll))
         .routes(routes!(device::heartbeat::heartbeat))
         .routes(routes!(device::heartbeat::trust_bundle))
 }

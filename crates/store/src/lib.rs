@@ -46,6 +46,7 @@ pub use records::presence::Presence;
 pub use records::refusals::RefusalRow;
 pub use records::revocations::RevocationRow;
 pub use records::sessions::SessionRow;
+pub use records::staged_tokens::StagedTokenRow;
 pub use records::tenants::{SiteRow, TenantRow};
 pub use records::trust::{BarredDevice, ChangedDevice, SupersededCertificate, TrustChanges, TrustMaterial};
 pub use records::users::{PasswordHash, Role, UserRow};

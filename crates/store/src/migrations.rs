@@ -28,8 +28,12 @@ macro_rules! migration {
 }
 
 /// In order; the place in the list plus one is the version. Only ever appended to.
-const MIGRATIONS: &[Migration] =
-    &[migration!("0001_platform"), migration!("0002_devices"), migration!("0003_audit")];
+const MIGRATIONS: &[Migration] = &[
+    migration!("0001_platform"),
+    migration!("0002_devices"),
+    migration!("0003_audit"),
+    migration!("0006_fleet"),
+];
 
 const TABLE: &str = "schema_migrations";
 

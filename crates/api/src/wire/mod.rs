@@ -3,4 +3,5 @@
 pub mod admin;
 pub mod agent;
 pub mod command;
+pub mod credentials;
 pub mod schema;

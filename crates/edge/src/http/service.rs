@@ -151,7 +151,7 @@ async fn respond(
 
 fn kind_of(route: &ServedRoute, path: &NormalisedPath) -> RequestKind {
     match route.requirement(path).place {
-        Place::Enroll | Place::Renew | Place::Confirm => RequestKind::Deciding,
+        Place::Enroll | Place::Renew | Place::Confirm | Place::Credentials => RequestKind::Deciding,
         Place::Agent | Place::Upstream => RequestKind::Plain,
     }
 }

@@ -54,6 +54,28 @@ pub(crate) async fn admit(
 ) -> Result<AdmittedAgent, Failure> {
     let token = bearer(&parts.headers).ok_or_else(Failure::unauthorized)?;
     let caller = state.authority.authenticate_agent(token).await?;
+    admit_caller(state, parts, arrival, place, (caller, agent)).await
+}
+
+/// The same for the confirmation of a new token, by that token.
+pub(crate) async fn admit_new_token(
+    state: &ControlPlane,
+    parts: &Parts,
+    arrival: Arrival,
+    agent: AgentId,
+) -> Result<AdmittedAgent, Failure> {
+    let token = bearer(&parts.headers).ok_or_else(Failure::unauthorized)?;
+    let caller = state.authority.authenticate_new_token(token).await?;
+    admit_caller(state, parts, arrival, Place::Credentials, (caller, Some(agent))).await
+}
+
+async fn admit_caller(
+    state: &ControlPlane,
+    parts: &Parts,
+    arrival: Arrival,
+    place: Place,
+    (caller, agent): (AgentCaller, Option<AgentId>),
+) -> Result<AdmittedAgent, Failure> {
     if agent.is_some_and(|agent| agent != caller.device().agent) {
         return Err(Failure::unauthorized());
     }

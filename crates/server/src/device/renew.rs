@@ -60,7 +60,7 @@ fn answer(renewed: Renewed) -> RenewResponse {
 }
 
 /// A proof in the body.
-fn proof(fields: &mut Fields) -> Option<Possession> {
+pub(crate) fn proof(fields: &mut Fields) -> Option<Possession> {
     let Value::Object(values) = fields.take("proof")? else {
         fields.problem("proof", "must be an object");
         return None;

@@ -18,6 +18,7 @@ pub(crate) mod refusals;
 pub(crate) mod revocations;
 pub(crate) mod sessions;
 mod spelled;
+pub(crate) mod staged_tokens;
 pub(crate) mod tenants;
 pub(crate) mod trust;
 pub(crate) mod users;

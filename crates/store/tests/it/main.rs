@@ -24,6 +24,7 @@ mod on_sqlite {
     mod opening;
     mod presence;
     mod round_trips;
+    mod staged_tokens;
     mod trust;
 }
 
@@ -45,5 +46,6 @@ mod on_postgres {
     mod opening;
     mod presence;
     mod round_trips;
+    mod staged_tokens;
     mod trust;
 }

@@ -28,11 +28,19 @@ impl Actor {
         let asked = self.device.challenge(&mut stage.installation.connect().await).await;
         let challenge: ChallengeResponse =
             if asked.status == 200 { read(&asked) } else { self.early.clone() };
-        let proof = if self.route == Route::Confirm {
-            let certificate = self.renewal.as_ref().unwrap().certificate_id;
-            self.device.proof(&self.fresh, &challenge, ProofSubject::Confirm(certificate))
-        } else {
-            self.device.proof_of_renewal(&self.present_key, &challenge, &self.request)
+        let proof = match self.route {
+            Route::Confirm => {
+                let certificate = self.renewal.as_ref().unwrap().certificate_id;
+                self.device.proof(&self.fresh, &challenge, ProofSubject::Confirm(certificate))
+            }
+            Route::RotateToken => self.device.proof(&self.present_key, &challenge, ProofSubject::RotateToken),
+            Route::Enroll
+            | Route::Renew
+            | Route::Challenge
+            | Route::Heartbeat
+            | Route::TrustBundle
+            | Route::Required
+            | Route::Open => self.device.proof_of_renewal(&self.present_key, &challenge, &self.request),
         };
         self.ask_with(stage, connection, Some(&proof)).await
     }
@@ -68,6 +76,7 @@ impl Actor {
             }
             Route::Heartbeat => ("POST", format!("{agent}/heartbeat"), Some(json!({ "status": "online" }))),
             Route::TrustBundle => ("GET", format!("{agent}/trust-bundle"), None),
+            Route::RotateToken => ("POST", format!("{agent}/rotate-token"), with_proof(json!({}))),
             Route::Required => ("GET", "/required/x".to_owned(), None),
             Route::Open => ("GET", "/open/x".to_owned(), None),
         };

@@ -9,6 +9,7 @@ pub(super) enum Route {
     Confirm,
     Heartbeat,
     TrustBundle,
+    RotateToken,
     /// An operator's upstream that requires an identity.
     Required,
     /// One that does not.
@@ -16,13 +17,14 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Enroll,
         Self::Renew,
         Self::Challenge,
         Self::Confirm,
         Self::Heartbeat,
         Self::TrustBundle,
+        Self::RotateToken,
         Self::Required,
         Self::Open,
     ];
@@ -104,13 +106,15 @@ enum Cell {
     Unauthorized,
     /// Yes in `off` and `observe`; in `enforce` refused with this code.
     ByMode(&'static str),
+    /// With a proof in `off` and `observe`; in `enforce` refused with this code.
+    ProofByMode(&'static str),
     /// Yes in `off`; in the other modes 401.
     InOffAlone,
 }
 
 /// One row: the columns of [`Shown::ALL`], in its order.
 fn row(route: Route) -> [Cell; 9] {
-    use Cell::{ByMode, InOffAlone, No, Proof, Unauthorized, Yes};
+    use Cell::{ByMode, InOffAlone, No, Proof, ProofByMode, Unauthorized, Yes};
     let revoked = || No("CERTIFICATE_REVOKED");
     let quarantined = || No("DEVICE_QUARANTINED");
     let expired = || No("CERTIFICATE_EXPIRED");
@@ -143,6 +147,17 @@ fn row(route: Route) -> [Cell; 9] {
             quarantined(),
             quarantined(),
         ],
+        Route::RotateToken => [
+            ProofByMode("MTLS_REQUIRED"),
+            Yes,
+            Unauthorized,
+            ProofByMode("CERTIFICATE_UNTRUSTED"),
+            expired(),
+            superseded(),
+            revoked(),
+            quarantined(),
+            quarantined(),
+        ],
         Route::Required => [
             No("MTLS_REQUIRED"),
             Yes,
@@ -166,7 +181,8 @@ pub(super) fn verdict(route: Route, shown: Shown, mode: Mode) -> Verdict {
         Cell::Proof => Verdict::ProofDecides,
         Cell::No(code) => Verdict::No(403, code),
         Cell::Unauthorized => Verdict::No(401, "UNAUTHORIZED"),
-        Cell::ByMode(code) if mode == Mode::Enforce => Verdict::No(403, code),
+        Cell::ByMode(code) | Cell::ProofByMode(code) if mode == Mode::Enforce => Verdict::No(403, code),
+        Cell::ProofByMode(_) => Verdict::ProofDecides,
         Cell::InOffAlone if mode != Mode::Off => Verdict::No(401, "UNAUTHORIZED"),
         Cell::ByMode(_) | Cell::InOffAlone => Verdict::Yes,
     }

@@ -67,7 +67,7 @@ async fn check(
 ) {
     let cell = (actor.route, actor.shown, stage.mode);
     let expected = verdict(actor.route, actor.shown, stage.mode);
-    let takes_proof = matches!(actor.route, Route::Renew | Route::Confirm);
+    let takes_proof = matches!(actor.route, Route::Renew | Route::Confirm | Route::RotateToken);
     let bare = told(&actor.ask(stage, &mut connection).await);
     let is_as_expected = match expected {
         Verdict::Yes => (200..300).contains(&bare.0),

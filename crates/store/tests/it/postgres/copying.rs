@@ -8,8 +8,8 @@ use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{ChallengeId, RequestId, UserId};
 use countersign_store::{
     AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow, DeniedKeyRow, DeviceFilter,
-    IssuerRole, IssuerRow, PasswordHash, Presence, RefusalRow, Role, SessionRow, Store, StoreError, StoreUrl,
-    TraitKind, UserRow, copy,
+    IssuerRole, IssuerRow, PasswordHash, Presence, RefusalRow, Role, SessionRow, StagedTokenRow, Store,
+    StoreError, StoreUrl, TraitKind, UserRow, copy,
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -51,6 +51,12 @@ async fn filled() -> Fixture {
         let heard = Presence { device: id, at: now(), ip: Some([10, 0, 0, 1].into()), agent_version: None };
         let challenge =
             ChallengeRow { id: ChallengeId::random(), device: id, nonce: "n".into(), expires_at: now() };
+        let staged = StagedTokenRow {
+            device: id,
+            token: random().into(),
+            replaces: random().into(),
+            expires_at: now() + DAY,
+        };
         let done = fixture.store.write::<_, StoreError, _>(move |w| {
             Box::pin(async move {
                 w.append_audit(&entry.device(id).detail("text", "ä\0\n")).await?;
@@ -61,6 +67,7 @@ async fn filled() -> Fixture {
                 let key = DeniedKeyRow { spki: random().into(), tenant, device: id, at: now() };
                 w.insert_denied_key(&key).await?;
                 w.insert_denied_trait(tenant, TraitKind::Hostname, "evil").await?;
+                w.stage_token(&staged).await?;
                 w.device_trust_changed(id).await?;
                 Ok(())
             })

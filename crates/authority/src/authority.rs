@@ -14,6 +14,7 @@ use countersign_store::{Store, StoreError};
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::channels::Channels;
 use crate::crl::CrlWork;
 use crate::hierarchy::Hierarchy;
 use crate::issue::IssuanceError;
@@ -56,6 +57,7 @@ pub struct Authority {
     pub(crate) publisher: Publisher,
     pub(crate) limits: Limits,
     pub(crate) presence: PresenceQueue,
+    pub(crate) channels: Arc<Channels>,
     pub(crate) setup: crate::people::SetupGate,
     pub(crate) crl: CrlWork,
     pub(crate) node: u8,
@@ -118,6 +120,7 @@ impl Authority {
         let users = store.read(|r| Box::pin(async move { r.count_users().await })).await?;
         let authority = Arc::new(Self {
             presence: PresenceQueue::default(),
+            channels: Arc::default(),
             limits: Limits::default(),
             setup: crate::people::SetupGate::new(users == 0, now)?,
             crl: CrlWork::default(),

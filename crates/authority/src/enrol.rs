@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use countersign_ca::{CsrError, VerifiedCsr};
 use countersign_ca::{KeyAlgorithm, KeyError, SigningKey};
+use countersign_core::agent_settings::AgentSettings;
 use countersign_core::certificate::Lifetime;
 use countersign_core::identity::Identity;
 use countersign_core::ids::{DeviceName, SerialNumber, SiteId, TenantId};
@@ -61,6 +62,8 @@ pub struct Enrolled {
     pub tenant: TenantId,
     /// The site.
     pub site: SiteId,
+    /// How its agent is to behave.
+    pub agent_settings: AgentSettings,
     /// Its certificate, or why it has none.
     pub mtls: Result<IssuedMtls, NoCertificate>,
 }
@@ -234,6 +237,7 @@ impl Authority {
             site: device.site,
             device,
             token: Zeroizing::new(token.text),
+            agent_settings: admission.tenant.agent_settings,
             mtls,
         })
     }

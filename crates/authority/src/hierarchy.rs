@@ -6,6 +6,7 @@ use countersign_ca::{CertificateRequest, Issuer};
 use countersign_ca::{KeyAlgorithm, SigningKey, random_bytes, random_serial};
 use countersign_ca::{KeyEncryptionKey, SealedKey};
 use countersign_ca::{Profile, Publication};
+use countersign_core::agent_settings::AgentSettings;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::ids::{SiteId, TenantId};
 use countersign_core::settings::MtlsSettings;
@@ -148,6 +149,7 @@ async fn insert_default_tenant(
         created_at: now,
         suspended_at: None,
         settings: MtlsSettings::default(),
+        agent_settings: AgentSettings::default(),
     };
     w.insert_tenant(&tenant).await?;
     w.insert_site(&default_site(tenant.id)).await?;

@@ -8,10 +8,13 @@
 //! Start reading at [`authority`], then [`enrol`], [`renew`] and [`quarantine`].
 
 pub mod agent;
+pub mod agent_settings;
 pub mod audit;
 pub mod authority;
 pub mod authorized;
 pub mod challenge;
+pub mod channels;
+pub mod commands;
 pub mod confirm;
 pub mod crl;
 pub mod devices;

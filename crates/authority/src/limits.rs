@@ -24,6 +24,10 @@ pub enum Limited {
     Challenge(DeviceId),
     /// New bearer tokens of a device: 10 a minute.
     NewToken(DeviceId),
+    /// Channels that a device opens: 30 a minute.
+    Channel(DeviceId),
+    /// Messages of a device over its channel: 600 a minute.
+    Message(DeviceId),
     /// Failed sign-ins to an account, by the hash of its e-mail address: 10 per 15 minutes.
     FailedLogin(SecretHash),
     /// Failed sign-ins from a network: 30 per 15 minutes.
@@ -77,6 +81,8 @@ impl Limited {
             }
             Self::Heartbeat(_) => (120, Duration::from_secs(60)),
             Self::Challenge(_) => (60, Duration::from_secs(60)),
+            Self::Channel(_) => (30, Duration::from_secs(60)),
+            Self::Message(_) => (600, Duration::from_secs(60)),
             Self::ProvedRenewal(_) => (1, Duration::from_secs(30)),
             Self::FailedLogin(_) => (10, Duration::from_secs(900)),
             Self::FailedLoginFrom(_) => (30, Duration::from_secs(900)),
@@ -128,7 +134,9 @@ impl Limits {
             | Limited::ProvedRenewal(_)
             | Limited::UnprovedRenewal(_)
             | Limited::Challenge(_)
-            | Limited::NewToken(_) => &self.devices,
+            | Limited::NewToken(_)
+            | Limited::Channel(_)
+            | Limited::Message(_) => &self.devices,
             Limited::FailedEnrolment(_) | Limited::FailedLogin(_) | Limited::FailedLoginFrom(_) => {
                 &self.strangers
             }

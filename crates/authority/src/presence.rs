@@ -27,6 +27,14 @@ pub(crate) struct PresenceQueue {
     arrived: Notify,
 }
 
+impl PresenceQueue {
+    /// Lets it be written down with those that come soon.
+    pub(crate) fn hear(&self, presence: Presence) {
+        self.waiting.lock().insert(presence.device, presence);
+        self.arrived.notify_one();
+    }
+}
+
 /// What a heartbeat is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {

@@ -30,6 +30,9 @@ const INTENT_LIFE: Duration = Duration::from_secs(600);
 /// How long refusals can be explained.
 const REFUSALS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
+/// How long commands with an outcome can be looked at.
+const COMMANDS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+
 impl Authority {
     /// Sweeps for ever.
     pub async fn sweep_regularly(self: Arc<Self>) {
@@ -58,6 +61,8 @@ impl Authority {
             self.forget_ended().await,
             self.abandon_stale(now).await,
             self.note_silence(now).await,
+            self.expire_commands(now).await,
+            self.wake_for_commands(now).await,
             self.prune(now).await,
         ];
         outcomes.into_iter().collect()
@@ -69,6 +74,7 @@ impl Authority {
                 Box::pin(async move {
                     w.prune_sessions(now).await?;
                     w.prune_staged_tokens(now).await?;
+                    w.prune_commands(now - COMMANDS_KEPT).await?;
                     w.prune_refusals(now - REFUSALS_KEPT).await.map(drop)
                 })
             })

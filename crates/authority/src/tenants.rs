@@ -1,5 +1,6 @@
 //! Tenants.
 
+use countersign_core::agent_settings::AgentSettings;
 use countersign_core::audit::{AuditEntry, AuditEvent};
 use countersign_core::ids::{Tenant, TenantId};
 use countersign_core::settings::MtlsSettings;
@@ -75,6 +76,7 @@ impl Authority {
             created_at: now,
             suspended_at: None,
             settings: MtlsSettings::default(),
+            agent_settings: AgentSettings::default(),
         };
         let row = tenant.clone();
         let entry = AuditEntry::new(Some(row.slug.clone()), now, AuditEvent::TenantCreated, by.actor())

@@ -156,13 +156,17 @@ impl Authority {
                         return Err(StoreError::raced("device at revision", device.revision).into());
                     }
                     w.drop_staged_token(id).await?;
+                    // Channels that the former token opened end.
+                    w.device_trust_changed(id).await?;
                     let tenant = Some(device.tenant_slug.clone());
                     let entry =
                         AuditEntry::new(tenant, now, AuditEvent::TokenRotated, Actor::Device(id)).device(id);
                     w.append_audit(&entry).await.map_err(RotateTokenError::from)
                 })
             })
-            .await
+            .await?;
+        self.publish_changes().await?;
+        Ok(())
     }
 
     /// Revokes a device's token at once, and the one that waits for its confirmation with it. The
@@ -188,12 +192,16 @@ impl Authority {
                         return Err(StoreError::raced("device at revision", device.revision).into());
                     }
                     w.drop_staged_token(id).await?;
+                    // Channels that it opened end.
+                    w.device_trust_changed(id).await?;
                     let tenant = Some(device.tenant_slug.clone());
                     let entry = AuditEntry::new(tenant, now, AuditEvent::TokenRevoked, by.actor()).device(id);
                     w.append_audit(&entry).await.map_err(RevokeTokenError::from)
                 })
             })
-            .await
+            .await?;
+        self.publish_changes().await?;
+        Ok(())
     }
 }
 

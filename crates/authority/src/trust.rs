@@ -68,6 +68,7 @@ impl Authority {
             let version = changes.version;
             if version > snapshot.version {
                 let now = self.now();
+                changes.devices.iter().for_each(|changed| self.channels.device_changed(&changed.device));
                 apply(&mut snapshot, changes, now);
                 self.publisher.replace(snapshot);
             }

@@ -52,6 +52,8 @@ events! {
     TenantResumed => "tenant.resumed",
     /// A tenant's certificate settings changed.
     SettingsChanged => "settings.changed",
+    /// A tenant's settings for its agents changed.
+    AgentSettingsChanged => "agent_settings.changed",
     /// An enrolment key was made.
     EnrollmentKeyCreated => "enrollment_key.created",
     /// An enrolment key was revoked.
@@ -78,6 +80,16 @@ events! {
     TokenRotated => "token.rotated",
     /// An admin revoked a device's bearer token.
     TokenRevoked => "token.revoked",
+    /// A command was queued for a device.
+    CommandQueued => "command.queued",
+    /// A device got a command.
+    CommandDelivered => "command.delivered",
+    /// A device carried a command out.
+    CommandCompleted => "command.completed",
+    /// A device could not carry a command out.
+    CommandFailed => "command.failed",
+    /// A command's time passed without a result.
+    CommandExpired => "command.expired",
     /// A serial was reserved; a certificate is about to be signed.
     CertificateIntended => "certificate.intended",
     /// A certificate was signed and recorded.

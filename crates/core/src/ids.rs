@@ -254,6 +254,10 @@ hash_type!(
     IssuerKeyId, "issuer key id"
 );
 hash_type!(
+    /// SHA-256 of the CA certificates (PEM) that an agent trusts.
+    TrustBundleHash, "trust bundle hash"
+);
+hash_type!(
     /// The SHA-256 of a secret (token, enrolment key): what is stored instead of it.
     SecretHash, "secret hash"
 );
@@ -280,6 +284,15 @@ impl SpkiSha256 {
     pub fn of(spki_der: &[u8]) -> Self {
         use sha2::Digest as _;
         Self(sha2::Sha256::digest(spki_der).into())
+    }
+}
+
+impl TrustBundleHash {
+    /// The hash of CA certificates as an agent gets them.
+    #[must_use]
+    pub fn of(pem: &str) -> Self {
+        use sha2::Digest as _;
+        Self(sha2::Sha256::digest(pem.as_bytes()).into())
     }
 }
 

@@ -9,8 +9,10 @@
 //! [`access`].
 
 pub mod access;
+pub mod agent_settings;
 pub mod audit;
 pub mod certificate;
+pub mod command;
 pub mod device;
 pub mod identity;
 pub mod ids;

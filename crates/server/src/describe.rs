@@ -33,6 +33,7 @@ use crate::state::ControlPlane;
         (name = "enrollment keys"),
         (name = "devices"),
         (name = "quarantine", description = "The queue and the decisions."),
+        (name = "commands", description = "What devices are asked to do, and what came of it."),
         (name = "certificates"),
         (name = "settings"),
         (name = "audit"),

@@ -10,6 +10,7 @@ use countersign_api::ErrorBody;
 use countersign_authority::Forbidden;
 use countersign_authority::agent::AgentAuthError;
 use countersign_authority::challenge::ChallengeError;
+use countersign_authority::commands::{QueueCommandError, RecordResultError};
 use countersign_authority::confirm::ConfirmError;
 use countersign_authority::devices::LookError;
 use countersign_authority::enrol::EnrolError;
@@ -335,6 +336,33 @@ impl From<DecisionError> for Failure {
                 Self::conflict("DEVICE_STATE", "The device's status does not allow this", status.as_str())
             }
             DecisionError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<QueueCommandError> for Failure {
+    fn from(error: QueueCommandError) -> Self {
+        match error {
+            QueueCommandError::Unknown => Self::not_found("device"),
+            QueueCommandError::Forbidden(forbidden) => forbidden.into(),
+            QueueCommandError::Conflict(status) => {
+                Self::conflict("DEVICE_STATE", "The device's status does not allow this", status.as_str())
+            }
+            QueueCommandError::Full => Self::new(
+                StatusCode::CONFLICT,
+                "COMMAND_LIMIT",
+                "Too many commands wait for the device; wait until it has done some of them",
+            ),
+            QueueCommandError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<RecordResultError> for Failure {
+    fn from(error: RecordResultError) -> Self {
+        match error {
+            RecordResultError::Unknown => Self::not_found("command"),
+            RecordResultError::Store(error) => Self::internal(&error),
         }
     }
 }

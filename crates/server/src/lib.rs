@@ -18,6 +18,7 @@ mod guard;
 mod listen;
 mod page;
 mod pki;
+mod preconditions;
 mod request;
 mod routers;
 mod state;

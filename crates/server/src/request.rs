@@ -125,6 +125,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
     }
 }
 
+/// The variable segments of a path with several.
+pub(crate) struct Segments<const N: usize>(pub(crate) [String; N]);
+
+impl<S: Send + Sync, const N: usize> FromRequestParts<S> for Segments<N> {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let path = Path::<Vec<String>>::from_request_parts(parts, state).await;
+        let segments = path.ok().and_then(|Path(segments)| segments.try_into().ok());
+        segments.map(Self).ok_or_else(|| Failure::not_found("object"))
+    }
+}
+
 /// A signed-in person.
 pub(crate) struct SignedIn {
     pub(crate) caller: Caller,

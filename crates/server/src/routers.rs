@@ -48,6 +48,7 @@ fn agent_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(device::credentials::unenroll))
         .routes(routes!(device::heartbeat::heartbeat))
         .routes(routes!(device::heartbeat::trust_bundle))
+        .routes(routes!(device::commands::result))
 }
 
 fn admin_routes() -> OpenApiRouter<ControlPlane> {
@@ -64,10 +65,13 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::devices::list))
         .routes(routes!(admin::devices::get, admin::devices::patch))
         .routes(routes!(admin::devices::certificates))
+        .routes(routes!(admin::commands::list, admin::commands::queue))
+        .routes(routes!(admin::commands::get))
         .routes(routes!(admin::certificates::list))
         .routes(routes!(admin::certificates::get))
         .routes(routes!(admin::certificates::revoke))
         .routes(routes!(admin::settings::get, admin::settings::patch))
+        .routes(routes!(admin::agent_settings::get, admin::agent_settings::patch))
         .routes(routes!(admin::quarantine::list))
         .routes(routes!(admin::quarantine::approve))
         .routes(routes!(admin::quarantine::deny))

@@ -35,6 +35,7 @@ pub use records::certificates::{
     CertificateChange, CertificateCursor, CertificateFilter, CertificatePage, CertificateRow,
 };
 pub use records::challenges::ChallengeRow;
+pub use records::commands::{CommandCursor, CommandOutcome, CommandPage, CommandRow};
 pub use records::denials::{DeniedKeyRow, TraitKind};
 pub use records::device_lists::{DeviceCursor, DeviceFilter, DevicePage};
 pub use records::devices::{CertificateSummary, DeviceRow, Inserted};
@@ -44,6 +45,7 @@ pub use records::intents::IntentRow;
 pub use records::issuers::{CrlRow, IssuerRole, IssuerRow};
 pub use records::presence::Presence;
 pub use records::refusals::RefusalRow;
+pub use records::reports::{AgentReport, TrustBundleReport};
 pub use records::revocations::RevocationRow;
 pub use records::sessions::SessionRow;
 pub use records::staged_tokens::StagedTokenRow;

@@ -32,6 +32,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0001_platform"),
     migration!("0002_devices"),
     migration!("0003_audit"),
+    migration!("0004_commands"),
     migration!("0006_fleet"),
 ];
 

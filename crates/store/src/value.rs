@@ -1,10 +1,11 @@
 //! How our types are written into columns: numbers, texts, bytes, times or UUIDs, each possibly null.
 
 use countersign_core::certificate::{CertificateState, RevocationReason};
+use countersign_core::command::{CommandKind, CommandState};
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
-    AgentId, CertificateId, ChallengeId, DeviceId, DeviceName, EnrollmentKeyId, IssuerKeyId, RequestId,
-    SecretHash, SerialNumber, SiteId, SpkiSha256, Tenant, TenantId, UserId,
+    AgentId, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName, EnrollmentKeyId, IssuerKeyId,
+    RequestId, SecretHash, SerialNumber, SiteId, SpkiSha256, Tenant, TenantId, TrustBundleHash, UserId,
 };
 use countersign_core::settings::{Enforcement, ExpiredCertPolicy, Permission};
 use countersign_core::time::Timestamp;
@@ -71,7 +72,8 @@ macro_rules! texts {
 
 texts! {
     AgentId, DeviceName, DeviceStatus, Enforcement, ExpiredCertPolicy, IssuerKeyId, QuarantineReason,
-    RevocationReason, SecretHash, SerialNumber, SpkiSha256, String, Tenant,
+    RevocationReason, SecretHash, SerialNumber, SpkiSha256, String, Tenant, TrustBundleHash,
+    CommandKind, CommandState,
     crate::records::users::Role,
     crate::records::issuers::IssuerRole,
     crate::records::enrollment_keys::Approval,
@@ -93,7 +95,7 @@ macro_rules! uuids {
     )+};
 }
 
-uuids! { CertificateId, ChallengeId, DeviceId, EnrollmentKeyId, RequestId, SiteId, TenantId, UserId }
+uuids! { CertificateId, ChallengeId, CommandId, DeviceId, EnrollmentKeyId, RequestId, SiteId, TenantId, UserId }
 
 impl From<Timestamp> for Value {
     fn from(at: Timestamp) -> Self {

@@ -13,6 +13,7 @@ use countersign_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::agent_settings::TrustBundleBody;
 use super::schema;
 
 /// POST `/setup`.
@@ -243,6 +244,9 @@ pub struct DeviceBody {
     pub quarantined_reason: Option<String>,
     /// The newest certificate.
     pub certificate: Option<CertificateSummary>,
+    /// Which CA certificates its agent trusts; null: it has not said so.
+    #[serde(default)]
+    pub trust_bundle: Option<TrustBundleBody>,
 }
 
 /// The certificate of a device in brief.

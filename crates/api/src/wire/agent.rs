@@ -8,6 +8,8 @@ use countersign_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::agent_settings::AgentSettingsBody;
+use super::command::Command;
 use super::schema;
 
 /// POST `/agents/enroll`.
@@ -84,9 +86,16 @@ pub struct AgentConfig {
     pub heartbeat_interval_seconds: u32,
     /// Seconds between metrics.
     pub metrics_collection_interval_seconds: u32,
+    /// The version of these settings, to be sent back in heartbeats.
+    #[serde(default = "first_version")]
+    pub version: u64,
     /// The installation, which proofs of possession name.
     #[schema(value_type = String)]
     pub trust_domain: TrustDomain,
+}
+
+const fn first_version() -> u64 {
+    countersign_core::agent_settings::AgentSettings::FIRST_VERSION
 }
 
 /// A certificate for a device.
@@ -126,21 +135,22 @@ pub struct HeartbeatRequest {
     /// Its addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_addresses: Option<Vec<String>>,
-    /// The hash of the trust bundle it uses.
+    /// The SHA-256, in lower-case hex, of the trust bundle (PEM) it uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust_bundle: Option<String>,
+    /// The version of the settings it goes by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_version: Option<u64>,
 }
 
 /// The answer to a heartbeat.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HeartbeatResponse {
-    /// What to do.
-    #[schema(value_type = Vec<Object>)]
-    pub commands: Vec<serde_json::Value>,
+    /// What to do: up to 16 commands without a result.
+    pub commands: Vec<Command>,
     /// A new configuration, or null.
-    #[schema(value_type = Option<Object>)]
-    pub config_update: Option<serde_json::Value>,
+    pub config_update: Option<AgentSettingsBody>,
     /// A version to go to, or null.
     pub upgrade_to: Option<String>,
     /// Whether the certificate should be renewed now.

@@ -32,6 +32,7 @@ pub struct Command {
     /// `ping`, `renew_certificate`, `refresh_config`, `collect_facts` or `rotate_token`; an agent
     /// answers one that it does not know as failed.
     #[serde(rename = "type")]
+    #[schema(value_type = schema::CommandType)]
     pub kind: String,
     /// What the type asks for, or null.
     #[serde(default)]
@@ -60,11 +61,11 @@ pub enum CommandStatus {
 pub struct CommandResult {
     /// How it ended.
     pub status: CommandStatus,
-    /// What came of it; at most 64 KiB.
+    /// What came of it: any JSON, at most 64 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value, required = false)]
     pub result: Option<serde_json::Value>,
-    /// Why it failed.
+    /// Why it failed; kept up to 4,096 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

@@ -2,6 +2,8 @@
 
 pub mod admin;
 pub mod agent;
+pub mod agent_settings;
 pub mod command;
+pub mod command_queue;
 pub mod credentials;
 pub mod schema;

@@ -2,6 +2,7 @@
 //! each of its wire spellings has a name, a form and, where there are few values, all of them here.
 
 use countersign_core::certificate::{CertificateState as State, RevocationReason as Reason};
+use countersign_core::command::{CommandKind, CommandState as Command};
 use countersign_core::device::DeviceStatus as Status;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, RefOr};
@@ -63,6 +64,12 @@ described! {
         Form::OneOf(Reason::ALL.iter().map(|reason| reason.as_str()).collect());
     Enforcement, "Whether a device needs a certificate to be served; `observe` records who would be refused.",
         Form::OneOf(vec!["off", "observe", "enforce"]);
+    CommandType, "What a device is asked to do.",
+        Form::OneOf(CommandKind::ALL.iter().map(|kind| kind.as_str()).collect());
+    CommandForPeople, "What a device may be asked to do by people.",
+        Form::OneOf(CommandKind::FOR_PEOPLE.iter().map(|kind| kind.as_str()).collect());
+    CommandState, "Where a command stands.",
+        Form::OneOf(Command::ALL.iter().map(|state| state.as_str()).collect());
     ExpiredCertPolicy, "What happens when an expired certificate asks for a new one.",
         Form::OneOf(vec!["auto_reissue", "quarantine"]);
     OsType, "An operating system.", Form::OneOf(vec!["windows", "macos", "linux"]);

@@ -6,7 +6,7 @@ use countersign_ca::VerifiedCsr;
 use countersign_core::device::{DeviceEvent, DeviceStatus, QuarantineReason};
 use countersign_core::ids::{DeviceId, DeviceName, SecretHash, SpkiSha256, TenantId};
 use countersign_core::time::Timestamp;
-use countersign_store::{Approval, DeviceRow, EnrollmentKeyRow, Reading, StoreError, TenantRow};
+use countersign_store::{AgentReport, Approval, DeviceRow, EnrollmentKeyRow, Reading, StoreError, TenantRow};
 
 use super::{EnrolError, Enrolment, KeyRefusal};
 use crate::authority::Authority;
@@ -231,6 +231,8 @@ impl Admission {
             pending_key: None,
             grant_until: None,
             certificate: None,
+            reported: AgentReport::default(),
+            commands_until: None,
             enrolled_at: now,
             decommissioned_at: None,
             revision: 0,

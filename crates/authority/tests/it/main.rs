@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod a_change_is_published;
+mod agent_settings;
 mod challenge;
+mod commands;
 mod confirm;
 mod crl;
 mod decide;

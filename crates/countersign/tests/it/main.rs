@@ -7,6 +7,8 @@
     reason = "a panic is how a test fails"
 )]
 
+mod a_change_of_agent_settings_is_told_until_it_is_echoed;
+mod a_command_is_offered_until_its_result_is_recorded;
 mod a_crash_of_the_server_is_repaired;
 mod a_decision_cuts_every_live_connection;
 mod a_denied_device_does_not_come_back;

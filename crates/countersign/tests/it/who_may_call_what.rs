@@ -51,6 +51,10 @@ enum About {
     Ca,
     RevocationList,
     Agent,
+    /// A command of the device that is used where nothing should happen to it.
+    Command,
+    /// The same in agents' words.
+    AgentCommand,
 }
 
 struct Row {
@@ -130,6 +134,9 @@ fn table() -> Vec<Row> {
         row("getDevice", VIEWER).about(About::Device),
         row("patchDevice", OPERATOR).about(About::Device).body(|_| json!({ "maintenance": true })),
         row("listDeviceCertificates", VIEWER).about(About::Device),
+        row("listCommands", VIEWER).about(About::Device),
+        row("queueCommand", OPERATOR).about(About::Device).done(202).body(|_| json!({ "type": "ping" })),
+        row("getCommand", VIEWER).about(About::Command),
         row("listCertificates", VIEWER).elsewhere(Elsewhere::SeesNothing),
         row("getCertificate", VIEWER).about(About::Certificate),
         row("revokeCertificate", OPERATOR)
@@ -139,6 +146,10 @@ fn table() -> Vec<Row> {
         row("patchMtlsSettings", ADMIN)
             .about(About::Tenant)
             .body(|n| json!({ "certLifetimeDays": 30 + n % 300 })),
+        row("getAgentSettings", VIEWER).about(About::Tenant),
+        row("patchAgentSettings", ADMIN)
+            .about(About::Tenant)
+            .body(|n| json!({ "heartbeatIntervalSeconds": 60 + n % 300 })),
         row("listQuarantined", VIEWER).elsewhere(Elsewhere::SeesNothing),
         row("approveDevice", OPERATOR).about(About::QuarantinedDevice),
         row("denyDevice", OPERATOR).about(About::Device),
@@ -156,6 +167,9 @@ fn table() -> Vec<Row> {
         row("unenrollAgent", May::Agents).about(About::Agent).done(403),
         row("sendHeartbeat", May::Agents).about(About::Agent),
         row("getTrustBundle", May::Agents).about(About::Agent),
+        row("recordCommandResult", May::Agents)
+            .about(About::AgentCommand)
+            .body(|_| json!({ "status": "completed" })),
         row("getCaBundle", May::Anyone),
         row("getCa", May::Anyone).about(About::Ca),
         row("getCrl", May::Anyone).about(About::RevocationList),
@@ -173,14 +187,17 @@ fn table() -> Vec<Row> {
 struct Spare {
     tenant: String,
     enrollment_key: String,
+    command: String,
 }
 
 impl Spare {
-    async fn make(plane: &Plane) -> Self {
+    async fn make(plane: &Plane, device: &Device) -> Self {
         let enrollment_key = enrollment_key(plane).await;
         let (name, tenant) = ("spare", "/api/v1/tenants");
         plane.as_owner(Call::post(tenant, &json!({ "slug": name, "name": name }))).await;
-        Self { tenant: name.to_owned(), enrollment_key }
+        let commands = format!("/api/v1/devices/{}/commands", device.id);
+        let queued = plane.as_owner(Call::post(commands, &json!({ "type": "ping" }))).await;
+        Self { tenant: name.to_owned(), enrollment_key, command: queued.field("id") }
     }
 }
 
@@ -204,7 +221,9 @@ struct Trial<'a> {
 impl Trial<'_> {
     fn call(&mut self, target: &str) -> Call {
         self.count += 1;
-        let path = self.operation.path.replace("{id}", target).replace("{file}", target);
+        let (whose, which) = target.split_once(' ').unwrap_or((target, ""));
+        let path = self.operation.path.replace("{id}", whose).replace("{file}", whose);
+        let path = path.replace("{commandId}", which);
         let call = Call::new(self.operation.method.clone(), format!("{path}{}", self.row.query));
         if self.operation.takes_body() { call.json(&(self.row.body)(self.count)) } else { call }
     }
@@ -219,6 +238,8 @@ impl Trial<'_> {
             About::AnyTenant | About::SuspendedTenant => self.spare.tenant.clone(),
             About::EnrollmentKey => self.spare.enrollment_key.clone(),
             About::Agent => device.agent.clone(),
+            About::Command => format!("{} {}", device.id, self.spare.command),
+            About::AgentCommand => format!("{} {}", device.agent, self.spare.command),
             About::Ca => format!("{}.pem", self.issuer()),
             About::RevocationList => format!("{}.crl", self.issuer()),
         }
@@ -247,9 +268,13 @@ impl Trial<'_> {
                 spare.clone()
             }
             About::EnrollmentKey => enrollment_key(self.plane).await,
-            About::Nothing | About::Tenant | About::Agent | About::Ca | About::RevocationList => {
-                self.target(self.shared)
-            }
+            About::Nothing
+            | About::Tenant
+            | About::Agent
+            | About::Command
+            | About::AgentCommand
+            | About::Ca
+            | About::RevocationList => self.target(self.shared),
         }
     }
 
@@ -344,7 +369,7 @@ impl Trial<'_> {
         let target = self.target(self.shared);
         let cut = self.shared.token.trim_end_matches(|c: char| c.is_ascii_hexdigit());
         let mut strangers = vec![None, Some("garbage"), Some(self.plane.owner.as_str()), Some(cut)];
-        if self.row.about == About::Agent {
+        if matches!(self.row.about, About::Agent | About::AgentCommand) {
             strangers.push(Some(&other.token));
         }
         for token in strangers {
@@ -425,7 +450,7 @@ async fn everybody_gets_what_the_table_says_and_nothing_else() {
         let path = format!("/api/v1/devices/{}/quarantine", device.id);
         plane.as_owner(Call::post(path, &json!({ "reason": "waits" }))).await;
     }
-    let spare = Spare::make(&plane).await;
+    let spare = Spare::make(&plane, &shared).await;
     let untouched = async || plane.as_owner(Call::get(format!("/api/v1/devices/{}", shared.id))).await.json();
     let before = untouched().await;
     for row in &table() {

@@ -8,6 +8,7 @@ use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{
     CertificateList, CertificateSummary, Decided, DeviceBody, DeviceList, DevicePatch,
 };
+use countersign_api::wire::agent_settings::TrustBundleBody;
 use countersign_api::wire::schema;
 use countersign_authority::devices::{CertificateRow, DeviceFilter, DeviceRow};
 use countersign_authority::quarantine::Maintenance;
@@ -133,7 +134,12 @@ async fn wire_devices(state: &ControlPlane, rows: Vec<DeviceRow>) -> Outcome<Vec
         .into_iter()
         .map(|row| {
             let certificate = shown.remove(&row.id);
-            wire_device(row, certificate)
+            let trust_bundle = row.reported.trust_bundle.map(|bundle| TrustBundleBody {
+                sha256: bundle.sha256,
+                current: state.authority.is_current_bundle(&bundle),
+                reported_at: bundle.at,
+            });
+            DeviceBody { trust_bundle, ..wire_device(row, certificate) }
         })
         .collect())
 }
@@ -158,5 +164,6 @@ fn wire_device(row: DeviceRow, certificate: Option<CertificateRow>) -> DeviceBod
             expires_at: certificate.lifetime.expires_at,
             state: certificate.state,
         }),
+        trust_bundle: None,
     }
 }

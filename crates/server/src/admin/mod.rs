@@ -1,8 +1,10 @@
 //! The admin routes, one file per noun.
 
+pub(crate) mod agent_settings;
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod certificates;
+pub(crate) mod commands;
 pub(crate) mod devices;
 pub(crate) mod enrollment_keys;
 pub(crate) mod health;

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::failure::Outcome;
 use crate::fields::Fields;
+use crate::preconditions::if_match;
 use crate::request::{Allowed, JsonFields, Segment};
 use crate::state::ControlPlane;
 
@@ -54,23 +55,12 @@ pub(crate) async fn patch(
     Ok(tagged(&settings))
 }
 
-/// What `If-Match` asks for (RFC 9110, section 13.1.1).
-///
-/// Fails closed: one that cannot be read matches nothing.
+/// What `If-Match` asks for.
 fn precondition(headers: &HeaderMap) -> Precondition {
-    let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
-    if values.peek().is_none() {
-        return Precondition::None;
+    match if_match(headers) {
+        None => Precondition::None,
+        Some(tags) => Precondition::Unchanged(tags.iter().map(|tag| SettingsTag::seen(tag)).collect()),
     }
-    let texts: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
-    if texts == ["*"] {
-        return Precondition::None;
-    }
-    let tags = texts.iter().flat_map(|text| text.split(',')).filter_map(|tag| {
-        let tag = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
-        Some(SettingsTag::seen(tag))
-    });
-    Precondition::Unchanged(tags.collect())
 }
 
 /// Settings with their tag.

@@ -64,6 +64,7 @@ fn answer(state: &ControlPlane, enrolled: Enrolled) -> EnrollResponse {
         Ok(issued) => (Some(wire_mtls(issued)), None),
         Err(reason) => (None, Some(reason.as_str().to_owned())),
     };
+    let settings = enrolled.agent_settings;
     EnrollResponse {
         agent_id: enrolled.device.agent,
         device_id: enrolled.device.id,
@@ -72,8 +73,9 @@ fn answer(state: &ControlPlane, enrolled: Enrolled) -> EnrollResponse {
         site_id: enrolled.site,
         device_name: enrolled.device.name,
         config: AgentConfig {
-            heartbeat_interval_seconds: 60,
-            metrics_collection_interval_seconds: 30,
+            heartbeat_interval_seconds: settings.heartbeat_interval.seconds().into(),
+            metrics_collection_interval_seconds: settings.metrics_interval.seconds().into(),
+            version: settings.version,
             trust_domain: state.authority.trust_domain().clone(),
         },
         mtls,

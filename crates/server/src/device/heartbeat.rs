@@ -11,12 +11,14 @@ use countersign_core::access::Place;
 use http::header;
 use http::request::Parts;
 
+use crate::admin::agent_settings::wire_agent_settings;
+use crate::device::commands::wire_offered;
 use crate::device::identify::{FromDoor, admit};
 use crate::failure::{Failure, Outcome};
 use crate::request::{Segment, Unread};
 use crate::state::ControlPlane;
 
-/// Takes a heartbeat and says whether to renew.
+/// Takes a heartbeat and says what there is to do and whether to renew.
 #[utoipa::path(post, path = "/api/v1/agents/{id}/heartbeat", tag = "agents", operation_id = "sendHeartbeat",
     params(("id" = schema::AgentId, Path)), request_body = HeartbeatRequest,
     responses(
@@ -35,10 +37,17 @@ pub(crate) async fn heartbeat(
     let mut fields = body.fields().await?;
     let version = fields.lenient_text("agentVersion", 255);
     let address = admitted.arrival.address.ip().to_canonical();
-    let heard = state.authority.heartbeat(&admitted.caller, version, address).await?;
+    let config_version = fields.take("configVersion").and_then(|version| version.as_u64());
+    let bundle = fields.lenient_text("trustBundle", 64).and_then(|hash| hash.parse().ok());
+    let caller = &admitted.caller;
+    let heard = state.authority.heartbeat(caller, version, address).await?;
+    let internal = |error| Failure::internal(&error);
+    state.authority.note_report(caller, config_version, bundle).await.map_err(internal)?;
+    let commands = state.authority.commands_with_heartbeat(caller).await.map_err(internal)?;
+    let settings = caller.agent_settings();
     Ok(Json(HeartbeatResponse {
-        commands: Vec::new(),
-        config_update: None,
+        commands: commands.into_iter().map(wire_offered).collect(),
+        config_update: settings.is_news_to(config_version).then(|| wire_agent_settings(settings)),
         upgrade_to: None,
         renew_cert: heard.renewal == Renewal::Due,
     }))

@@ -1,5 +1,6 @@
 //! The agent routes, behind doors.
 
+pub(crate) mod commands;
 pub(crate) mod credentials;
 pub(crate) mod enroll;
 pub(crate) mod heartbeat;

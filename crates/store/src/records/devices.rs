@@ -6,6 +6,7 @@ use countersign_core::ids::{
 };
 use countersign_core::time::Timestamp;
 
+use super::reports::AgentReport;
 use crate::error::StoreError;
 use crate::row::{FromRow, Row};
 use crate::statement::sql;
@@ -61,6 +62,10 @@ pub struct DeviceRow {
     /// Its latest certificate, kept after that ends; written by
     /// [`Writing::set_certificate_summary`] alone. `None`: it never had one.
     pub certificate: Option<CertificateSummary>,
+    /// What its agent last said of itself; written by [`Writing::record_report`] alone.
+    pub reported: AgentReport,
+    /// When the last of its open commands ends; `None`: it has none. Written with the commands alone.
+    pub commands_until: Option<Timestamp>,
     /// When it enrolled.
     pub enrolled_at: Timestamp,
     /// When it was decommissioned, if it was.
@@ -114,6 +119,8 @@ impl FromRow for DeviceRow {
             pending_key: row.optional_bytes("pending_key")?,
             grant_until: row.optional_time("grant_until")?,
             certificate: summary(row)?,
+            reported: AgentReport::from_row(row)?,
+            commands_until: row.optional_time("commands_until")?,
             enrolled_at: row.time("enrolled_at")?,
             decommissioned_at: row.optional_time("decommissioned_at")?,
             revision: row.number("revision")?,

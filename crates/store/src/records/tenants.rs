@@ -1,5 +1,6 @@
 //! Tenants with their certificate settings, and their sites.
 
+use countersign_core::agent_settings::AgentSettings;
 use countersign_core::ids::{SiteId, Tenant, TenantId};
 use countersign_core::settings::{Days, MtlsSettings, OverlapHours};
 use countersign_core::time::Timestamp;
@@ -26,6 +27,8 @@ pub struct TenantRow {
     pub suspended_at: Option<Timestamp>,
     /// What it chose about certificates.
     pub settings: MtlsSettings,
+    /// How its agents are to behave.
+    pub agent_settings: AgentSettings,
 }
 
 impl FromRow for TenantRow {
@@ -37,6 +40,7 @@ impl FromRow for TenantRow {
             created_at: row.time("created_at")?,
             suspended_at: row.optional_time("suspended_at")?,
             settings: MtlsSettings::from_row(row)?,
+            agent_settings: AgentSettings::from_row(row)?,
         })
     }
 }
@@ -133,13 +137,15 @@ impl Writing<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn insert_tenant(&mut self, tenant: &TenantRow) -> Result<bool, StoreError> {
-        let settings = &tenant.settings;
+        let (settings, agents) = (&tenant.settings, &tenant.agent_settings);
         sql(
             TABLE,
             "INSERT INTO tenants (id, slug, name, created_at, suspended_at, cert_lifetime_days,
                  expired_cert_policy, enforcement, allow_server_generated_keys, allow_bearer_only_renewal,
-                 renewal_overlap_hours, recovery_window_days)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (slug) DO NOTHING",
+                 renewal_overlap_hours, recovery_window_days,
+                 heartbeat_interval_seconds, metrics_interval_seconds, agent_settings_version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+             ON CONFLICT (slug) DO NOTHING",
         )
         .bind(tenant.id)
         .bind(&tenant.slug)
@@ -153,6 +159,9 @@ impl Writing<'_> {
         .bind(settings.allow_bearer_only_renewal)
         .bind(settings.renewal_overlap_hours.count())
         .bind(settings.recovery_window_days.map(Days::count))
+        .bind(agents.heartbeat_interval.seconds())
+        .bind(agents.metrics_interval.seconds())
+        .bind(agents.version)
         .changed(&mut self.connection)
         .await
     }

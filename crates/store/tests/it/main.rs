@@ -13,6 +13,7 @@ mod on_sqlite {
     mod audit_tampering;
     mod certificates;
     mod challenges;
+    pub(crate) mod commands;
     mod concurrency;
     mod crash;
     mod denials;
@@ -35,6 +36,7 @@ mod on_postgres {
     mod audit_tampering;
     mod certificates;
     mod challenges;
+    mod commands;
     mod concurrency;
     mod crash;
     mod denials;

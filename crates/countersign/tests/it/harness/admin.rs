@@ -6,8 +6,9 @@ use countersign_api::wire::admin::{
     AuditEntryBody, AuditList, CertificateBody, CertificateList, DeviceBody, EnrollmentKeyCreated,
     QuarantinedDevice, QuarantinedList,
 };
+use countersign_api::wire::command_queue::CommandQueued;
 use countersign_core::certificate::CertificateState;
-use countersign_core::ids::{CertificateId, DeviceId};
+use countersign_core::ids::{CertificateId, CommandId, DeviceId};
 use countersign_testkit::{Answer, ClientFailure, Connection};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -104,6 +105,13 @@ impl Admin {
     pub(crate) async fn active(&self, device: DeviceId) -> Option<CertificateBody> {
         let mut certificates = self.certificates(device).await.into_iter();
         certificates.find(|certificate| certificate.state == CertificateState::Active)
+    }
+
+    /// Queues a command.
+    pub(crate) async fn queue_command(&self, device: DeviceId, command: &Value) -> CommandId {
+        let queued = self.post(&format!("/devices/{device}/commands"), command).await;
+        assert_eq!(queued.status, 202, "{}", queued.text());
+        read::<CommandQueued>(&queued).id
     }
 
     /// PATCH of the settings of the tenant `default`.

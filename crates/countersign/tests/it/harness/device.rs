@@ -35,6 +35,8 @@ pub(crate) struct Device {
     pub(crate) key: TestKey,
     pub(crate) mtls: Option<IssuedMtls>,
     pub(crate) mtls_reason: Option<String>,
+    /// How its agent is to behave.
+    pub(crate) config: Value,
 }
 
 impl Device {
@@ -64,6 +66,7 @@ impl Device {
             key,
             mtls: enrolled.mtls,
             mtls_reason: enrolled.mtls_reason,
+            config: serde_json::to_value(enrolled.config).unwrap(),
         }
     }
 

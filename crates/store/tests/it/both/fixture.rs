@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use countersign_core::TrustDomain;
+use countersign_core::agent_settings::AgentSettings;
 use countersign_core::certificate::{CertificateState, Lifetime, RevocationReason};
 use countersign_core::device::DeviceStatus;
 use countersign_core::ids::{
@@ -13,8 +14,8 @@ use countersign_core::settings::MtlsSettings;
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
 use countersign_store::{
-    Approval, CertificateChange, CertificateRow, DeviceRow, EnrollmentKeyRow, Inserted, Installation,
-    SiteRow, Store, StoreError, StoreUrl, TenantRow,
+    AgentReport, Approval, CertificateChange, CertificateRow, DeviceRow, EnrollmentKeyRow, Inserted,
+    Installation, SiteRow, Store, StoreError, StoreUrl, TenantRow,
 };
 
 use super::database::{Database, Intruder};
@@ -105,6 +106,8 @@ impl Fixture {
             pending_key: None,
             grant_until: None,
             certificate: None,
+            reported: AgentReport::default(),
+            commands_until: None,
             enrolled_at: now(),
             decommissioned_at: None,
             revision: 0,
@@ -191,6 +194,7 @@ pub(crate) async fn insert_tenant(store: &Store, slug: &str) -> (TenantRow, Site
         created_at: now(),
         suspended_at: None,
         settings: MtlsSettings::default(),
+        agent_settings: AgentSettings::default(),
     };
     let site =
         SiteRow { id: SiteId::random(), tenant: tenant.id, slug: "default".into(), name: "Default".into() };

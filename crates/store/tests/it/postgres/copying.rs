@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::CertificateState;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
-use countersign_core::ids::{ChallengeId, RequestId, UserId};
+use countersign_core::ids::{ChallengeId, RequestId, TrustBundleHash, UserId};
 use countersign_store::{
-    AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow, DeniedKeyRow, DeviceFilter,
-    IssuerRole, IssuerRow, PasswordHash, Presence, RefusalRow, Role, SessionRow, StagedTokenRow, Store,
-    StoreError, StoreUrl, TraitKind, UserRow, copy,
+    AgentReport, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow, DeniedKeyRow,
+    DeviceFilter, IssuerRole, IssuerRow, PasswordHash, Presence, RefusalRow, Role, SessionRow,
+    StagedTokenRow, Store, StoreError, StoreUrl, TraitKind, TrustBundleReport, UserRow, copy,
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
+use crate::on_sqlite::commands::new_command;
 use crate::on_sqlite::fixture::{DAY, Fixture, issuer, now, random, read, write};
 use crate::postgres::database::Database;
 use crate::sqlite::database::drop_audit_triggers;
@@ -49,6 +50,9 @@ async fn filled() -> Fixture {
             expires_at: now() + DAY + std::time::Duration::from_millis(7),
         };
         let heard = Presence { device: id, at: now(), ip: Some([10, 0, 0, 1].into()), agent_version: None };
+        let command = new_command(id);
+        let bundle = TrustBundleReport { sha256: TrustBundleHash::of("pem"), at: now() };
+        let report = AgentReport { config_version: Some(7), trust_bundle: Some(bundle) };
         let challenge =
             ChallengeRow { id: ChallengeId::random(), device: id, nonce: "n".into(), expires_at: now() };
         let staged = StagedTokenRow {
@@ -64,6 +68,8 @@ async fn filled() -> Fixture {
                 w.set_certificate_summary(id, &summary).await?;
                 w.record_presence(&[heard]).await?;
                 w.insert_challenge(&challenge, now(), 8).await?;
+                w.insert_command(&command).await?;
+                w.record_report(id, &report).await?;
                 let key = DeniedKeyRow { spki: random().into(), tenant, device: id, at: now() };
                 w.insert_denied_key(&key).await?;
                 w.insert_denied_trait(tenant, TraitKind::Hostname, "evil").await?;
@@ -150,6 +156,7 @@ async fn everything(store: &Store) -> Vec<String> {
     for device in &page.devices {
         let id = device.id;
         facts.push(format!("{device:?} {:?}", read!(store, |r| r.certificates_of(id)).unwrap()));
+        facts.push(format!("{:?}", read!(store, |r| r.list_commands(id, None, 100)).unwrap()));
     }
     facts.push(format!("{:?}", read!(store, |r| r.audit_entries(&audit)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.verify_audit()).unwrap()));

@@ -1,0 +1,176 @@
+//! The live channels to devices in this process: one per device, woken when there is something for it,
+//! and ended when its device may not have one any more.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::ids::{DeviceId, SecretHash};
+use countersign_core::time::Timestamp;
+use countersign_store::{DeviceRow, Presence};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use crate::agent::AgentCaller;
+use crate::authority::Authority;
+use crate::limits::{Limited, TooMany};
+
+/// How far clocks of authorities may differ, and how long a command may take to be on record, for a
+/// look to find it.
+const LOOK_BACK: Duration = Duration::from_secs(60);
+
+/// Why a channel ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// Its device has opened a newer one.
+    Replaced,
+    /// What it was opened with opens nothing any more.
+    NotAuthorised,
+    /// This process ends.
+    GoingAway,
+}
+
+/// The channels of this process.
+#[derive(Debug, Default)]
+pub(crate) struct Channels {
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    by_device: HashMap<DeviceId, Entry>,
+    count: u64,
+    is_closing: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    token: Option<SecretHash>,
+    wake: Arc<Notify>,
+    parting: watch::Sender<Option<Parting>>,
+}
+
+impl Channels {
+    fn open(self: &Arc<Self>, agent: &AgentCaller) -> Channel {
+        let (parting, told) = watch::channel(None);
+        let wake = Arc::new(Notify::new());
+        // There may be something for it already.
+        wake.notify_one();
+        let mut open = self.open.lock();
+        open.count += 1;
+        let number = open.count;
+        if open.is_closing {
+            parting.send_replace(Some(Parting::GoingAway));
+        }
+        let entry = Entry { number, token: agent.device().token, wake: Arc::clone(&wake), parting };
+        if let Some(older) = open.by_device.insert(agent.id(), entry) {
+            older.parting.send_replace(Some(Parting::Replaced));
+        }
+        Channel { device: agent.id(), number, wake, told, channels: Arc::clone(self) }
+    }
+
+    /// Lets the channel of a device, if it is here, look for what there is for it.
+    pub(crate) fn wake(&self, device: DeviceId) {
+        if let Some(entry) = self.open.lock().by_device.get(&device) {
+            entry.wake.notify_one();
+        }
+    }
+
+    /// From when on commands are to be looked for; `None` when no channel is open.
+    pub(crate) fn look(&self, now: Timestamp) -> Option<Timestamp> {
+        (!self.open.lock().by_device.is_empty()).then(|| now - LOOK_BACK)
+    }
+
+    /// Ends a device's channel when its token opens nothing any more. Bars and certificates are in the
+    /// trust snapshot, which channels watch themselves.
+    pub(crate) fn device_changed(&self, device: &DeviceRow) {
+        let open = self.open.lock();
+        let fallen = open.by_device.get(&device.id).filter(|entry| entry.token != device.token);
+        if let Some(entry) = fallen {
+            entry.parting.send_replace(Some(Parting::NotAuthorised));
+        }
+    }
+
+    fn close(&self) {
+        let mut open = self.open.lock();
+        open.is_closing = true;
+        for entry in open.by_device.values() {
+            entry.parting.send_replace(Some(Parting::GoingAway));
+        }
+    }
+
+    fn remove(&self, device: DeviceId, number: u64) {
+        let mut open = self.open.lock();
+        if open.by_device.get(&device).is_some_and(|entry| entry.number == number) {
+            open.by_device.remove(&device);
+        }
+    }
+}
+
+/// A device's live channel; it leaves the list when dropped.
+#[derive(Debug)]
+pub struct Channel {
+    device: DeviceId,
+    number: u64,
+    wake: Arc<Notify>,
+    told: watch::Receiver<Option<Parting>>,
+    channels: Arc<Channels>,
+}
+
+impl Channel {
+    /// Waits until there may be something for the device: at once the first time.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Waits until the channel is told to end, and says why.
+    pub fn parting(&self) -> impl Future<Output = Parting> + Send + use<> {
+        let mut told = self.told.clone();
+        async move {
+            match told.wait_for(Option::is_some).await.map(|parting| *parting) {
+                Ok(Some(parting)) => parting,
+                // Nobody is left who could tell.
+                Ok(None) | Err(_) => Parting::Replaced,
+            }
+        }
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.channels.remove(self.device, self.number);
+    }
+}
+
+impl Authority {
+    /// Opens a device's channel in this process; an older one of the device ends.
+    ///
+    /// # Errors
+    /// More than 30 a minute are too many.
+    pub fn open_channel(&self, agent: &AgentCaller) -> Result<Channel, TooMany> {
+        self.limits.take(Limited::Channel(agent.id()), self.now())?;
+        Ok(self.channels.open(agent))
+    }
+
+    /// Counts a message that came over a device's channel.
+    ///
+    /// # Errors
+    /// More than 600 a minute are too many.
+    pub fn count_message(&self, agent: &AgentCaller) -> Result<(), TooMany> {
+        self.limits.take(Limited::Message(agent.id()), self.now())
+    }
+
+    /// Notes that a device was heard of over its channel; written down in batches.
+    pub fn heard_of(&self, agent: &AgentCaller, address: IpAddr) {
+        let presence =
+            Presence { device: agent.id(), at: self.now(), ip: Some(address), agent_version: None };
+        self.presence.hear(presence);
+    }
+
+    /// Ends every channel, and every later one: this process ends.
+    pub fn close_channels(&self) {
+        self.channels.close();
+    }
+}

@@ -14,8 +14,10 @@ use countersign_store::{Store, StoreError};
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::anchors::{Anchors, installation_of};
 use crate::channels::Channels;
 use crate::crl::CrlWork;
+use crate::enrol::Chain;
 use crate::hierarchy::Hierarchy;
 use crate::issue::IssuanceError;
 use crate::limits::Limits;
@@ -54,6 +56,7 @@ pub struct Authority {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: AuthorityConfig,
     pub(crate) hierarchy: Hierarchy,
+    pub(crate) anchors: Arc<Anchors>,
     pub(crate) publisher: Publisher,
     pub(crate) limits: Limits,
     pub(crate) presence: PresenceQueue,
@@ -115,7 +118,7 @@ impl Authority {
         config: AuthorityConfig,
     ) -> Result<Arc<Self>, OpenError> {
         let now = clock.now();
-        let (hierarchy, installation) = Hierarchy::open_or_create(&store, &config, now).await?;
+        let (hierarchy, installation, anchors) = Hierarchy::open_or_create(&store, &config, now).await?;
         let publisher = Publisher::new(TrustSnapshot::empty(config.trust_domain.clone(), now));
         let users = store.read(|r| Box::pin(async move { r.count_users().await })).await?;
         let authority = Arc::new(Self {
@@ -125,6 +128,7 @@ impl Authority {
             setup: crate::people::SetupGate::new(users == 0, now)?,
             crl: CrlWork::default(),
             node: installation.node,
+            anchors,
             hierarchy,
             publisher,
             clock,
@@ -169,8 +173,7 @@ impl Authority {
     /// SHA-256 of the root's certificate in DER, lower-case hex: what `--ca-fingerprint` takes.
     #[must_use]
     pub fn root_fingerprint(&self) -> String {
-        use sha2::Digest as _;
-        hex::encode(sha2::Sha256::digest(self.hierarchy.root.certificate_der()))
+        hex::encode(installation_of(&self.hierarchy.root))
     }
 
     /// Every CA certificate by its key id, root first.
@@ -187,12 +190,15 @@ impl Authority {
         self.store.read(|r| Box::pin(async move { r.snapshot_version().await.map(|_version| ()) })).await
     }
 
-    /// Writes down what waits and closes the store.
+    /// Writes down what waits, anchors the audit and closes the store.
     ///
     /// # Errors
     /// When the store fails; it is closed nevertheless.
     pub async fn close(&self) -> Result<(), StoreError> {
         let flushed = self.flush_presence().await;
+        if let Err(error) = self.anchor_if_older(std::time::Duration::ZERO).await {
+            tracing::error!(error = %Chain(&error), "audit not anchored");
+        }
         self.store.close().await;
         flushed
     }

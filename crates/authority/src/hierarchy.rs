@@ -1,5 +1,6 @@
 //! The embedded CAs: made and sealed on first start, opened on every other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::{CertificateRequest, Issuer};
@@ -17,6 +18,7 @@ use countersign_store::{IssuerRole, IssuerRow};
 use countersign_store::{SiteRow, TenantRow};
 use countersign_store::{Store, StoreError};
 
+use crate::anchors::{Anchors, installation_of};
 use crate::authority::{AuthorityConfig, DEFAULT_TENANT, OpenError};
 use crate::issue::IssuanceError;
 
@@ -41,7 +43,7 @@ impl Hierarchy {
         store: &Store,
         config: &AuthorityConfig,
         now: Timestamp,
-    ) -> Result<(Self, Installation), OpenError> {
+    ) -> Result<(Self, Installation, Arc<Anchors>), OpenError> {
         let known = store.read(|r| Box::pin(async move { r.installation().await })).await?;
         let kek_path = &config.key_encryption_key;
         if known.is_some() && !kek_path.exists() {
@@ -64,7 +66,9 @@ impl Hierarchy {
             device: open(&rows, IssuerRole::Device, "device", &kek)?,
             service: open(&rows, IssuerRole::Service, "service", &kek)?,
         };
-        Ok((hierarchy, installation))
+        let anchored = (installation.trust_domain.clone(), installation_of(&hierarchy.root));
+        let anchors = Anchors::open(store, &kek, anchored, now).await?;
+        Ok((hierarchy, installation, anchors))
     }
 
     /// Root first.

@@ -9,6 +9,8 @@
 
 pub mod agent;
 pub mod agent_settings;
+pub mod anchor_check;
+pub mod anchors;
 pub mod audit;
 pub mod authority;
 pub mod authorized;

@@ -12,6 +12,7 @@
 //!
 //! Start reading at [`Issuer`], then `profile.rs` and `lint.rs`.
 
+pub mod anchor;
 pub mod certificate;
 pub mod crl;
 pub mod csr;
@@ -26,6 +27,7 @@ pub mod seal;
 mod signed;
 mod tbs;
 
+pub use anchor::{AnchorFileError, SignedAnchor, public_key_from_pem};
 pub use certificate::{IssuedCertificate, PreparedCertificate, certificate_pem};
 pub use crl::{CrlContents, CrlEntry, CrlError};
 pub use csr::{CsrError, VerifiedCsr};

@@ -116,6 +116,16 @@ events! {
     Refused => "access.refused",
     /// A door let somebody through whom `enforce` would refuse.
     WouldRefuse => "access.would_refuse",
+    /// How many refusals of one kind a minute had.
+    RefusalsCounted => "access.counted",
+    /// The key that signs anchors was made.
+    AnchorKeyCreated => "audit.anchor_key_created",
+    /// The ends of all chains were signed.
+    AuditAnchored => "audit.anchored",
+    /// Somebody took a copy of audit entries.
+    AuditExported => "audit.exported",
+    /// Somebody reported an access to data; nothing that this platform saw itself.
+    AccessReported => "audit.reported",
 }
 
 impl fmt::Display for AuditEvent {

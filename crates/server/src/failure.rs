@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use countersign_api::ErrorBody;
 use countersign_authority::Forbidden;
 use countersign_authority::agent::AgentAuthError;
+use countersign_authority::anchors::AnchorError;
 use countersign_authority::challenge::ChallengeError;
 use countersign_authority::commands::{QueueCommandError, RecordResultError};
 use countersign_authority::confirm::ConfirmError;
@@ -391,6 +392,18 @@ impl From<LookError> for Failure {
             LookError::Unknown => Self::not_found("object"),
             LookError::Forbidden(forbidden) => forbidden.into(),
             LookError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<AnchorError> for Failure {
+    fn from(error: AnchorError) -> Self {
+        match error {
+            AnchorError::Forbidden(forbidden) => forbidden.into(),
+            AnchorError::Unknown => Self::not_found("anchor"),
+            AnchorError::Sign(error) => Self::internal(&error),
+            AnchorError::Store(error) => Self::internal(&error),
+            AnchorError::Altered(_) => Self::internal(&error),
         }
     }
 }

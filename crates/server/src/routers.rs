@@ -78,6 +78,9 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::quarantine::decommission))
         .routes(routes!(admin::quarantine::quarantine))
         .routes(routes!(admin::audit::query))
+        .routes(routes!(admin::anchors::list, admin::anchors::create))
+        .routes(routes!(admin::anchors::latest))
+        .routes(routes!(admin::anchors::get))
 }
 
 fn page_routes() -> OpenApiRouter<ControlPlane> {

@@ -29,6 +29,7 @@ mod writer;
 
 pub use copy::{CopiedTable, CopyError, CopyProgress, CopyReport, copy};
 pub use error::StoreError;
+pub use records::anchors::{AnchorKeyRow, AnchorRow};
 pub use records::audit::{AuditFilter, AuditRecord, ChainScope};
 pub use records::audit_verification::{AuditFault, AuditReport, BrokenEntry, ChainReport};
 pub use records::certificates::{

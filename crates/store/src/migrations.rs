@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0003_audit"),
     migration!("0004_commands"),
     migration!("0006_fleet"),
+    migration!("0007_audit_anchors"),
 ];
 
 const TABLE: &str = "schema_migrations";

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod agent;
 pub mod agent_settings;
+pub mod anchors;
 pub mod command;
 pub mod command_queue;
 pub mod credentials;

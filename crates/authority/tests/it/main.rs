@@ -3,6 +3,7 @@
 
 mod a_change_is_published;
 mod agent_settings;
+mod anchors;
 mod challenge;
 mod commands;
 mod confirm;

@@ -1,5 +1,7 @@
 //! Commands and flags.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 use countersign_core::ids::RequestId;
 
@@ -64,9 +66,30 @@ pub(super) enum ConfigCommand {
 /// `audit …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
-    /// Recompute every hash chain from its beginning
-    #[command(after_help = "Example:\n  countersign audit verify --data-dir /var/lib/countersign --json")]
+    /// Recompute every hash chain from its beginning, and hold it against anchors
+    #[command(
+        after_help = "Example:\n  countersign audit verify --data-dir /var/lib/countersign --anchor anchor.json"
+    )]
     Verify(Box<AuditVerifyArguments>),
+    /// Sign the ends of all hash chains, and write the anchor to a file
+    #[command(
+        after_help = "Example:\n  countersign audit anchor --token-file operator.token --output anchor.json"
+    )]
+    Anchor(Box<AuditAnchorArguments>),
+}
+
+/// `audit anchor`.
+#[derive(Debug, clap::Args)]
+pub(super) struct AuditAnchorArguments {
+    /// Where to write the anchor, mode 0600; stdout when absent
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// A file with an operator's token: the running server makes the anchor. Without it the database
+    /// is opened, which a server on SQLite prevents
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
 }
 
 /// `store …`.
@@ -126,6 +149,12 @@ pub(super) struct ExplainArguments {
 /// `audit verify`.
 #[derive(Debug, clap::Args)]
 pub(super) struct AuditVerifyArguments {
+    /// An anchor that was kept elsewhere; repeatable
+    #[arg(long = "anchor", value_name = "FILE")]
+    pub(super) anchors: Vec<PathBuf>,
+    /// The public key that anchors must be signed by, PEM; without it the database's own is believed
+    #[arg(long, value_name = "FILE")]
+    pub(super) anchor_key: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

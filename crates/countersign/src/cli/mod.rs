@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand.
 
+mod anchor_faults;
 mod arguments;
+mod audit_anchor;
 mod audit_verify;
 mod config_check;
 mod config_sample;
@@ -11,6 +13,7 @@ mod migrate;
 pub(crate) mod output;
 mod run;
 mod serve;
+mod server_call;
 mod store_copy;
 
 pub(crate) use run::run;

@@ -7,7 +7,8 @@ use clap::Parser as _;
 use super::arguments::{AuditCommand, Cli, Command, ConfigCommand, StoreCommand};
 use super::failure::Failure;
 use super::{
-    audit_verify, config_check, config_sample, explain, healthcheck, migrate, output, serve, store_copy,
+    audit_anchor, audit_verify, config_check, config_sample, explain, healthcheck, migrate, output, serve,
+    store_copy,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
@@ -20,6 +21,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Config(ConfigCommand::Check(arguments)) => config_check::run(*arguments),
         Command::Config(ConfigCommand::Sample) => config_sample::run(),
         Command::Explain(arguments) => explain::run(*arguments),
+        Command::Audit(AuditCommand::Anchor(arguments)) => audit_anchor::run(*arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit_verify::run(*arguments),
         Command::Store(StoreCommand::Copy(arguments)) => store_copy::run(&arguments),
     };

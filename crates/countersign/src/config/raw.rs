@@ -20,6 +20,7 @@ pub(super) struct Raw {
     pub(super) ports_file: Place<String>,
     pub(super) public_base_url: Place<String>,
     pub(super) drain_seconds: Place<u64>,
+    pub(super) audit_anchor_interval_minutes: Place<u64>,
     pub(super) admin: RawAdmin,
     pub(super) http_door: RawHttpDoor,
     pub(super) mtls: RawMtls,

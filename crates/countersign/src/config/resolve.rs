@@ -109,6 +109,8 @@ fn settings_of(
         Layers::new("public_base_url", raw.public_base_url).flag("--public-base-url", flags.public_base_url);
     let public_base_url = pick.optional(base, |text| text.parse()).map(|(url, _)| url);
     let drain = seconds(pick, Layers::new("drain_seconds", raw.drain_seconds), 0, 30);
+    let interval = Layers::new("audit_anchor_interval_minutes", raw.audit_anchor_interval_minutes);
+    let audit_anchor_interval = Duration::from_secs(number(pick, interval, 1, 60).saturating_mul(60));
     let from_flags = AdminFlags {
         listen: flags.listen_admin,
         danger_plain: flags.danger_plain_admin.then_some(true),
@@ -131,6 +133,7 @@ fn settings_of(
         ports_file,
         public_base_url,
         drain,
+        audit_anchor_interval,
         admin,
         http_door,
         issuer,

@@ -38,6 +38,8 @@ pub(crate) struct Resolved {
     pub(crate) public_base_url: Option<HttpUrl>,
     /// How long a drain on SIGTERM may take.
     pub(crate) drain: Duration,
+    /// How old the last anchor may be when something has been written since.
+    pub(crate) audit_anchor_interval: Duration,
     /// The admin listener.
     pub(crate) admin: Admin,
     /// The HTTP door.

@@ -114,6 +114,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "How long open requests may go on after SIGTERM.",
     ),
     Setting::new(
+        "audit_anchor_interval_minutes",
+        "",
+        "60",
+        Shown::Default,
+        "How often the ends of the audit chains are signed, when something was written since.",
+    ),
+    Setting::new(
         "admin.listen",
         "--listen-admin",
         "\"127.0.0.1:8080\"",

@@ -66,7 +66,7 @@ pub(crate) fn close_database(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Writes a file that is 0600 at every instant and whole or absent.
-pub(super) fn write_private(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn write_private(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
     let beside = path.with_extension("new");
     remove_if_there(&beside)?;
     let mut file = fs_err::OpenOptions::new()

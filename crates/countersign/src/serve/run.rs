@@ -36,7 +36,7 @@ pub(crate) async fn run(config: Resolved) -> anyhow::Result<()> {
     }
     let authority = open_authority(&config).await?;
     let (refusals, refused) = mpsc::channel(REFUSALS_WAITING);
-    let tasks = background(&authority, refused);
+    let tasks = background(&authority, refused, config.audit_anchor_interval);
     authority.refresh_crls().await.context("sign the first revocation lists")?;
 
     let admin = TcpListener::bind(config.admin.listen)
@@ -112,11 +112,16 @@ async fn open_authority(config: &Resolved) -> anyhow::Result<Arc<Authority>> {
     Authority::open(store, clock, wanted).await.context("open the authority")
 }
 
-fn background(authority: &Arc<Authority>, refused: mpsc::Receiver<RefusalReport>) -> JoinSet<()> {
+fn background(
+    authority: &Arc<Authority>,
+    refused: mpsc::Receiver<RefusalReport>,
+    anchor_interval: Duration,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(authority).sweep_regularly());
     tasks.spawn(Arc::clone(authority).gather_presence());
     tasks.spawn(Arc::clone(authority).publish_crls());
+    tasks.spawn(Arc::clone(authority).anchor_regularly(anchor_interval));
     tasks.spawn(Arc::clone(authority).record_refusals(refused));
     tasks
 }

@@ -208,8 +208,8 @@ async fn every_bad_field_of_a_query_is_named_and_an_empty_one_is_none() {
         ("/api/v1/certificates?state=gone&limit=x&cursor=1", &["cursor", "limit", "state"]),
         ("/api/v1/enrollment-keys?tennant=acme", &["tennant"]),
         (
-            "/api/v1/audit?event=x&deviceId=1&since=now&until=then&limit=-1&cursor=a",
-            &["cursor", "deviceId", "event", "limit", "since", "until"],
+            "/api/v1/audit?event=x&deviceId=1&certificateId=1&requestId=1&from=now&to=then&limit=-1&cursor=a",
+            &["certificateId", "cursor", "deviceId", "event", "from", "limit", "requestId", "to"],
         ),
     ] {
         assert_bad(&plane, Call::get(path), fields).await;

@@ -21,6 +21,7 @@ mod a_second_start_keeps_devices_and_their_certificates;
 mod a_stopping_server_finishes_what_it_began;
 mod a_taken_name_leaves_its_device_alone;
 mod a_thief_with_a_token_gets_nothing;
+mod an_anchor_kept_elsewhere_shows_what_was_changed;
 mod an_evil_twin_learns_nothing;
 mod an_expired_device_waits_for_approval;
 mod an_installation_moves_to_postgresql;

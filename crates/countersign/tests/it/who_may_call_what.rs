@@ -48,6 +48,7 @@ enum About {
     AnyTenant,
     SuspendedTenant,
     EnrollmentKey,
+    Anchor,
     Ca,
     RevocationList,
     Agent,
@@ -156,6 +157,10 @@ fn table() -> Vec<Row> {
         row("decommissionDevice", OPERATOR).about(About::Device),
         row("quarantineDevice", OPERATOR).about(About::Device).body(|_| json!({ "reason": "lost" })),
         row("queryAudit", VIEWER).query("?event=tenant.created").elsewhere(Elsewhere::SeesNothing),
+        row("createAuditAnchor", OPERATOR).elsewhere(Elsewhere::ForTheUnbound).done(201),
+        row("listAuditAnchors", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
+        row("getLatestAuditAnchor", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
+        row("getAuditAnchor", VIEWER).about(About::Anchor).elsewhere(Elsewhere::ForTheUnbound),
         row("enrollAgent", May::AnyoneAtADoor).done(400),
         row("renewCertificate", May::Agents).done(403),
         row("requestChallenge", May::Agents),
@@ -240,6 +245,7 @@ impl Trial<'_> {
             About::Agent => device.agent.clone(),
             About::Command => format!("{} {}", device.id, self.spare.command),
             About::AgentCommand => format!("{} {}", device.agent, self.spare.command),
+            About::Anchor => "1".to_owned(),
             About::Ca => format!("{}.pem", self.issuer()),
             About::RevocationList => format!("{}.crl", self.issuer()),
         }
@@ -273,6 +279,7 @@ impl Trial<'_> {
             | About::Agent
             | About::Command
             | About::AgentCommand
+            | About::Anchor
             | About::Ca
             | About::RevocationList => self.target(self.shared),
         }

@@ -1,6 +1,7 @@
 //! The admin routes, one file per noun.
 
 pub(crate) mod agent_settings;
+pub(crate) mod anchors;
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod certificates;

@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 
 use countersign_core::audit::{AuditEntry, AuditEvent, CHAIN_START, ChainHash, ChainedEntry};
-use countersign_core::ids::{CertificateId, DeviceId, Tenant};
+use countersign_core::ids::{CertificateId, DeviceId, RequestId, Tenant};
 use countersign_core::time::Timestamp;
 
 use super::LIST_LIMIT;
 use crate::error::StoreError;
-use crate::row::{FromRow, Row};
+use crate::row::{FromRow, Number, Row};
 use crate::statement::{Conditions, sql};
 use crate::transaction::{Reading, Writing};
 
 pub(crate) const TABLE: &str = "audit_entries";
 pub(crate) const HEADS: &str = "audit_heads";
+
+/// The details of an entry that name requests.
+const REQUEST_DETAILS: [&str; 3] = ["requestId", "firstRequestId", "lastRequestId"];
 
 /// Whose entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,8 +47,14 @@ pub struct AuditFilter {
     pub scope: ChainScope,
     /// The only event.
     pub event: Option<AuditEvent>,
+    /// The only actor, in the text form of [`countersign_core::audit::Actor`].
+    pub actor: Option<String>,
     /// The only device.
     pub device: Option<DeviceId>,
+    /// The only certificate.
+    pub certificate: Option<CertificateId>,
+    /// The only request: entries that name it as theirs.
+    pub request: Option<RequestId>,
     /// From this moment on.
     pub since: Option<Timestamp>,
     /// Before this moment.
@@ -137,7 +146,13 @@ impl Reading<'_> {
         Conditions::none()
             .and("chain = ?", filter.scope.chain())
             .and("event = ?", filter.event.map(AuditEvent::as_str))
+            .and("actor = ?", filter.actor.as_deref())
             .and("device_id = ?", filter.device.map(|device| device.to_string()))
+            .and("certificate_id = ?", filter.certificate.map(|certificate| certificate.to_string()))
+            .and(
+                "id IN (SELECT entry_id FROM audit_requests WHERE request_id = ?)",
+                filter.request.map(|request| request.to_string()),
+            )
             .and("at >= ?", filter.since)
             .and("at < ?", filter.until)
             .and("id < ?", filter.before)
@@ -172,7 +187,8 @@ impl Writing<'_> {
         .await?;
         let texts = EntryTexts::of(entry)?;
         let hash = hex::encode(texts.chained(chain, head.sequence, entry.at).hash(&head.hash));
-        self.insert_entry(chain, head.sequence, entry.at, &texts, &hash).await?;
+        let id = self.insert_entry(chain, head.sequence, entry.at, &texts, &hash).await?;
+        self.index_requests(entry, id).await?;
         sql(HEADS, "UPDATE audit_heads SET hash = $2 WHERE chain = $1")
             .bind(chain)
             .bind(hash)
@@ -188,12 +204,12 @@ impl Writing<'_> {
         at: Timestamp,
         texts: &EntryTexts,
         hash: &str,
-    ) -> Result<(), StoreError> {
-        sql(
+    ) -> Result<u64, StoreError> {
+        let Number(id) = sql(
             TABLE,
             "INSERT INTO audit_entries (chain, sequence, at, event, actor, device_id, certificate_id,
                  details, hash)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id AS number",
         )
         .bind(chain)
         .bind(sequence)
@@ -204,9 +220,26 @@ impl Writing<'_> {
         .bind(texts.certificate.as_str())
         .bind(texts.details.as_str())
         .bind(hash)
-        .run(&mut self.connection)
-        .await
-        .map(|_one| ())
+        .one(&mut self.connection)
+        .await?;
+        Ok(id)
+    }
+
+    /// Lets the entry be found under the requests that it names.
+    async fn index_requests(&mut self, entry: &AuditEntry, id: u64) -> Result<(), StoreError> {
+        for name in REQUEST_DETAILS {
+            let Some(request) = entry.details.get(name) else { continue };
+            sql(
+                "audit_requests",
+                "INSERT INTO audit_requests (request_id, entry_id) VALUES ($1, $2)
+                 ON CONFLICT (request_id, entry_id) DO NOTHING",
+            )
+            .bind(request.as_str())
+            .bind(id)
+            .run(&mut self.connection)
+            .await?;
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The records, a file per noun: their types, `impl Reading` for what is read and `impl Writing` for
 //! what changes.
 
+pub(crate) mod anchors;
 pub(crate) mod audit;
 pub(crate) mod audit_verification;
 pub(crate) mod certificates;

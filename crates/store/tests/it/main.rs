@@ -10,6 +10,7 @@ mod sqlite;
 mod on_sqlite {
     pub(crate) use crate::sqlite::database;
 
+    mod anchors;
     mod audit_tampering;
     mod certificates;
     mod challenges;
@@ -33,6 +34,7 @@ mod on_sqlite {
 mod on_postgres {
     pub(crate) use crate::postgres::database;
 
+    mod anchors;
     mod audit_tampering;
     mod certificates;
     mod challenges;

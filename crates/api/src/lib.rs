@@ -8,7 +8,9 @@
 pub mod arrival;
 pub mod client;
 pub mod error;
+pub mod upgrade;
 pub mod wire;
 
 pub use arrival::Arrival;
 pub use error::ErrorBody;
+pub use upgrade::{DoorEnd, OfferedUpgrade, UpgradedConnection};

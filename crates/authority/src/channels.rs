@@ -1,15 +1,16 @@
 //! The live channels to devices in this process: one per device, woken when there is something for it,
 //! and ended when its device may not have one any more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::ids::{DeviceId, SecretHash};
+use countersign_core::ids::{DeviceId, SecretHash, TenantId};
 use countersign_core::time::Timestamp;
-use countersign_store::{DeviceRow, Presence};
+use countersign_store::{Presence, StoreError, TrustChanges};
 use parking_lot::Mutex;
+use thiserror::Error;
 use tokio::sync::{Notify, watch};
 
 use crate::agent::AgentCaller;
@@ -47,34 +48,70 @@ struct Open {
 #[derive(Debug)]
 struct Entry {
     number: u64,
+    tenant: TenantId,
     token: Option<SecretHash>,
-    wake: Arc<Notify>,
+    bells: Arc<Bells>,
     parting: watch::Sender<Option<Parting>>,
+}
+
+/// What a channel can be rung for.
+#[derive(Debug, Default)]
+struct Bells {
+    commands: Notify,
+    trust: Notify,
+}
+
+/// What a change of trust is about, as far as channels go.
+#[derive(Debug)]
+pub(crate) struct Touched {
+    devices: Vec<(DeviceId, Option<SecretHash>)>,
+    tenants: HashSet<TenantId>,
+}
+
+impl Touched {
+    pub(crate) fn by(changes: &TrustChanges) -> Self {
+        Self {
+            devices: changes.devices.iter().map(|one| (one.device.id, one.device.token)).collect(),
+            tenants: changes.tenants.iter().map(|tenant| tenant.id).collect(),
+        }
+    }
+}
+
+/// A channel was not opened.
+#[derive(Debug, Error)]
+pub enum OpenChannelError {
+    /// Too many in too short a time.
+    #[error("too many channels")]
+    TooMany(TooMany),
+    /// The store failed.
+    #[error("cannot open the channel")]
+    Store(#[from] StoreError),
 }
 
 impl Channels {
     fn open(self: &Arc<Self>, agent: &AgentCaller) -> Channel {
         let (parting, told) = watch::channel(None);
-        let wake = Arc::new(Notify::new());
+        let bells = Arc::new(Bells::default());
         // There may be something for it already.
-        wake.notify_one();
+        bells.commands.notify_one();
         let mut open = self.open.lock();
         open.count += 1;
         let number = open.count;
         if open.is_closing {
             parting.send_replace(Some(Parting::GoingAway));
         }
-        let entry = Entry { number, token: agent.device().token, wake: Arc::clone(&wake), parting };
+        let (tenant, token) = (agent.device().tenant, agent.device().token);
+        let entry = Entry { number, tenant, token, bells: Arc::clone(&bells), parting };
         if let Some(older) = open.by_device.insert(agent.id(), entry) {
             older.parting.send_replace(Some(Parting::Replaced));
         }
-        Channel { device: agent.id(), number, wake, told, channels: Arc::clone(self) }
+        Channel { device: agent.id(), number, bells, told, channels: Arc::clone(self) }
     }
 
     /// Lets the channel of a device, if it is here, look for what there is for it.
     pub(crate) fn wake(&self, device: DeviceId) {
         if let Some(entry) = self.open.lock().by_device.get(&device) {
-            entry.wake.notify_one();
+            entry.bells.commands.notify_one();
         }
     }
 
@@ -83,13 +120,20 @@ impl Channels {
         (!self.open.lock().by_device.is_empty()).then(|| now - LOOK_BACK)
     }
 
-    /// Ends a device's channel when its token opens nothing any more. Bars and certificates are in the
-    /// trust snapshot, which channels watch themselves.
-    pub(crate) fn device_changed(&self, device: &DeviceRow) {
+    /// Lets the channels that a change of trust is about look at the new snapshot, and ends those whose
+    /// token opens nothing any more.
+    pub(crate) fn trust_changed(&self, touched: &Touched) {
         let open = self.open.lock();
-        let fallen = open.by_device.get(&device.id).filter(|entry| entry.token != device.token);
-        if let Some(entry) = fallen {
-            entry.parting.send_replace(Some(Parting::NotAuthorised));
+        for (device, token) in &touched.devices {
+            let Some(entry) = open.by_device.get(device) else { continue };
+            if entry.token != *token {
+                entry.parting.send_replace(Some(Parting::NotAuthorised));
+            }
+            entry.bells.trust.notify_one();
+        }
+        if !touched.tenants.is_empty() {
+            let theirs = open.by_device.values().filter(|entry| touched.tenants.contains(&entry.tenant));
+            theirs.for_each(|entry| entry.bells.trust.notify_one());
         }
     }
 
@@ -114,7 +158,7 @@ impl Channels {
 pub struct Channel {
     device: DeviceId,
     number: u64,
-    wake: Arc<Notify>,
+    bells: Arc<Bells>,
     told: watch::Receiver<Option<Parting>>,
     channels: Arc<Channels>,
 }
@@ -122,7 +166,18 @@ pub struct Channel {
 impl Channel {
     /// Waits until there may be something for the device: at once the first time.
     pub async fn woken(&self) {
-        self.wake.notified().await;
+        self.bells.commands.notified().await;
+    }
+
+    /// Lets the channel itself look again.
+    pub fn wake(&self) {
+        self.bells.commands.notify_one();
+    }
+
+    /// Waits until the trust snapshot says something else about the device or its tenant than it may
+    /// have said before.
+    pub async fn trust_changed(&self) {
+        self.bells.trust.notified().await;
     }
 
     /// Waits until the channel is told to end, and says why.
@@ -145,13 +200,19 @@ impl Drop for Channel {
 }
 
 impl Authority {
-    /// Opens a device's channel in this process; an older one of the device ends.
+    /// Opens a device's channel in this process; an older one of the device ends. What its token opens is
+    /// looked at again once the channel can be told: what changed before that is not missed.
     ///
     /// # Errors
-    /// More than 30 a minute are too many.
-    pub fn open_channel(&self, agent: &AgentCaller) -> Result<Channel, TooMany> {
-        self.limits.take(Limited::Channel(agent.id()), self.now())?;
-        Ok(self.channels.open(agent))
+    /// See [`OpenChannelError`]: more than 30 a minute are too many.
+    pub async fn open_channel(&self, agent: &AgentCaller) -> Result<Channel, OpenChannelError> {
+        self.limits.take(Limited::Channel(agent.id()), self.now()).map_err(OpenChannelError::TooMany)?;
+        let channel = self.channels.open(agent);
+        let id = agent.id();
+        let row = self.store.read(move |r| Box::pin(async move { r.device(id).await })).await?;
+        let token = row.and_then(|row| row.token);
+        self.channels.trust_changed(&Touched { devices: vec![(id, token)], tenants: HashSet::new() });
+        Ok(channel)
     }
 
     /// Counts a message that came over a device's channel.

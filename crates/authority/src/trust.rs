@@ -16,6 +16,7 @@ use countersign_store::{CertificateRow, ChangedDevice, DeviceRow, StoreError, Te
 use tokio::sync::watch;
 
 use crate::authority::Authority;
+use crate::channels::Touched;
 use crate::publish::Applied;
 
 impl Authority {
@@ -68,9 +69,10 @@ impl Authority {
             let version = changes.version;
             if version > snapshot.version {
                 let now = self.now();
-                changes.devices.iter().for_each(|changed| self.channels.device_changed(&changed.device));
+                let touched = Touched::by(&changes);
                 apply(&mut snapshot, changes, now);
                 self.publisher.replace(snapshot);
+                self.channels.trust_changed(&touched);
             }
             version
         };

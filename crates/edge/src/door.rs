@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use thiserror::Error;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::accept::limits::{Limits, Slots};
 use crate::accept::listen::{self, Listeners};
@@ -29,6 +29,9 @@ use crate::report::{EdgeReport, Reports};
 use crate::trust::{Current, RuleFaults};
 use crate::url::OddPaths;
 use crate::watch as watcher;
+
+/// How long cut connections may take to be gone: those of the control plane have a last word.
+const CUT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How a door behaves.
 #[derive(Clone, Debug)]
@@ -271,6 +274,9 @@ impl DoorHandle {
         self.registry.retire_all();
         if tokio::time::timeout(grace, self.registry.wait_until_empty()).await.is_err() {
             self.registry.kill_all();
+            if tokio::time::timeout(CUT_PATIENCE, self.registry.wait_until_empty()).await.is_err() {
+                warn!("cut connections slow to close");
+            }
         }
         self.phase.send_replace(Phase::Closed);
         let threads = std::mem::take(&mut self.threads);

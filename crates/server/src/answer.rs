@@ -114,7 +114,7 @@ fn with_body(said: &HeaderMap, status: StatusCode, body: ErrorBody) -> Response 
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    for name in [header::RETRY_AFTER, header::ALLOW] {
+    for name in [header::RETRY_AFTER, header::ALLOW, header::UPGRADE, header::SEC_WEBSOCKET_VERSION] {
         if let Some(value) = said.get(&name) {
             response.headers_mut().insert(name, value.clone());
         }

@@ -11,6 +11,7 @@ use countersign_authority::Forbidden;
 use countersign_authority::agent::AgentAuthError;
 use countersign_authority::anchors::AnchorError;
 use countersign_authority::challenge::ChallengeError;
+use countersign_authority::channels::OpenChannelError;
 use countersign_authority::commands::{QueueCommandError, RecordResultError};
 use countersign_authority::confirm::ConfirmError;
 use countersign_authority::devices::LookError;
@@ -27,7 +28,7 @@ use countersign_authority::tenants::{CreateTenantError, TenantError, TenantServi
 use countersign_authority::token::{RevokeTokenError, RotateTokenError};
 use countersign_authority::unenroll::UnenrolError;
 use countersign_core::access::Refusal;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// A request that failed.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct Failure {
     /// Boxed: failures are rare, results are not.
     pub(crate) body: Box<ErrorBody>,
     retry_after: Option<Duration>,
+    /// What the answer says in headers of its own.
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// What went wrong on our side: for the log alone.
     cause: Option<String>,
 }
@@ -53,7 +56,14 @@ pub(crate) type Outcome<T> = Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, code: &str, sentence: impl Into<String>) -> Self {
-        Self { status, body: Box::new(ErrorBody::new(code, sentence)), retry_after: None, cause: None }
+        let body = Box::new(ErrorBody::new(code, sentence));
+        Self { status, body, retry_after: None, headers: Vec::new(), cause: None }
+    }
+
+    /// The same with a header.
+    pub(crate) fn saying(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// 401: never says what was wrong.
@@ -154,6 +164,7 @@ impl IntoResponse for Failure {
                 response.headers_mut().insert(header::RETRY_AFTER, value);
             }
         }
+        response.headers_mut().extend(self.headers);
         response.extensions_mut().insert(FailedWith { body: *self.body, cause: self.cause });
         response
     }
@@ -337,6 +348,15 @@ impl From<DecisionError> for Failure {
                 Self::conflict("DEVICE_STATE", "The device's status does not allow this", status.as_str())
             }
             DecisionError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<OpenChannelError> for Failure {
+    fn from(error: OpenChannelError) -> Self {
+        match error {
+            OpenChannelError::TooMany(limit) => Self::too_many(limit),
+            OpenChannelError::Store(error) => Self::internal(&error),
         }
     }
 }

@@ -49,6 +49,7 @@ fn agent_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(device::heartbeat::heartbeat))
         .routes(routes!(device::heartbeat::trust_bundle))
         .routes(routes!(device::commands::result))
+        .routes(routes!(device::channel::open))
 }
 
 fn admin_routes() -> OpenApiRouter<ControlPlane> {

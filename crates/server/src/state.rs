@@ -1,6 +1,7 @@
 //! What every handler can reach.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use countersign_authority::Authority;
 use countersign_authority::refusals::RefusalReport;
@@ -13,13 +14,28 @@ pub struct ControlPlane {
     pub(crate) authority: Arc<Authority>,
     refusals: mpsc::Sender<RefusalReport>,
     door_url: Arc<OnceLock<String>>,
+    ping_every: Duration,
 }
+
+/// How often a WebSocket is pinged unless it is said otherwise.
+const PING_EVERY: Duration = Duration::from_secs(30);
 
 impl ControlPlane {
     /// A control plane over `authority`; what it refuses goes to `refusals`.
     #[must_use]
     pub fn new(authority: Arc<Authority>, refusals: mpsc::Sender<RefusalReport>) -> Self {
-        Self { authority, refusals, door_url: Arc::default() }
+        Self { authority, refusals, door_url: Arc::default(), ping_every: PING_EVERY }
+    }
+
+    /// The same, with this long between the pings of a WebSocket; an answer may take a third of it.
+    #[must_use]
+    pub const fn pinging_every(mut self, time: Duration) -> Self {
+        self.ping_every = time;
+        self
+    }
+
+    pub(crate) const fn ping_every(&self) -> Duration {
+        self.ping_every
     }
 
     /// Says where devices reach the HTTP door, `https://host:port`, once it is open: for the command

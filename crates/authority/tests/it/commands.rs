@@ -2,7 +2,6 @@
 //! outcome; whatever happens to them is written down.
 
 use countersign_authority::Forbidden;
-use countersign_authority::channels::{Channel, Parting};
 use countersign_authority::commands::{
     CommandPayload, CommandReport, CommandRow, OFFERED_AT_ONCE, QueueCommandError, RecordResultError,
     ReportedVerdict,
@@ -13,13 +12,12 @@ use countersign_core::command::{COMMAND_LIFE, CommandKind, CommandState};
 use countersign_core::device::DeviceStatus;
 use countersign_core::ids::CommandId;
 use countersign_store::Role;
-use futures_util::FutureExt as _;
 use serde_json::json;
 
 use crate::house::{DAY, Device, House, SECOND, start};
 
 impl House {
-    async fn queue(&self, device: &Device) -> Result<CommandId, QueueCommandError> {
+    pub(crate) async fn queue(&self, device: &Device) -> Result<CommandId, QueueCommandError> {
         self.authority.queue_command(&self.operate(), device.id, CommandKind::Ping, None).await
     }
 
@@ -37,22 +35,10 @@ impl House {
         let caller = self.caller(device).await;
         self.authority.record_result(&caller, id, report(ReportedVerdict::Completed)).await
     }
-
-    async fn channel(&self, device: &Device) -> Channel {
-        self.authority.open_channel(&self.caller(device).await).unwrap()
-    }
 }
 
 fn report(verdict: ReportedVerdict) -> CommandReport {
     CommandReport::new(verdict, Some(json!({ "uptime": 7 })), None).unwrap()
-}
-
-fn is_woken(channel: &Channel) -> bool {
-    channel.woken().now_or_never().is_some()
-}
-
-fn parting(channel: &Channel) -> Option<Parting> {
-    channel.parting().now_or_never()
 }
 
 #[tokio::test]
@@ -198,73 +184,4 @@ async fn payloads_and_results_have_their_bounds() {
     let limit = CommandReport::RESULT_LIMIT - overhead;
     assert!(CommandReport::new(ReportedVerdict::Completed, Some(text(limit)), None).is_ok());
     assert!(CommandReport::new(ReportedVerdict::Completed, Some(text(limit + 1)), None).is_err());
-}
-
-#[tokio::test]
-async fn a_channel_is_woken_by_commands_for_its_device_alone() {
-    let house = House::new().await;
-    let (device, other) = (house.device("pump").await, house.device("other").await);
-    let (channel, bystander) = (house.channel(&device).await, house.channel(&other).await);
-    assert!(is_woken(&channel) && is_woken(&bystander), "once, to look what waits");
-    assert!(!is_woken(&channel));
-    house.queue(&device).await.unwrap();
-    assert!(is_woken(&channel) && !is_woken(&bystander));
-    assert_eq!((parting(&channel), parting(&bystander)), (None, None));
-}
-
-#[tokio::test]
-async fn a_command_queued_by_another_authority_wakes_the_channel_at_the_next_sweep() {
-    let house = House::new().await;
-    let device = house.device("pump").await;
-    let channel = house.channel(&device).await;
-    assert!(is_woken(&channel));
-    let elsewhere = house.reopened(countersign_authority::IssuerMode::Embedded).await;
-    elsewhere.queue_command(&house.operate(), device.id, CommandKind::Ping, None).await.unwrap();
-    assert!(!is_woken(&channel));
-    house.authority.sweep().await.unwrap();
-    assert!(is_woken(&channel));
-}
-
-#[tokio::test]
-async fn a_device_has_one_channel_and_the_newest_one_stays() {
-    let house = House::new().await;
-    let device = house.device("pump").await;
-    let first = house.channel(&device).await;
-    let second = house.channel(&device).await;
-    assert_eq!((parting(&first), parting(&second)), (Some(Parting::Replaced), None));
-    drop(first);
-    assert!(is_woken(&second));
-    house.queue(&device).await.unwrap();
-    assert!(is_woken(&second), "the end of the older one is not the end of the newer");
-}
-
-#[tokio::test]
-async fn a_channel_ends_with_its_token_and_with_the_process() {
-    let house = House::new().await;
-    let (device, other) = (house.device("pump").await, house.device("other").await);
-    let (channel, bystander) = (house.channel(&device).await, house.channel(&other).await);
-    let key = house.key_for(device.id).await;
-    let again = crate::house::request(&key, "pump", Some(&crate::house::fresh_key()));
-    house.enrol(&again).await.unwrap();
-    assert_eq!((parting(&channel), parting(&bystander)), (Some(Parting::NotAuthorised), None));
-    house.authority.close_channels();
-    assert_eq!(parting(&bystander), Some(Parting::GoingAway));
-    assert_eq!(parting(&house.channel(&other).await), Some(Parting::GoingAway), "no new ones either");
-}
-
-#[tokio::test]
-async fn more_channels_or_messages_than_a_good_agent_needs_are_too_many() {
-    let house = House::new().await;
-    let device = house.device("pump").await;
-    let caller = house.caller(&device).await;
-    for _ in 0..30 {
-        house.authority.open_channel(&caller).unwrap();
-    }
-    assert!(house.authority.open_channel(&caller).is_err());
-    for _ in 0..600 {
-        house.authority.count_message(&caller).unwrap();
-    }
-    assert!(house.authority.count_message(&caller).is_err());
-    let other = house.caller(&house.device("other").await).await;
-    assert!(house.authority.count_message(&other).is_ok() && house.authority.open_channel(&other).is_ok());
 }

@@ -5,6 +5,7 @@ mod a_change_is_published;
 mod agent_settings;
 mod anchors;
 mod challenge;
+mod channels;
 mod commands;
 mod confirm;
 mod crl;

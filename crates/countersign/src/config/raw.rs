@@ -54,6 +54,7 @@ pub(super) struct RawHttpDoor {
     pub(super) header_timeout_seconds: Place<u64>,
     pub(super) idle_timeout_seconds: Place<u64>,
     pub(super) upstream_timeout_seconds: Place<u64>,
+    pub(super) websocket_ping_seconds: Place<u64>,
     pub(super) max_connections: Place<u64>,
     pub(super) max_connections_per_ip: Place<u64>,
     pub(super) proxy_protocol_networks: Place<Vec<String>>,

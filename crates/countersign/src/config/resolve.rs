@@ -231,11 +231,13 @@ fn http_door(pick: &mut Picker<'_>, raw: RawHttpDoor, listen: Option<String>, ma
     let header = Layers::new("http_door.header_timeout_seconds", raw.header_timeout_seconds);
     let idle = Layers::new("http_door.idle_timeout_seconds", raw.idle_timeout_seconds);
     let upstream = Layers::new("http_door.upstream_timeout_seconds", raw.upstream_timeout_seconds);
+    let ping = Layers::new("http_door.websocket_ping_seconds", raw.websocket_ping_seconds);
     let limits = DoorLimits {
         handshake_timeout: seconds(pick, handshake, 1, 5),
         header_timeout: seconds(pick, header, 1, 10),
         idle_timeout: seconds(pick, idle, 1, 180),
         upstream_timeout: seconds(pick, upstream, 1, 60),
+        websocket_ping: seconds(pick, ping, 1, 30),
         max_connections: count(pick, Layers::new("http_door.max_connections", raw.max_connections), 100_000),
         max_connections_per_ip: count(
             pick,

@@ -140,6 +140,8 @@ pub(crate) struct DoorLimits {
     pub(crate) idle_timeout: Duration,
     /// For an upstream to begin its answer.
     pub(crate) upstream_timeout: Duration,
+    /// Between the pings of an agent's WebSocket.
+    pub(crate) websocket_ping: Duration,
     /// Connections in all.
     pub(crate) max_connections: NonZeroUsize,
     /// Connections from one address (IPv6: from one /64).

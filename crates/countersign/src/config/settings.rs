@@ -226,6 +226,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         Shown::Default,
         "How long an upstream may take to begin its answer.",
     ),
+    Setting::new(
+        "http_door.websocket_ping_seconds",
+        "",
+        "30",
+        Shown::Default,
+        "How often agents' WebSockets are pinged; the answer may take a third of it.",
+    ),
     Setting::new("http_door.max_connections", "", "100000", Shown::Default, "Connections in all."),
     Setting::new(
         "http_door.max_connections_per_ip",

@@ -44,7 +44,8 @@ pub(crate) async fn run(config: Resolved) -> anyhow::Result<()> {
         .with_context(|| format!("listen for admins on {}", config.admin.listen))?;
     let admin_address = admin.local_addr().context("learn the admin listener's port")?;
 
-    let control_plane = ControlPlane::new(Arc::clone(&authority), refusals.clone());
+    let control_plane = ControlPlane::new(Arc::clone(&authority), refusals.clone())
+        .pinging_every(config.http_door.limits.websocket_ping);
     let reports = reports::relay(Arc::clone(&authority), refusals);
     let opened = door::open(&config, &authority, control_plane.clone(), reports).await?;
     let shown = match &opened {
@@ -66,6 +67,7 @@ pub(crate) async fn run(config: Resolved) -> anyhow::Result<()> {
     announce(&config, &authority, admin_address, shown)?;
     stop.first.cancelled().await;
     tracing::info!("draining");
+    authority.close_channels();
     tokio::select! {
         drained = drain(opened, served, config.drain) => drained?,
         () = stop.second.cancelled() => anyhow::bail!("ended at once by a second signal"),

@@ -9,7 +9,9 @@
 
 mod a_change_of_agent_settings_is_told_until_it_is_echoed;
 mod a_command_is_offered_until_its_result_is_recorded;
+mod a_command_is_pushed_and_its_result_comes_back;
 mod a_crash_of_the_server_is_repaired;
+mod a_decision_closes_the_websocket_with_its_code;
 mod a_decision_cuts_every_live_connection;
 mod a_denied_device_does_not_come_back;
 mod a_device_lives_from_enrolment_to_renewal;
@@ -17,6 +19,7 @@ mod a_device_that_unenrols_is_gone;
 mod a_device_without_an_issuer_gets_its_certificate_later;
 mod a_killed_agent_goes_on_where_it_was;
 mod a_new_token_replaces_the_old_once_confirmed;
+mod a_renewal_does_not_interrupt_the_websocket;
 mod a_second_start_keeps_devices_and_their_certificates;
 mod a_stopping_server_finishes_what_it_began;
 mod a_taken_name_leaves_its_device_alone;
@@ -46,6 +49,7 @@ mod server;
 mod the_commands_read_what_a_server_wrote;
 mod the_openapi_document_is_true;
 mod the_transcript_of_the_readme_works;
+mod the_websocket_takes_what_it_can_use_and_nothing_else;
 mod upstream;
 mod web_pages_cannot_use_the_admin_listener;
 mod what_admins_change_takes_effect;

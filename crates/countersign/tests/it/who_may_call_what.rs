@@ -172,6 +172,7 @@ fn table() -> Vec<Row> {
         row("unenrollAgent", May::Agents).about(About::Agent).done(403),
         row("sendHeartbeat", May::Agents).about(About::Agent),
         row("getTrustBundle", May::Agents).about(About::Agent),
+        row("openChannel", May::Agents).about(About::Agent).done(426),
         row("recordCommandResult", May::Agents)
             .about(About::AgentCommand)
             .body(|_| json!({ "status": "completed" })),

@@ -67,7 +67,8 @@ pub(crate) async fn to_control_plane(
     onward: Onward,
     local: &LocalControlPlane,
 ) -> Result<Response<Body>, Answer> {
-    let Onward { admitted, arrived, mut request, id, host, path, guard, patience, wanted: _ } = onward;
+    let Onward { admitted, arrived, mut request, id, host, path, guard, patience, wanted } = onward;
+    let version = request.version();
     let headers = request.headers_mut();
     headers::set_forwarded(headers, &origin(&arrived, &host));
     headers.insert(header::HOST, host_value(&host)?);
@@ -75,6 +76,11 @@ pub(crate) async fn to_control_plane(
     *request.extensions_mut() = http::Extensions::new();
     let arrival = Arrival { peer: admitted.peer().clone(), address: arrived.address, request_id: id };
     request.extensions_mut().insert(arrival);
+    let offered = wanted.map(|wanted| {
+        let (offer, door_end) = wanted.offer();
+        request.extensions_mut().insert(offer);
+        (wanted, door_end)
+    });
     let request = request.map(|body| Passing::new(body, headers::strip_trailers, None).boxed_unsync());
     let place = arrived.worker.gate.room.take(arrived.share.get_or_init(Share::default)).await;
     let place = place.ok_or(Answer::overloaded(COME_AGAIN))?;
@@ -87,9 +93,23 @@ pub(crate) async fn to_control_plane(
         }
         Ok(Ok(Ok(response))) => response,
     };
+    let protocol = response.headers_mut().remove(header::UPGRADE);
     headers::strip_response(response.headers_mut());
     refusal::secure(response.headers_mut());
-    Ok(response.map(|body| Passing::new(body, headers::strip_trailers, Some(guard)).boxed_unsync()))
+    let kept = match (response.status(), protocol, offered) {
+        (StatusCode::SWITCHING_PROTOCOLS, Some(protocol), Some((wanted, door_end))) => {
+            upgrade::announce(response.headers_mut(), protocol);
+            wanted.join_control_plane(door_end, arrived, guard);
+            None
+        }
+        (StatusCode::SWITCHING_PROTOCOLS, ..) => return Err(Answer::internal()),
+        (StatusCode::UPGRADE_REQUIRED, Some(protocol), _) if version == Version::HTTP_11 => {
+            upgrade::announce(response.headers_mut(), protocol);
+            Some(guard)
+        }
+        _ => Some(guard),
+    };
+    Ok(response.map(|body| Passing::new(body, headers::strip_trailers, kept).boxed_unsync()))
 }
 
 /// Sends a request to an HTTP/1.1 server, with what the handshake showed.

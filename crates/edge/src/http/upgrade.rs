@@ -1,17 +1,25 @@
 //! Connections that stop being HTTP (RFC 9110 section 7.8): WebSocket and its like over HTTP/1.1.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use countersign_api::upgrade::{DoorEnd, OfferedUpgrade};
 use http::{HeaderMap, HeaderValue, Request, Version, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional_with_sizes;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::connection::Arrived;
 use crate::registry::{Ending, RequestGuard};
 
 const BUFFER: usize = 16 * 1024;
+/// The control plane's connections say little, and there may be many.
+const SMALL_BUFFER: usize = 4 * 1024;
+/// How long the control plane's last word may take to get out before the connection is cut.
+const LAST_WORD: Duration = Duration::from_millis(250);
 
 /// The protocol a client asks to go on with, and its end of the connection.
 #[derive(Debug)]
@@ -50,7 +58,35 @@ impl Wanted {
         tokio::spawn(async move {
             tokio::select! {
                 () = arrived.live.told(Ending::Kill) => {}
-                () = splice(self.client, upstream) => {}
+                () = splice(self.client, async { upstream.await.map(TokioIo::new) }, BUFFER) => {}
+            }
+            drop((arrived, guard));
+        });
+    }
+
+    /// What is offered to the control plane in this process, and the door's end of it.
+    pub(crate) fn offer(&self) -> (OfferedUpgrade, DoorEnd) {
+        OfferedUpgrade::new(String::from_utf8_lossy(self.protocol.as_bytes()).into_owned())
+    }
+
+    /// Lets the client and the control plane talk until one of them, or the door, ends it. Before the
+    /// door cuts the connection, and after the control plane has let go of it, there is a moment for
+    /// what was said last to get out.
+    pub(crate) fn join_control_plane(self, door: DoorEnd, arrived: Arc<Arrived>, guard: RequestGuard) {
+        let DoorEnd { stream, control } = door;
+        arrived.framing.upgraded();
+        tokio::spawn(async move {
+            let mut spliced = pin!(splice(self.client, async { Ok(stream) }, SMALL_BUFFER));
+            let is_over = tokio::select! {
+                () = spliced.as_mut() => true,
+                () = control.let_go() => false,
+                () = arrived.live.told(Ending::Kill) => {
+                    control.give_notice();
+                    false
+                }
+            };
+            if !is_over && timeout(LAST_WORD, spliced).await.is_err() {
+                debug!("upgraded connection cut");
             }
             drop((arrived, guard));
         });
@@ -63,11 +99,14 @@ pub(crate) fn announce(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
 }
 
-async fn splice(client: OnUpgrade, upstream: OnUpgrade) {
+async fn splice<IO: AsyncRead + AsyncWrite + Unpin>(
+    client: OnUpgrade,
+    other: impl Future<Output = Result<IO, hyper::Error>>,
+    buffer: usize,
+) {
     let joined = async {
-        let (client, upstream) = tokio::try_join!(client, upstream).map_err(std::io::Error::other)?;
-        let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-        copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER).await
+        let (client, mut other) = tokio::try_join!(client, other).map_err(std::io::Error::other)?;
+        copy_bidirectional_with_sizes(&mut TokioIo::new(client), &mut other, buffer, buffer).await
     };
     if let Err(error) = joined.await {
         debug!(%error, "upgraded connection ended");

@@ -6,6 +6,7 @@ mod control_plane;
 mod cut;
 mod drain;
 mod endings;
+mod handed_over;
 mod identity_headers;
 mod limits;
 mod paths;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign_api::Arrival;
+use countersign_api::{Arrival, OfferedUpgrade};
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::{DeviceKey, SnapshotVersion, TrustSnapshot};
 use countersign_core::time::{Clock as _, Timestamp};
@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::handed_over;
 use crate::visitor::Visitor;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -222,6 +223,7 @@ fn control_plane(on_renewal: OnRenewal) -> LocalControlPlane {
         let on_renewal = Arc::clone(&on_renewal);
         async move {
             let arrival = request.extensions().get::<Arrival>().expect("every request has an arrival");
+            let offer = request.extensions().get::<OfferedUpgrade>();
             let told = json!({
                 "behind": "control plane",
                 "path": request.uri().to_string(),
@@ -229,7 +231,12 @@ fn control_plane(on_renewal: OnRenewal) -> LocalControlPlane {
                 "resumed": arrival.peer.is_resumed(),
                 "address": arrival.address.ip().to_string(),
                 "headers": names(request.headers()),
+                "offered": offer.is_some(),
             });
+            let taken = offer.and_then(|offer| handed_over::accept(offer, request.uri().path()));
+            if let Some(switch) = taken {
+                return Ok(switch);
+            }
             if request.uri().path().starts_with("/api/v1/agents/renew-cert") {
                 on_renewal().await;
             }

@@ -1,8 +1,10 @@
 //! The agent routes, behind doors.
 
+pub(crate) mod channel;
 pub(crate) mod commands;
 pub(crate) mod credentials;
 pub(crate) mod enroll;
 pub(crate) mod heartbeat;
 mod identify;
 pub(crate) mod renew;
+mod session;

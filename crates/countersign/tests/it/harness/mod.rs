@@ -3,6 +3,7 @@
 
 mod admin;
 mod agent;
+mod channel;
 mod clock;
 mod device;
 mod installation;
@@ -12,6 +13,7 @@ mod waiting;
 
 pub(crate) use admin::{Admin, done, read};
 pub(crate) use agent::AgentHome;
+pub(crate) use channel::{Channel, WISH, ack, completed};
 pub(crate) use clock::{FakeTime, days, hours};
 pub(crate) use device::{Device, csr_pem, enrolment, identity_pem};
 pub(crate) use installation::{Installation, Time};

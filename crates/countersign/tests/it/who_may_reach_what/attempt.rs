@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::cast::{Actor, Stage};
 use super::table::Route;
-use crate::harness::{csr_pem, enrolment, read};
+use crate::harness::{WISH, csr_pem, enrolment, read};
 
 impl Actor {
     /// Asks for what its route is for, without a proof of possession in the request.
@@ -39,6 +39,8 @@ impl Actor {
             | Route::Challenge
             | Route::Heartbeat
             | Route::TrustBundle
+            | Route::CommandResult
+            | Route::Channel
             | Route::Required
             | Route::Open => self.device.proof_of_renewal(&self.present_key, &challenge, &self.request),
         };
@@ -76,10 +78,26 @@ impl Actor {
             }
             Route::Heartbeat => ("POST", format!("{agent}/heartbeat"), Some(json!({ "status": "online" }))),
             Route::TrustBundle => ("GET", format!("{agent}/trust-bundle"), None),
+            Route::CommandResult => {
+                let path = format!("{agent}/commands/{}/result", self.command.unwrap());
+                ("POST", path, Some(json!({ "status": "completed" })))
+            }
+            Route::Channel => return self.ask_for_channel(connection, &agent).await,
             Route::RotateToken => ("POST", format!("{agent}/rotate-token"), with_proof(json!({}))),
             Route::Required => ("GET", "/required/x".to_owned(), None),
             Route::Open => ("GET", "/open/x".to_owned(), None),
         };
         connection.json(method, &path, token, body.as_ref()).await
+    }
+
+    async fn ask_for_channel(
+        &self,
+        connection: &mut Connection,
+        agent: &str,
+    ) -> Result<Answer, ClientFailure> {
+        let bearer = format!("Bearer {}", self.device.token);
+        let mut headers = vec![("authorization", bearer.as_str())];
+        headers.extend_from_slice(&WISH);
+        connection.request("GET", &format!("{agent}/ws"), &headers, "").await
     }
 }

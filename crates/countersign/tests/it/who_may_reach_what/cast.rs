@@ -1,6 +1,7 @@
 //! The devices of the test, one for each cell that changes its device.
 
 use countersign_api::wire::agent::{ChallengeResponse, RenewResponse};
+use countersign_core::ids::CommandId;
 use countersign_testkit::{DoorClient, KeyKind, TestCa, TestKey};
 use serde_json::json;
 
@@ -52,6 +53,8 @@ pub(super) struct Actor {
     pub(super) renewal: Option<RenewResponse>,
     /// The key that proves possession at renewals.
     pub(super) present_key: TestKey,
+    /// A command that waits for it, where the route is about one.
+    pub(super) command: Option<CommandId>,
     /// A challenge from before the fall, for those who get none after it.
     pub(super) early: ChallengeResponse,
 }
@@ -67,7 +70,14 @@ impl Actor {
         let request = fresh.signing_request_der(&name);
         let early = read(&device.challenge(&mut installation.connect().await).await);
         let present_key = device.key.clone();
-        let mut actor = Self { shown, route, device, request, fresh, renewal: None, present_key, early };
+        let ping = json!({ "type": "ping" });
+        let command = if route == Route::CommandResult {
+            Some(installation.admin().queue_command(device.id, &ping).await)
+        } else {
+            None
+        };
+        let mut actor =
+            Self { shown, route, device, request, fresh, renewal: None, present_key, command, early };
         if route == Route::Confirm || shown == Shown::Superseded {
             actor.renewal = Some(actor.renew(installation).await);
         }

@@ -9,6 +9,9 @@ pub(super) enum Route {
     Confirm,
     Heartbeat,
     TrustBundle,
+    CommandResult,
+    /// The WebSocket.
+    Channel,
     RotateToken,
     /// An operator's upstream that requires an identity.
     Required,
@@ -17,13 +20,15 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Enroll,
         Self::Renew,
         Self::Challenge,
         Self::Confirm,
         Self::Heartbeat,
         Self::TrustBundle,
+        Self::CommandResult,
+        Self::Channel,
         Self::RotateToken,
         Self::Required,
         Self::Open,
@@ -64,6 +69,12 @@ impl Shown {
     pub(super) fn has_fallen(self) -> bool {
         matches!(self, Self::Expired | Self::Superseded | Self::Revoked | Self::QuarantinedDevices)
     }
+}
+
+/// What becomes of a WebSocket that was opened before things happened: it goes on as long as a new one
+/// would be opened, and over a certificate that was replaced.
+pub(super) fn goes_on(shown: Shown, mode: Mode) -> bool {
+    shown == Shown::Superseded || verdict(Route::Channel, shown, mode) == Verdict::Yes
 }
 
 /// The tenant's `enforcement`.
@@ -136,7 +147,7 @@ fn row(route: Route) -> [Cell; 9] {
             quarantined(),
             quarantined(),
         ],
-        Route::Heartbeat | Route::TrustBundle => [
+        Route::Heartbeat | Route::TrustBundle | Route::CommandResult | Route::Channel => [
             ByMode("MTLS_REQUIRED"),
             Yes,
             InOffAlone,

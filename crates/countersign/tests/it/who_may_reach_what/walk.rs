@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::cast::{Actor, Stage};
-use super::table::{Mode, Route, Shown, Verdict, verdict};
-use crate::harness::{Installation, Time, done, hours, until};
+use super::table::{Mode, Route, Shown, Verdict, goes_on, verdict};
+use crate::harness::{Channel, Installation, Time, WISH, done, hours, until};
 use crate::upstream::Upstream;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,6 +22,8 @@ struct Prepared {
     /// A ticket of each version of TLS in its store.
     resuming: [DoorClient; 2],
     live: [Connection; 2],
+    /// Its WebSocket, where the route is that and it may have one so far.
+    channel: Option<Channel>,
 }
 
 impl Prepared {
@@ -32,7 +34,13 @@ impl Prepared {
             open(stage, client).await;
         }
         let http_2 = client.clone().http(HttpVersion::Http2);
-        Self { actor, resuming, live: [open(stage, &client).await, open(stage, &http_2).await] }
+        let channel = if actor.route == Route::Channel {
+            Channel::ask(&mut open(stage, &client).await, &actor.device, &WISH).await.ok()
+        } else {
+            None
+        };
+        let live = [open(stage, &client).await, open(stage, &http_2).await];
+        Self { actor, resuming, live, channel }
     }
 }
 
@@ -70,6 +78,10 @@ async fn check(
     let takes_proof = matches!(actor.route, Route::Renew | Route::Confirm | Route::RotateToken);
     let bare = told(&actor.ask(stage, &mut connection).await);
     let is_as_expected = match expected {
+        // Over HTTP/2 a WebSocket cannot be had, and whoever might have one is told so.
+        Verdict::Yes if actor.route == Route::Channel => {
+            bare.0 == if how.contains("HTTP/2") { 426 } else { 101 }
+        }
         Verdict::Yes => (200..300).contains(&bare.0),
         Verdict::ProofDecides => bare == (403, "PROOF_REQUIRED".to_owned()),
         Verdict::No(status, code) => bare == (status, code.to_owned()),
@@ -92,7 +104,14 @@ async fn check(
 
 /// Every way of one actor: the open connections, the resumed sessions, a full handshake.
 async fn walk(stage: &Stage<'_>, prepared: Prepared, findings: &mut Findings) {
-    let Prepared { actor, resuming, live } = prepared;
+    let Prepared { actor, resuming, live, channel } = prepared;
+    if let Some(mut channel) = channel {
+        let goes_on = goes_on(actor.shown, stage.mode);
+        let is_as_expected = if goes_on { channel.is_alive().await } else { channel.closed().await > 4000 };
+        if !is_as_expected {
+            findings.note((actor.route, actor.shown, stage.mode), "live WebSocket", goes_on, !goes_on);
+        }
+    }
     for (mut connection, how) in live.into_iter().zip(["live HTTP/1.1", "live HTTP/2"]) {
         if !actor.shown.has_fallen() {
             check(stage, &actor, how, connection, findings).await;
@@ -157,6 +176,12 @@ async fn walk_expired(installation: &Installation, mode: Mode) -> Findings {
     findings
 }
 
+/// One that does not expect an answer to a ping from clients that wait for their turn.
+async fn installation(upstream: &Upstream) -> Installation {
+    let config = format!("{}\n[http_door]\nwebsocket_ping_seconds = 3600\n", upstream.routes());
+    Installation::configured(&config, Time::Fake).await
+}
+
 fn report(all: [Findings; 3]) {
     let all: Vec<String> = all.into_iter().flat_map(|findings| findings.0).collect();
     assert!(all.is_empty(), "{} cells differ from the table:\n{}", all.len(), all.join("\n"));
@@ -165,7 +190,7 @@ fn report(all: [Findings; 3]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_route_certificate_and_mode_is_as_the_table_says() {
     let upstream = Upstream::start().await;
-    let installation = Installation::configured(&upstream.routes(), Time::Fake).await;
+    let installation = installation(&upstream).await;
     let [off, observe, enforce] = Mode::ALL.map(|mode| walk_mode(&installation, mode));
     let (off, observe, enforce) = tokio::join!(off, observe, enforce);
     report([off, observe, enforce]);
@@ -204,7 +229,7 @@ async fn under_a_grant_a_quarantined_device_renews_and_confirms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_expired_is_as_the_table_says() {
     let upstream = Upstream::start().await;
-    let installation = Installation::configured(&upstream.routes(), Time::Fake).await;
+    let installation = installation(&upstream).await;
     let mut all = Vec::new();
     for mode in Mode::ALL {
         all.push(walk_expired(&installation, mode).await);

@@ -1,6 +1,7 @@
 //! `countersign serve`.
 
 use anyhow::Context as _;
+use countersign_supervisor::{Supervisor, Variables};
 
 use super::arguments::ServeArguments;
 use super::failure::Failure;
@@ -10,12 +11,13 @@ use crate::{files_limit, logging};
 /// Reads the configuration, raises the file-descriptor limit and serves until told to stop.
 pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     let loaded = loaded(arguments.config)?;
-    logging::start(loaded.resolved.log_format, &loaded.resolved.log_filter);
+    let supervision = Variables::of_process();
+    logging::start(loaded.resolved.log_format, &loaded.resolved.log_filter, &supervision);
     for notice in &loaded.notices {
         tracing::warn!(notice, "configuration notice");
     }
     files_limit::raise();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    Ok(runtime.block_on(crate::serve::run(loaded.resolved))?)
+    Ok(runtime.block_on(crate::serve::run(loaded.resolved, Supervisor::new(&supervision)))?)
 }

@@ -12,6 +12,7 @@ use countersign_core::time::{Clock, SystemClock};
 use countersign_edge::DoorHandle;
 use countersign_server::{AllowedHosts, ControlPlane, admin_router, serve_admin};
 use countersign_store::Store;
+use countersign_supervisor::Supervisor;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -27,8 +28,13 @@ use crate::ports::Ports;
 /// How many refusals may wait to be written down.
 const REFUSALS_WAITING: usize = 4096;
 
-/// Runs until SIGTERM or SIGINT, then drains; a second signal ends it at once.
-pub(crate) async fn run(config: Resolved) -> anyhow::Result<()> {
+/// How many life signs are given in the time after which the process is taken for dead.
+const LIFE_SIGNS: u32 = 3;
+
+/// Runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. `supervisor` hears
+/// when it serves, that it lives, and when it ends.
+pub(crate) async fn run(config: Resolved, supervisor: Supervisor) -> anyhow::Result<()> {
+    let supervisor = Arc::new(supervisor);
     let stop = stop_signals()?;
     files::make_private_directory(&config.data_dir)?;
     if let Some(database) = config.database.path() {
@@ -36,7 +42,8 @@ pub(crate) async fn run(config: Resolved) -> anyhow::Result<()> {
     }
     let authority = open_authority(&config).await?;
     let (refusals, refused) = mpsc::channel(REFUSALS_WAITING);
-    let tasks = background(&authority, refused, config.audit_anchor_interval);
+    let mut tasks = background(&authority, refused, config.audit_anchor_interval);
+    tasks.spawn(give_life_signs(Arc::clone(&supervisor)));
     authority.refresh_crls().await.context("sign the first revocation lists")?;
 
     let admin = TcpListener::bind(config.admin.listen)
@@ -65,8 +72,10 @@ pub(crate) async fn run(config: Resolved) -> anyhow::Result<()> {
     let served = tokio::spawn(serve_admin(admin, router, async move { admin_stop.cancelled().await }));
 
     announce(&config, &authority, admin_address, shown)?;
+    supervisor.ready();
     stop.first.cancelled().await;
     tracing::info!("draining");
+    supervisor.stopping();
     authority.close_channels();
     tokio::select! {
         drained = drain(opened, served, config.drain) => drained?,
@@ -76,6 +85,18 @@ pub(crate) async fn run(config: Resolved) -> anyhow::Result<()> {
     authority.close().await.context("close the store")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Tells the service manager that the process makes progress: that its tasks still get their turn. A
+/// database that is away is none of this: starting anew would not bring it back, and would cut what
+/// still works.
+async fn give_life_signs(supervisor: Arc<Supervisor>) {
+    let Some(limit) = supervisor.watchdog() else { return };
+    let mut ticks = tokio::time::interval(limit / LIFE_SIGNS);
+    loop {
+        ticks.tick().await;
+        supervisor.alive();
+    }
 }
 
 /// Lets what is under way come to its end, for so long.

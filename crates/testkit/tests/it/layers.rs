@@ -16,8 +16,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("authority", &["core", "ca", "store"]),
     ("server", &["core", "tls", "api", "authority"]),
     ("edge", &["core", "tls", "api"]),
-    ("agent", &["core", "tls", "api"]),
-    ("countersign", &["core", "ca", "tls", "store", "api", "authority", "server", "edge"]),
+    ("supervisor", &[]),
+    ("agent", &["core", "tls", "api", "supervisor"]),
+    ("countersign", &["core", "ca", "tls", "store", "api", "authority", "server", "edge", "supervisor"]),
     ("testkit", &["core"]),
 ];
 

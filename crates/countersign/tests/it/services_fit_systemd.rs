@@ -1,0 +1,120 @@
+//! Proves that the units in deploy/ are sound and closed, and that `serve` tells the service manager
+//! when it serves, that it lives, and when it ends.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use crate::program::repository;
+
+const UNITS: [&str; 2] = ["countersign.service", "countersign-agent.service"];
+
+/// What `systemd-analyze security` may find open at most, in tenths: files of the host are readable,
+/// and the network is what both are for.
+const EXPOSURE: &str = "15";
+
+/// The units with programs that exist on this machine.
+fn units() -> (tempfile::TempDir, Vec<PathBuf>) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_countersign");
+    let mut units = Vec::new();
+    for name in UNITS {
+        let text = fs_err::read_to_string(repository().join("deploy/systemd").join(name)).unwrap();
+        let lines: Vec<String> = text
+            .lines()
+            .map(|line| match line.strip_prefix("ExecStart=/usr/bin/") {
+                Some(rest) => format!("ExecStart={program} {}", rest.split_once(' ').unwrap().1),
+                None => line.to_owned(),
+            })
+            .collect();
+        let path = folder.path().join(name);
+        fs_err::write(&path, lines.join("\n")).unwrap();
+        units.push(path);
+    }
+    (folder, units)
+}
+
+fn analyze(arguments: &[&str], units: &[PathBuf]) -> Output {
+    Command::new("systemd-analyze").args(arguments).args(units).output().unwrap()
+}
+
+#[track_caller]
+fn assert_fine(output: &Output) {
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn systemd_understands_every_line_of_the_units() {
+    let (_folder, units) = units();
+    let output = analyze(&["verify"], &units);
+    assert_fine(&output);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "nothing is ignored");
+}
+
+#[test]
+fn the_units_leave_little_open() {
+    let (_folder, units) = units();
+    for unit in units {
+        let threshold = format!("--threshold={EXPOSURE}");
+        assert_fine(&analyze(&["security", "--offline=true", "--no-pager", &threshold], &[unit]));
+    }
+}
+
+#[test]
+fn the_units_start_what_is_shipped() {
+    for (name, program) in UNITS.iter().zip(["countersign serve", "countersign-agent run"]) {
+        let text = fs_err::read_to_string(repository().join("deploy/systemd").join(name)).unwrap();
+        assert!(text.contains(&format!("\nExecStart=/usr/bin/{program}\n")), "{name}");
+        assert!(text.contains("\nType=notify\n") && text.contains("\nWatchdogSec="), "{name}");
+    }
+}
+
+/// Ends with the test.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _ended = self.0.wait();
+    }
+}
+
+/// Waits for a message that begins so.
+#[track_caller]
+fn hear(socket: &UnixDatagram, start: &str) {
+    loop {
+        let mut buffer = [0; 1024];
+        let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{start}: {error}"));
+        if buffer[..length].starts_with(start.as_bytes()) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn the_service_manager_hears_how_serve_gets_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command
+        .args(["serve", "--listen-admin", "127.0.0.1:0", "--listen-http", "127.0.0.1:0"])
+        .env_clear()
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "300000")
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut serving = Serving(command.spawn().unwrap());
+    hear(&socket, "READY=1");
+    hear(&socket, "WATCHDOG=1");
+    hear(&socket, "WATCHDOG=1");
+    let pid = rustix::process::Pid::from_child(&serving.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    hear(&socket, "STOPPING=1");
+    assert!(serving.0.wait().unwrap().success());
+}

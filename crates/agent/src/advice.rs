@@ -9,6 +9,8 @@ use crate::disk::DiskError;
 use crate::enrol::EnrolError;
 use crate::renew::RenewError;
 use crate::run::RunError;
+use crate::state::ClaimError;
+use crate::unenrol::UnenrolError;
 
 /// A hint about `error` or what caused it, if there is one.
 #[must_use]
@@ -32,6 +34,12 @@ fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(RunError::NotEnrolled) = error.downcast_ref() {
         return Some(NOT_ENROLLED.to_owned());
+    }
+    if let Some(UnenrolError::NotEnrolled) = error.downcast_ref() {
+        return Some("there is nothing to end".to_owned());
+    }
+    if let Some(ClaimError::Taken(_)) = error.downcast_ref() {
+        return Some("stop that one first; `countersign-agent status` says how it gets on".to_owned());
     }
     if let Some(error) = error.downcast_ref::<DiskError>() {
         return Some(of_disk(error));

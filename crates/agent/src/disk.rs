@@ -9,6 +9,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, ConfigError, from_yaml, to_yaml};
+use crate::state::StateFile;
 
 /// The configuration could not be read or written.
 #[derive(Debug, Error)]
@@ -72,6 +73,12 @@ pub trait Disk: Send + Sync {
     /// [`DiskError::Busy`] at once, without waiting, when another has it.
     fn lock(&self) -> Result<DiskLock, DiskError>;
 
+    /// Removes the configuration, and with it the key, the certificate and the token.
+    ///
+    /// # Errors
+    /// See [`DiskError`]. What is not there is no error.
+    fn remove(&self) -> Result<(), DiskError>;
+
     /// Where it is, for people.
     fn path(&self) -> &Path;
 }
@@ -95,14 +102,8 @@ impl ConfigFile {
         Self { path, directory }
     }
 
-    fn sibling(&self, ending: &str) -> PathBuf {
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(ending);
-        self.directory.join(name)
-    }
-
     fn temporary(&self) -> PathBuf {
-        self.sibling(".new")
+        sibling(&self.path, ".new")
     }
 
     fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
@@ -126,7 +127,7 @@ impl ConfigFile {
     }
 
     fn holds_only_ours(&self) -> io::Result<bool> {
-        let ours = [self.path.clone(), self.temporary(), self.sibling(".lock")];
+        let ours = self.files();
         for entry in fs::read_dir(&self.directory)? {
             let name = entry?.file_name();
             if !ours.iter().any(|path| path.file_name() == Some(&name)) {
@@ -134,6 +135,12 @@ impl ConfigFile {
             }
         }
         Ok(true)
+    }
+
+    /// Every file that is the agent's.
+    fn files(&self) -> Vec<PathBuf> {
+        let besides = [".new", ".lock"].iter().chain(&StateFile::ENDINGS);
+        std::iter::once(self.path.clone()).chain(besides.map(|ending| sibling(&self.path, ending))).collect()
     }
 
     fn write_temporary(&self, text: &str) -> io::Result<PathBuf> {
@@ -144,6 +151,7 @@ impl ConfigFile {
             Ok(()) | Err(_) => {}
         }
         let mut file = private::create_file(&path)?;
+        private::give_to_owner(&self.directory, &file)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         Ok(path)
@@ -179,12 +187,28 @@ impl Disk for ConfigFile {
 
     fn lock(&self) -> Result<DiskLock, DiskError> {
         self.prepare_directory()?;
-        let path = self.sibling(".lock");
+        let path = sibling(&self.path, ".lock");
         let file = private::open_lock(&path).map_err(Self::at(&path))?;
+        private::give_to_owner(&self.directory, &file).map_err(Self::at(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(DiskLock(file)),
             Err(std::fs::TryLockError::WouldBlock) => Err(DiskError::Busy(self.path.clone())),
             Err(std::fs::TryLockError::Error(source)) => Err(DiskError::File { path, source }),
+        }
+    }
+
+    fn remove(&self) -> Result<(), DiskError> {
+        for path in self.files() {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(DiskError::File { path, source: error });
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        match private::sync_directory(&self.directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Self::at(&self.directory)(error)),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -193,10 +217,17 @@ impl Disk for ConfigFile {
     }
 }
 
+/// The file beside `path` whose name ends so.
+pub(crate) fn sibling(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
+}
+
 #[cfg(unix)]
-mod private {
+pub(crate) mod private {
     use std::io;
-    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
     use std::path::Path;
 
     use fs_err as fs;
@@ -226,12 +257,22 @@ mod private {
         Ok(true)
     }
 
-    pub(super) fn create_file(path: &Path) -> io::Result<fs::File> {
+    pub(crate) fn create_file(path: &Path) -> io::Result<fs::File> {
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
     }
 
-    pub(super) fn open_lock(path: &Path) -> io::Result<fs::File> {
+    pub(crate) fn open_lock(path: &Path) -> io::Result<fs::File> {
         fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+    }
+
+    /// A file that root makes in the directory of the service's user belongs to that user: a person
+    /// may run a command as root beside a service that does not.
+    pub(crate) fn give_to_owner(directory: &Path, file: &fs::File) -> io::Result<()> {
+        let owner = fs::metadata(directory)?;
+        if owner.uid() == 0 || file.metadata()?.uid() != 0 {
+            return Ok(());
+        }
+        std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
     }
 
     pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
@@ -240,7 +281,7 @@ mod private {
 }
 
 #[cfg(not(unix))]
-mod private {
+pub(crate) mod private {
     use std::io;
     use std::path::Path;
     use std::process::Command;
@@ -271,12 +312,17 @@ mod private {
         Ok(false)
     }
 
-    pub(super) fn create_file(path: &Path) -> io::Result<fs::File> {
+    pub(crate) fn create_file(path: &Path) -> io::Result<fs::File> {
         fs::OpenOptions::new().write(true).create_new(true).open(path)
     }
 
-    pub(super) fn open_lock(path: &Path) -> io::Result<fs::File> {
+    pub(crate) fn open_lock(path: &Path) -> io::Result<fs::File> {
         fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)
+    }
+
+    /// The directory's access list says who may do what.
+    pub(crate) fn give_to_owner(_directory: &Path, _file: &fs::File) -> io::Result<()> {
+        Ok(())
     }
 
     /// Windows writes directories through by itself.
@@ -350,6 +396,22 @@ mod tests {
         disk.save(&config()).unwrap();
         assert!(!root.path().join("agent.yaml.new").exists());
         assert_eq!(disk.load().unwrap(), Some(config()));
+    }
+
+    #[test]
+    fn nothing_is_left_when_it_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let disk = ConfigFile::new(root.path().join("agent.yaml"));
+        disk.save(&config()).unwrap();
+        drop(disk.lock().unwrap());
+        let state = StateFile::beside(disk.path());
+        drop(state.claim().unwrap());
+        fs::write(root.path().join("other"), "x").unwrap();
+        disk.remove().unwrap();
+        disk.remove().unwrap();
+        let left: Vec<_> =
+            fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["other"], "and what is not the agent's stays");
     }
 
     #[test]

@@ -230,16 +230,19 @@ fn enrolment(
         }
         Err(reason) => (None, Some(Pending { key: pem, certificate: None }), Err(reason)),
     };
-    let interval = response.config.heartbeat_interval_seconds.max(1);
+    let seconds = |count: u32| Duration::from_secs(u64::from(count.max(1)));
     let enrolment = Enrolment {
         agent: response.agent_id,
         device: response.device_id,
         token: Secret::new(&response.auth_token),
+        next_token: None,
         tenant: response.org_id,
         site: response.site_id,
         name: response.device_name.clone(),
         trust_domain: response.config.trust_domain.clone(),
-        heartbeat_interval: Duration::from_secs(u64::from(interval)),
+        heartbeat_interval: seconds(response.config.heartbeat_interval_seconds),
+        metrics_interval: seconds(response.config.metrics_collection_interval_seconds),
+        settings_version: Some(response.config.version),
         current,
         pending,
     };

@@ -6,21 +6,30 @@
 //! is used.
 //!
 //! Start reading at [`enrol::enrol`], then [`renew::next_step`] for when and how a certificate is
-//! renewed, [`renew::Renewal`] for doing it, and [`run::Agent`] for the loop around it.
+//! renewed, [`renew::Renewal`] for doing it, [`run::Agent`] for the loop around it,
+//! and [`channel`] for its WebSocket.
 
 pub mod advice;
 pub mod backoff;
 pub mod certificate;
+pub mod channel;
 mod clock_watch;
+mod commands;
 pub mod config;
 pub mod connect;
 pub mod disk;
 pub mod enrol;
+pub mod facts;
 pub mod host;
 pub mod key;
 pub mod paths;
+pub mod possession;
 pub mod random;
 pub mod renew;
 pub mod run;
 pub mod secret;
+pub mod state;
 pub mod status;
+pub mod token;
+pub mod trust;
+pub mod unenrol;

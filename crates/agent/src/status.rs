@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::renew::{Channel, Life, Situation, Stage, Step, Trigger, is_expired, next_step};
+use crate::state::{RunState, StateFile};
 
 /// The state of the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +35,19 @@ pub struct Status {
     pub renewal_at: Option<Timestamp>,
     /// `none`, `key_made` or `unconfirmed`: how far a renewal on its way has come.
     pub renewal: RenewalStatus,
+    /// How the agent gets on; absent when none has ever run here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentStatus>,
+}
+
+/// How the agent gets on, or got on when it last ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AgentStatus {
+    /// Whether it is running.
+    pub running: bool,
+    /// What it has written down.
+    #[serde(flatten)]
+    pub state: RunState,
 }
 
 /// How good the certificate is.
@@ -76,6 +90,13 @@ pub enum RenewalStatus {
 }
 
 impl Status {
+    /// The same, with how the agent gets on.
+    #[must_use]
+    pub fn with_agent(self, file: &StateFile) -> Self {
+        let agent = file.read().map(|state| AgentStatus { running: file.is_claimed(), state });
+        Self { agent, ..self }
+    }
+
     /// The state that the saved configuration is in.
     #[must_use]
     pub fn of(config: Option<&Config>, now: Timestamp) -> Self {
@@ -89,6 +110,7 @@ impl Status {
             expires: None,
             renewal_at: None,
             renewal: RenewalStatus::None,
+            agent: None,
         };
         let Some(enrolment) = config.and_then(|config| config.enrolment.as_ref()) else { return status };
         status.enrolled = true;

@@ -3,6 +3,9 @@
 //! Credentials go to one origin only: HTTPS is the only scheme, the server has proved who it is
 //! before a byte is written, and a redirect that leads to another origin is refused.
 
+mod channel;
+mod device;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::str::FromStr;
@@ -27,6 +30,8 @@ use crate::wire::agent::{
     ChallengeResponse, ConfirmRequest, EnrollRequest, EnrollResponse, HeartbeatRequest, HeartbeatResponse,
     RenewRequest, RenewResponse, Success,
 };
+
+pub use channel::Channel;
 
 /// How long a request may take, redirects included.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -338,30 +343,48 @@ impl Client {
         path: String,
         request: &Q,
     ) -> Result<A, ClientError> {
+        self.call(Method::POST, caller, path, request).await
+    }
+
+    /// Sends a JSON body and reads a JSON answer.
+    async fn call<Q: Serialize + Sync, A: DeserializeOwned>(
+        &self,
+        method: Method,
+        caller: Caller<'_>,
+        path: String,
+        request: &Q,
+    ) -> Result<A, ClientError> {
+        let body = serde_json::to_vec(request).map_err(|error| unsendable(&path, error))?;
+        let bytes = self.exchange(&method, caller, &path, body.into()).await?;
+        serde_json::from_slice(&bytes).map_err(|source| ClientError::Unreadable { path, source })
+    }
+
+    /// The body of the answer, which is a success, within the time limit.
+    async fn exchange(
+        &self,
+        method: &Method,
+        caller: Caller<'_>,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Bytes, ClientError> {
         let deadline = Instant::now() + self.timeout;
-        match timeout_at(deadline, self.exchange(caller, &path, request)).await {
+        match timeout_at(deadline, self.follow(method, caller, path, body)).await {
             Ok(outcome) => outcome,
-            Err(_elapsed) => {
-                Err(ClientError::TimedOut { server: self.server.clone(), path, after: self.timeout })
-            }
+            Err(_elapsed) => Err(self.timed_out(path)),
         }
     }
 
-    async fn exchange<Q: Serialize + Sync, A: DeserializeOwned>(
+    async fn follow(
         &self,
+        method: &Method,
         caller: Caller<'_>,
         path: &str,
-        request: &Q,
-    ) -> Result<A, ClientError> {
-        let unsendable = |source: Box<dyn StdError + Send + Sync>| ClientError::Unsendable {
-            path: path.to_owned(),
-            source,
-        };
-        let body = Bytes::from(serde_json::to_vec(request).map_err(|error| unsendable(error.into()))?);
-        let target = PathAndQuery::from_str(path).map_err(|error| unsendable(error.into()))?;
-        let mut uri = self.server.with_path(target).map_err(|error| unsendable(error.into()))?;
+        body: Bytes,
+    ) -> Result<Bytes, ClientError> {
+        let mut uri = self.uri(path)?;
         for _ in 0..=REDIRECT_LIMIT {
-            let message = message(caller, uri, body.clone()).map_err(|error| unsendable(error.into()))?;
+            let message = message(caller, method.clone(), uri, body.clone())
+                .map_err(|error| unsendable(path, error))?;
             let answer = self.inner.request(message).await.map_err(|error| self.unreachable(error))?;
             if !answer.status().is_redirection() {
                 return self.read(path, answer).await;
@@ -369,6 +392,15 @@ impl Client {
             uri = self.next_hop(path, &answer)?;
         }
         Err(redirected(path, "", "too many redirects"))
+    }
+
+    fn uri(&self, path: &str) -> Result<Uri, ClientError> {
+        let target = PathAndQuery::from_str(path).map_err(|error| unsendable(path, error))?;
+        self.server.with_path(target).map_err(|error| unsendable(path, error))
+    }
+
+    fn timed_out(&self, path: &str) -> ClientError {
+        ClientError::TimedOut { server: self.server.clone(), path: path.to_owned(), after: self.timeout }
     }
 
     /// Where a redirect leads, if it may be followed: the same method and body, the same origin.
@@ -393,11 +425,7 @@ impl Client {
         Ok(uri)
     }
 
-    async fn read<A: DeserializeOwned>(
-        &self,
-        path: &str,
-        answer: Response<Incoming>,
-    ) -> Result<A, ClientError> {
+    async fn read(&self, path: &str, answer: Response<Incoming>) -> Result<Bytes, ClientError> {
         let (head, body) = answer.into_parts();
         let bytes = match Limited::new(body, ANSWER_LIMIT).collect().await {
             Ok(collected) => collected.to_bytes(),
@@ -407,8 +435,7 @@ impl Client {
             Err(source) => return Err(ClientError::Unreachable { server: self.server.clone(), source }),
         };
         if head.status.is_success() {
-            return serde_json::from_slice(&bytes)
-                .map_err(|source| ClientError::Unreadable { path: path.to_owned(), source });
+            return Ok(bytes);
         }
         let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let source = ApiError {
@@ -424,9 +451,14 @@ impl Client {
     }
 }
 
-fn message(caller: Caller<'_>, uri: Uri, body: Bytes) -> Result<Request<Full<Bytes>>, http::Error> {
+fn message(
+    caller: Caller<'_>,
+    method: Method,
+    uri: Uri,
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, http::Error> {
     let mut builder = Request::builder()
-        .method(Method::POST)
+        .method(method)
         .uri(uri)
         .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
         .header(USER_AGENT, concat!("countersign/", env!("CARGO_PKG_VERSION")));
@@ -436,6 +468,17 @@ fn message(caller: Caller<'_>, uri: Uri, body: Bytes) -> Result<Request<Full<Byt
         builder = builder.header(AUTHORIZATION, value);
     }
     builder.body(Full::new(body))
+}
+
+fn unsendable(path: &str, source: impl StdError + Send + Sync + 'static) -> ClientError {
+    ClientError::Unsendable { path: path.to_owned(), source: source.into() }
+}
+
+/// The answer to an upgrade is a success, but no upgrade.
+fn not_upgraded(path: &str, status: StatusCode) -> ClientError {
+    let body = ErrorBody::new("", "the server did not switch to WebSocket");
+    let source = Box::new(ApiError { status, body, retry_after: None });
+    ClientError::Refused { path: path.to_owned(), source }
 }
 
 fn redirected(path: &str, location: &str, why: &'static str) -> ClientError {
@@ -510,7 +553,8 @@ mod tests {
 
     #[test]
     fn a_token_never_shows_in_what_is_printed() {
-        let request = message(Caller::Agent("brz_secret"), "https://a.b/".parse().unwrap(), Bytes::new());
+        let uri = "https://a.b/".parse().unwrap();
+        let request = message(Caller::Agent("brz_secret"), Method::POST, uri, Bytes::new());
         assert!(!format!("{request:?}").contains("brz_secret"));
     }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use super::{enroll, run};
+use super::{enroll, run, unenroll};
 
-/// Keeps this device's certificate: enrols it, sends heartbeats, renews in time.
+/// Keeps this device's certificate: enrols it, sends heartbeats, carries out commands, renews in time.
 #[derive(Debug, Parser)]
 #[command(
     name = "countersign-agent",
@@ -54,14 +54,16 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Enrol this device with an enrolment key.
     Enroll(enroll::Arguments),
-    /// Send heartbeats and renew the certificate until stopped.
+    /// Send heartbeats, carry out commands and renew the certificate until stopped.
     Run(run::Arguments),
-    /// Say who this device is and how good its certificate is.
+    /// Say who this device is, how good its certificate is, and how the agent gets on.
     #[command(after_help = "Example:\n  countersign-agent status --json")]
     Status(Json),
     /// Renew the certificate now, or finish a renewal that was interrupted.
     #[command(after_help = "Example:\n  countersign-agent renew")]
     Renew(Json),
+    /// End this device's enrolment: at the server, and here.
+    Unenroll(unenroll::Arguments),
 }
 
 /// How the result looks.

@@ -2,10 +2,12 @@
 
 mod arguments;
 mod enroll;
+mod logging;
 mod output;
 mod renew;
 mod run;
 mod start;
 mod status;
+mod unenroll;
 
 pub(crate) use start::main;

@@ -8,7 +8,9 @@ use countersign_agent::connect::Connect;
 use countersign_agent::disk::Disk;
 use countersign_agent::host::Host;
 use countersign_agent::run::{Agent, Timing};
+use countersign_agent::state::StateFile;
 use countersign_core::time::Clock;
+use countersign_supervisor::Supervisor;
 
 use super::arguments::duration;
 use super::start::Context;
@@ -30,12 +32,19 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let stop = stop_signal().context("listen for signals")?;
-    let timing = Timing { heartbeat: arguments.heartbeat_interval, retry_base: arguments.retry_base };
+    let timing = Timing {
+        heartbeat: arguments.heartbeat_interval,
+        retry_base: arguments.retry_base,
+        ..Timing::default()
+    };
     let disk: Arc<dyn Disk> = Arc::clone(&context.disk);
     let clock: Arc<dyn Clock> = Arc::<countersign_core::time::SystemClock>::clone(&context.clock);
     let host = Host::this(&context.environment);
-    let mut agent = Agent::new(disk, clock, Connect::default(), timing, &host.name)?;
-    agent.run(stop).await;
+    let state = StateFile::beside(disk.path());
+    let supervisor = Supervisor::new(&context.supervision);
+    let agent = Agent::new(disk, clock, Connect::default(), timing, host)?;
+    let _claim = state.claim()?;
+    agent.with_supervisor(supervisor).run(stop).await;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! From the process's arguments to its exit code.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,23 +9,26 @@ use countersign_agent::config::Environment;
 use countersign_agent::disk::{ConfigFile, Disk};
 use countersign_agent::{advice, paths};
 use countersign_core::time::SystemClock;
-use tracing_subscriber::EnvFilter;
+use countersign_supervisor::Variables;
 
-use super::arguments::{Arguments, Command, LogFormat};
-use super::{enroll, renew, run, status};
+use super::arguments::{Arguments, Command};
+use super::{enroll, logging, renew, run, status, unenroll};
 
 /// What every command works with.
 pub(crate) struct Context {
     pub(crate) environment: Environment,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) clock: Arc<SystemClock>,
+    pub(crate) supervision: Variables,
 }
 
 /// Runs the command line. Exit codes: 0 done, 1 not done, 2 the command line is wrong.
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let environment = Environment::of_process();
-    let outcome = log_to_stderr(&arguments, &environment).and_then(|()| execute(arguments, environment));
+    let supervision = Variables::of_process();
+    let outcome = logging::start(&arguments, &environment, &supervision)
+        .and_then(|()| execute(arguments, environment, supervision));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -35,13 +38,13 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn execute(arguments: Arguments, environment: Environment) -> anyhow::Result<()> {
+fn execute(arguments: Arguments, environment: Environment, supervision: Variables) -> anyhow::Result<()> {
     let path = arguments
         .config
         .or_else(|| environment.config.clone())
         .unwrap_or_else(|| paths::default_config(&environment));
-    let context =
-        Context { environment, disk: Arc::new(ConfigFile::new(path)), clock: Arc::new(SystemClock) };
+    let disk = Arc::new(ConfigFile::new(path));
+    let context = Context { environment, disk, clock: Arc::new(SystemClock), supervision };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match arguments.command {
@@ -49,22 +52,9 @@ fn execute(arguments: Arguments, environment: Environment) -> anyhow::Result<()>
             Command::Run(arguments) => run::run(&context, &arguments).await,
             Command::Status(json) => status::status(&context, json),
             Command::Renew(json) => renew::renew(&context, json).await,
+            Command::Unenroll(arguments) => unenroll::unenroll(&context, &arguments).await,
         }
     })
-}
-
-fn log_to_stderr(arguments: &Arguments, environment: &Environment) -> anyhow::Result<()> {
-    let default = if matches!(arguments.command, Command::Run(_)) { "info" } else { "warn" };
-    let filter = arguments.log.as_deref().or(environment.log.as_deref()).unwrap_or(default);
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(filter)?)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match arguments.log_format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().init(),
-    }
-    Ok(())
 }
 
 /// The error with its causes, and what to do about it.

@@ -17,6 +17,9 @@ use crate::secret::Secret;
 /// How long between heartbeats when nobody says so.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(60);
 
+/// How long between measurements when nobody says so.
+const DEFAULT_METRICS: Duration = Duration::from_secs(30);
+
 /// `agent.yaml` is not what it should be.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -45,6 +48,8 @@ struct Document {
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_token: Option<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pending_auth_token: Option<Secret>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     org_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     site_id: Option<String>,
@@ -54,6 +59,10 @@ struct Document {
     trust_domain: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     heartbeat_interval_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics_interval_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config_version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mtls_cert_pem: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,11 +127,14 @@ fn document_of(config: &Config) -> Document {
     document.agent_id = Some(enrolment.agent.to_string());
     document.device_id = Some(enrolment.device.to_string());
     document.auth_token = Some(enrolment.token.clone());
+    document.pending_auth_token.clone_from(&enrolment.next_token);
     document.org_id = Some(enrolment.tenant.to_string());
     document.site_id = Some(enrolment.site.to_string());
     document.device_name = Some(enrolment.name.to_string());
     document.trust_domain = Some(enrolment.trust_domain.to_string());
     document.heartbeat_interval_seconds = Some(enrolment.heartbeat_interval.as_secs());
+    document.metrics_interval_seconds = Some(enrolment.metrics_interval.as_secs());
+    document.config_version = enrolment.settings_version;
     if let Some(current) = &enrolment.current {
         let certificate = &current.certificate;
         document.mtls_key_pem = Some(current.key.clone());
@@ -189,14 +201,13 @@ impl Problems {
             Some(_) => self.parsed("trust_domain", document.trust_domain.as_ref()),
             None => Some(TrustDomain::default()),
         };
-        let heartbeat_interval = match document.heartbeat_interval_seconds {
-            Some(0) => {
-                self.0.push("heartbeat_interval_seconds: must be at least 1".to_owned());
-                None
-            }
-            Some(seconds) => Some(Duration::from_secs(seconds)),
-            None => Some(DEFAULT_HEARTBEAT),
-        };
+        let heartbeat_interval = self.interval(
+            "heartbeat_interval_seconds",
+            document.heartbeat_interval_seconds,
+            DEFAULT_HEARTBEAT,
+        );
+        let metrics_interval =
+            self.interval("metrics_interval_seconds", document.metrics_interval_seconds, DEFAULT_METRICS);
         let token = self.required("auth_token", document.auth_token.clone());
         let current = self.current(document);
         let pending = self.pending(document);
@@ -204,14 +215,28 @@ impl Problems {
             agent: agent?,
             device: device?,
             token: token?,
+            next_token: document.pending_auth_token.clone(),
             tenant: tenant?,
             site: site?,
             name: name?,
             trust_domain: trust_domain?,
             heartbeat_interval: heartbeat_interval?,
+            metrics_interval: metrics_interval?,
+            settings_version: document.config_version,
             current,
             pending,
         })
+    }
+
+    fn interval(&mut self, key: &str, seconds: Option<u64>, default: Duration) -> Option<Duration> {
+        match seconds {
+            Some(0) => {
+                self.0.push(format!("{key}: must be at least 1"));
+                None
+            }
+            Some(seconds) => Some(Duration::from_secs(seconds)),
+            None => Some(default),
+        }
     }
 
     fn current(&mut self, document: &Document) -> Option<Credential> {
@@ -266,15 +291,19 @@ mod tests {
     }
 
     fn enrolment(current: Option<Credential>, pending: Option<Pending>) -> Enrolment {
+        let next_token = pending.as_ref().map(|_| Secret::new("brz_01"));
         Enrolment {
             agent: "ab".repeat(32).parse::<AgentId>().unwrap(),
             device: DeviceId::random(),
             token: Secret::new("brz_00"),
+            next_token,
             tenant: TenantId::random(),
             site: SiteId::random(),
             name: "ws-01".parse().unwrap(),
             trust_domain: TrustDomain::default(),
             heartbeat_interval: Duration::from_secs(60),
+            metrics_interval: Duration::from_secs(7),
+            settings_version: current.as_ref().map(|_| 3),
             current,
             pending,
         }
@@ -321,6 +350,21 @@ mod tests {
         for key in ["mtls_cert_pem:", "mtls_key_pem:", "mtls_cert_expires:", "auth_token:", "agent_id:"] {
             assert!(yaml.contains(key), "{key} in {}", yaml.as_str());
         }
+    }
+
+    #[test]
+    fn a_file_of_an_older_agent_is_read() {
+        let config = Config {
+            server: "https://cs.example.com".parse().unwrap(),
+            ca_pem: Some("pem".to_owned()),
+            enrolment: Some(enrolment(None, None)),
+            started: None,
+        };
+        let yaml = to_yaml(&config).unwrap();
+        let is_old = |line: &&str| !line.contains("metrics_interval") && !line.contains("config_version");
+        let old: Vec<&str> = yaml.lines().filter(is_old).collect();
+        let read = from_yaml(&old.join("\n")).unwrap().enrolment.unwrap();
+        assert_eq!((read.metrics_interval, read.settings_version), (DEFAULT_METRICS, None));
     }
 
     #[test]

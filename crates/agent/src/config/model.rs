@@ -41,6 +41,8 @@ pub struct Enrolment {
     pub device: DeviceId,
     /// The bearer token.
     pub token: Secret,
+    /// The bearer token that takes its place once the control plane has confirmed it.
+    pub next_token: Option<Secret>,
     /// The tenant's id.
     pub tenant: TenantId,
     /// The site's id.
@@ -51,6 +53,10 @@ pub struct Enrolment {
     pub trust_domain: TrustDomain,
     /// How long between heartbeats.
     pub heartbeat_interval: Duration,
+    /// How long between measurements.
+    pub metrics_interval: Duration,
+    /// Which version of the tenant's settings these intervals are from.
+    pub settings_version: Option<u64>,
     /// The certificate in use, with its key.
     pub current: Option<Credential>,
     /// A renewal, or a first issue, on its way.

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use countersign_api::client::{Client, ClientError};
-use countersign_api::wire::agent::{ConfirmRequest, IssuedMtls, Proof as WireProof, RenewRequest};
-use countersign_core::proof::{ProofMessage, ProofSubject};
+use countersign_api::wire::agent::{ConfirmRequest, IssuedMtls, RenewRequest};
+use countersign_core::proof::ProofSubject;
 use countersign_core::time::{Clock, Timestamp};
 use countersign_tls::ClientError as TlsError;
 use thiserror::Error;
@@ -18,6 +16,7 @@ use crate::config::{Config, Credential, Enrolment, HeldCertificate, Pending, Pen
 use crate::connect::{Connect, Showing};
 use crate::disk::{Disk, DiskError};
 use crate::key::{DeviceKey, KeyError};
+use crate::possession::{PossessionError, prove};
 use crate::random;
 
 /// The most steps of one go: two renewals in a row, and a fresh start in each.
@@ -47,6 +46,16 @@ pub enum RenewError {
     /// The issued certificate is for a key that is not ours.
     #[error("the control plane issued a certificate for another key")]
     WrongKey,
+}
+
+impl From<PossessionError> for RenewError {
+    fn from(error: PossessionError) -> Self {
+        match error {
+            PossessionError::Tls(error) => Self::Tls(error),
+            PossessionError::Client(error) => Self::Client(error),
+            PossessionError::Key(error) => Self::Key(error),
+        }
+    }
 }
 
 impl RenewError {
@@ -324,26 +333,6 @@ impl Desk<'_> {
         client.confirm(enrolment.token.expose(), &body).await?;
         Ok(())
     }
-}
-
-/// Asks for a challenge and signs it.
-async fn prove(
-    client: &Client,
-    enrolment: &Enrolment,
-    key: &DeviceKey,
-    subject: ProofSubject,
-) -> Result<WireProof, RenewError> {
-    let challenge = client.challenge(enrolment.token.expose()).await?;
-    let message = ProofMessage {
-        subject,
-        trust_domain: &enrolment.trust_domain,
-        device: enrolment.device,
-        challenge: challenge.challenge_id,
-        nonce: &challenge.nonce,
-        expires_at: challenge.expires_at,
-    };
-    let signature = STANDARD.encode(key.sign(&message.signing_bytes())?);
-    Ok(WireProof { challenge_id: challenge.challenge_id, signature })
 }
 
 /// An issued certificate as it is kept.

@@ -45,6 +45,11 @@ impl Running {
         Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
+    /// One that was started already.
+    pub(crate) const fn of(child: Child) -> Self {
+        Self(child)
+    }
+
     /// `run` with these flags.
     pub(crate) fn run<A: AsRef<OsStr>>(config: &Path, flags: impl IntoIterator<Item = A>) -> Self {
         let mut command = command(config);
@@ -59,9 +64,14 @@ impl Running {
     }
 
     /// SIGTERM, and what it said on stderr until it ended.
-    pub(crate) async fn terminate(mut self) -> (ExitStatus, String) {
+    pub(crate) async fn terminate(self) -> (ExitStatus, String) {
         let id = self.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.ended().await
+    }
+
+    /// Waits until it ends by itself, and gives what it said on stderr.
+    pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         tokio::task::spawn_blocking(move || {
             let mut log = String::new();
             self.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();

@@ -20,7 +20,7 @@ use countersign_core::time::{Clock as _, SystemClock, Timestamp};
 use countersign_testkit::{TestCa, TestKey};
 use countersign_tls::{ClientAuth, DoorTls, Peer, ServerCredential, ServerCredentials};
 use der::{DecodePem as _, Encode as _};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -29,6 +29,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use x509_cert::request::CertReq;
+
+use crate::sockets::{self, Socket};
 
 /// How long anything that a test waits for may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,6 +41,7 @@ pub(crate) const TOKEN: &str = "brz_00000000000000000000000000000000";
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) path: String,
+    pub(crate) token: Option<String>,
     /// The public key of the certificate that was shown.
     pub(crate) shown: Option<SpkiSha256>,
     pub(crate) body: Value,
@@ -108,6 +111,26 @@ pub(crate) struct State {
     pub(crate) revoked: Vec<SpkiSha256>,
     /// Every certificate ever made.
     pub(crate) issued: Vec<Certified>,
+    /// The bearer token that counts.
+    pub(crate) token: String,
+    /// A new one that is not confirmed yet.
+    pub(crate) staged: Option<String>,
+    /// Commands that are offered until they have a result.
+    pub(crate) commands: Vec<Value>,
+    /// The results, as they came.
+    pub(crate) results: Vec<(String, Value)>,
+    /// Whether results are kept.
+    pub(crate) keeps_results: bool,
+    /// What agents are told to go by.
+    pub(crate) settings: Option<Value>,
+    /// What stands in for the CA certificates.
+    pub(crate) trust_bundle: Option<String>,
+    /// Whether there are WebSockets; older control planes have none.
+    pub(crate) has_sockets: bool,
+    /// Every WebSocket there ever was.
+    pub(crate) sockets: Vec<Socket>,
+    /// What agents said over them.
+    pub(crate) frames: Vec<Value>,
     challenges: Vec<(ChallengeId, String, Timestamp)>,
 }
 
@@ -132,12 +155,21 @@ pub(crate) struct ControlPlane {
     pub(crate) address: SocketAddr,
     pub(crate) ca: TestCa,
     pub(crate) device: DeviceId,
-    agent: AgentId,
+    pub(crate) agent: AgentId,
     state: Mutex<State>,
     changed: watch::Sender<u64>,
 }
 
-type Answer = (u16, Value);
+pub(crate) type Answer = (u16, Value);
+
+/// A request, as far as answers depend on it.
+struct Asked<'a> {
+    method: Method,
+    path: &'a str,
+    token: Option<String>,
+    shown: Option<SpkiSha256>,
+    body: Value,
+}
 
 impl ControlPlane {
     pub(crate) async fn start() -> Arc<Self> {
@@ -167,6 +199,16 @@ impl ControlPlane {
                 pending_key: None,
                 revoked: Vec::new(),
                 issued: Vec::new(),
+                token: TOKEN.to_owned(),
+                staged: None,
+                commands: Vec::new(),
+                results: Vec::new(),
+                keeps_results: true,
+                settings: None,
+                trust_bundle: None,
+                has_sockets: false,
+                sockets: Vec::new(),
+                frames: Vec::new(),
                 challenges: Vec::new(),
             }),
             changed: watch::Sender::new(0),
@@ -208,6 +250,16 @@ impl ControlPlane {
         }
     }
 
+    /// Waits until something that no request tells of is so.
+    pub(crate) async fn until_true(&self, what: &str, is_so: impl Fn() -> bool) {
+        let waiting = async {
+            while !is_so() {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(timeout(PATIENCE, waiting).await.is_ok(), "waited in vain until {what}");
+    }
+
     async fn serve(self: Arc<Self>, listener: TcpListener) {
         let server = self.ca.server(&["localhost", "127.0.0.1"]);
         let credential = ServerCredential::from_pem(&server.chain_pem(), &server.key_pem()).unwrap();
@@ -228,31 +280,34 @@ impl ControlPlane {
                     async move { plane.respond(request, peer).await }
                 });
                 let connection = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service);
+                    .serve_connection(TokioIo::new(stream), service)
+                    .with_upgrades();
                 drop(connection.await);
             });
         }
     }
 
     async fn respond(
-        &self,
-        request: Request<Incoming>,
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
         peer: Peer,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let path = request.uri().path().to_owned();
-        let token = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-        let is_authorized = token == Some(format!("Bearer {TOKEN}").as_str());
-        let body = request.into_body().collect().await.unwrap().to_bytes();
-        let body: Value = serde_json::from_slice(&body).unwrap();
+        let method = request.method().clone();
+        let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        let token = header.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
         let claim = if self.state().is_behind_a_proxy { None } else { peer.claim() };
         let shown = claim.filter(|claim| claim.not_after >= SystemClock.now()).map(|claim| claim.spki);
+        let upgrading = sockets::offered(&mut request);
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
         let seen = Seen {
             path: path.clone(),
+            token: token.clone(),
             shown: peer.claim().map(|claim| claim.spki),
-            body,
+            body: body.clone(),
             at: Instant::now(),
         };
-        let body = seen.body.clone();
         self.change(|state| state.seen.push(seen));
         let act = self.scripted(&path);
         if let Some(Act::Hang) = act {
@@ -261,12 +316,38 @@ impl ControlPlane {
         if let Some(Act::Answer(status, headers, body)) = act {
             return Ok(response(status, &headers, &body));
         }
-        let (status, answer) = self.answer(&path, is_authorized, shown, body);
+        let asked = Asked { method, path: &path, token, shown, body };
+        if let Some(answer) = self.special(&asked, upgrading) {
+            return Ok(answer);
+        }
+        let (status, answer) = self.answer(asked);
         self.changed.send_modify(|count| *count += 1);
         if let Some(Act::DoAndHang) = act {
             std::future::pending::<()>().await;
         }
         Ok(response(status, &[], &answer))
+    }
+
+    /// What is not answered with JSON.
+    fn special(
+        self: &Arc<Self>,
+        asked: &Asked<'_>,
+        upgrading: Option<sockets::Upgrade>,
+    ) -> Option<Response<Full<Bytes>>> {
+        let is_fine = self.is_served(asked);
+        if asked.path.ends_with("/trust-bundle") && is_fine {
+            let pem = self.state().trust_bundle.clone().unwrap_or_else(|| self.ca.root_pem());
+            return Some(Response::new(Full::new(Bytes::from(pem))));
+        }
+        if asked.path.ends_with("/ws") && is_fine && self.state().has_sockets {
+            return Some(sockets::accept(self, upgrading.unwrap(), asked.shown));
+        }
+        None
+    }
+
+    fn is_served(&self, asked: &Asked<'_>) -> bool {
+        let state = self.state();
+        state.is_enrolled && !state.is_quarantined && asked.token.as_deref() == Some(state.token.as_str())
     }
 
     fn scripted(&self, path: &str) -> Option<Act> {
@@ -275,11 +356,14 @@ impl ControlPlane {
         state.script.remove(at).map(|(_, act)| act)
     }
 
-    fn answer(&self, path: &str, is_authorized: bool, shown: Option<SpkiSha256>, body: Value) -> Answer {
+    fn answer(&self, asked: Asked<'_>) -> Answer {
         let mut state = self.state();
+        let Asked { method, path, token, shown, body } = asked;
         if path == "/api/v1/agents/enroll" {
             return self.enroll(&mut state, &serde_json::from_value(body).unwrap());
         }
+        let is_confirming = path.ends_with("/rotate-token/confirm") && state.staged == token;
+        let is_authorized = token.as_deref() == Some(state.token.as_str()) || is_confirming;
         if !is_authorized || !state.is_enrolled {
             return refusal(401, "UNAUTHORIZED");
         }
@@ -288,17 +372,21 @@ impl ControlPlane {
             answer.1["quarantined"] = json!(true);
             return answer;
         }
-        match path.strip_prefix("/api/v1/agents/") {
-            Some("renew-cert/challenge") => challenge(&mut state),
-            Some("renew-cert") => self.renew(&mut state, shown, &serde_json::from_value(body).unwrap()),
-            Some("renew-cert/confirm") => {
-                self.confirm(&mut state, shown, &serde_json::from_value(body).unwrap())
-            }
-            Some(rest) if rest == format!("{}/heartbeat", self.agent) => (
-                200,
-                json!({ "commands": [], "configUpdate": null, "upgradeTo": null, "renewCert": state.asks_for_renewal }),
-            ),
-            Some(_) | None => refusal(404, "NOT_FOUND"),
+        let rest = path.strip_prefix("/api/v1/agents/").unwrap_or_default();
+        match rest {
+            "renew-cert/challenge" => challenge(&mut state),
+            "renew-cert" => self.renew(&mut state, shown, &serde_json::from_value(body).unwrap()),
+            "renew-cert/confirm" => self.confirm(&mut state, shown, &serde_json::from_value(body).unwrap()),
+            _ => match rest.strip_prefix(&self.agent.to_string()).unwrap_or_default() {
+                "/heartbeat" => state.heartbeat(&body),
+                "/rotate-token" => self.rotate_token(&mut state, shown, &body),
+                "/rotate-token/confirm" => state.confirm_token(),
+                "" if method == Method::DELETE => self.unenroll(&mut state, shown, &body),
+                other => match other.strip_prefix("/commands/").and_then(|id| id.strip_suffix("/result")) {
+                    Some(id) => state.record(id, body),
+                    None => refusal(404, "NOT_FOUND"),
+                },
+            },
         }
     }
 
@@ -333,7 +421,7 @@ impl ControlPlane {
             }
         };
         let answer = json!({
-            "agentId": self.agent, "deviceId": self.device, "authToken": TOKEN,
+            "agentId": self.agent, "deviceId": self.device, "authToken": state.token,
             "orgId": TenantId::random(), "siteId": SiteId::random(), "deviceName": "ws-01",
             "config": { "heartbeatIntervalSeconds": 60, "metricsCollectionIntervalSeconds": 30,
                         "trustDomain": TrustDomain::DEFAULT },
@@ -429,7 +517,7 @@ impl ControlPlane {
         (200, json!({ "success": true }))
     }
 
-    fn is_proved(
+    pub(crate) fn is_proved(
         &self,
         state: &mut State,
         challenge: ChallengeId,

@@ -54,6 +54,10 @@ impl Disk for DyingDisk {
         self.inner.lock()
     }
 
+    fn remove(&self) -> Result<(), DiskError> {
+        if self.is_dead() { Err(self.dead()) } else { self.inner.remove() }
+    }
+
     fn path(&self) -> &Path {
         self.inner.path()
     }

@@ -190,7 +190,7 @@ async fn status_says_who_the_device_is() {
     let after: Value = serde_json::from_slice(&status(&["--json"]).await.stdout).unwrap();
     assert_eq!((&after["certificate"], &after["device_name"]), (&"valid".into(), &"ws-01".into()));
     let page = status(&[]).await;
-    assert!(text(&page.stdout).contains("Certificate    valid, expires 20"), "{}", text(&page.stdout));
+    assert!(text(&page.stdout).contains("Certificate    valid until 20"), "{}", text(&page.stdout));
     for output in [status(&[]).await, status(&["--json"]).await] {
         assert!(!text(&output.stdout).contains("brz_"), "the token is not shown");
     }

@@ -10,9 +10,14 @@
 
 mod agent_process;
 mod control_plane;
+mod credentials;
 mod device;
 mod dying_disk;
+mod in_process;
+mod sockets;
 
+mod commands;
+mod connection;
 mod enrolment;
 mod interruptions;
 mod kills;
@@ -20,4 +25,11 @@ mod patience;
 mod private_files;
 mod quarantine;
 mod redirects;
+mod reference;
 mod renewal;
+mod reports;
+mod rotation;
+mod service;
+mod settings;
+mod trust;
+mod unenrolment;

@@ -1,44 +1,13 @@
 //! Outages, overload, lost trust, and clocks that are set.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_agent::run::{Agent, Timing};
-use countersign_core::time::Clock;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::agent_process::{Running, command, output, text};
 use crate::control_plane::{Act, ControlPlane, refusal};
-use crate::device::{Device, connect};
-
-/// The agent in this process, so that the test has its clock.
-struct InProcess {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
-
-impl InProcess {
-    fn start(device: &Device, timing: Timing) -> Self {
-        let clock: Arc<dyn Clock> = Arc::<countersign_testkit::ManualClock>::clone(&device.clock);
-        let mut agent = Agent::new(Arc::clone(&device.disk), clock, connect(), timing, "ws-01").unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(async move {
-            agent.run(async { drop(stopped.await) }).await;
-        });
-        Self { stop, task }
-    }
-
-    async fn stop(self) {
-        self.stop.send(()).unwrap();
-        self.task.await.unwrap();
-    }
-}
-
-fn timing(heartbeat: Duration, retry_base: Duration) -> Timing {
-    Timing { heartbeat: Some(heartbeat), retry_base }
-}
+use crate::device::Device;
+use crate::in_process::{InProcess, timing};
 
 const OFTEN: Duration = Duration::from_millis(100);
 

@@ -177,8 +177,13 @@ impl RunningAgent {
     }
 
     /// SIGTERM, and how it ended.
-    pub(crate) async fn terminate(mut self) -> ExitStatus {
+    pub(crate) async fn terminate(self) -> ExitStatus {
         kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+        self.ended().await
+    }
+
+    /// Waits until it ends, and how it did.
+    pub(crate) async fn ended(mut self) -> ExitStatus {
         let ending =
             eventually(Duration::from_secs(30), "the agent ends", async || self.process.try_wait().unwrap());
         ending.await

@@ -1,0 +1,5 @@
+//! Commands of the control plane: which ones there are, and what was answered to them.
+
+mod ledger;
+
+pub(crate) use ledger::{Ledger, Offer};

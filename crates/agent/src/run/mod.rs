@@ -1,0 +1,13 @@
+//! The agent at work: heartbeats, renewals, commands, the WebSocket, and patience when something
+//! does not work.
+
+mod agent;
+mod chain;
+mod commanded;
+mod connection;
+mod heartbeat;
+mod report;
+mod timing;
+
+pub use agent::{Agent, RunError};
+pub use timing::Timing;

@@ -25,6 +25,7 @@ mod a_stopping_server_finishes_what_it_began;
 mod a_taken_name_leaves_its_device_alone;
 mod a_thief_with_a_token_gets_nothing;
 mod an_agent_does_what_it_is_told;
+mod an_agent_keeps_a_websocket;
 mod an_agent_unenrols_and_leaves_nothing;
 mod an_anchor_kept_elsewhere_shows_what_was_changed;
 mod an_evil_twin_learns_nothing;

@@ -21,6 +21,21 @@ pub const OFFERED_AT_ONCE: u32 = 16;
 /// How many commands without an outcome a device may have.
 const OPEN_LIMIT: u64 = 256;
 
+/// How deep payloads and results may be nested: readers of JSON give up at 128, and these come in
+/// answers that are nested themselves.
+const DEPTH_LIMIT: usize = 64;
+const TOO_DEEP: &str = "must not be nested deeper than 64";
+
+/// Whether values are in values in values, more than so many.
+fn is_deeper_than(value: &Value, levels: usize) -> bool {
+    let Some(below) = levels.checked_sub(1) else { return true };
+    match value {
+        Value::Array(items) => items.iter().any(|item| is_deeper_than(item, below)),
+        Value::Object(members) => members.values().any(|member| is_deeper_than(member, below)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 /// The particulars of a command: a JSON object of a bounded size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommandPayload(Value);
@@ -30,10 +45,14 @@ impl CommandPayload {
     pub const LIMIT: usize = 16 << 10;
 
     /// # Errors
-    /// Refuses what is not an object, or is larger than [`Self::LIMIT`]; says which.
+    /// Refuses what is not an object, is larger than [`Self::LIMIT`], or nested so deep that an agent
+    /// could not read the answer it comes in; says which.
     pub fn new(value: Value) -> Result<Self, &'static str> {
         if !value.is_object() {
             return Err("must be an object");
+        }
+        if is_deeper_than(&value, DEPTH_LIMIT) {
+            return Err(TOO_DEEP);
         }
         if value.to_string().len() > Self::LIMIT {
             return Err("must be at most 16 KiB of JSON");
@@ -68,7 +87,7 @@ impl CommandReport {
     /// A report; a longer error is cut.
     ///
     /// # Errors
-    /// Refuses a result larger than [`Self::RESULT_LIMIT`].
+    /// Refuses a result larger than [`Self::RESULT_LIMIT`], or nested too deep.
     pub fn new(
         verdict: ReportedVerdict,
         result: Option<Value>,
@@ -76,6 +95,9 @@ impl CommandReport {
     ) -> Result<Self, &'static str> {
         if result.as_ref().is_some_and(|result| result.to_string().len() > Self::RESULT_LIMIT) {
             return Err("must be at most 64 KiB of JSON");
+        }
+        if result.as_ref().is_some_and(|result| is_deeper_than(result, DEPTH_LIMIT)) {
+            return Err(TOO_DEEP);
         }
         let error = error.map(|text| text.chars().take(Self::ERROR_LIMIT).collect());
         Ok(Self { verdict, result, error })

@@ -181,6 +181,10 @@ async fn payloads_and_results_have_their_bounds() {
     for bad in [json!([]), json!("x"), json!(1), json!(null)] {
         assert!(CommandPayload::new(bad.clone()).is_err(), "{bad}");
     }
+    let nested = |levels| (1..levels).fold(json!({}), |inner, _| json!({ "a": inner }));
+    assert!(CommandPayload::new(nested(64)).is_ok() && CommandPayload::new(nested(65)).is_err());
+    assert!(CommandReport::new(ReportedVerdict::Completed, Some(nested(64)), None).is_ok());
+    assert!(CommandReport::new(ReportedVerdict::Completed, Some(nested(65)), None).is_err());
     let limit = CommandReport::RESULT_LIMIT - overhead;
     assert!(CommandReport::new(ReportedVerdict::Completed, Some(text(limit)), None).is_ok());
     assert!(CommandReport::new(ReportedVerdict::Completed, Some(text(limit + 1)), None).is_err());

@@ -243,7 +243,7 @@ impl Session {
                     CommandStatus::Failed => ReportedVerdict::Failed,
                 };
                 let report = CommandReport::new(verdict, result, error.as_deref());
-                self.record(socket, id, report.map_err(|_large| Farewell::TOO_LARGE)?, pulse).await
+                self.record(socket, id, report.map_err(|_unfit| Farewell::NO_MESSAGE)?, pulse).await
             }
             Ok(FromAgent::Unknown) => Ok(()),
             Err(_unreadable) => Err(Farewell::NO_MESSAGE),

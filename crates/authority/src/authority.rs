@@ -62,6 +62,7 @@ pub struct Authority {
     pub(crate) presence: PresenceQueue,
     pub(crate) channels: Arc<Channels>,
     pub(crate) setup: crate::people::SetupGate,
+    pub(crate) token_uses: crate::api_tokens::TokenUses,
     pub(crate) crl: CrlWork,
     pub(crate) node: u8,
 }
@@ -127,6 +128,7 @@ impl Authority {
             limits: Limits::default(),
             setup: crate::people::SetupGate::new(users == 0, now)?,
             crl: CrlWork::default(),
+            token_uses: crate::api_tokens::TokenUses::default(),
             node: installation.node,
             anchors,
             hierarchy,
@@ -195,12 +197,12 @@ impl Authority {
     /// # Errors
     /// When the store fails; it is closed nevertheless.
     pub async fn close(&self) -> Result<(), StoreError> {
-        let flushed = self.flush_presence().await;
+        let (presence, uses) = (self.flush_presence().await, self.flush_token_uses().await);
         if let Err(error) = self.anchor_if_older(std::time::Duration::ZERO).await {
             tracing::error!(error = %Chain(&error), "audit not anchored");
         }
         self.store.close().await;
-        flushed
+        presence.and(uses)
     }
 
     pub(crate) async fn tenant(&self, id: TenantId) -> Result<countersign_store::TenantRow, StoreError> {

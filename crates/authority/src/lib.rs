@@ -11,6 +11,7 @@ pub mod agent;
 pub mod agent_settings;
 pub mod anchor_check;
 pub mod anchors;
+pub mod api_tokens;
 pub mod audit;
 pub mod authority;
 pub mod authorized;

@@ -25,6 +25,9 @@ const SETUP_LIFE: Duration = Duration::from_secs(3600);
 /// The shortest password taken.
 pub const PASSWORD_MIN: usize = 12;
 
+/// The prefix of setup tokens.
+const SETUP_PREFIX: &str = "csetup_";
+
 /// The prefix of session tokens.
 const SESSION_PREFIX: &str = "css_";
 
@@ -36,7 +39,7 @@ pub(crate) struct SetupGate {
 
 impl SetupGate {
     pub(crate) fn new(is_needed: bool, now: Timestamp) -> Result<Self, KeyError> {
-        let fresh = if is_needed { Some(FreshSecret::new("cst_")?) } else { None };
+        let fresh = if is_needed { Some(FreshSecret::new(SETUP_PREFIX)?) } else { None };
         let token = fresh.as_ref().map(|secret| (secret.hash, now + SETUP_LIFE));
         Ok(Self {
             token: Mutex::new(token),
@@ -121,17 +124,17 @@ pub struct Person {
 }
 
 impl Authority {
-    /// The person behind a caller.
+    /// The person behind a caller, with the rights that the caller acts with.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn person(&self, caller: &Caller) -> Result<Person, StoreError> {
         let user = caller.user();
-        let tenant = match user.tenant {
+        let tenant = match caller.tenant() {
             Some(tenant) => Some(self.tenant(tenant).await?.slug),
             None => None,
         };
-        Ok(Person { id: user.id, email: user.email.clone(), role: user.role.as_str(), tenant })
+        Ok(Person { id: user.id, email: user.email.clone(), role: caller.role().as_str(), tenant })
     }
 
     /// The setup token, handed out once, to be shown to whoever starts the program; `None` when
@@ -243,7 +246,7 @@ impl Authority {
             .await
             .map_err(PeopleError::from)?
             .filter(|user| user.disabled_at.is_none());
-        let hash = user.as_ref().map(|user| user.password_hash.clone());
+        let hash = user.as_ref().map(|user| user.password_hash.clone()).filter(|hash| !hash.is_none());
         let is_right = verify_password(hash, password).await?;
         let Some(user) = user.filter(|_| is_right) else {
             self.note_failed_login(&email, address, now).await?;
@@ -280,11 +283,15 @@ impl Authority {
         Ok(())
     }
 
-    /// The person behind a session token; `None` when it is unknown, over, or its person disabled.
+    /// The person behind a session token, or behind an API token; `None` when it is unknown, revoked or
+    /// over, or its person disabled.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn caller(&self, token: &str) -> Result<Option<Caller>, StoreError> {
+        if token.starts_with(crate::api_tokens::TOKEN_PREFIX) {
+            return self.token_caller(token).await;
+        }
         if !token.starts_with(SESSION_PREFIX) {
             return Ok(None);
         }

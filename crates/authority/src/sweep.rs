@@ -63,6 +63,7 @@ impl Authority {
             self.note_silence(now).await,
             self.expire_commands(now).await,
             self.wake_for_commands(now).await,
+            self.flush_token_uses().await,
             self.prune(now).await,
         ];
         outcomes.into_iter().collect()
@@ -75,6 +76,7 @@ impl Authority {
                     w.prune_sessions(now).await?;
                     w.prune_staged_tokens(now).await?;
                     w.prune_commands(now - COMMANDS_KEPT).await?;
+                    w.prune_password_tokens(now).await?;
                     w.prune_refusals(now - REFUSALS_KEPT).await.map(drop)
                 })
             })

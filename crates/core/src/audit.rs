@@ -5,7 +5,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::ids::{CertificateId, DeviceId, Tenant, UserId};
+use crate::ids::{ApiTokenId, CertificateId, DeviceId, Tenant, UserId};
 use crate::time::Timestamp;
 
 /// The hash of an entry and all before it in its chain.
@@ -44,12 +44,30 @@ events! {
     LoginFailed => "login.failed",
     /// Someone signed out.
     LoggedOut => "login.ended",
+    /// A person was invited or made.
+    UserCreated => "user.created",
+    /// A person's role, tenant or standing changed; sessions and API tokens ended.
+    UserChanged => "user.changed",
+    /// A one-time token with which a person sets a password was made.
+    PasswordResetIssued => "user.password_reset_issued",
+    /// A person set a password; sessions ended.
+    PasswordChanged => "user.password_changed",
+    /// An API token was made.
+    ApiTokenCreated => "api_token.created",
+    /// An API token was revoked.
+    ApiTokenRevoked => "api_token.revoked",
     /// A tenant was made.
     TenantCreated => "tenant.created",
     /// A tenant was suspended: its devices are served nowhere.
     TenantSuspended => "tenant.suspended",
     /// A suspended tenant was taken back.
     TenantResumed => "tenant.resumed",
+    /// A site was made.
+    SiteCreated => "site.created",
+    /// A site was renamed.
+    SiteChanged => "site.changed",
+    /// A site was deleted.
+    SiteDeleted => "site.deleted",
     /// A tenant's certificate settings changed.
     SettingsChanged => "settings.changed",
     /// A tenant's settings for its agents changed.
@@ -70,6 +88,8 @@ events! {
     DeviceDenied => "device.denied",
     /// A device was decommissioned.
     DeviceDecommissioned => "device.decommissioned",
+    /// A device was moved to another site of its tenant.
+    DeviceMoved => "device.moved",
     /// An admin set a device aside or took it back.
     DeviceMaintenance => "device.maintenance",
     /// A device ended its own enrolment; it is decommissioned.
@@ -143,6 +163,13 @@ pub enum Actor {
     Operator,
     /// A signed-in person.
     User(UserId),
+    /// A program with a person's API token.
+    ApiToken {
+        /// Whose token.
+        user: UserId,
+        /// Which one.
+        token: ApiTokenId,
+    },
     /// A device.
     Device(DeviceId),
     /// Nobody known: a peer at a network address.
@@ -155,6 +182,7 @@ impl fmt::Display for Actor {
             Self::System => f.write_str("system"),
             Self::Operator => f.write_str("operator"),
             Self::User(id) => write!(f, "user:{id}"),
+            Self::ApiToken { user, token } => write!(f, "user:{user}/token:{token}"),
             Self::Device(id) => write!(f, "device:{id}"),
             Self::Peer(address) => write!(f, "peer:{address}"),
         }

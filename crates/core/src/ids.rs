@@ -166,6 +166,12 @@ name_type!(
 );
 
 name_type!(
+    /// A site's short name within its tenant: `[a-z0-9][a-z0-9-]{0,62}`.
+    SiteSlug, "site", "[a-z0-9][a-z0-9-]{0,62}",
+    |text| text.parse::<Tenant>().is_ok()
+);
+
+name_type!(
     /// A device's name within its tenant: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
     DeviceName, "device name", "[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
     |text| matches!(text.len(), 1..=128)
@@ -231,6 +237,10 @@ uuid_type!(
 uuid_type!(
     /// A person who may sign in.
     UserId, "user id"
+);
+uuid_type!(
+    /// An API token's record (not the token itself).
+    ApiTokenId, "api token id"
 );
 uuid_type!(
     /// A proof-of-possession challenge.

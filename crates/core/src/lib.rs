@@ -19,6 +19,7 @@ pub mod identity;
 pub mod ids;
 pub mod proof;
 pub mod renewal;
+pub mod scope;
 pub mod settings;
 pub mod snapshot;
 pub mod time;

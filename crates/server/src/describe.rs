@@ -29,6 +29,7 @@ use crate::state::ControlPlane;
     tags(
         (name = "agents", description = "What devices call, through a door."),
         (name = "auth", description = "The first owner, signing in and out."),
+        (name = "api tokens", description = "What programs call these routes with."),
         (name = "tenants"),
         (name = "enrollment keys"),
         (name = "devices"),
@@ -54,6 +55,10 @@ pub(crate) fn describe(routes: OpenApiRouter<ControlPlane>) -> Document {
     }
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("session", bearer("the token of a person's session"));
+    components.add_security_scheme(
+        "apiToken",
+        bearer("an API token; it needs the scope that is listed, or to have been made without scopes"),
+    );
     components.add_security_scheme("agent", bearer("an agent's token"));
     components.add_security_scheme(
         "deviceCertificate",

@@ -30,6 +30,8 @@ use countersign_authority::unenroll::UnenrolError;
 use countersign_core::access::Refusal;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+mod people;
+
 /// A request that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -192,7 +194,12 @@ impl From<Refusal> for Failure {
 
 impl From<Forbidden> for Failure {
     fn from(forbidden: Forbidden) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", format!("Not allowed: {forbidden}"))
+        let code = match forbidden {
+            Forbidden::Scope(_) => "SCOPE_MISSING",
+            Forbidden::Session => "SESSION_REQUIRED",
+            Forbidden::Role(_) | Forbidden::OtherTenant | Forbidden::AboveOwn => "FORBIDDEN",
+        };
+        Self::new(StatusCode::FORBIDDEN, code, format!("Not allowed: {forbidden}"))
     }
 }
 

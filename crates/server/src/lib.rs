@@ -5,8 +5,9 @@
 //! answer down; they decide nothing and know no SQL. Agent routes take their identity from the
 //! [`countersign_api::Arrival`] that a door attaches and from nothing else.
 //!
-//! Start reading at `routers.rs`, then `device/` and `admin/`. Status codes are mapped in
-//! `failure.rs` alone, and `answer.rs` completes every answer.
+//! Start reading at `routers.rs`, then `device/` and `admin/`. Status codes are mapped in `failure.rs` and
+//! `failure/` alone, and `answer.rs` completes every answer. What an API token needs for an admin route
+//! is in the type of the extractor that lets the caller in: `request.rs` and `scopes.rs`.
 
 mod admin;
 mod answer;
@@ -21,6 +22,7 @@ mod pki;
 mod preconditions;
 mod request;
 mod routers;
+mod scopes;
 mod state;
 
 pub use guard::AllowedHosts;

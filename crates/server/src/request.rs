@@ -2,6 +2,7 @@
 //! that whatever cannot be read is answered in the one shape.
 
 use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::body::Body;
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 use crate::failure::{Failure, Outcome};
 use crate::fields::Fields;
+use crate::scopes::Scoped;
 use crate::state::ControlPlane;
 
 /// The largest body taken: 1 MiB.
@@ -137,7 +139,7 @@ impl<S: Send + Sync, const N: usize> FromRequestParts<S> for Segments<N> {
     }
 }
 
-/// A signed-in person.
+/// A signed-in person, or a program with an API token.
 pub(crate) struct SignedIn {
     pub(crate) caller: Caller,
     pub(crate) token: String,
@@ -155,10 +157,22 @@ impl FromRequestParts<ControlPlane> for SignedIn {
     }
 }
 
-/// A signed-in person who may act at the level `P`.
-pub(crate) struct Allowed<P>(pub(crate) Authorized<P>);
+/// Somebody who may act at the level `P`: a signed-in person, or a program whose API token has the scope
+/// `S`.
+pub(crate) struct Allowed<P, S>(pub(crate) Authorized<P>, pub(crate) PhantomData<S>);
 
-impl<P: Permission + Send> FromRequestParts<ControlPlane> for Allowed<P> {
+impl<P: Permission + Send, S: Scoped> FromRequestParts<ControlPlane> for Allowed<P, S> {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, state: &ControlPlane) -> Result<Self, Failure> {
+        let signed_in = SignedIn::from_request_parts(parts, state).await?;
+        Ok(Self(signed_in.caller.authorize_within::<P>(S::SCOPE)?, PhantomData))
+    }
+}
+
+/// A signed-in person who may act at the level `P`; no API token will do.
+pub(crate) struct InSession<P>(pub(crate) Authorized<P>);
+
+impl<P: Permission + Send> FromRequestParts<ControlPlane> for InSession<P> {
     type Rejection = Failure;
     async fn from_request_parts(parts: &mut Parts, state: &ControlPlane) -> Result<Self, Failure> {
         let signed_in = SignedIn::from_request_parts(parts, state).await?;

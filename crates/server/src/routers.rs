@@ -58,6 +58,8 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::auth::log_in))
         .routes(routes!(admin::auth::log_out))
         .routes(routes!(admin::auth::me))
+        .routes(routes!(admin::api_tokens::list, admin::api_tokens::create))
+        .routes(routes!(admin::api_tokens::revoke))
         .routes(routes!(admin::tenants::list, admin::tenants::create))
         .routes(routes!(admin::tenants::suspend))
         .routes(routes!(admin::tenants::resume))

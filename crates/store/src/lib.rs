@@ -30,6 +30,7 @@ mod writer;
 pub use copy::{CopiedTable, CopyError, CopyProgress, CopyReport, copy};
 pub use error::StoreError;
 pub use records::anchors::{AnchorKeyRow, AnchorRow};
+pub use records::api_tokens::{ApiTokenFilter, ApiTokenRow};
 pub use records::audit::{AuditFilter, AuditRecord, ChainScope};
 pub use records::audit_verification::{AuditFault, AuditReport, BrokenEntry, ChainReport};
 pub use records::certificates::{
@@ -38,17 +39,19 @@ pub use records::certificates::{
 pub use records::challenges::ChallengeRow;
 pub use records::commands::{CommandCursor, CommandOutcome, CommandPage, CommandRow};
 pub use records::denials::{DeniedKeyRow, TraitKind};
-pub use records::device_lists::{DeviceCursor, DeviceFilter, DevicePage};
+pub use records::device_lists::{DeviceCursor, DeviceFilter, DevicePage, SiteFilter};
 pub use records::devices::{CertificateSummary, DeviceRow, Inserted};
 pub use records::enrollment_keys::{Approval, EnrollmentKeyRow};
 pub use records::installation::Installation;
 pub use records::intents::IntentRow;
 pub use records::issuers::{CrlRow, IssuerRole, IssuerRow};
+pub use records::password_tokens::PasswordTokenRow;
 pub use records::presence::Presence;
 pub use records::refusals::RefusalRow;
 pub use records::reports::{AgentReport, TrustBundleReport};
 pub use records::revocations::RevocationRow;
 pub use records::sessions::SessionRow;
+pub use records::sites::ListedSite;
 pub use records::staged_tokens::StagedTokenRow;
 pub use records::tenants::{SiteRow, TenantRow};
 pub use records::trust::{BarredDevice, ChangedDevice, SupersededCertificate, TrustChanges, TrustMaterial};

@@ -33,6 +33,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0002_devices"),
     migration!("0003_audit"),
     migration!("0004_commands"),
+    migration!("0005_people"),
     migration!("0006_fleet"),
     migration!("0007_audit_anchors"),
 ];

@@ -4,9 +4,11 @@ use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::command::{CommandKind, CommandState};
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
-    AgentId, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName, EnrollmentKeyId, IssuerKeyId,
-    RequestId, SecretHash, SerialNumber, SiteId, SpkiSha256, Tenant, TenantId, TrustBundleHash, UserId,
+    AgentId, ApiTokenId, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName, EnrollmentKeyId,
+    IssuerKeyId, RequestId, SecretHash, SerialNumber, SiteId, SpkiSha256, Tenant, TenantId, TrustBundleHash,
+    UserId,
 };
+use countersign_core::scope::Scopes;
 use countersign_core::settings::{Enforcement, ExpiredCertPolicy, Permission};
 use countersign_core::time::Timestamp;
 use uuid::Uuid;
@@ -72,7 +74,7 @@ macro_rules! texts {
 
 texts! {
     AgentId, DeviceName, DeviceStatus, Enforcement, ExpiredCertPolicy, IssuerKeyId, QuarantineReason,
-    RevocationReason, SecretHash, SerialNumber, SpkiSha256, String, Tenant, TrustBundleHash,
+    RevocationReason, Scopes, SecretHash, SerialNumber, SpkiSha256, String, Tenant, TrustBundleHash,
     CommandKind, CommandState,
     crate::records::users::Role,
     crate::records::issuers::IssuerRole,
@@ -95,7 +97,10 @@ macro_rules! uuids {
     )+};
 }
 
-uuids! { CertificateId, ChallengeId, CommandId, DeviceId, EnrollmentKeyId, RequestId, SiteId, TenantId, UserId }
+uuids! {
+    ApiTokenId, CertificateId, ChallengeId, CommandId, DeviceId, EnrollmentKeyId, RequestId, SiteId, TenantId,
+    UserId,
+}
 
 impl From<Timestamp> for Value {
     fn from(at: Timestamp) -> Self {

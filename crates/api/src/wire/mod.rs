@@ -4,6 +4,7 @@ pub mod admin;
 pub mod agent;
 pub mod agent_settings;
 pub mod anchors;
+pub mod api_tokens;
 pub mod command;
 pub mod command_queue;
 pub mod credentials;

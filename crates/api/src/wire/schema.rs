@@ -4,6 +4,7 @@
 use countersign_core::certificate::{CertificateState as State, RevocationReason as Reason};
 use countersign_core::command::{CommandKind, CommandState as Command};
 use countersign_core::device::DeviceStatus as Status;
+use countersign_core::scope::Scope as AnyScope;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, RefOr};
 use utoipa::{PartialSchema, ToSchema};
@@ -73,6 +74,8 @@ described! {
     ExpiredCertPolicy, "What happens when an expired certificate asks for a new one.",
         Form::OneOf(vec!["auto_reissue", "quarantine"]);
     OsType, "An operating system.", Form::OneOf(vec!["windows", "macos", "linux"]);
+    Scope, "What an API token may be used for.",
+        Form::OneOf(AnyScope::ALL.iter().map(|scope| scope.as_str()).collect());
     Role, "What a person may do, from most to least.",
         Form::OneOf(vec!["owner", "admin", "operator", "viewer"]);
 }

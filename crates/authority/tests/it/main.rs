@@ -4,6 +4,7 @@
 mod a_change_is_published;
 mod agent_settings;
 mod anchors;
+mod api_tokens;
 mod challenge;
 mod channels;
 mod commands;

@@ -25,7 +25,7 @@ async fn the_first_owner_is_made_once_with_the_token() {
     let token = authority.take_setup_token().unwrap();
     assert!(authority.take_setup_token().is_none(), "shown once");
     assert_eq!(authority.setup_state().await.unwrap(), SetupState::Open);
-    let wrong = authority.set_up("cst_guess", EMAIL, password("correct horse")).await;
+    let wrong = authority.set_up("csetup_guess", EMAIL, password("correct horse")).await;
     assert!(matches!(refused(wrong), SetupError::Token));
 
     let signed_in = authority.set_up(&token, EMAIL, password("correct horse")).await.unwrap();

@@ -106,7 +106,7 @@ async fn the_setup_token_works_once() {
             json!({ "token": token, "email": "You@Example.com", "password": "correct horse battery" });
         plane.admin(Call::post("/api/v1/setup", &owner))
     };
-    let wrong = set_up("cst_wrong").await;
+    let wrong = set_up("csetup_wrong").await;
     assert_eq!((wrong.status.as_u16(), wrong.code()), (401, "SETUP_TOKEN_REFUSED".to_owned()));
     let made = set_up(&token).await;
     assert_eq!(made.status, StatusCode::CREATED, "{made:?}");

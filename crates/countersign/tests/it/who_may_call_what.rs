@@ -1,9 +1,10 @@
 //! Proves who may call what: every operation of the OpenAPI document is in the table below, and
-//! every kind of caller is tried on each.
+//! every kind of caller is tried on each: people, agents, and API tokens with and without the scope.
 
 use std::collections::BTreeSet;
 
 use countersign_core::ids::CertificateId;
+use countersign_core::scope::Scope;
 use countersign_store::Role;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -49,6 +50,8 @@ enum About {
     SuspendedTenant,
     EnrollmentKey,
     Anchor,
+    /// One of the caller's own.
+    ApiToken,
     Ca,
     RevocationList,
     Agent,
@@ -103,6 +106,9 @@ impl Row {
     }
 }
 
+/// What no API token may do.
+const IN_SESSION: &[&str] = &["createApiToken", "logOut"];
+
 const VIEWER: May = May::People(Role::Viewer);
 const OPERATOR: May = May::People(Role::Operator);
 const ADMIN: May = May::People(Role::Admin);
@@ -112,12 +118,15 @@ const OWNER: May = May::People(Role::Owner);
 fn table() -> Vec<Row> {
     vec![
         row("setUp", May::Anyone).done(409).body(
-            |_| json!({ "token": "cst_wrong", "email": "a@example.com", "password": "long enough, surely" }),
+            |_| json!({ "token": "csetup_wrong", "email": "a@example.com", "password": "long enough, surely" }),
         ),
         row("logIn", May::Anyone)
             .done(401)
             .body(|n| json!({ "email": format!("nobody-{n}@example.com"), "password": "wrong" })),
         row("getMe", VIEWER),
+        row("listApiTokens", VIEWER),
+        row("createApiToken", VIEWER).done(201).body(|_| json!({ "name": "made" })),
+        row("revokeApiToken", VIEWER).about(About::ApiToken).elsewhere(Elsewhere::Same),
         row("listTenants", VIEWER).elsewhere(Elsewhere::SeesNothing),
         row("createTenant", OWNER)
             .elsewhere(Elsewhere::ForTheUnbound)
@@ -194,6 +203,7 @@ struct Spare {
     tenant: String,
     enrollment_key: String,
     command: String,
+    api_token: String,
 }
 
 impl Spare {
@@ -203,12 +213,47 @@ impl Spare {
         plane.as_owner(Call::post(tenant, &json!({ "slug": name, "name": name }))).await;
         let commands = format!("/api/v1/devices/{}/commands", device.id);
         let queued = plane.as_owner(Call::post(commands, &json!({ "type": "ping" }))).await;
-        Self { tenant: name.to_owned(), enrollment_key, command: queued.field("id") }
+        let (api_token, _) = api_token(plane, &plane.owner, &json!({ "name": "spare" })).await;
+        Self { tenant: name.to_owned(), enrollment_key, command: queued.field("id"), api_token }
     }
 }
 
 async fn enrollment_key(plane: &Plane) -> String {
     plane.as_owner(Call::post("/api/v1/enrollment-keys", &json!({ "tenant": OWN }))).await.field("id")
+}
+
+/// Makes an API token of this person's: its id, and itself.
+async fn api_token(plane: &Plane, person: &str, wanted: &Value) -> (String, String) {
+    let made = plane.admin(Call::post("/api/v1/api-tokens", wanted).bearer(person)).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    (made.field("id"), made.field("token"))
+}
+
+/// API tokens of the owner's, who may everything.
+struct Tokens {
+    /// With every right of the owner's.
+    full: String,
+    /// Which act as a viewer and as an owner of another tenant.
+    lesser: Vec<Person>,
+    revoked: String,
+}
+
+impl Tokens {
+    async fn make(plane: &Plane) -> Self {
+        let make = async |wanted: Value| api_token(plane, &plane.owner, &wanted).await;
+        let viewer = make(json!({ "name": "viewer", "role": "viewer" })).await.1;
+        let elsewhere = make(json!({ "name": "elsewhere", "tenant": ANOTHER })).await.1;
+        let (id, revoked) = make(json!({ "name": "revoked" })).await;
+        plane.as_owner(Call::new(Method::POST, format!("/api/v1/api-tokens/{id}/revoke"))).await;
+        Self {
+            full: make(json!({ "name": "full" })).await.1,
+            lesser: vec![
+                Person { role: Role::Viewer, whose: Whose::Everyones, token: viewer },
+                Person { role: Role::Owner, whose: Whose::Another, token: elsewhere },
+            ],
+            revoked,
+        }
+    }
 }
 
 /// Tries one operation.
@@ -221,6 +266,7 @@ struct Trial<'a> {
     shared: &'a Device,
     /// So are these.
     spare: &'a Spare,
+    tokens: &'a Tokens,
     count: u32,
 }
 
@@ -243,6 +289,7 @@ impl Trial<'_> {
             About::Tenant => OWN.to_owned(),
             About::AnyTenant | About::SuspendedTenant => self.spare.tenant.clone(),
             About::EnrollmentKey => self.spare.enrollment_key.clone(),
+            About::ApiToken => self.spare.api_token.clone(),
             About::Agent => device.agent.clone(),
             About::Command => format!("{} {}", device.id, self.spare.command),
             About::AgentCommand => format!("{} {}", device.agent, self.spare.command),
@@ -275,6 +322,7 @@ impl Trial<'_> {
                 spare.clone()
             }
             About::EnrollmentKey => enrollment_key(self.plane).await,
+            About::ApiToken => unreachable!("made by the person"),
             About::Nothing
             | About::Tenant
             | About::Agent
@@ -284,6 +332,17 @@ impl Trial<'_> {
             | About::Ca
             | About::RevocationList => self.target(self.shared),
         }
+    }
+
+    async fn own_api_token(&self, person: &Person) -> String {
+        // A token makes none: those that are tried here are the owner's.
+        let maker = if person.token.starts_with("cst_") { &self.plane.owner } else { &person.token };
+        let wanted = match (person.role, person.whose) {
+            (Role::Viewer, Whose::Everyones) => json!({ "name": "fresh", "role": "viewer" }),
+            (_, Whose::Another) => json!({ "name": "fresh", "tenant": ANOTHER }),
+            (_, Whose::Own | Whose::Everyones) => json!({ "name": "fresh" }),
+        };
+        api_token(self.plane, maker, &wanted).await.0
     }
 
     async fn ask(&mut self, token: Option<&str>, target: &str) -> Answer {
@@ -311,6 +370,8 @@ impl Trial<'_> {
             ("nobody", None),
             ("a stranger", Some("garbage")),
             ("an unknown session", Some(&*format!("css_{}", "0".repeat(64)))),
+            ("an unknown API token", Some(&*format!("cst_{}", "0".repeat(64)))),
+            ("a revoked API token", Some(&*self.tokens.revoked)),
             ("an agent", Some(&*self.shared.token)),
             ("a disabled person", Some(&*people.disabled)),
             ("a person of long ago", Some(&*people.late)),
@@ -323,6 +384,30 @@ impl Trial<'_> {
         for person in people.all.clone() {
             self.person(&person, lowest).await;
         }
+        self.api_tokens(lowest).await;
+    }
+
+    /// What API tokens may: no more than their scopes, their role and their tenant.
+    async fn api_tokens(&mut self, lowest: Role) {
+        let Some(scopes) = self.operation.scopes() else {
+            let answer = self.ask(Some(&self.tokens.full), &self.target(self.shared)).await;
+            assert_eq!((answer.status.as_u16(), answer.code()), (403, "SESSION_REQUIRED".to_owned()));
+            return;
+        };
+        let owner = |token| Person { role: Role::Owner, whose: Whose::Everyones, token };
+        let mut able = vec![owner(self.tokens.full.clone())];
+        for scope in &scopes {
+            let wanted = |scopes: Vec<&str>| json!({ "name": "scoped", "scopes": scopes });
+            let others = Scope::ALL.iter().map(|scope| scope.as_str()).filter(|other| other != scope);
+            let (_, without) = api_token(self.plane, &self.plane.owner, &wanted(others.collect())).await;
+            let answer = self.ask(Some(&without), &self.target(self.shared)).await;
+            let said = (answer.status.as_u16(), answer.code());
+            assert_eq!(said, (403, "SCOPE_MISSING".to_owned()), "{}: {answer:?}", self.row.operation);
+            able = vec![owner(api_token(self.plane, &self.plane.owner, &wanted(vec![scope])).await.1)];
+        }
+        for caller in able.iter().chain(&self.tokens.lesser) {
+            self.person(caller, lowest).await;
+        }
     }
 
     async fn person(&mut self, person: &Person, lowest: Role) {
@@ -333,7 +418,13 @@ impl Trial<'_> {
                 | (Elsewhere::Refused, Whose::Own) => true,
                 (Elsewhere::Refused, Whose::Another) | (Elsewhere::ForTheUnbound, _) => false,
             };
-        let target = if may { self.fresh_target().await } else { self.target(self.shared) };
+        let target = if self.row.about == About::ApiToken {
+            self.own_api_token(person).await
+        } else if may {
+            self.fresh_target().await
+        } else {
+            self.target(self.shared)
+        };
         let answer = self.ask(Some(&person.token), &target).await;
         let expected = if may { self.row.done } else { 403 };
         assert_eq!(answer.status, expected, "{person:?} calls {}: {answer:?}", self.row.operation);
@@ -437,14 +528,18 @@ fn what_needs_a_token_is_what_the_table_says() {
     let document = Document::generated();
     for row in table() {
         let described = document.operation(row.operation).described;
-        let scheme = described["security"][0].as_object().map(|scheme| scheme.keys().cloned().collect());
-        let expected: Option<Vec<&str>> = match row.may {
-            May::People(_) => Some(vec!["session"]),
-            May::Agents => Some(vec!["agent"]),
-            May::Anyone | May::AnyoneAtADoor => None,
+        let choices = described["security"].as_array().into_iter().flatten();
+        let schemes: Vec<&str> =
+            choices.flat_map(|choice| choice.as_object().unwrap().keys()).map(String::as_str).collect();
+        let expected: &[&str] = match row.may {
+            May::People(_) if IN_SESSION.contains(&row.operation) => &["session"],
+            May::People(_) => &["session", "apiToken"],
+            // Alone, or with the device's certificate.
+            May::Agents => &["agent", "agent", "deviceCertificate"],
+            May::Anyone | May::AnyoneAtADoor => &[],
         };
-        let scheme: Option<Vec<String>> = scheme;
-        assert_eq!(scheme.as_deref().map(|s| s.iter().map(String::as_str).collect()), expected);
+        let said = if row.may == May::Agents { expected.starts_with(&schemes) } else { schemes == expected };
+        assert!(said && schemes.is_empty() == expected.is_empty(), "{}: {schemes:?}", row.operation);
     }
 }
 
@@ -459,6 +554,7 @@ async fn everybody_gets_what_the_table_says_and_nothing_else() {
         plane.as_owner(Call::post(path, &json!({ "reason": "waits" }))).await;
     }
     let spare = Spare::make(&plane, &shared).await;
+    let tokens = Tokens::make(&plane).await;
     let untouched = async || plane.as_owner(Call::get(format!("/api/v1/devices/{}", shared.id))).await.json();
     let before = untouched().await;
     for row in &table() {
@@ -471,6 +567,7 @@ async fn everybody_gets_what_the_table_says_and_nothing_else() {
             operation,
             shared: &shared,
             spare: &spare,
+            tokens: &tokens,
             count: 0,
         };
         match row.may {

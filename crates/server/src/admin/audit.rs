@@ -14,6 +14,7 @@ use crate::admin::devices::{cursor, page_size};
 use crate::failure::Outcome;
 use crate::fields::Fields;
 use crate::request::{Allowed, QueryFields};
+use crate::scopes::AuditRead;
 use crate::state::ControlPlane;
 
 /// One page of the audit, newest first.
@@ -33,10 +34,10 @@ use crate::state::ControlPlane;
     responses(
         (status = 200, body = AuditList),
         (status = 404, body = ErrorBody, description = "There is no such tenant"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["audit:read"])))]
 pub(crate) async fn query(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, AuditRead>,
     QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<AuditList>> {
     let tenant = fields.text("tenant", 64);

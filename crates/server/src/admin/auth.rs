@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{LoginRequest, LoginResponse, User};
+use countersign_authority::View;
 use countersign_authority::people::Person;
 use http::StatusCode;
 use zeroize::Zeroizing;
@@ -33,10 +34,11 @@ pub(crate) async fn log_in(
     Ok(Json(LoginResponse { token: signed_in.token.to_string(), expires_at: signed_in.expires_at }))
 }
 
-/// Ends the session at once.
+/// Ends the session at once. An API token is not ended here but revoked.
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", operation_id = "logOut",
     responses((status = 204)), security(("session" = [])))]
 pub(crate) async fn log_out(State(state): State<ControlPlane>, signed_in: SignedIn) -> Outcome<StatusCode> {
+    signed_in.caller.authorize::<View>()?;
     state
         .authority
         .log_out(&signed_in.caller, &signed_in.token)
@@ -45,9 +47,9 @@ pub(crate) async fn log_out(State(state): State<ControlPlane>, signed_in: Signed
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Who is signed in.
+/// Who is signed in, or in whose name an API token acts, with the role and tenant to act with.
 #[utoipa::path(get, path = "/api/v1/auth/me", tag = "auth", operation_id = "getMe",
-    responses((status = 200, body = User)), security(("session" = [])))]
+    responses((status = 200, body = User)), security(("session" = []), ("apiToken" = [])))]
 pub(crate) async fn me(State(state): State<ControlPlane>, signed_in: SignedIn) -> Outcome<Json<User>> {
     let person =
         state.authority.person(&signed_in.caller).await.map_err(|error| Failure::internal(&error))?;

@@ -15,6 +15,7 @@ use crate::admin::devices::{cursor, page_size};
 use crate::admin::quarantine::wire_applied;
 use crate::failure::Outcome;
 use crate::request::{Allowed, JsonFields, QueryFields, Segment, named};
+use crate::scopes::{CertificatesRead, CertificatesWrite};
 use crate::state::ControlPlane;
 
 /// One page of certificates, newest first.
@@ -28,10 +29,10 @@ use crate::state::ControlPlane;
     responses(
         (status = 200, body = CertificateList),
         (status = 404, body = ErrorBody, description = "There is no such tenant"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["certificates:read"])))]
 pub(crate) async fn list(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, CertificatesRead>,
     QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<CertificateList>> {
     let tenant = fields.text("tenant", 64);
@@ -56,10 +57,10 @@ pub(crate) async fn list(
 /// One certificate with its PEM.
 #[utoipa::path(get, path = "/api/v1/certificates/{id}", tag = "certificates", operation_id = "getCertificate",
     params(("id" = uuid::Uuid, Path, description = "certificate id")),
-    responses((status = 200, body = CertificateDetail)), security(("session" = [])))]
+    responses((status = 200, body = CertificateDetail)), security(("session" = []), ("apiToken" = ["certificates:read"])))]
 pub(crate) async fn get(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, CertificatesRead>,
     Segment(id): Segment,
 ) -> Outcome<Json<CertificateDetail>> {
     let row = state.authority.certificate(&by, named(&id, "certificate")?).await?;
@@ -75,10 +76,10 @@ pub(crate) async fn get(
         (status = 200, body = RevokeResponse),
         (status = 409, body = ErrorBody, description = "`ALREADY_REVOKED`,
     or `CERTIFICATE_STATE`: it has expired"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["certificates:write"])))]
 pub(crate) async fn revoke(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Operate>,
+    Allowed(by, _): Allowed<Operate, CertificatesWrite>,
     Segment(id): Segment,
     JsonFields(mut fields): JsonFields,
 ) -> Outcome<Json<RevokeResponse>> {

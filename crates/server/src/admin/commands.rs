@@ -13,6 +13,7 @@ use crate::admin::devices::{cursor, page_size};
 use crate::failure::{Failure, Outcome};
 use crate::fields::Fields;
 use crate::request::{Allowed, JsonFields, QueryFields, Segment, Segments, named};
+use crate::scopes::{CommandsRead, CommandsWrite};
 use crate::state::ControlPlane;
 
 /// Queues a command for a device.
@@ -22,10 +23,10 @@ use crate::state::ControlPlane;
         (status = 202, body = CommandQueued, description = "Queued; the device gets it as soon as it can"),
         (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the device is quarantined or \
             decommissioned; `COMMAND_LIMIT`: 256 commands wait for it"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["commands:write"])))]
 pub(crate) async fn queue(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Operate>,
+    Allowed(by, _): Allowed<Operate, CommandsWrite>,
     Segment(id): Segment,
     JsonFields(fields): JsonFields,
 ) -> Outcome<(StatusCode, Json<CommandQueued>)> {
@@ -60,10 +61,10 @@ fn read(mut fields: Fields) -> Outcome<(CommandKind, Option<CommandPayload>)> {
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "100 when absent"),
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
     ),
-    responses((status = 200, body = CommandList)), security(("session" = [])))]
+    responses((status = 200, body = CommandList)), security(("session" = []), ("apiToken" = ["commands:read"])))]
 pub(crate) async fn list(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, CommandsRead>,
     Segment(id): Segment,
     QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<CommandList>> {
@@ -84,10 +85,10 @@ pub(crate) async fn list(
         ("id" = uuid::Uuid, Path, description = "device id"),
         ("commandId" = uuid::Uuid, Path, description = "command id"),
     ),
-    responses((status = 200, body = CommandBody)), security(("session" = [])))]
+    responses((status = 200, body = CommandBody)), security(("session" = []), ("apiToken" = ["commands:read"])))]
 pub(crate) async fn get(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, CommandsRead>,
     Segments([id, command]): Segments<2>,
 ) -> Outcome<Json<CommandBody>> {
     let device = named(&id, "device")?;

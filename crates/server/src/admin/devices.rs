@@ -19,6 +19,7 @@ use crate::admin::quarantine::decided;
 use crate::failure::{Failure, Outcome};
 use crate::fields::Fields;
 use crate::request::{Allowed, JsonFields, QueryFields, Segment, named};
+use crate::scopes::{CertificatesRead, DevicesRead, DevicesWrite};
 use crate::state::ControlPlane;
 
 /// One page of devices.
@@ -27,16 +28,17 @@ use crate::state::ControlPlane;
         ("q" = Option<String>, Query, description = "part of a name or host name"),
         ("status" = Option<schema::DeviceStatus>, Query),
         ("tenant" = Option<String>, Query, description = "slug or id"),
+        ("site" = Option<String>, Query, description = "slug or id"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "100 when absent"),
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
     ),
     responses(
         (status = 200, body = DeviceList),
         (status = 404, body = ErrorBody, description = "There is no such tenant"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["devices:read"])))]
 pub(crate) async fn list(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, DevicesRead>,
     QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<DeviceList>> {
     let tenant = fields.text("tenant", 64);
@@ -44,6 +46,7 @@ pub(crate) async fn list(
         text: fields.text("q", 255),
         status: fields.parsed("status"),
         tenant: None,
+        site: fields.parsed("site"),
         limit: page_size(&mut fields),
         after: cursor(&mut fields),
     };
@@ -62,10 +65,10 @@ pub(crate) async fn list(
 /// One device.
 #[utoipa::path(get, path = "/api/v1/devices/{id}", tag = "devices", operation_id = "getDevice",
     params(("id" = uuid::Uuid, Path, description = "device id")),
-    responses((status = 200, body = DeviceBody)), security(("session" = [])))]
+    responses((status = 200, body = DeviceBody)), security(("session" = []), ("apiToken" = ["devices:read"])))]
 pub(crate) async fn get(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, DevicesRead>,
     Segment(id): Segment,
 ) -> Outcome<Json<DeviceBody>> {
     let device = state.authority.device(&by, named(&id, "device")?).await?;
@@ -79,10 +82,10 @@ pub(crate) async fn get(
     responses(
         (status = 200, body = Decided),
         (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["devices:write"])))]
 pub(crate) async fn patch(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Operate>,
+    Allowed(by, _): Allowed<Operate, DevicesWrite>,
     Segment(id): Segment,
     JsonFields(mut fields): JsonFields,
 ) -> Outcome<Json<Decided>> {
@@ -103,10 +106,10 @@ pub(crate) async fn patch(
 #[utoipa::path(get, path = "/api/v1/devices/{id}/certificates", tag = "devices",
     operation_id = "listDeviceCertificates",
     params(("id" = uuid::Uuid, Path, description = "device id")),
-    responses((status = 200, body = CertificateList)), security(("session" = [])))]
+    responses((status = 200, body = CertificateList)), security(("session" = []), ("apiToken" = ["certificates:read"])))]
 pub(crate) async fn certificates(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, CertificatesRead>,
     Segment(id): Segment,
 ) -> Outcome<Json<CertificateList>> {
     let rows = state.authority.device_certificates(&by, named(&id, "device")?).await?;

@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use crate::failure::Outcome;
 use crate::fields::Fields;
 use crate::request::{Allowed, JsonFields, QueryFields, Segment, named};
+use crate::scopes::{EnrollmentKeysRead, EnrollmentKeysWrite};
 use crate::state::ControlPlane;
 
 /// A year, the longest that a key works.
@@ -28,10 +29,10 @@ const MAX_MINUTES: i64 = 365 * 24 * 60;
     responses(
         (status = 200, body = EnrollmentKeyList),
         (status = 404, body = ErrorBody, description = "There is no such tenant"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["enrollment-keys:read"])))]
 pub(crate) async fn list(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, EnrollmentKeysRead>,
     QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<EnrollmentKeyList>> {
     let tenant = fields.text("tenant", 64);
@@ -45,10 +46,10 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/api/v1/enrollment-keys", tag = "enrollment keys",
     operation_id = "createEnrollmentKey",
     request_body = CreateEnrollmentKeyRequest,
-    responses((status = 201, body = EnrollmentKeyCreated)), security(("session" = [])))]
+    responses((status = 201, body = EnrollmentKeyCreated)), security(("session" = []), ("apiToken" = ["enrollment-keys:write"])))]
 pub(crate) async fn create(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Operate>,
+    Allowed(by, _): Allowed<Operate, EnrollmentKeysWrite>,
     JsonFields(fields): JsonFields,
 ) -> Outcome<(StatusCode, Json<EnrollmentKeyCreated>)> {
     let created = state.authority.create_enrollment_key(&by, read(fields)?).await?;
@@ -68,10 +69,10 @@ pub(crate) async fn create(
     responses(
         (status = 200, body = EnrollmentKeyBody),
         (status = 409, body = ErrorBody, description = "`ALREADY_REVOKED`"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["enrollment-keys:write"])))]
 pub(crate) async fn revoke(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Operate>,
+    Allowed(by, _): Allowed<Operate, EnrollmentKeysWrite>,
     Segment(id): Segment,
 ) -> Outcome<Json<EnrollmentKeyBody>> {
     let row = state.authority.revoke_enrollment_key(&by, named(&id, "enrolment key")?).await?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent_settings;
 pub(crate) mod anchors;
+pub(crate) mod api_tokens;
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod certificates;

@@ -13,14 +13,15 @@ use countersign_core::device::QuarantineReason;
 
 use crate::failure::{Failure, Outcome};
 use crate::request::{Allowed, JsonFields, Segment, named};
+use crate::scopes::{DevicesRead, DevicesWrite};
 use crate::state::ControlPlane;
 
 /// The devices that wait for a decision.
 #[utoipa::path(get, path = "/api/v1/agents/quarantined", tag = "quarantine", operation_id = "listQuarantined",
-    responses((status = 200, body = QuarantinedList)), security(("session" = [])))]
+    responses((status = 200, body = QuarantinedList)), security(("session" = []), ("apiToken" = ["devices:read"])))]
 pub(crate) async fn list(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, DevicesRead>,
 ) -> Outcome<Json<QuarantinedList>> {
     let rows = state.authority.quarantined_devices(&by).await.map_err(|error| Failure::internal(&error))?;
     let devices = rows
@@ -45,10 +46,10 @@ pub(crate) async fn list(
     responses(
         (status = 200, body = Decided),
         (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["devices:write"])))]
 pub(crate) async fn approve(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Operate>,
+    Allowed(by, _): Allowed<Operate, DevicesWrite>,
     Segment(id): Segment,
 ) -> Outcome<Json<Decided>> {
     decided(state.authority.approve(&by, named(&id, "device")?).await?)
@@ -60,10 +61,10 @@ pub(crate) async fn approve(
     responses(
         (status = 200, body = Decided),
         (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["devices:write"])))]
 pub(crate) async fn deny(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Operate>,
+    Allowed(by, _): Allowed<Operate, DevicesWrite>,
     Segment(id): Segment,
 ) -> Outcome<Json<Decided>> {
     decided(state.authority.deny(&by, named(&id, "device")?).await?)
@@ -76,10 +77,10 @@ pub(crate) async fn deny(
     responses(
         (status = 200, body = Decided),
         (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["devices:write"])))]
 pub(crate) async fn decommission(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Operate>,
+    Allowed(by, _): Allowed<Operate, DevicesWrite>,
     Segment(id): Segment,
 ) -> Outcome<Json<Decided>> {
     decided(state.authority.decommission(&by, named(&id, "device")?).await?)
@@ -92,10 +93,10 @@ pub(crate) async fn decommission(
     responses(
         (status = 200, body = Decided),
         (status = 409, body = ErrorBody, description = "`DEVICE_STATE`: the status does not allow it"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["devices:write"])))]
 pub(crate) async fn quarantine(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Operate>,
+    Allowed(by, _): Allowed<Operate, DevicesWrite>,
     Segment(id): Segment,
     JsonFields(mut fields): JsonFields,
 ) -> Outcome<Json<Decided>> {

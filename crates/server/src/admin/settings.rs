@@ -15,6 +15,7 @@ use crate::failure::Outcome;
 use crate::fields::Fields;
 use crate::preconditions::if_match;
 use crate::request::{Allowed, JsonFields, Segment};
+use crate::scopes::{SettingsRead, SettingsWrite};
 use crate::state::ControlPlane;
 
 /// A tenant's certificate settings.
@@ -22,10 +23,10 @@ use crate::state::ControlPlane;
     operation_id = "getMtlsSettings",
     params(("id" = String, Path, description = "tenant slug or id")),
     responses((status = 200, body = MtlsSettingsBody, headers(("ETag", description = "for `If-Match`")))),
-    security(("session" = [])))]
+    security(("session" = []), ("apiToken" = ["settings:read"])))]
 pub(crate) async fn get(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, SettingsRead>,
     Segment(id): Segment,
 ) -> Outcome<impl IntoResponse> {
     Ok(tagged(&state.authority.find_tenant(&by, &id).await?.settings))
@@ -42,10 +43,10 @@ pub(crate) async fn get(
     responses(
         (status = 200, body = MtlsSettingsBody, headers(("ETag", description = "for `If-Match`"))),
         (status = 412, body = ErrorBody, description = "`SETTINGS_CHANGED`"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["settings:write"])))]
 pub(crate) async fn patch(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Administer>,
+    Allowed(by, _): Allowed<Administer, SettingsWrite>,
     Segment(id): Segment,
     headers: HeaderMap,
     JsonFields(fields): JsonFields,

@@ -13,15 +13,16 @@ use http::StatusCode;
 use crate::admin::quarantine::decided;
 use crate::failure::{Failure, Outcome};
 use crate::request::{Allowed, JsonFields, Segment};
+use crate::scopes::{TenantsRead, TenantsWrite};
 use crate::state::ControlPlane;
 
 /// The tenants that the caller may see.
 #[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants", operation_id = "listTenants",
     responses((status = 200, body = TenantList)),
-    security(("session" = [])))]
+    security(("session" = []), ("apiToken" = ["tenants:read"])))]
 pub(crate) async fn list(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, TenantsRead>,
 ) -> Outcome<Json<TenantList>> {
     let tenants = state.authority.list_tenants(&by).await.map_err(|error| Failure::internal(&error))?;
     Ok(Json(TenantList { tenants: tenants.into_iter().map(wire_tenant).collect() }))
@@ -33,10 +34,10 @@ pub(crate) async fn list(
     responses(
         (status = 201, body = TenantBody),
         (status = 409, body = ErrorBody, description = "`TENANT_TAKEN`"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["tenants:write"])))]
 pub(crate) async fn create(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Own>,
+    Allowed(by, _): Allowed<Own, TenantsWrite>,
     JsonFields(mut fields): JsonFields,
 ) -> Outcome<(StatusCode, Json<TenantBody>)> {
     let slug = fields.parsed::<Tenant>("slug");
@@ -54,10 +55,10 @@ pub(crate) async fn create(
     responses(
         (status = 200, body = Decided),
         (status = 409, body = ErrorBody, description = "`TENANT_STATE`: it is suspended already"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["tenants:write"])))]
 pub(crate) async fn suspend(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Own>,
+    Allowed(by, _): Allowed<Own, TenantsWrite>,
     Segment(id): Segment,
 ) -> Outcome<Json<Decided>> {
     decided(state.authority.set_tenant_service(&by, &id, TenantService::Suspended).await?)
@@ -69,10 +70,10 @@ pub(crate) async fn suspend(
     responses(
         (status = 200, body = Decided),
         (status = 409, body = ErrorBody, description = "`TENANT_STATE`: it is not suspended"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["tenants:write"])))]
 pub(crate) async fn resume(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Own>,
+    Allowed(by, _): Allowed<Own, TenantsWrite>,
     Segment(id): Segment,
 ) -> Outcome<Json<Decided>> {
     decided(state.authority.set_tenant_service(&by, &id, TenantService::Running).await?)

@@ -1,7 +1,9 @@
 //! Devices in numbers: pages, the quarantine list, and what the sweeps look for.
 
+use std::str::FromStr;
+
 use countersign_core::device::DeviceStatus;
-use countersign_core::ids::{DeviceId, TenantId};
+use countersign_core::ids::{DeviceId, IdError, SiteId, SiteSlug, TenantId};
 use countersign_core::time::Timestamp;
 
 use super::cursor::Cursor;
@@ -15,11 +17,29 @@ use crate::transaction::Reading;
 /// Where a page of devices ended.
 pub type DeviceCursor = Cursor<DeviceId>;
 
+/// A site, by id or by short name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteFilter {
+    /// This very site.
+    Id(SiteId),
+    /// Any site of this short name.
+    Slug(SiteSlug),
+}
+
+impl FromStr for SiteFilter {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        text.parse().map(Self::Id).or_else(|_no_id| text.parse().map(Self::Slug))
+    }
+}
+
 /// Which devices a list is about.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceFilter {
     /// The only tenant; `None`: all.
     pub tenant: Option<TenantId>,
+    /// The only site.
+    pub site: Option<SiteFilter>,
     /// Part of the name or host name, in any case.
     pub text: Option<String>,
     /// The only status.
@@ -46,8 +66,15 @@ impl Reading<'_> {
     /// [`StoreError`].
     pub async fn list_devices(&mut self, filter: &DeviceFilter) -> Result<DevicePage, StoreError> {
         let limit = filter.limit.clamp(1, LIST_LIMIT);
+        let (site, site_slug) = match &filter.site {
+            Some(SiteFilter::Id(id)) => (Some(*id), None),
+            Some(SiteFilter::Slug(slug)) => (None, Some(slug.as_str())),
+            None => (None, None),
+        };
         let mut devices: Vec<DeviceRow> = Conditions::none()
             .and("d.org_id = ?", filter.tenant)
+            .and("d.site_id = ?", site)
+            .and("s.slug = ?", site_slug)
             .and("d.status = ?", filter.status)
             .and(
                 "(lower(d.name) LIKE ? ESCAPE '!' OR lower(d.hostname) LIKE ? ESCAPE '!')",

@@ -2,6 +2,7 @@
 //! what changes.
 
 pub(crate) mod anchors;
+pub(crate) mod api_tokens;
 pub(crate) mod audit;
 pub(crate) mod audit_verification;
 pub(crate) mod certificates;
@@ -15,11 +16,13 @@ pub(crate) mod enrollment_keys;
 pub(crate) mod installation;
 pub(crate) mod intents;
 pub(crate) mod issuers;
+pub(crate) mod password_tokens;
 pub(crate) mod presence;
 pub(crate) mod refusals;
 pub(crate) mod reports;
 pub(crate) mod revocations;
 pub(crate) mod sessions;
+pub(crate) mod sites;
 mod spelled;
 pub(crate) mod staged_tokens;
 pub(crate) mod tenants;

@@ -99,6 +99,22 @@ impl Writing<'_> {
         sql(TABLE, "DELETE FROM sessions WHERE user_id = $1").bind(user).run(&mut self.connection).await
     }
 
+    /// Ends all of a person's sessions but one and says how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn delete_sessions_besides(
+        &mut self,
+        user: UserId,
+        kept: &SecretHash,
+    ) -> Result<u64, StoreError> {
+        sql(TABLE, "DELETE FROM sessions WHERE user_id = $1 AND token_sha256 <> $2")
+            .bind(user)
+            .bind(*kept)
+            .run(&mut self.connection)
+            .await
+    }
+
     /// Removes sessions that have ended and says how many there were.
     ///
     /// # Errors

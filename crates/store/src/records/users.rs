@@ -5,10 +5,11 @@ use std::fmt;
 use countersign_core::ids::{TenantId, UserId};
 use countersign_core::time::Timestamp;
 
+use super::LIST_LIMIT;
 use super::spelled::spelled_enum;
 use crate::error::StoreError;
 use crate::row::{FromRow, Number, Row};
-use crate::statement::sql;
+use crate::statement::{Conditions, sql};
 use crate::transaction::{Reading, Writing};
 
 const TABLE: &str = "users";
@@ -27,6 +28,9 @@ spelled_enum! {
     }
 }
 
+/// What stands in the place of a hash where no password was set: no hash looks like it.
+const NO_PASSWORD: &str = "-";
+
 /// A password as its hash, in the hash's own text form (PHC string); never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
@@ -36,6 +40,18 @@ impl PasswordHash {
     #[must_use]
     pub const fn new(phc: String) -> Self {
         Self(phc)
+    }
+
+    /// Of somebody who has no password yet.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(NO_PASSWORD.to_owned())
+    }
+
+    /// Whether there is no password yet: whatever is given is wrong.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.0 == NO_PASSWORD
     }
 
     /// The text form.
@@ -104,6 +120,36 @@ impl Reading<'_> {
             .await
     }
 
+    /// People bound to a tenant, or all, by e-mail address; at most [`LIST_LIMIT`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn users(&mut self, tenant: Option<TenantId>) -> Result<Vec<UserRow>, StoreError> {
+        Conditions::none()
+            .and("org_id = ?", tenant)
+            .select(TABLE, "SELECT * FROM users", "ORDER BY lower(email)", LIST_LIMIT)
+            .all(&mut self.connection)
+            .await
+    }
+
+    /// How many owners besides this person could sign in and act for the whole installation.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count_owners_besides(&mut self, user: UserId) -> Result<u64, StoreError> {
+        let Number(count) = sql(
+            TABLE,
+            "SELECT count(*) AS number FROM users
+             WHERE role = 'owner' AND org_id IS NULL AND disabled_at IS NULL AND password_hash <> $2
+                 AND id <> $1",
+        )
+        .bind(user)
+        .bind(NO_PASSWORD)
+        .one(&mut self.connection)
+        .await?;
+        Ok(count)
+    }
+
     /// How many people there are.
     ///
     /// # Errors
@@ -135,5 +181,31 @@ impl Writing<'_> {
         .bind(user.disabled_at)
         .changed(&mut self.connection)
         .await
+    }
+
+    /// Writes what may change about a person: role, tenant, standing; `false` when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn update_user(&mut self, user: &UserRow) -> Result<bool, StoreError> {
+        sql(TABLE, "UPDATE users SET role = $2, org_id = $3, disabled_at = $4 WHERE id = $1")
+            .bind(user.id)
+            .bind(user.role)
+            .bind(user.tenant)
+            .bind(user.disabled_at)
+            .changed(&mut self.connection)
+            .await
+    }
+
+    /// Sets a person's password; `false` when there is no such person.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_password(&mut self, user: UserId, hash: &PasswordHash) -> Result<bool, StoreError> {
+        sql(TABLE, "UPDATE users SET password_hash = $2 WHERE id = $1")
+            .bind(user)
+            .bind(hash.as_str())
+            .changed(&mut self.connection)
+            .await
     }
 }

@@ -24,6 +24,7 @@ mod on_sqlite {
     mod group_commit;
     mod issuers;
     mod opening;
+    mod people;
     mod presence;
     mod round_trips;
     mod staged_tokens;
@@ -48,6 +49,7 @@ mod on_postgres {
     mod group_commit;
     mod issuers;
     mod opening;
+    mod people;
     mod presence;
     mod round_trips;
     mod staged_tokens;

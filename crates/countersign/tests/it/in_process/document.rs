@@ -59,6 +59,13 @@ impl Operation {
         responses.keys().map(|status| status.parse().unwrap()).collect()
     }
 
+    /// The scopes that an API token needs; `None`: no API token may.
+    pub(crate) fn scopes(&self) -> Option<Vec<String>> {
+        let choices = self.described["security"].as_array()?;
+        let scopes = choices.iter().find_map(|choice| choice.get("apiToken"))?.as_array()?;
+        Some(scopes.iter().map(|scope| scope.as_str().unwrap().to_owned()).collect())
+    }
+
     pub(crate) fn tag(&self) -> &str {
         self.described["tags"][0].as_str().unwrap()
     }

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::CertificateState;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
-use countersign_core::ids::{ChallengeId, RequestId, TrustBundleHash, UserId};
+use countersign_core::ids::{ApiTokenId, ChallengeId, RequestId, TrustBundleHash, UserId};
+use countersign_core::scope::{Scope, Scopes};
 use countersign_store::{
-    AgentReport, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow, DeniedKeyRow,
-    DeviceFilter, IssuerRole, IssuerRow, PasswordHash, Presence, RefusalRow, Role, SessionRow,
+    AgentReport, ApiTokenRow, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow, DeniedKeyRow,
+    DeviceFilter, IssuerRole, IssuerRow, PasswordHash, PasswordTokenRow, Presence, RefusalRow, Role, SessionRow,
     StagedTokenRow, Store, StoreError, StoreUrl, TraitKind, TrustBundleReport, UserRow, copy,
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
@@ -99,6 +100,27 @@ async fn fill_the_rest(fixture: &Fixture) {
         disabled_at: Some(now()),
     };
     let session = SessionRow { token: random().into(), user: user.id, created_at: now(), expires_at: now() };
+    let api_token = ApiTokenRow {
+        id: ApiTokenId::random(),
+        token: random().into(),
+        user: user.id,
+        user_email: user.email.clone(),
+        name: "CI".into(),
+        role: Role::Viewer,
+        tenant: Some(fixture.tenant.id),
+        tenant_slug: Some(fixture.tenant.slug.clone()),
+        scopes: Scopes::new([Scope::DevicesRead, Scope::AuditRead]),
+        created_at: now(),
+        expires_at: now() + DAY,
+        last_used_at: Some(now()),
+        revoked_at: None,
+    };
+    let password_token = PasswordTokenRow {
+        user: user.id,
+        token: random().into(),
+        created_at: now(),
+        expires_at: now() + DAY,
+    };
     let issuing = IssuerRow {
         key_id: issuer(),
         role: IssuerRole::Device,
@@ -125,6 +147,8 @@ async fn fill_the_rest(fixture: &Fixture) {
         Box::pin(async move {
             w.insert_user(&user).await?;
             w.insert_session(&session).await?;
+            w.insert_api_token(&api_token).await?;
+            w.put_password_token(&password_token).await?;
             w.insert_issuer(&issuing).await?;
             w.next_crl_number(issuing.key_id).await?;
             w.save_crl(&crl).await?;

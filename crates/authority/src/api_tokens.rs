@@ -239,6 +239,21 @@ fn may_revoke(by: &Authorized<View>, token: &ApiTokenRow, maker: &UserRow) -> Re
     if is_at_least(by.role(), Role::Admin) { Ok(()) } else { Err(Forbidden::Role(Role::Admin.as_str())) }
 }
 
+/// Revokes all of a person's API tokens within a transaction, an audit entry each, and says how many.
+pub(crate) async fn revoke_all_of(
+    w: &mut Writing<'_>,
+    user: UserId,
+    chain: Option<Tenant>,
+    now: Timestamp,
+    actor: Actor,
+) -> Result<usize, StoreError> {
+    let revoked = w.revoke_api_tokens_of(user, now).await?;
+    for id in &revoked {
+        w.append_audit(&revoked_entry(chain.clone(), *id, user, now, actor.clone())).await?;
+    }
+    Ok(revoked.len())
+}
+
 /// Whose audit tells of a person who is bound to this tenant, or to none.
 pub(crate) async fn chain_of(
     w: &mut Writing<'_>,

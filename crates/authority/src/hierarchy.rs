@@ -160,9 +160,12 @@ async fn insert_default_tenant(
     Ok(())
 }
 
-/// The site that every tenant has from the beginning.
+/// The short name of the site that every tenant has from the beginning.
+pub(crate) const DEFAULT_SITE: &str = "default";
+
+/// That site.
 pub(crate) fn default_site(tenant: TenantId) -> SiteRow {
-    SiteRow { id: SiteId::random(), tenant, slug: DEFAULT_TENANT.to_owned(), name: "Default".to_owned() }
+    SiteRow { id: SiteId::random(), tenant, slug: DEFAULT_SITE.to_owned(), name: "Default".to_owned() }
 }
 
 fn make_issuers(

@@ -271,7 +271,7 @@ impl Authority {
         Ok(SignedIn { token: Zeroizing::new(secret.text), expires_at, caller: Caller::new(user) })
     }
 
-    async fn note_failed_login(
+    pub(crate) async fn note_failed_login(
         &self,
         email: &str,
         address: IpAddr,
@@ -329,7 +329,7 @@ impl Authority {
     }
 }
 
-async fn hash_password(password: Zeroizing<String>) -> Result<PasswordHash, PeopleError> {
+pub(crate) async fn hash_password(password: Zeroizing<String>) -> Result<PasswordHash, PeopleError> {
     let salt = random_bytes::<16>()?;
     tokio::task::spawn_blocking(move || {
         let salt = SaltString::encode_b64(&salt).map_err(|error| error.to_string())?;
@@ -346,7 +346,7 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$Y291bnRlcnNpZ24tc2FsdA$\
                       7LzK1GZtC8hN0mWzvWnWmJ3QyWvH0Q0m0q6vT7m0k1s";
 
 /// Checks a password; without a hash it does the same work and says no.
-async fn verify_password(
+pub(crate) async fn verify_password(
     hash: Option<PasswordHash>,
     password: Zeroizing<String>,
 ) -> Result<bool, PeopleError> {

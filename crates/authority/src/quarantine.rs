@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::authority::{Authority, IssuerMode};
 use crate::authorized::{Authorized, Forbidden, Operate};
+use crate::device_changes::DeviceChange;
 use crate::publish::Applied;
 use crate::revoke::revoke_all;
 
@@ -23,6 +24,9 @@ pub enum DecisionError {
     /// It belongs to another tenant.
     #[error("not allowed")]
     Forbidden(#[from] Forbidden),
+    /// The device's tenant has no such site.
+    #[error("unknown site")]
+    UnknownSite,
     /// The device's status does not allow it, or another decision came first.
     #[error("the device is {0}")]
     Conflict(DeviceStatus),
@@ -119,11 +123,8 @@ impl Authority {
         id: DeviceId,
         maintenance: Maintenance,
     ) -> Result<Applied, DecisionError> {
-        let decision = match maintenance {
-            Maintenance::Enter => Decision::EnterMaintenance,
-            Maintenance::Leave => Decision::LeaveMaintenance,
-        };
-        self.decide(by, id, decision).await
+        let change = DeviceChange { maintenance: Some(maintenance), ..DeviceChange::default() };
+        self.change_device(by, id, change).await
     }
 
     async fn decide(
@@ -165,6 +166,24 @@ pub enum Maintenance {
     Enter,
     /// Taken back.
     Leave,
+}
+
+/// Sets a device aside within a transaction, or takes it back.
+pub(crate) async fn set_aside(
+    w: &mut Writing<'_>,
+    device: DeviceRow,
+    maintenance: Maintenance,
+    now: Timestamp,
+    actor: Actor,
+) -> Result<(), DecisionError> {
+    let decision = match maintenance {
+        Maintenance::Enter => Decision::EnterMaintenance,
+        Maintenance::Leave => Decision::LeaveMaintenance,
+    };
+    if device.status.apply(decision.event()).is_err() {
+        return Err(DecisionError::Conflict(device.status));
+    }
+    Ok(carry_out(w, device, decision, now, actor).await?)
 }
 
 /// Whether an approval has something to grant: a new certificate in the place of one that the device

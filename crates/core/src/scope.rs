@@ -64,6 +64,8 @@ scopes! {
     SettingsWrite => "settings:write",
     /// Read the audit.
     AuditRead => "audit:read",
+    /// Sign anchors of the audit.
+    AuditWrite => "audit:write",
 }
 
 impl fmt::Display for Scope {

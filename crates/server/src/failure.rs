@@ -351,6 +351,7 @@ impl From<DecisionError> for Failure {
         match error {
             DecisionError::Unknown => Self::not_found("device"),
             DecisionError::Forbidden(forbidden) => forbidden.into(),
+            DecisionError::UnknownSite => Self::invalid_field("site", "the device's tenant has no such site"),
             DecisionError::Conflict(status) => {
                 Self::conflict("DEVICE_STATE", "The device's status does not allow this", status.as_str())
             }

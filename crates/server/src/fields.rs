@@ -104,6 +104,17 @@ impl Fields {
         self.read(name, str::parse)
     }
 
+    /// The same; absent is a problem.
+    pub(crate) fn required_parsed<T>(&mut self, name: &str) -> Option<T>
+    where
+        T: FromStr<Err: Display>,
+    {
+        if !self.has(name) {
+            self.problem(name, "is required");
+        }
+        self.parsed(name)
+    }
+
     /// A text that `read` takes, if there.
     pub(crate) fn read<T, E: Display>(
         &mut self,

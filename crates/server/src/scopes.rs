@@ -21,7 +21,8 @@ macro_rules! scoped {
 }
 
 scoped! {
-    TenantsRead, TenantsWrite, ApiTokensRead, ApiTokensWrite, EnrollmentKeysRead, EnrollmentKeysWrite, DevicesRead, DevicesWrite, CertificatesRead,
+    TenantsRead, TenantsWrite, SitesRead, SitesWrite, UsersRead, UsersWrite,
+    ApiTokensRead, ApiTokensWrite, EnrollmentKeysRead, EnrollmentKeysWrite, DevicesRead, DevicesWrite, CertificatesRead,
     CommandsRead, CommandsWrite,
-    CertificatesWrite, SettingsRead, SettingsWrite, AuditRead,
+    CertificatesWrite, SettingsRead, SettingsWrite, AuditRead, AuditWrite,
 }

@@ -423,12 +423,16 @@ pub struct QuarantineRequest {
     pub reason: String,
 }
 
-/// PATCH `/devices/:id`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+/// PATCH `/devices/:id`; what is absent stays, and something must be there.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct DevicePatch {
+    /// Slug or id of the site of its tenant where the device goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
     /// Whether the device is set aside: heartbeats do not change its status meanwhile.
-    pub maintenance: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<bool>,
 }
 
 /// A tenant's certificate settings.

@@ -9,3 +9,5 @@ pub mod command;
 pub mod command_queue;
 pub mod credentials;
 pub mod schema;
+pub mod sites;
+pub mod users;

@@ -55,6 +55,7 @@ described! {
     AgentId, "An agent's name in agent URLs.", Form::Pattern("^[0-9a-f]{64}$");
     DeviceName, "A device's name.", Form::Pattern("^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$");
     TenantSlug, "A tenant's slug.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
+    SiteSlug, "A site's short name.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
     SerialNumber, "A certificate's serial number, lower-case hex.", Form::Pattern("^([0-9a-f]{2}){1,20}$");
     Sha256, "A SHA-256 hash, hex.", Form::Pattern("^[0-9a-f]{64}$");
     DeviceStatus, "Where a device stands.",

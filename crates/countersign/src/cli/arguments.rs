@@ -47,6 +47,9 @@ pub(super) enum Command {
     /// Check the audit log
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Work on people's accounts, from the machine itself
+    #[command(subcommand)]
+    User(UserCommand),
     /// Work on the database itself
     #[command(subcommand)]
     Store(StoreCommand),
@@ -90,6 +93,17 @@ pub(super) struct AuditAnchorArguments {
     pub(super) token_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) config: ConfigFlags,
+}
+
+/// `user …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Make a one-time token with which somebody sets a new password: the way back for an owner who is
+    /// locked out
+    #[command(
+        after_help = "Example:\n  countersign user reset-password owner@example.com --data-dir /var/lib/countersign"
+    )]
+    ResetPassword(Box<UserResetPasswordArguments>),
 }
 
 /// `store …`.
@@ -155,6 +169,19 @@ pub(super) struct AuditVerifyArguments {
     /// The public key that anchors must be signed by, PEM; without it the database's own is believed
     #[arg(long, value_name = "FILE")]
     pub(super) anchor_key: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// `user reset-password`.
+#[derive(Debug, clap::Args)]
+pub(super) struct UserResetPasswordArguments {
+    /// The e-mail address with which the person signs in
+    #[arg(value_name = "EMAIL")]
+    pub(super) email: String,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

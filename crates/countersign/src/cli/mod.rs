@@ -15,5 +15,6 @@ mod run;
 mod serve;
 mod server_call;
 mod store_copy;
+mod user_reset_password;
 
 pub(crate) use run::run;

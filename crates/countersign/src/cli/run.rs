@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use super::arguments::{AuditCommand, Cli, Command, ConfigCommand, StoreCommand};
+use super::arguments::{AuditCommand, Cli, Command, ConfigCommand, StoreCommand, UserCommand};
 use super::failure::Failure;
 use super::{
     audit_anchor, audit_verify, config_check, config_sample, explain, healthcheck, migrate, output, serve,
-    store_copy,
+    store_copy, user_reset_password,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
@@ -23,6 +23,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Explain(arguments) => explain::run(*arguments),
         Command::Audit(AuditCommand::Anchor(arguments)) => audit_anchor::run(*arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit_verify::run(*arguments),
+        Command::User(UserCommand::ResetPassword(arguments)) => user_reset_password::run(*arguments),
         Command::Store(StoreCommand::Copy(arguments)) => store_copy::run(&arguments),
     };
     match done {

@@ -14,6 +14,7 @@ const COMMANDS: &[&[&str]] = &[
     &["explain"],
     &["audit", "verify"],
     &["audit", "anchor"],
+    &["user", "reset-password"],
     &["store", "copy"],
 ];
 
@@ -42,7 +43,7 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    for parent in [&[][..], &["config"], &["audit"], &["store"]] {
+    for parent in [&[][..], &["config"], &["audit"], &["user"], &["store"]] {
         let help = run(folder.path(), &[], &[parent, &["--help"]].concat()).stdout;
         let (_, commands) = help.split_once("Commands:\n").unwrap();
         let names = commands

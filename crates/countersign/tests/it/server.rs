@@ -83,6 +83,15 @@ impl Server {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Calls what answers without a body.
+    pub(crate) fn call_for_nothing(&self, path: &str, body: &str) {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--fail", "-H", "content-type: application/json", "-d", body]);
+        let output = curl.arg(format!("http://{}/api/v1{path}", self.admin)).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout.is_empty());
+    }
+
     /// Makes the first owner, and gives the session.
     pub(crate) fn set_up(&self) -> String {
         let token = fs_err::read_to_string(self.folder.join("countersign-data/setup-token")).unwrap();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use countersign_core::ids::CertificateId;
+use countersign_core::ids::{CertificateId, SiteId};
 use countersign_core::scope::Scope;
 use countersign_store::Role;
 use http::{Method, StatusCode};
@@ -52,6 +52,8 @@ enum About {
     Anchor,
     /// One of the caller's own.
     ApiToken,
+    User,
+    Site,
     Ca,
     RevocationList,
     Agent,
@@ -107,16 +109,46 @@ impl Row {
 }
 
 /// What no API token may do.
-const IN_SESSION: &[&str] = &["createApiToken", "logOut"];
+const IN_SESSION: &[&str] = &["createApiToken", "changePassword", "logOut"];
 
 const VIEWER: May = May::People(Role::Viewer);
 const OPERATOR: May = May::People(Role::Operator);
 const ADMIN: May = May::People(Role::Admin);
 const OWNER: May = May::People(Role::Owner);
 
+/// What is about people, what they call with, and sites.
+fn people_and_sites() -> Vec<Row> {
+    vec![
+        row("setPassword", May::Anyone)
+            .done(401)
+            .body(|_| json!({ "token": "csp_wrong", "password": "long enough, surely" })),
+        row("changePassword", VIEWER).done(400),
+        row("listUsers", ADMIN),
+        row("createUser", ADMIN)
+            .elsewhere(Elsewhere::Refused)
+            .done(201)
+            .body(|n| json!({ "email": format!("{n}@example.com"), "role": "viewer", "tenant": OWN })),
+        row("getUser", ADMIN).about(About::User),
+        row("patchUser", ADMIN).about(About::User).body(|_| json!({ "role": "operator" })),
+        row("resetPassword", ADMIN).about(About::User).done(201),
+        row("listSites", VIEWER).elsewhere(Elsewhere::SeesNothing),
+        row("createSite", ADMIN)
+            .elsewhere(Elsewhere::Refused)
+            .done(201)
+            .body(|n| json!({ "tenant": OWN, "slug": format!("site-{n}"), "name": "A site" })),
+        row("getSite", VIEWER).about(About::Site),
+        row("patchSite", ADMIN).about(About::Site).body(|_| json!({ "name": "Another name" })),
+        row("deleteSite", ADMIN).about(About::Site).done(204),
+        row("listApiTokens", VIEWER),
+        row("createApiToken", VIEWER).done(201).body(|_| json!({ "name": "made" })),
+        row("revokeApiToken", VIEWER).about(About::ApiToken).elsewhere(Elsewhere::Same),
+    ]
+}
+
 /// The table. Signing out is last: it ends the sessions that the others need.
 fn table() -> Vec<Row> {
-    vec![
+    let mut rows = people_and_sites();
+    rows.extend([
         row("setUp", May::Anyone).done(409).body(
             |_| json!({ "token": "csetup_wrong", "email": "a@example.com", "password": "long enough, surely" }),
         ),
@@ -124,9 +156,6 @@ fn table() -> Vec<Row> {
             .done(401)
             .body(|n| json!({ "email": format!("nobody-{n}@example.com"), "password": "wrong" })),
         row("getMe", VIEWER),
-        row("listApiTokens", VIEWER),
-        row("createApiToken", VIEWER).done(201).body(|_| json!({ "name": "made" })),
-        row("revokeApiToken", VIEWER).about(About::ApiToken).elsewhere(Elsewhere::Same),
         row("listTenants", VIEWER).elsewhere(Elsewhere::SeesNothing),
         row("createTenant", OWNER)
             .elsewhere(Elsewhere::ForTheUnbound)
@@ -195,7 +224,8 @@ fn table() -> Vec<Row> {
         row("getSetupStyle", May::Anyone),
         row("getSetupScript", May::Anyone),
         row("logOut", VIEWER).done(204),
-    ]
+    ]);
+    rows
 }
 
 /// What is used where nothing should happen to it.
@@ -204,6 +234,8 @@ struct Spare {
     enrollment_key: String,
     command: String,
     api_token: String,
+    user: String,
+    site: String,
 }
 
 impl Spare {
@@ -214,12 +246,25 @@ impl Spare {
         let commands = format!("/api/v1/devices/{}/commands", device.id);
         let queued = plane.as_owner(Call::post(commands, &json!({ "type": "ping" }))).await;
         let (api_token, _) = api_token(plane, &plane.owner, &json!({ "name": "spare" })).await;
-        Self { tenant: name.to_owned(), enrollment_key, command: queued.field("id"), api_token }
+        let (user, site) = (user(plane, "spare").await, site(plane, "spare").await);
+        Self { tenant: name.to_owned(), enrollment_key, command: queued.field("id"), api_token, user, site }
     }
 }
 
 async fn enrollment_key(plane: &Plane) -> String {
     plane.as_owner(Call::post("/api/v1/enrollment-keys", &json!({ "tenant": OWN }))).await.field("id")
+}
+
+/// Somebody of the tenant.
+async fn user(plane: &Plane, name: &str) -> String {
+    let wanted = json!({ "email": format!("{name}@example.com"), "role": "viewer", "tenant": OWN });
+    plane.as_owner(Call::post("/api/v1/users", &wanted)).await.field("id")
+}
+
+/// A site of the tenant.
+async fn site(plane: &Plane, slug: &str) -> String {
+    let wanted = json!({ "tenant": OWN, "slug": slug, "name": slug });
+    plane.as_owner(Call::post("/api/v1/sites", &wanted)).await.field("id")
 }
 
 /// Makes an API token of this person's: its id, and itself.
@@ -290,6 +335,8 @@ impl Trial<'_> {
             About::AnyTenant | About::SuspendedTenant => self.spare.tenant.clone(),
             About::EnrollmentKey => self.spare.enrollment_key.clone(),
             About::ApiToken => self.spare.api_token.clone(),
+            About::User => self.spare.user.clone(),
+            About::Site => self.spare.site.clone(),
             About::Agent => device.agent.clone(),
             About::Command => format!("{} {}", device.id, self.spare.command),
             About::AgentCommand => format!("{} {}", device.agent, self.spare.command),
@@ -323,6 +370,8 @@ impl Trial<'_> {
             }
             About::EnrollmentKey => enrollment_key(self.plane).await,
             About::ApiToken => unreachable!("made by the person"),
+            About::User => user(self.plane, &SiteId::random().to_string()).await,
+            About::Site => site(self.plane, &SiteId::random().to_string()).await,
             About::Nothing
             | About::Tenant
             | About::Agent

@@ -12,14 +12,15 @@ use http::{HeaderValue, StatusCode, header};
 use crate::admin::devices::{cursor, page_size};
 use crate::failure::Outcome;
 use crate::request::{Allowed, QueryFields, Segment, named};
+use crate::scopes::{AuditRead, AuditWrite};
 use crate::state::ControlPlane;
 
 /// Signs the ends of all audit chains, now. Not for whoever is bound to a tenant.
 #[utoipa::path(post, path = "/api/v1/audit/anchors", tag = "audit", operation_id = "createAuditAnchor",
-    responses((status = 201, body = AnchorFile)), security(("session" = [])))]
+    responses((status = 201, body = AnchorFile)), security(("session" = []), ("apiToken" = ["audit:write"])))]
 pub(crate) async fn create(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<Operate>,
+    Allowed(by, _): Allowed<Operate, AuditWrite>,
 ) -> Outcome<Response> {
     let anchor = state.authority.anchor(&by).await?;
     Ok((StatusCode::CREATED, file(&anchor)).into_response())
@@ -31,10 +32,10 @@ pub(crate) async fn create(
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "100 when absent"),
         ("cursor" = Option<String>, Query, description = "nextCursor of the page before"),
     ),
-    responses((status = 200, body = AnchorList)), security(("session" = [])))]
+    responses((status = 200, body = AnchorList)), security(("session" = []), ("apiToken" = ["audit:read"])))]
 pub(crate) async fn list(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, AuditRead>,
     QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<AnchorList>> {
     let (limit, before) = (page_size(&mut fields), cursor(&mut fields));
@@ -51,10 +52,10 @@ pub(crate) async fn list(
     responses(
         (status = 200, body = AnchorFile),
         (status = 404, body = countersign_api::ErrorBody, description = "`NOT_FOUND`: none was made yet"),
-    ), security(("session" = [])))]
+    ), security(("session" = []), ("apiToken" = ["audit:read"])))]
 pub(crate) async fn latest(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, AuditRead>,
 ) -> Outcome<Response> {
     Ok(file(&state.authority.latest_anchor(&by).await?).into_response())
 }
@@ -62,10 +63,10 @@ pub(crate) async fn latest(
 /// One anchor, as the file to keep elsewhere. Not for whoever is bound to a tenant.
 #[utoipa::path(get, path = "/api/v1/audit/anchors/{id}", tag = "audit", operation_id = "getAuditAnchor",
     params(("id" = u64, Path, description = "the anchor's number")),
-    responses((status = 200, body = AnchorFile)), security(("session" = [])))]
+    responses((status = 200, body = AnchorFile)), security(("session" = []), ("apiToken" = ["audit:read"])))]
 pub(crate) async fn get(
     State(state): State<ControlPlane>,
-    Allowed(by): Allowed<View>,
+    Allowed(by, _): Allowed<View, AuditRead>,
     Segment(number): Segment,
 ) -> Outcome<Response> {
     let anchor = state.authority.anchor_by_number(&by, named(&number, "anchor")?).await?;

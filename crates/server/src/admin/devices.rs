@@ -10,6 +10,7 @@ use countersign_api::wire::admin::{
 };
 use countersign_api::wire::agent_settings::TrustBundleBody;
 use countersign_api::wire::schema;
+use countersign_authority::device_changes::DeviceChange;
 use countersign_authority::devices::{CertificateRow, DeviceFilter, DeviceRow};
 use countersign_authority::quarantine::Maintenance;
 use countersign_authority::{Operate, View};
@@ -76,7 +77,7 @@ pub(crate) async fn get(
     devices.pop().map(Json).ok_or_else(|| Failure::not_found("device"))
 }
 
-/// Sets a device aside or takes it back.
+/// Moves a device to another site of its tenant, sets it aside, or takes it back.
 #[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "devices", operation_id = "patchDevice",
     params(("id" = uuid::Uuid, Path, description = "device id")), request_body = DevicePatch,
     responses(
@@ -89,17 +90,19 @@ pub(crate) async fn patch(
     Segment(id): Segment,
     JsonFields(mut fields): JsonFields,
 ) -> Outcome<Json<Decided>> {
-    let maintenance = match fields.boolean("maintenance") {
-        Some(true) => Maintenance::Enter,
-        Some(false) => Maintenance::Leave,
-        None => {
-            fields.problem("maintenance", "must be true or false");
-            Maintenance::Leave
-        }
+    if !fields.has("site") && !fields.has("maintenance") {
+        fields.problem("maintenance", "or site must be there");
+    }
+    let change = DeviceChange {
+        site: fields.parsed("site"),
+        maintenance: fields.boolean("maintenance").map(|is_set_aside| match is_set_aside {
+            true => Maintenance::Enter,
+            false => Maintenance::Leave,
+        }),
     };
     fields.refuse_unknown();
     fields.finish()?;
-    decided(state.authority.set_maintenance(&by, named(&id, "device")?, maintenance).await?)
+    decided(state.authority.change_device(&by, named(&id, "device")?, change).await?)
 }
 
 /// The certificates of a device, newest first.

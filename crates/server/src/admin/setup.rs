@@ -4,11 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{SetupRequest, SetupResponse};
-use countersign_authority::people::PASSWORD_MIN;
 use http::StatusCode;
-use zeroize::Zeroizing;
 
 use crate::admin::auth::wire_user;
+use crate::admin::passwords::required_password;
 use crate::failure::{Failure, Outcome};
 use crate::fields::Fields;
 use crate::request::JsonFields;
@@ -28,10 +27,7 @@ pub(crate) async fn set_up(
 ) -> Outcome<(StatusCode, Json<SetupResponse>)> {
     let token = fields.required_text("token", 255);
     let email = email(&mut fields);
-    let password = Zeroizing::new(fields.required_text("password", 1024));
-    if !password.is_empty() && password.chars().count() < PASSWORD_MIN {
-        fields.problem("password", format!("must have at least {PASSWORD_MIN} characters"));
-    }
+    let password = required_password(&mut fields, "password");
     fields.refuse_unknown();
     fields.finish()?;
     let signed_in = state.authority.set_up(&token, &email, password).await?;

@@ -2,6 +2,11 @@
 
 use countersign_authority::api_tokens::{CreateApiTokenError, RevokeApiTokenError};
 
+use countersign_authority::passwords::{ChangePasswordError, ResetPasswordError, SetPasswordError};
+use countersign_authority::sites::{CreateSiteError, SiteError};
+use countersign_authority::users::{CreateUserError, UserError};
+use http::StatusCode;
+
 use super::Failure;
 
 impl From<CreateApiTokenError> for Failure {
@@ -24,6 +29,121 @@ impl From<RevokeApiTokenError> for Failure {
                 Self::conflict("ALREADY_REVOKED", "The API token is revoked already", "revoked")
             }
             RevokeApiTokenError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+/// What is wrong with the tenant of an owner.
+const OWNER_IS_UNBOUND: &str = "an owner is bound to no tenant";
+
+const NO_SUCH_TENANT: &str = "there is no such tenant";
+
+impl From<CreateUserError> for Failure {
+    fn from(error: CreateUserError) -> Self {
+        match error {
+            CreateUserError::UnknownTenant => Self::invalid_field("tenant", NO_SUCH_TENANT),
+            CreateUserError::BoundOwner => Self::invalid_field("tenant", OWNER_IS_UNBOUND),
+            CreateUserError::Taken => {
+                Self::new(StatusCode::CONFLICT, "EMAIL_TAKEN", "Somebody has this e-mail address already")
+            }
+            CreateUserError::Forbidden(forbidden) => forbidden.into(),
+            CreateUserError::Secret(error) => Self::internal(&error),
+            CreateUserError::Password(error) => Self::internal(&error),
+            CreateUserError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<UserError> for Failure {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::Unknown => Self::not_found("user"),
+            UserError::UnknownTenant => Self::invalid_field("tenant", NO_SUCH_TENANT),
+            UserError::BoundOwner => Self::invalid_field("tenant", OWNER_IS_UNBOUND),
+            UserError::LastOwner => Self::new(
+                StatusCode::CONFLICT,
+                "LAST_OWNER",
+                "No owner who can sign in would be left; make another one first",
+            ),
+            UserError::Forbidden(forbidden) => forbidden.into(),
+            UserError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ResetPasswordError> for Failure {
+    fn from(error: ResetPasswordError) -> Self {
+        match error {
+            ResetPasswordError::Unknown => Self::not_found("user"),
+            ResetPasswordError::Disabled => Self::new(
+                StatusCode::CONFLICT,
+                "USER_DISABLED",
+                "The person may not sign in; enable them first",
+            ),
+            ResetPasswordError::Own => Self::new(
+                StatusCode::FORBIDDEN,
+                "FORBIDDEN",
+                "Not allowed: your own password is changed with the current one, at /auth/password",
+            ),
+            ResetPasswordError::Forbidden(forbidden) => forbidden.into(),
+            ResetPasswordError::Secret(error) => Self::internal(&error),
+            ResetPasswordError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<SetPasswordError> for Failure {
+    fn from(error: SetPasswordError) -> Self {
+        match error {
+            SetPasswordError::Token => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "PASSWORD_TOKEN_REFUSED",
+                "The one-time token is wrong or no longer good; ask for another one",
+            ),
+            SetPasswordError::TooMany(limit) => Self::too_many(limit),
+            SetPasswordError::Internal(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ChangePasswordError> for Failure {
+    fn from(error: ChangePasswordError) -> Self {
+        match error {
+            ChangePasswordError::Wrong => {
+                Self::new(StatusCode::FORBIDDEN, "WRONG_PASSWORD", "The current password is wrong")
+            }
+            ChangePasswordError::TooMany(limit) => Self::too_many(limit),
+            ChangePasswordError::Internal(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<CreateSiteError> for Failure {
+    fn from(error: CreateSiteError) -> Self {
+        match error {
+            CreateSiteError::Tenant(error) => error.into(),
+            CreateSiteError::Taken => Self::new(
+                StatusCode::CONFLICT,
+                "SITE_TAKEN",
+                "The tenant has a site of this short name already",
+            ),
+            CreateSiteError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<SiteError> for Failure {
+    fn from(error: SiteError) -> Self {
+        match error {
+            SiteError::Unknown => Self::not_found("site"),
+            SiteError::Forbidden(forbidden) => forbidden.into(),
+            SiteError::InUse(by) => {
+                Self::conflict("SITE_IN_USE", "The site is in use; move or revoke what uses it first", by)
+            }
+            SiteError::Default => {
+                Self::conflict("SITE_IN_USE", "Every tenant keeps the site default", "default")
+            }
+            SiteError::Store(error) => Self::internal(&error),
         }
     }
 }

@@ -8,9 +8,10 @@ use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{ApiTokenId, ChallengeId, RequestId, TrustBundleHash, UserId};
 use countersign_core::scope::{Scope, Scopes};
 use countersign_store::{
-    AgentReport, ApiTokenRow, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow, DeniedKeyRow,
-    DeviceFilter, IssuerRole, IssuerRow, PasswordHash, PasswordTokenRow, Presence, RefusalRow, Role, SessionRow,
-    StagedTokenRow, Store, StoreError, StoreUrl, TraitKind, TrustBundleReport, UserRow, copy,
+    AgentReport, ApiTokenRow, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow,
+    DeniedKeyRow, DeviceFilter, IssuerRole, IssuerRow, PasswordHash, PasswordTokenRow, Presence, RefusalRow,
+    Role, SessionRow, StagedTokenRow, Store, StoreError, StoreUrl, TraitKind, TrustBundleReport, UserRow,
+    copy,
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 

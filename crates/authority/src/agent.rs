@@ -140,21 +140,10 @@ impl Authority {
     }
 
     async fn find_agent(&self, token: Token) -> Result<Option<AgentCaller>, AgentAuthError> {
-        let now = self.now();
-        let found = self
-            .store
-            .read(move |r| {
-                Box::pin(async move {
-                    let device = match token {
-                        Token::Present(hash) => r.device_by_token(&hash).await?,
-                        Token::Staged(hash) => r.device_by_staged_token(&hash, now).await?,
-                    };
-                    let Some(device) = device else { return Ok(None) };
-                    let tenant = r.tenant_by_id(device.tenant).await?;
-                    Ok::<_, StoreError>(tenant.map(|tenant| (device, tenant)))
-                })
-            })
-            .await?;
+        let found = match token {
+            Token::Present(hash) => self.together.agents.ask(hash).await?,
+            Token::Staged(hash) => self.find_staged(hash).await?,
+        };
         let Some((device, tenant)) = found else { return Ok(None) };
         if device.status == DeviceStatus::Decommissioned {
             return Err(AgentAuthError::Unauthorized);
@@ -165,6 +154,19 @@ impl Authority {
         let identity =
             Identity::new(self.config.trust_domain.clone(), tenant.slug.clone(), device.name.clone());
         Ok(Some(AgentCaller { device, tenant, identity, token }))
+    }
+
+    async fn find_staged(&self, token: SecretHash) -> Result<Option<(DeviceRow, TenantRow)>, StoreError> {
+        let now = self.now();
+        self.store
+            .read(move |r| {
+                Box::pin(async move {
+                    let Some(device) = r.device_by_staged_token(&token, now).await? else { return Ok(None) };
+                    let tenant = r.tenant_by_id(device.tenant).await?;
+                    Ok(tenant.map(|tenant| (device, tenant)))
+                })
+            })
+            .await
     }
 }
 

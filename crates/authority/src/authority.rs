@@ -23,6 +23,7 @@ use crate::issue::IssuanceError;
 use crate::limits::Limits;
 use crate::presence::PresenceQueue;
 use crate::publish::Publisher;
+use crate::questions::Questions;
 
 /// Who signs device certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,7 @@ pub struct Authority {
     pub(crate) limits: Limits,
     pub(crate) presence: PresenceQueue,
     pub(crate) channels: Arc<Channels>,
+    pub(crate) together: Questions,
     pub(crate) setup: crate::people::SetupGate,
     pub(crate) token_uses: crate::api_tokens::TokenUses,
     pub(crate) crl: CrlWork,
@@ -125,6 +127,7 @@ impl Authority {
         let authority = Arc::new(Self {
             presence: PresenceQueue::default(),
             channels: Arc::default(),
+            together: Questions::new(&store),
             limits: Limits::default(),
             setup: crate::people::SetupGate::new(users == 0, now)?,
             crl: CrlWork::default(),

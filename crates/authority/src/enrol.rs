@@ -1,6 +1,8 @@
 //! Enrol: an enrolment key and a signing request become a device with an identity.
 
 mod admission;
+pub(crate) mod facts;
+pub(crate) mod newcomers;
 mod record;
 
 use std::net::IpAddr;
@@ -228,7 +230,9 @@ impl Authority {
                 return Err(error);
             }
         };
-        self.publish_changes().await?;
+        if admission.changes_trust() {
+            self.publish_changes().await?;
+        }
         if matches!(admission.seat, Seat::Returning(_)) {
             self.crl.want_now();
         }

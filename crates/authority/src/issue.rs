@@ -1,6 +1,7 @@
 //! From a decision to a signed certificate: intent → prepare → lint → sign → verify. Recording it
 //! is the caller's transaction, which also closes the intent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::{CertificateRequest, IssuedCertificate, Issuer, PrepareError, SignError};
@@ -11,10 +12,13 @@ use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::identity::Identity;
 use countersign_core::ids::{CertificateId, CertificateRef, DeviceId, Tenant};
 use countersign_core::time::Timestamp;
-use countersign_store::{CertificateRow, CertificateSummary, IntentRow, RevocationRow, StoreError, Writing};
+use countersign_store::{
+    CertificateRow, CertificateSummary, IntentRow, RevocationRow, Store, StoreError, Writing,
+};
 use thiserror::Error;
 
 use crate::authority::Authority;
+use crate::together::Answers;
 
 /// A certificate could not be made. Nothing was handed out.
 #[derive(Debug, Error)]
@@ -47,6 +51,30 @@ pub(crate) struct DeviceSubject {
 pub(crate) struct Unrecorded {
     pub(crate) certificate: IssuedCertificate,
     pub(crate) subject: DeviceSubject,
+}
+
+/// An intent with its audit entry.
+pub(crate) struct Intended {
+    intent: IntentRow,
+    entry: AuditEntry,
+}
+
+/// Records intents, each with its entry.
+pub(crate) fn record_intents(store: Store, intended: Vec<Arc<Intended>>) -> Answers<()> {
+    Box::pin(async move {
+        store
+            .write(move |w| {
+                Box::pin(async move {
+                    let intents: Vec<_> = intended.iter().map(|one| one.intent.clone()).collect();
+                    w.insert_intents(&intents).await?;
+                    for one in &intended {
+                        w.append_audit(&one.entry).await?;
+                    }
+                    Ok(vec![(); intended.len()])
+                })
+            })
+            .await
+    })
 }
 
 impl Authority {
@@ -98,15 +126,7 @@ impl Authority {
             expires_at: prepared.lifetime().expires_at,
         };
         let entry = self.intent_entry(&intent, subject, now);
-        self.store
-            .write(move |w| {
-                Box::pin(async move {
-                    w.insert_intent(&intent).await?;
-                    w.append_audit(&entry).await?;
-                    Ok::<_, StoreError>(())
-                })
-            })
-            .await?;
+        self.together.intents.ask(Intended { intent, entry }).await?;
         crate::repair::crash_point("intent");
         let reference = prepared.reference();
         match issuer.sign(prepared) {
@@ -231,16 +251,19 @@ pub(crate) async fn record(
         return Err(StoreError::raced("issuance intent", &row.reference.serial));
     }
     w.insert_certificate(row).await?;
-    let entry =
-        AuditEntry::new(Some(tenant.clone()), row.lifetime.issued_at, AuditEvent::CertificateIssued, actor)
-            .device(row.device)
-            .certificate(row.id)
-            .detail("serial", &row.reference.serial)
-            .detail("issuer", row.reference.issuer)
-            .detail("state", row.state)
-            .detail("expiresAt", row.lifetime.expires_at)
-            .detail("spkiSha256", row.spki);
-    w.append_audit(&entry).await
+    w.append_audit(&issued_entry(row, actor, tenant)).await
+}
+
+/// The entry about a certificate that is recorded.
+pub(crate) fn issued_entry(row: &CertificateRow, actor: Actor, tenant: &Tenant) -> AuditEntry {
+    AuditEntry::new(Some(tenant.clone()), row.lifetime.issued_at, AuditEvent::CertificateIssued, actor)
+        .device(row.device)
+        .certificate(row.id)
+        .detail("serial", &row.reference.serial)
+        .detail("issuer", row.reference.issuer)
+        .detail("state", row.state)
+        .detail("expiresAt", row.lifetime.expires_at)
+        .detail("spkiSha256", row.spki)
 }
 
 /// What a device's row says about a certificate.

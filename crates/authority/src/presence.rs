@@ -8,7 +8,7 @@ use std::time::Duration;
 use countersign_core::certificate::Lifetime;
 use countersign_core::device::DeviceStatus;
 use countersign_core::ids::DeviceId;
-use countersign_store::{DeviceRow, Presence, StoreError};
+use countersign_store::{DeviceRow, Presence, Store, StoreError};
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::agent::AgentCaller;
 use crate::authority::{Authority, IssuerMode};
 use crate::limits::{Limited, TooMany};
+use crate::together::Answers;
 
 /// How long heartbeats may wait for company before they are written.
 const GATHER: Duration = Duration::from_millis(50);
@@ -65,6 +66,15 @@ pub enum HeartbeatError {
     Store(#[from] StoreError),
 }
 
+/// Records devices that come online.
+pub(crate) fn record_arrivals(store: Store, arrived: Vec<Arc<Presence>>) -> Answers<()> {
+    Box::pin(async move {
+        let batch: Vec<Presence> = arrived.iter().map(|one| (**one).clone()).collect();
+        store.write(move |w| Box::pin(async move { w.record_presence(&batch).await })).await?;
+        Ok(vec![(); arrived.len()])
+    })
+}
+
 impl Authority {
     /// Takes a heartbeat.
     ///
@@ -82,13 +92,15 @@ impl Authority {
         }
         self.limits.take(Limited::Heartbeat(agent.id()), now).map_err(HeartbeatError::TooMany)?;
         let presence = Presence { device: agent.id(), at: now, ip: Some(address), agent_version };
-        self.presence.waiting.lock().insert(agent.id(), presence);
         match agent.device().status {
-            DeviceStatus::Pending | DeviceStatus::Offline => self.flush_presence().await?,
+            DeviceStatus::Pending | DeviceStatus::Offline => self.together.arrivals.ask(presence).await?,
             DeviceStatus::Online
             | DeviceStatus::Maintenance
             | DeviceStatus::Quarantined
-            | DeviceStatus::Decommissioned => self.presence.arrived.notify_one(),
+            | DeviceStatus::Decommissioned => {
+                self.presence.waiting.lock().insert(agent.id(), presence);
+                self.presence.arrived.notify_one();
+            }
         }
         Ok(Heard { renewal: self.renewal_of(agent.device()) })
     }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::DeviceStatus;
 use countersign_core::ids::CertificateRef;
-use countersign_core::snapshot::{Bar, TenantService, TenantTrust, TrustSnapshot, TrustedIssuer};
+use countersign_core::snapshot::{
+    Bar, SnapshotVersion, TenantService, TenantTrust, TrustSnapshot, TrustedIssuer,
+};
 use countersign_core::time::Timestamp;
 use countersign_store::{CertificateRow, ChangedDevice, DeviceRow, StoreError, TenantRow, TrustChanges};
 use tokio::sync::watch;
@@ -21,7 +23,7 @@ use crate::publish::Applied;
 
 impl Authority {
     /// Adds an edge; it says on `applied` which snapshot it enforces.
-    pub fn attach_edge(&self, applied: watch::Receiver<countersign_core::snapshot::SnapshotVersion>) {
+    pub fn attach_edge(&self, applied: watch::Receiver<SnapshotVersion>) {
         self.publisher.attach(applied);
     }
 
@@ -60,23 +62,26 @@ impl Authority {
     /// Publishes every change of trust that is on record and waits for the edges. Whoever comes while
     /// another publishes finds its own change published too.
     pub(crate) async fn publish_changes(&self) -> Result<Applied, StoreError> {
-        let version = {
-            let _patching = self.publisher.patching.lock().await;
-            let mut snapshot = (*self.publisher.current()).clone();
-            let since = snapshot.version.epoch;
-            let changes =
-                self.store.read(move |r| Box::pin(async move { r.trust_changes_since(since).await })).await?;
-            let version = changes.version;
-            if version > snapshot.version {
-                let now = self.now();
-                let touched = Touched::by(&changes);
-                apply(&mut snapshot, changes, now);
-                self.publisher.replace(snapshot);
-                self.channels.trust_changed(&touched);
-            }
-            version
-        };
+        let version = self.catch_up().await?;
         Ok(self.publisher.applied(version).await)
+    }
+
+    /// The same without waiting for the edges: the version that holds every change on record.
+    pub(crate) async fn catch_up(&self) -> Result<SnapshotVersion, StoreError> {
+        let _patching = self.publisher.patching.lock().await;
+        let mut snapshot = (*self.publisher.current()).clone();
+        let since = snapshot.version.epoch;
+        let changes =
+            self.store.read(move |r| Box::pin(async move { r.trust_changes_since(since).await })).await?;
+        let version = changes.version;
+        if version > snapshot.version {
+            let now = self.now();
+            let touched = Touched::by(&changes);
+            apply(&mut snapshot, changes, now);
+            self.publisher.replace(snapshot);
+            self.channels.trust_changed(&touched);
+        }
+        Ok(version)
     }
 
     /// Denies a certificate that was signed and never handed out.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
@@ -16,21 +17,29 @@ pub(crate) enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// A change whose result type is hidden from the writer.
-pub(crate) trait Job: Send {
-    /// Runs it; whether its changes are to be kept is in the outcome.
-    fn run<'w>(self: Box<Self>, writing: &'w mut Writing<'_>) -> BoxFuture<'w, Outcome>;
-
-    /// The answer to a caller whose job cannot be run any more: the commit error.
-    fn refuse(self: Box<Self>) -> Answer;
+/// How long a job may take on a database that may have stopped answering.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// As long as the writer's patience.
+    Usual,
+    /// As long as it takes: a migration.
+    None,
 }
 
-/// What became of a job, before the commit.
-pub(crate) struct Outcome {
-    /// Whether its changes stay.
-    pub(crate) verdict: Verdict,
-    /// Tells the caller, once it is known whether the group was committed.
-    pub(crate) answer: Answer,
+/// A change whose result type is hidden from the writer.
+pub(crate) trait Job: Send {
+    /// How long it may take.
+    fn haste(&self) -> Haste;
+
+    /// Runs it and says whether its changes are to be kept.
+    fn run<'w>(&'w mut self, writing: &'w mut Writing<'_>) -> BoxFuture<'w, Verdict>;
+
+    /// Takes note that its changes were undone after all.
+    fn undone(&mut self, error: Arc<sqlx::Error>);
+
+    /// Tells the caller what became of it, once it is known whether the group was committed. A job
+    /// without a result panicked, or was not run to its end.
+    fn answer(self: Box<Self>, committed: Result<(), Arc<sqlx::Error>>);
 }
 
 /// Whether a job's changes stay.
@@ -40,13 +49,18 @@ pub(crate) enum Verdict {
     RollBack,
 }
 
-/// Tells the caller of a job how the commit went.
-pub(crate) type Answer = Box<dyn FnOnce(Result<(), Arc<sqlx::Error>>) + Send>;
-
-/// A closure and where its result goes.
+/// A closure, then its result, and where that goes.
 pub(crate) struct Change<F, T, E> {
-    pub(crate) work: F,
-    pub(crate) reply: oneshot::Sender<Result<T, E>>,
+    haste: Haste,
+    work: Option<F>,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Change<F, T, E> {
+    pub(crate) const fn new(work: F, haste: Haste, reply: oneshot::Sender<Result<T, E>>) -> Self {
+        Self { haste, work: Some(work), result: None, reply }
+    }
 }
 
 impl<F, T, E> Job for Change<F, T, E>
@@ -55,30 +69,33 @@ where
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
-    fn run<'w>(self: Box<Self>, writing: &'w mut Writing<'_>) -> BoxFuture<'w, Outcome> {
-        let Self { work, reply } = *self;
+    fn haste(&self) -> Haste {
+        self.haste
+    }
+
+    fn run<'w>(&'w mut self, writing: &'w mut Writing<'_>) -> BoxFuture<'w, Verdict> {
+        let Some(work) = self.work.take() else { return async { Verdict::RollBack }.boxed() };
         let working = work(writing);
         Box::pin(async move {
             let result = working.await;
             let verdict = if result.is_ok() { Verdict::Keep } else { Verdict::RollBack };
-            let answer: Answer = Box::new(move |committed| {
-                let result = match committed {
-                    Ok(()) => result,
-                    Err(error) => result.and_then(|_undone| Err(E::from(StoreError::Commit(error)))),
-                };
-                // A caller that went away needs no answer.
-                drop(reply.send(result));
-            });
-            Outcome { verdict, answer }
+            self.result = Some(result);
+            verdict
         })
     }
 
-    fn refuse(self: Box<Self>) -> Answer {
-        Box::new(move |committed| {
-            if let Err(error) = committed {
-                // A caller that went away needs no answer.
-                drop(self.reply.send(Err(E::from(StoreError::Commit(error)))));
-            }
-        })
+    fn undone(&mut self, error: Arc<sqlx::Error>) {
+        self.result = Some(Err(E::from(StoreError::Commit(error))));
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), Arc<sqlx::Error>>) {
+        let result = match (self.result, committed) {
+            (Some(result), Ok(())) => result,
+            (None, Ok(())) => Err(E::from(StoreError::Panicked)),
+            (Some(Err(own)), Err(_)) => Err(own),
+            (Some(Ok(_)) | None, Err(error)) => Err(E::from(StoreError::Commit(error))),
+        };
+        // A caller that went away needs no answer.
+        drop(self.reply.send(result));
     }
 }

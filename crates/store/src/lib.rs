@@ -11,6 +11,7 @@
 
 mod connection;
 mod copy;
+mod epochs;
 mod error;
 mod job;
 mod link;
@@ -19,6 +20,7 @@ mod postgres;
 mod readers;
 mod records;
 mod row;
+mod rows;
 mod sqlite;
 mod statement;
 mod store;
@@ -28,6 +30,7 @@ mod value;
 mod writer;
 
 pub use copy::{CopiedTable, CopyError, CopyProgress, CopyReport, copy};
+pub use epochs::Epochs;
 pub use error::StoreError;
 pub use records::anchors::{AnchorKeyRow, AnchorRow};
 pub use records::api_tokens::{ApiTokenFilter, ApiTokenRow};
@@ -54,6 +57,7 @@ pub use records::sessions::SessionRow;
 pub use records::sites::ListedSite;
 pub use records::staged_tokens::StagedTokenRow;
 pub use records::tenants::{SiteRow, TenantRow};
+pub use records::together::Traits;
 pub use records::trust::{BarredDevice, ChangedDevice, SupersededCertificate, TrustChanges, TrustMaterial};
 pub use records::users::{PasswordHash, Role, UserRow};
 pub use records::{LIST_LIMIT, SWEEP_LIMIT};

@@ -19,7 +19,9 @@ impl Link {
     pub(crate) async fn open(url: &StoreUrl) -> Result<Self, sqlx::Error> {
         match url.place() {
             Place::Sqlite(path) => sqlite::settings::writing(path).connect().await.map(Self::Sqlite),
-            Place::Postgres(options) => postgres::settings::writing(options).await.map(Self::Postgres),
+            Place::Postgres(options) => {
+                postgres::settings::writing_in_haste(options).await.map(Self::Postgres)
+            }
         }
     }
 
@@ -37,6 +39,14 @@ impl Link {
         match self {
             Self::Sqlite(inner) => run(inner, text).await,
             Self::Postgres(inner) => postgres::settings::control(inner, text).await,
+        }
+    }
+
+    /// Lifts, for this transaction, the limit on how long a statement may take.
+    pub(crate) async fn take_time(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(inner) => postgres::settings::take_time(inner).await,
         }
     }
 

@@ -22,6 +22,11 @@ pub(crate) const fn sql(table: &'static str, text: &'static str) -> Statement {
     Statement { table, text: Cow::Borrowed(text), values: Vec::new() }
 }
 
+/// A statement with a text that was put together from constants.
+pub(crate) const fn sql_of(table: &'static str, text: Cow<'static, str>, values: Vec<Value>) -> Statement {
+    Statement { table, text, values }
+}
+
 /// What a list may be narrowed by: constant conditions, each with one value.
 pub(crate) struct Conditions {
     text: String,
@@ -78,14 +83,37 @@ impl Conditions {
 }
 
 impl Statement {
-    /// A statement on a list of values: `text` has `{}` where `$1, $2, …` go.
+    /// A statement on a list of values: `text` has `{}` where `$1, $2, …` go. The last value is repeated
+    /// until there are a power of two, so that few different statements have to be prepared.
     pub(crate) fn over_list<V: Into<Value>>(
         table: &'static str,
         text: &'static str,
         values: impl IntoIterator<Item = V>,
     ) -> Self {
-        let values: Vec<Value> = values.into_iter().map(Into::into).collect();
-        let parameters: Vec<String> = (1..=values.len()).map(|number| format!("${number}")).collect();
+        Self::with_list(table, text, Vec::new(), values.into_iter().map(Into::into))
+    }
+
+    /// The same on a list behind a first value, which is `$1`.
+    pub(crate) fn over_list_after<V: Into<Value>>(
+        table: &'static str,
+        text: &'static str,
+        first: impl Into<Value>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        Self::with_list(table, text, vec![first.into()], values.into_iter().map(Into::into))
+    }
+
+    fn with_list(
+        table: &'static str,
+        text: &'static str,
+        mut values: Vec<Value>,
+        list: impl Iterator<Item = Value>,
+    ) -> Self {
+        let before = values.len();
+        values.extend(list);
+        let (last, width) = (values.len(), (values.len() - before).next_power_of_two());
+        let parameters: Vec<String> =
+            (1..=width).map(|number| format!("${}", last.min(before + number))).collect();
         Self { table, text: Cow::Owned(text.replace("{}", &parameters.join(", "))), values }
     }
 

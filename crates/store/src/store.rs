@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::epochs::Epochs;
 use crate::error::StoreError;
-use crate::job::{Change, Message};
+use crate::job::{Change, Haste, Message};
 use crate::readers::Readers;
 use crate::transaction::{Reading, Writing};
 use crate::url::StoreUrl;
@@ -46,7 +48,12 @@ impl Store {
     /// [`StoreError::Locked`] when another process has the SQLite file open for writing: several
     /// processes at once is what PostgreSQL is for. [`StoreError::Open`].
     pub async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
-        let writer = Writer::open(url).await?;
+        Self::open_with(url, url.place().patience()).await
+    }
+
+    /// The same with a database that may be silent for so long.
+    pub(crate) async fn open_with(url: &StoreUrl, patience: Option<Duration>) -> Result<Self, StoreError> {
+        let writer = Writer::open(url, patience).await?;
         let readers = Readers::open(url).await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(writer.run(receiver));
@@ -71,7 +78,7 @@ impl Store {
         if self.inner.writer.is_some() {
             postgres::adoption::prepare(&self.inner.url).await?;
         }
-        self.write(|writing| Box::pin(migrations::apply(writing))).await
+        self.change(|writing| Box::pin(migrations::apply(writing)), Haste::None).await
     }
 
     /// Runs `work` in a read transaction: one consistent view.
@@ -104,16 +111,29 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        self.change(work, Haste::Usual).await
+    }
+
+    async fn change<T, E, F>(&self, work: F, haste: Haste) -> Result<T, E>
+    where
+        F: for<'w> FnOnce(&'w mut Writing<'_>) -> BoxFuture<'w, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
         let writer = self.inner.writer.as_ref().ok_or(StoreError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let change = Message::Change(Box::new(Change { work, reply }));
+        let change = Message::Change(Box::new(Change::new(work, haste, reply)));
         writer.send(change).await.map_err(|_closed| StoreError::Closed)?;
-        // The writer answers every job but one that panicked; or its runtime has ended.
-        answer.await.map_err(
-            |_dropped| {
-                if writer.is_closed() { StoreError::Closed } else { StoreError::Panicked }
-            },
-        )?
+        // The writer answers every job, unless its runtime has ended.
+        answer.await.map_err(|_dropped| StoreError::Closed)?
+    }
+
+    /// Listens for new epochs of every process on this database.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`].
+    pub async fn epochs(&self) -> Result<Epochs, StoreError> {
+        Epochs::listen(&self.inner.url).await
     }
 
     /// Commits what is queued and closes the database; later writes fail with [`StoreError::Closed`].

@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 use crate::connection::Connection;
+use crate::records::journal::Journal;
 
 /// A read transaction: one consistent view of every record. Its methods are in `records/`.
 pub struct Reading<'c> {
@@ -10,9 +11,10 @@ pub struct Reading<'c> {
 }
 
 /// A write transaction: everything done through it happens together or not at all. It reads what
-/// it has written.
+/// it has written, but for audit entries, which are written with their group.
 pub struct Writing<'c> {
     reading: Reading<'c>,
+    pub(crate) journal: &'c mut Journal,
 }
 
 impl<'c> Reading<'c> {
@@ -22,8 +24,8 @@ impl<'c> Reading<'c> {
 }
 
 impl<'c> Writing<'c> {
-    pub(crate) const fn new(connection: Connection<'c>) -> Self {
-        Self { reading: Reading::new(connection) }
+    pub(crate) const fn new(connection: Connection<'c>, journal: &'c mut Journal) -> Self {
+        Self { reading: Reading::new(connection), journal }
     }
 }
 

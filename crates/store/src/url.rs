@@ -4,9 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use thiserror::Error;
+
+use crate::postgres;
 
 /// What a `postgresql:` URL may have after its `?`.
 const PARAMETERS: [&str; 12] = [
@@ -46,6 +49,15 @@ impl Place {
         match self {
             Self::Sqlite(_) => 512,
             Self::Postgres(_) => 60,
+        }
+    }
+
+    /// How long the writer waits for one change, or one step of a transaction, before it takes the
+    /// connection for lost. A file is there or is not.
+    pub(crate) const fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(_) => Some(postgres::settings::PATIENCE),
         }
     }
 }
@@ -94,7 +106,7 @@ impl FromStr for StoreUrl {
     type Err = StoreUrlError;
     fn from_str(text: &str) -> Result<Self, StoreUrlError> {
         if text.starts_with("postgres:") || text.starts_with("postgresql:") {
-            return Ok(Self { text: text.into(), place: Place::Postgres(Box::new(postgres(text)?)) });
+            return Ok(Self { text: text.into(), place: Place::Postgres(Box::new(server(text)?)) });
         }
         let rest = text.strip_prefix("sqlite:").ok_or(StoreUrlError::Unknown)?;
         let path = rest.strip_prefix("//").unwrap_or(rest);
@@ -105,7 +117,7 @@ impl FromStr for StoreUrl {
     }
 }
 
-fn postgres(text: &str) -> Result<PgConnectOptions, StoreUrlError> {
+fn server(text: &str) -> Result<PgConnectOptions, StoreUrlError> {
     let query = text.split_once('?').map_or("", |(_before, query)| query);
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let name = parameter.split_once('=').map_or(parameter, |(name, _value)| name);

@@ -4,37 +4,44 @@
 //! the last group was being committed goes into the next. Each change has a savepoint of its own:
 //! one that errs or panics is undone alone. Callers hear back after the commit.
 
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::StoreError;
-use crate::job::{Answer, Job, Message, Outcome, Verdict};
+use crate::job::{Haste, Job, Message, Verdict};
 use crate::link::Link;
+use crate::records::journal::Journal;
 use crate::sqlite::lock::WriterLock;
 use crate::transaction::Writing;
 use crate::url::{Place, StoreUrl};
+
+#[cfg(test)]
+mod silence;
 
 /// The writer: its connection and, on SQLite, the lock that makes it the only one. On PostgreSQL the
 /// writers of several processes take turns, group by group.
 pub(crate) struct Writer {
     url: StoreUrl,
+    patience: Option<Duration>,
     link: Option<Link>,
     // Declared last: let go after the connection.
     lock: Option<WriterLock>,
 }
 
 impl Writer {
-    /// Takes the lock and opens the database.
-    pub(crate) async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
+    /// Takes the lock and opens the database, which may be silent for as long as `patience`.
+    pub(crate) async fn open(url: &StoreUrl, patience: Option<Duration>) -> Result<Self, StoreError> {
         let lock = match url.place() {
             Place::Sqlite(path) => Some(WriterLock::take(path)?),
             Place::Postgres(_) => None,
         };
-        let link = Link::open(url).await.map_err(|source| StoreError::open(url, source))?;
-        Ok(Self { url: url.clone(), link: Some(link), lock })
+        let link = within(patience, Link::open(url)).await.map_err(|source| StoreError::open(url, source))?;
+        Ok(Self { url: url.clone(), patience, link: Some(link), lock })
     }
 
     /// Runs until every sender is gone or a close is asked for.
@@ -60,9 +67,9 @@ impl Writer {
     }
 
     async fn close(self, closing: Vec<oneshot::Sender<()>>) {
-        let Self { link, lock, url: _ } = self;
+        let Self { link, lock, patience, url: _ } = self;
         if let Some(link) = link
-            && let Err(error) = link.close().await
+            && let Err(error) = within(patience, link.close()).await
         {
             tracing::warn!(%error, "database did not close cleanly");
         }
@@ -74,107 +81,103 @@ impl Writer {
         }
     }
 
-    async fn run_group(&mut self, jobs: Vec<Box<dyn Job>>) {
+    async fn run_group(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         if jobs.is_empty() {
             return;
         }
-        let mut answers = Vec::with_capacity(jobs.len());
-        let committed = match self.commit_group(jobs, &mut answers).await {
+        let committed = match self.commit_group(&mut jobs).await {
             Ok(()) => Ok(()),
             Err(error) => {
-                tracing::error!(%error, changes = answers.len(), "group of changes not committed");
+                tracing::error!(%error, changes = jobs.len(), "group of changes not committed");
                 // Whatever state it is in, it is left behind: the next group opens another.
                 self.link = None;
                 Err(Arc::new(error))
             }
         };
-        for answer in answers {
-            answer(committed.clone());
+        for job in jobs {
+            job.answer(committed.clone());
         }
     }
 
-    /// Every job in its savepoint, then the commit. An error means that nothing at all was kept;
-    /// a job that was not run by then still gets its answer.
-    async fn commit_group(
-        &mut self,
-        jobs: Vec<Box<dyn Job>>,
-        answers: &mut Vec<Answer>,
-    ) -> Result<(), sqlx::Error> {
-        let mut jobs = jobs.into_iter();
-        let result = self.run_jobs(&mut jobs, answers).await;
-        answers.extend(jobs.map(Job::refuse));
-        result
-    }
-
-    async fn run_jobs(
-        &mut self,
-        jobs: &mut (impl Iterator<Item = Box<dyn Job>> + Send),
-        answers: &mut Vec<Answer>,
-    ) -> Result<(), sqlx::Error> {
+    /// Every job in its savepoint, then their audit entries and the commit. An error means that nothing
+    /// at all was kept.
+    async fn commit_group(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> {
+        let patience = self.patience;
         let link = self.begin().await?;
+        let mut journal = Journal::default();
         for job in jobs {
-            link.control("SAVEPOINT job").await?;
-            match run_job(link, job).await {
-                Some(Outcome { verdict: Verdict::Keep, answer }) => keep(link, answer, answers).await?,
-                Some(Outcome { verdict: Verdict::RollBack, answer }) => {
-                    answers.push(answer);
-                    undo(link).await?;
+            let entries = journal.len();
+            within(patience, link.control("SAVEPOINT job")).await?;
+            let verdict = match job.haste() {
+                Haste::Usual => within(patience, run_job(link, &mut **job, &mut journal)).await?,
+                Haste::None => {
+                    link.take_time().await?;
+                    run_job(link, &mut **job, &mut journal).await?
                 }
-                None => undo(link).await?,
+            };
+            if within(patience, settle(link, &mut **job, verdict)).await? == Verdict::RollBack {
+                journal.truncate(entries);
             }
         }
-        link.control("COMMIT").await
+        within(patience, write_down(link, &mut journal)).await?;
+        within(patience, link.control("COMMIT")).await
     }
 
     /// A connection in a transaction: the one there is, or another when that one is lost, which shows
     /// before anything was done with it.
     async fn begin(&mut self) -> Result<&mut Link, sqlx::Error> {
+        let patience = self.patience;
         if let Some(mut link) = self.link.take() {
-            match link.begin().await {
+            match within(patience, link.begin()).await {
                 Ok(()) => return Ok(self.link.insert(link)),
                 Err(error) => tracing::warn!(%error, "transaction not begun, opening another connection"),
             }
         }
-        let mut fresh = Link::open(&self.url).await?;
-        fresh.begin().await?;
+        let mut fresh = within(patience, Link::open(&self.url)).await?;
+        within(patience, fresh.begin()).await?;
         Ok(self.link.insert(fresh))
     }
 }
 
-/// Runs one job; a panic in it is caught and reported, and there is no outcome.
-async fn run_job(link: &mut Link, job: Box<dyn Job>) -> Option<Outcome> {
-    let mut writing = Writing::new(link.connection());
+/// Waits for an answer of the database, but not for ever. Fails closed: what it does not answer counts as
+/// not done, and the caller leaves the connection behind.
+async fn within<T>(
+    patience: Option<Duration>,
+    step: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let Some(patience) = patience else { return step.await };
+    let late = |_elapsed| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database is silent"));
+    tokio::time::timeout(patience, step).await.map_err(late)?
+}
+
+/// Runs one job; a panic in it is caught and reported, and undoes it.
+async fn run_job(link: &mut Link, job: &mut dyn Job, journal: &mut Journal) -> Result<Verdict, sqlx::Error> {
+    let mut writing = Writing::new(link.connection(), journal);
     let guarded = AssertUnwindSafe(async { job.run(&mut writing).await }).catch_unwind();
-    match guarded.await {
-        Ok(outcome) => Some(outcome),
-        Err(_payload) => {
-            tracing::error!("a change panicked and was rolled back");
-            None
-        }
-    }
+    Ok(guarded.await.unwrap_or_else(|_payload| {
+        tracing::error!("a change panicked and was rolled back");
+        Verdict::RollBack
+    }))
 }
 
-/// Keeps what a job did. Where a statement that failed spoils the transaction (PostgreSQL), a job that
-/// went on regardless is undone after all, alone, and told so.
-async fn keep(link: &mut Link, answer: Answer, answers: &mut Vec<Answer>) -> Result<(), sqlx::Error> {
-    match link.control("RELEASE SAVEPOINT job").await {
-        Ok(()) => answers.push(answer),
-        Err(error @ sqlx::Error::Database(_)) => {
-            answers.push(Box::new(move |_committed| answer(Err(Arc::new(error)))));
-            undo(link).await?;
-        }
-        Err(error) => {
-            answers.push(answer);
-            return Err(error);
+/// Keeps or undoes what a job did, and says which. Where a statement that failed spoils the transaction
+/// (PostgreSQL), a job that went on regardless is undone after all, alone, and told so.
+async fn settle(link: &mut Link, job: &mut dyn Job, verdict: Verdict) -> Result<Verdict, sqlx::Error> {
+    if verdict == Verdict::Keep {
+        match link.control("RELEASE SAVEPOINT job").await {
+            Ok(()) => return Ok(Verdict::Keep),
+            Err(error @ sqlx::Error::Database(_)) => job.undone(Arc::new(error)),
+            Err(error) => return Err(error),
         }
     }
-    Ok(())
-}
-
-/// Undoes what a job did.
-async fn undo(link: &mut Link) -> Result<(), sqlx::Error> {
     link.control("ROLLBACK TO SAVEPOINT job").await?;
-    link.control("RELEASE SAVEPOINT job").await
+    link.control("RELEASE SAVEPOINT job").await?;
+    Ok(Verdict::RollBack)
+}
+
+/// Writes the audit entries of the jobs that are kept.
+async fn write_down(link: &mut Link, journal: &mut Journal) -> Result<(), sqlx::Error> {
+    journal.write(&mut link.connection()).await.map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use countersign_ca::VerifiedCsr;
 use countersign_core::device::{DeviceEvent, DeviceStatus, QuarantineReason};
 use countersign_core::ids::{DeviceId, DeviceName, SecretHash, SpkiSha256, TenantId};
 use countersign_core::time::Timestamp;
-use countersign_store::{AgentReport, Approval, DeviceRow, EnrollmentKeyRow, Reading, StoreError, TenantRow};
+use countersign_store::{AgentReport, Approval, DeviceRow, EnrollmentKeyRow, StoreError, TenantRow, Traits};
 
+use super::facts::Applicant;
 use super::{EnrolError, Enrolment, KeyRefusal};
 use crate::authority::Authority;
 use crate::names::{fresh_agent_id, fresh_suffix, matches_pattern};
-use crate::present::key_is_denied;
 
 /// Hardware serials that vendors leave unset say nothing about the device.
 const PLACEHOLDER_SERIALS: [&str; 12] = [
@@ -47,14 +47,6 @@ pub(super) enum Seat {
     Returning(Box<DeviceRow>),
 }
 
-/// What the records say about a request.
-struct Facts {
-    is_key_denied: bool,
-    resembles_denied: bool,
-    returning: Option<DeviceRow>,
-    had_key: bool,
-}
-
 impl Authority {
     pub(super) async fn admit_enrolment(&self, request: &Enrolment) -> Result<Admission, EnrolError> {
         let now = self.now();
@@ -69,82 +61,65 @@ impl Authority {
             return Err(EnrolError::TenantSuspended);
         }
         let csr = request.csr.as_deref().map(VerifiedCsr::from_pem).transpose()?;
-        let facts = self.enrolment_facts(request, &key, csr.as_ref()).await?;
-        if facts.is_key_denied || facts.had_key || wrong_bound_key(&key, csr.as_ref()) {
+        let wanted = wanted_name(request, &key);
+        let spki = csr.as_ref().map(|csr| csr.public_key().sha256());
+        let facts =
+            self.together.applicants.ask(applicant(request, &key, spki, wanted.as_ref().ok())).await?;
+        let (returning, had_key) = self.returning(key.device, spki).await?;
+        if facts.is_key_denied || had_key || wrong_bound_key(&key, csr.as_ref()) {
             return Err(EnrolError::KeyDenied);
         }
-        let seat = match facts.returning {
+        let seat = match returning {
             Some(device) if device.status == DeviceStatus::Decommissioned => {
                 return Err(EnrolError::Key(KeyRefusal::Revoked));
             }
             Some(device) => Seat::Returning(Box::new(device)),
-            None => Seat::New(self.free_name(request, &key).await?),
+            None if facts.is_name_taken => Seat::New(self.other_name(request, &key, &wanted?).await?),
+            None => Seat::New(wanted?),
         };
         let bar = bar(&key, &seat, facts.resembles_denied);
         Ok(Admission { key, tenant, csr, seat, bar })
     }
 
     async fn find_key(&self, hash: SecretHash) -> Result<(EnrollmentKeyRow, TenantRow), EnrolError> {
-        let found = self
-            .store
-            .read(move |r| {
-                Box::pin(async move {
-                    let Some(key) = r.enrollment_key_by_hash(&hash).await? else { return Ok(None) };
-                    let tenant = r.tenant_by_id(key.tenant).await?;
-                    Ok::<_, StoreError>(tenant.map(|tenant| (key, tenant)))
-                })
-            })
-            .await?;
+        let found = self.together.enrollment_keys.ask(hash).await?;
         match found {
             Some(found) if found.0.key.matches(&hash) => Ok(found),
             Some(_) | None => Err(EnrolError::Key(KeyRefusal::NotFound)),
         }
     }
 
-    async fn enrolment_facts(
+    /// The device that an enrolment key was made for, and whether it ever had this public key: coming
+    /// back takes a fresh one.
+    async fn returning(
         &self,
-        request: &Enrolment,
-        key: &EnrollmentKeyRow,
-        csr: Option<&VerifiedCsr>,
-    ) -> Result<Facts, StoreError> {
-        let spki = csr.map(|csr| csr.public_key().sha256());
-        let (tenant, device, hostname) = (key.tenant, key.device, request.hostname.clone());
-        let serial = telling_serial(request.hardware_serial.as_deref());
+        device: Option<DeviceId>,
+        spki: Option<SpkiSha256>,
+    ) -> Result<(Option<DeviceRow>, bool), StoreError> {
+        let Some(id) = device else { return Ok((None, false)) };
         self.store
             .read(move |r| {
                 Box::pin(async move {
-                    let is_key_denied = match spki {
-                        Some(spki) => key_is_denied(r, spki).await?,
-                        None => false,
-                    };
-                    let (returning, had_key) = match device {
-                        Some(id) => returning(r, id, spki).await?,
-                        None => (None, false),
-                    };
-                    let resembles_denied = r.resembles_denied(tenant, &hostname, serial.as_deref()).await?;
-                    Ok::<_, StoreError>(Facts { is_key_denied, resembles_denied, returning, had_key })
+                    let device = r.device(id).await?.ok_or_else(|| StoreError::raced("device", id))?;
+                    let certificates = r.certificates_of(id).await?;
+                    let had_key = certificates.iter().any(|row| Some(row.spki) == spki);
+                    Ok((Some(device), had_key))
                 })
             })
             .await
     }
 
-    /// The name that a new device gets: the one it asks for, or one like its host name.
-    async fn free_name(&self, request: &Enrolment, key: &EnrollmentKeyRow) -> Result<DeviceName, EnrolError> {
-        let asked = match &request.name {
-            Some(name) if name.is_reserved() => {
-                return Err(EnrolError::Name("this device name is reserved"));
-            }
-            Some(name) => name.clone(),
-            None => DeviceName::sanitised(&request.hostname),
-        };
-        check_pattern(key, &asked)?;
-        if !self.is_taken(key.tenant, asked.clone()).await? {
-            return Ok(asked);
-        }
+    /// The name that a new device gets whose first one is taken: one like its host name.
+    async fn other_name(
+        &self,
+        request: &Enrolment,
+        key: &EnrollmentKeyRow,
+        taken: &DeviceName,
+    ) -> Result<DeviceName, EnrolError> {
         if request.name.is_some() {
             return Err(EnrolError::NameTaken);
         }
-        let other = asked.with_suffix(&fresh_suffix()?);
+        let other = taken.with_suffix(&fresh_suffix()?);
         check_pattern(key, &other).map_err(|_only_one_name_fits| EnrolError::NameTaken)?;
         if self.is_taken(key.tenant, other.clone()).await? { Err(EnrolError::NameTaken) } else { Ok(other) }
     }
@@ -156,20 +131,42 @@ impl Authority {
     }
 }
 
-/// The device that an enrolment key was made for, and whether it ever had this public key: coming
-/// back takes a fresh one.
-async fn returning(
-    r: &mut Reading<'_>,
-    id: DeviceId,
+/// The name that a new device asks for, or one like its host name.
+fn wanted_name(request: &Enrolment, key: &EnrollmentKeyRow) -> Result<DeviceName, EnrolError> {
+    let wanted = match &request.name {
+        Some(name) if name.is_reserved() => {
+            return Err(EnrolError::Name("this device name is reserved"));
+        }
+        Some(name) => name.clone(),
+        None => DeviceName::sanitised(&request.hostname),
+    };
+    check_pattern(key, &wanted)?;
+    Ok(wanted)
+}
+
+fn applicant(
+    request: &Enrolment,
+    key: &EnrollmentKeyRow,
     spki: Option<SpkiSha256>,
-) -> Result<(Option<DeviceRow>, bool), StoreError> {
-    let device = r.device(id).await?.ok_or_else(|| StoreError::raced("device", id))?;
-    let certificates = r.certificates_of(id).await?;
-    let had_key = certificates.iter().any(|row| Some(row.spki) == spki);
-    Ok((Some(device), had_key))
+    name: Option<&DeviceName>,
+) -> Applicant {
+    let traits = Traits {
+        tenant: key.tenant,
+        hostname: request.hostname.clone(),
+        hardware_serial: telling_serial(request.hardware_serial.as_deref()),
+    };
+    Applicant { spki, name: name.cloned(), traits }
 }
 
 impl Admission {
+    /// Whether doors must hear of it: a device that is new to them and not barred is trusted like any.
+    pub(super) const fn changes_trust(&self) -> bool {
+        match self.seat {
+            Seat::New(_) => self.bar.is_some(),
+            Seat::Returning(_) => true,
+        }
+    }
+
     /// The device's row as the enrolment leaves it, without a key that waits for a certificate.
     pub(super) fn row(
         &self,

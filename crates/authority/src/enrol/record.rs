@@ -5,9 +5,10 @@ use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::DeviceStatus;
 use countersign_core::ids::{EnrollmentKeyId, SpkiSha256};
 use countersign_core::time::Timestamp;
-use countersign_store::{CertificateRow, DeviceRow, Inserted, StoreError, Writing};
+use countersign_store::{CertificateRow, DeviceRow, StoreError, Writing};
 
 use super::admission::{Admission, Seat, key_refusal};
+use super::newcomers::{Newcomer, Recorded};
 use super::{EnrolError, Enrolment, KeyRefusal};
 use crate::authority::Authority;
 use crate::issue::{Unrecorded, record, summary_of};
@@ -45,34 +46,63 @@ impl Authority {
         let now = self.now();
         let certificate = issued.map(|issued| issued.row(CertificateState::Active, None));
         let entries = entries(request, admission, &device, certificate.as_ref(), now);
-        let key = admission.key.id;
         let spki = admission.csr.as_ref().map(|csr| csr.public_key().sha256());
-        let is_returning = matches!(admission.seat, Seat::Returning(_));
-        let device = self
-            .store
-            .write(move |w| {
-                Box::pin(async move {
-                    use_key(w, key, spki, now).await?;
-                    if is_returning {
-                        bring_back(w, &device, now).await?;
-                    } else {
-                        add(w, &device).await?;
-                    }
-                    for entry in &entries {
-                        w.append_audit(entry).await?;
-                    }
-                    if let Some(row) = &certificate {
-                        record(w, row, Actor::Device(device.id), &device.tenant_slug).await?;
-                        w.set_certificate_summary(device.id, &summary_of(row)).await?;
-                    }
-                    crate::repair::crash_point("record");
-                    Ok::<_, NotRecorded>(device)
-                })
-            })
-            .await?;
+        let key = admission.key.id;
+        let device = match &admission.seat {
+            Seat::New(_) => {
+                let certificate_summary = certificate.as_ref().map(summary_of);
+                let device = DeviceRow { certificate: certificate_summary, ..device };
+                let newcomer =
+                    Newcomer { enrollment_key: key, spki, now, device: device.clone(), certificate, entries };
+                self.record_newcomer(newcomer).await?;
+                device
+            }
+            Seat::Returning(_) => {
+                let returning = Returning { key, spki, now, device, certificate, entries };
+                self.store.write(move |w| Box::pin(record_returning(w, returning))).await?
+            }
+        };
         crate::repair::crash_point("recorded");
         Ok(device)
     }
+
+    async fn record_newcomer(&self, newcomer: Newcomer) -> Result<(), NotRecorded> {
+        let reference = newcomer.certificate.as_ref().map(|row| row.reference.serial.to_string());
+        match self.together.newcomers.ask(newcomer).await? {
+            Recorded::Done => Ok(()),
+            Recorded::KeyRefused(refusal) => Err(EnrolError::Key(refusal).into()),
+            Recorded::KeyDenied => Err(EnrolError::KeyDenied.into()),
+            Recorded::NameTaken => Err(NotRecorded::Raced),
+            Recorded::Abandoned => {
+                Err(StoreError::raced("issuance intent", reference.unwrap_or_default()).into())
+            }
+        }
+    }
+}
+
+/// A device that comes back, with everything that is recorded with it.
+struct Returning {
+    key: EnrollmentKeyId,
+    spki: Option<SpkiSha256>,
+    now: Timestamp,
+    device: DeviceRow,
+    certificate: Option<CertificateRow>,
+    entries: Vec<AuditEntry>,
+}
+
+async fn record_returning(w: &mut Writing<'_>, returning: Returning) -> Result<DeviceRow, NotRecorded> {
+    let Returning { key, spki, now, device, certificate, entries } = returning;
+    use_key(w, key, spki, now).await?;
+    bring_back(w, &device, now).await?;
+    for entry in &entries {
+        w.append_audit(entry).await?;
+    }
+    if let Some(row) = &certificate {
+        record(w, row, Actor::Device(device.id), &device.tenant_slug).await?;
+        w.set_certificate_summary(device.id, &summary_of(row)).await?;
+    }
+    crate::repair::crash_point("record");
+    Ok(device)
 }
 
 /// Uses the enrolment key once. Fails closed: whatever became of it or of the public key since they
@@ -91,16 +121,6 @@ async fn use_key(
         && key_is_denied(w, spki).await?
     {
         return Err(EnrolError::KeyDenied.into());
-    }
-    Ok(())
-}
-
-async fn add(w: &mut Writing<'_>, device: &DeviceRow) -> Result<(), NotRecorded> {
-    if w.insert_device(device).await? == Inserted::NameTaken {
-        return Err(NotRecorded::Raced);
-    }
-    if device.status == DeviceStatus::Quarantined {
-        w.device_trust_changed(device.id).await?;
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ use countersign_store::{
     AuditFilter, AuditRecord, CertificateRow, DeviceRow, PasswordHash, Reading, Role, SessionRow, Store,
     StoreError, StoreUrl, UserRow, Writing,
 };
-use countersign_testkit::{KeyKind, ManualClock, TestKey};
+use countersign_testkit::{KeyKind, ManualClock, PostgresServer, TestKey};
 use futures_util::future::BoxFuture;
 use sha2::Digest as _;
 use tempfile::TempDir;
@@ -52,6 +52,7 @@ pub(crate) struct House {
     pub(crate) store: Store,
     pub(crate) clock: Arc<ManualClock>,
     owner: Option<Caller>,
+    url: StoreUrl,
     directory: TempDir,
 }
 
@@ -69,15 +70,33 @@ impl House {
         house
     }
 
+    /// One that shares its database with neighbours.
+    pub(crate) async fn on_postgres() -> Self {
+        let url = PostgresServer::shared().create_database().parse().unwrap();
+        let mut house = Self::in_database(url, tempfile::tempdir().unwrap(), IssuerMode::Embedded).await;
+        house.owner = Some(house.person(Role::Owner, None).await);
+        house
+    }
+
+    /// Another authority on the same database, with a store of its own.
+    pub(crate) async fn neighbour(&self) -> Arc<Authority> {
+        let store = Store::open(&self.url).await.unwrap();
+        Authority::open(store, self.clock.clone(), self.config()).await.unwrap()
+    }
+
     /// Without anybody in it: the setup token is still to be used.
     pub(crate) async fn unfurnished(issuer: IssuerMode) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&StoreUrl::sqlite(directory.path().join("countersign.db"))).await.unwrap();
+        Self::in_database(StoreUrl::sqlite(directory.path().join("countersign.db")), directory, issuer).await
+    }
+
+    async fn in_database(url: StoreUrl, directory: TempDir, issuer: IssuerMode) -> Self {
+        let store = Store::open(&url).await.unwrap();
         store.migrate().await.unwrap();
         let clock = Arc::new(ManualClock::at(start()));
         let kek = directory.path().join("kek");
         let authority = Authority::open(store.clone(), clock.clone(), config(kek, issuer)).await.unwrap();
-        Self { authority, store, clock, owner: None, directory }
+        Self { authority, store, clock, owner: None, url, directory }
     }
 
     pub(crate) fn config(&self) -> AuthorityConfig {

@@ -29,6 +29,7 @@ mod renew;
 mod repair;
 mod revoke;
 mod settings;
+mod several_authorities;
 mod sites;
 mod start;
 mod sweep;

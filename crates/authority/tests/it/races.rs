@@ -60,7 +60,8 @@ async fn at_every_wait<S, T>(
         assert!(open.is_empty(), "what was signed and then refused is abandoned");
         house.check(&[device.id]).await;
         if is_over {
-            assert!(waits > 4, "it waits more often than {waits} times");
+            // Before it signs, and for its record; what is read may be there at once.
+            assert!(waits > 1, "it waits more often than {waits} times");
             break;
         }
     }

@@ -143,6 +143,7 @@ fn background(
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(authority).sweep_regularly());
     tasks.spawn(Arc::clone(authority).gather_presence());
+    tasks.spawn(Arc::clone(authority).follow_changes());
     tasks.spawn(Arc::clone(authority).publish_crls());
     tasks.spawn(Arc::clone(authority).anchor_regularly(anchor_interval));
     tasks.spawn(Arc::clone(authority).record_refusals(refused));

@@ -1,5 +1,7 @@
 //! How PostgreSQL is opened, and how writers of several processes take turns.
 
+use std::time::Duration;
+
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Executor as _, raw_sql};
 
@@ -13,6 +15,13 @@ const BEGIN: &str =
 
 /// The same turn, for statements that PostgreSQL wants outside a transaction.
 const TAKE_TURN: &str = "SELECT pg_advisory_lock(7163002041987)";
+
+/// How long a server may be silent about a change, or a step of a transaction, before its connection is
+/// taken for lost. Longer than a process that stopped in the middle of its turn keeps it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What we have given up, the server gives up too, before us: the turn to write is not held by it.
+const LIMIT: &str = "SET statement_timeout = '50s'";
 
 /// A read transaction: one consistent view, which cannot write whatever it is told.
 pub(crate) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -28,6 +37,13 @@ pub(crate) async fn writing(options: &PgConnectOptions) -> Result<PgConnection, 
     Ok(connection)
 }
 
+/// For the writer: what takes longer than its patience is broken off.
+pub(crate) async fn writing_in_haste(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = writing(options).await?;
+    control(&mut connection, LIMIT).await?;
+    Ok(connection)
+}
+
 /// For the connections that read.
 pub(crate) fn reading(options: &PgConnectOptions) -> PgConnectOptions {
     common(options)
@@ -38,6 +54,11 @@ pub(crate) fn reading(options: &PgConnectOptions) -> PgConnectOptions {
 /// stays true until its commit, as on SQLite, and no two processes can deadlock.
 pub(crate) async fn begin(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     control(connection, BEGIN).await
+}
+
+/// Lifts the limit of [`writing_in_haste`] until the transaction ends.
+pub(crate) async fn take_time(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    control(connection, "SET LOCAL statement_timeout = 0").await
 }
 
 /// Waits for the turn to write, outside a transaction. It is given back when the connection closes.

@@ -2,21 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use countersign_core::audit::{AuditEntry, AuditEvent, CHAIN_START, ChainHash, ChainedEntry};
+use countersign_core::audit::{AuditEntry, AuditEvent, CHAIN_START, ChainHash};
 use countersign_core::ids::{CertificateId, DeviceId, RequestId, Tenant};
 use countersign_core::time::Timestamp;
 
 use super::LIST_LIMIT;
 use crate::error::StoreError;
-use crate::row::{FromRow, Number, Row};
-use crate::statement::{Conditions, sql};
+use crate::row::{FromRow, Row};
+use crate::statement::Conditions;
 use crate::transaction::{Reading, Writing};
 
 pub(crate) const TABLE: &str = "audit_entries";
 pub(crate) const HEADS: &str = "audit_heads";
-
-/// The details of an entry that name requests.
-const REQUEST_DETAILS: [&str; 3] = ["requestId", "firstRequestId", "lastRequestId"];
 
 /// Whose entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -168,112 +165,13 @@ impl Reading<'_> {
 }
 
 impl Writing<'_> {
-    /// Appends an entry to its chain, in the transaction of the change it is about.
+    /// Appends an entry to its chain, in the transaction of the change it is about. It is written, with
+    /// those of the other changes of the group, right before the commit: until then not even this
+    /// transaction finds it.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn append_audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
-        let chain = entry.tenant.as_ref().map_or("", Tenant::as_str);
-        // Taking the next number locks the chain's head on databases with several writers.
-        let head: Head = sql(
-            HEADS,
-            "INSERT INTO audit_heads (chain, sequence, hash) VALUES ($1, 1, $2)
-             ON CONFLICT (chain) DO UPDATE SET sequence = audit_heads.sequence + 1
-             RETURNING sequence, hash",
-        )
-        .bind(chain)
-        .bind(hex::encode(CHAIN_START))
-        .one(&mut self.connection)
-        .await?;
-        let texts = EntryTexts::of(entry)?;
-        let hash = hex::encode(texts.chained(chain, head.sequence, entry.at).hash(&head.hash));
-        let id = self.insert_entry(chain, head.sequence, entry.at, &texts, &hash).await?;
-        self.index_requests(entry, id).await?;
-        sql(HEADS, "UPDATE audit_heads SET hash = $2 WHERE chain = $1")
-            .bind(chain)
-            .bind(hash)
-            .run(&mut self.connection)
-            .await
-            .map(|_one| ())
-    }
-
-    async fn insert_entry(
-        &mut self,
-        chain: &str,
-        sequence: u64,
-        at: Timestamp,
-        texts: &EntryTexts,
-        hash: &str,
-    ) -> Result<u64, StoreError> {
-        let Number(id) = sql(
-            TABLE,
-            "INSERT INTO audit_entries (chain, sequence, at, event, actor, device_id, certificate_id,
-                 details, hash)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id AS number",
-        )
-        .bind(chain)
-        .bind(sequence)
-        .bind(at)
-        .bind(texts.event)
-        .bind(texts.actor.as_str())
-        .bind(texts.device.as_str())
-        .bind(texts.certificate.as_str())
-        .bind(texts.details.as_str())
-        .bind(hash)
-        .one(&mut self.connection)
-        .await?;
-        Ok(id)
-    }
-
-    /// Lets the entry be found under the requests that it names.
-    async fn index_requests(&mut self, entry: &AuditEntry, id: u64) -> Result<(), StoreError> {
-        for name in REQUEST_DETAILS {
-            let Some(request) = entry.details.get(name) else { continue };
-            sql(
-                "audit_requests",
-                "INSERT INTO audit_requests (request_id, entry_id) VALUES ($1, $2)
-                 ON CONFLICT (request_id, entry_id) DO NOTHING",
-            )
-            .bind(request.as_str())
-            .bind(id)
-            .run(&mut self.connection)
-            .await?;
-        }
-        Ok(())
-    }
-}
-
-/// An entry's fields as the texts that are stored and hashed.
-struct EntryTexts {
-    event: &'static str,
-    actor: String,
-    device: String,
-    certificate: String,
-    details: String,
-}
-
-impl EntryTexts {
-    fn of(entry: &AuditEntry) -> Result<Self, StoreError> {
-        Ok(Self {
-            event: entry.event.as_str(),
-            actor: entry.actor.to_string(),
-            device: entry.device.map(|id| id.to_string()).unwrap_or_default(),
-            certificate: entry.certificate.map(|id| id.to_string()).unwrap_or_default(),
-            details: serde_json::to_string(&entry.details)
-                .map_err(|error| StoreError::corrupt(TABLE, "details", &error.to_string()))?,
-        })
-    }
-
-    fn chained<'a>(&'a self, chain: &'a str, sequence: u64, at: Timestamp) -> ChainedEntry<'a> {
-        ChainedEntry {
-            chain,
-            sequence,
-            at_millis: at.millis(),
-            event: self.event,
-            actor: &self.actor,
-            device: &self.device,
-            certificate: &self.certificate,
-            details: &self.details,
-        }
+        self.journal.add(entry)
     }
 }

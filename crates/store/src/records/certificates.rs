@@ -12,10 +12,29 @@ use super::cursor::Cursor;
 use super::{LIST_LIMIT, SWEEP_LIMIT};
 use crate::error::StoreError;
 use crate::row::{FromRow, Row};
+use crate::rows::Rows;
 use crate::statement::{Conditions, Statement, sql};
 use crate::transaction::{Reading, Writing};
 
 const TABLE: &str = "device_certificates";
+
+const COLUMNS: [&str; 15] = [
+    "id",
+    "device_uuid",
+    "tenant_id",
+    "device_id",
+    "issuer_key_id",
+    "serial_number",
+    "spki_sha256",
+    "der",
+    "status",
+    "issued_at",
+    "not_after",
+    "confirm_before",
+    "superseded_until",
+    "revoked_at",
+    "revocation_reason",
+];
 
 /// An issued certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +84,33 @@ impl FromRow for CertificateRow {
             revoked_at: row.optional_time("revoked_at")?,
             reason: row.optional_parsed("revocation_reason")?,
         })
+    }
+}
+
+impl CertificateRow {
+    /// What is written of them.
+    pub(super) fn rows(certificates: &[Self]) -> Rows<{ COLUMNS.len() }> {
+        let mut rows = Rows::of(TABLE, &COLUMNS);
+        for certificate in certificates {
+            rows.add([
+                certificate.id.into(),
+                certificate.device.into(),
+                (&certificate.tenant).into(),
+                (&certificate.device_name).into(),
+                certificate.reference.issuer.into(),
+                (&certificate.reference.serial).into(),
+                certificate.spki.into(),
+                certificate.der.as_slice().into(),
+                certificate.state.into(),
+                certificate.lifetime.issued_at.into(),
+                certificate.lifetime.expires_at.into(),
+                certificate.confirm_before.into(),
+                certificate.superseded_until.into(),
+                certificate.revoked_at.into(),
+                certificate.reason.into(),
+            ]);
+        }
+        rows
     }
 }
 
@@ -290,31 +336,7 @@ impl Writing<'_> {
     /// [`StoreError`], also when its reference is on record, or its device already has an active one
     /// (a pending one) and this one is active (pending).
     pub async fn insert_certificate(&mut self, certificate: &CertificateRow) -> Result<(), StoreError> {
-        sql(
-            TABLE,
-            "INSERT INTO device_certificates (id, device_uuid, tenant_id, device_id, issuer_key_id,
-                 serial_number, spki_sha256, der, status, issued_at, not_after, confirm_before,
-                 superseded_until, revoked_at, revocation_reason)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-        )
-        .bind(certificate.id)
-        .bind(certificate.device)
-        .bind(&certificate.tenant)
-        .bind(&certificate.device_name)
-        .bind(certificate.reference.issuer)
-        .bind(&certificate.reference.serial)
-        .bind(certificate.spki)
-        .bind(certificate.der.as_slice())
-        .bind(certificate.state)
-        .bind(certificate.lifetime.issued_at)
-        .bind(certificate.lifetime.expires_at)
-        .bind(certificate.confirm_before)
-        .bind(certificate.superseded_until)
-        .bind(certificate.revoked_at)
-        .bind(certificate.reason)
-        .run(&mut self.connection)
-        .await
-        .map(|_one| ())
+        self.insert_certificates(std::slice::from_ref(certificate)).await
     }
 
     /// Moves a certificate on, if it still is in the state `from`; `false` when it is not, or when

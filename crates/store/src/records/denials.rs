@@ -76,30 +76,6 @@ impl Reading<'_> {
             .await?;
         Ok(found > 0)
     }
-
-    /// Whether a host name or hardware serial is that of a device that the tenant denied.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn resembles_denied(
-        &mut self,
-        tenant: TenantId,
-        hostname: &str,
-        hardware_serial: Option<&str>,
-    ) -> Result<bool, StoreError> {
-        let Number(found) = sql(
-            TRAITS,
-            "SELECT count(*) AS number FROM denied_traits
-             WHERE org_id = $1 AND ((kind = 'hostname' AND value = $2)
-                 OR (kind = 'hardware_serial' AND value = $3))",
-        )
-        .bind(tenant)
-        .bind(normalised(hostname))
-        .bind(hardware_serial.map(normalised))
-        .one(&mut self.connection)
-        .await?;
-        Ok(found > 0)
-    }
 }
 
 impl Writing<'_> {
@@ -147,6 +123,7 @@ impl Writing<'_> {
     }
 }
 
-fn normalised(value: &str) -> String {
+/// A trait without its case and surrounding space.
+pub(super) fn normalised(value: &str) -> String {
     value.trim().to_lowercase()
 }

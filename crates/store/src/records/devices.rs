@@ -9,10 +9,38 @@ use countersign_core::time::Timestamp;
 use super::reports::AgentReport;
 use crate::error::StoreError;
 use crate::row::{FromRow, Row};
+use crate::rows::Rows;
 use crate::statement::sql;
 use crate::transaction::{Reading, Writing};
 
 pub(crate) const TABLE: &str = "devices";
+
+/// What a new one is written with.
+const COLUMNS: [&str; 23] = [
+    "id",
+    "org_id",
+    "site_id",
+    "agent_id",
+    "name",
+    "hostname",
+    "os_type",
+    "os_version",
+    "architecture",
+    "agent_version",
+    "hardware_serial",
+    "status",
+    "token_sha256",
+    "mtls_cert_serial_number",
+    "mtls_cert_expires_at",
+    "mtls_cert_issued_at",
+    "quarantined_at",
+    "quarantined_reason",
+    "pending_key",
+    "grant_until",
+    "enrolled_at",
+    "decommissioned_at",
+    "revision",
+];
 
 /// A device as far as it is on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +87,7 @@ pub struct DeviceRow {
     pub pending_key: Option<Vec<u8>>,
     /// Until when an admin's approval waits to be used.
     pub grant_until: Option<Timestamp>,
-    /// Its latest certificate, kept after that ends; written by
+    /// Its latest certificate, kept after that ends; written with a new device and by
     /// [`Writing::set_certificate_summary`] alone. `None`: it never had one.
     pub certificate: Option<CertificateSummary>,
     /// What its agent last said of itself; written by [`Writing::record_report`] alone.
@@ -138,6 +166,40 @@ fn summary(row: &Row) -> Result<Option<CertificateSummary>, StoreError> {
 }
 
 impl DeviceRow {
+    /// What is written of new ones.
+    pub(super) fn rows(devices: &[Self]) -> Rows<{ COLUMNS.len() }> {
+        let mut rows = Rows::of(TABLE, &COLUMNS);
+        for device in devices {
+            let certificate = device.certificate.as_ref();
+            rows.add([
+                device.id.into(),
+                device.tenant.into(),
+                device.site.into(),
+                device.agent.into(),
+                (&device.name).into(),
+                device.hostname.as_str().into(),
+                device.os_type.as_str().into(),
+                device.os_version.as_str().into(),
+                device.architecture.as_str().into(),
+                device.agent_version.as_str().into(),
+                device.hardware_serial.as_deref().into(),
+                device.status.into(),
+                device.token.into(),
+                certificate.map(|summary| &summary.serial).into(),
+                certificate.map(|summary| summary.expires_at).into(),
+                certificate.map(|summary| summary.issued_at).into(),
+                device.quarantined_at.into(),
+                device.quarantined_reason.as_ref().into(),
+                device.pending_key.as_deref().into(),
+                device.grant_until.into(),
+                device.enrolled_at.into(),
+                device.decommissioned_at.into(),
+                device.revision.into(),
+            ]);
+        }
+        rows
+    }
+
     /// Whether it ever had a certificate.
     #[must_use]
     pub const fn ever_had_certificate(&self) -> bool {
@@ -208,37 +270,10 @@ impl Writing<'_> {
     /// # Errors
     /// [`StoreError`], also when its id, agent id or token is on record already.
     pub async fn insert_device(&mut self, device: &DeviceRow) -> Result<Inserted, StoreError> {
-        let done = sql(
-            TABLE,
-            "INSERT INTO devices (id, org_id, site_id, agent_id, name, hostname, os_type, os_version,
-                 architecture, agent_version, hardware_serial, status, token_sha256, quarantined_at,
-                 quarantined_reason, pending_key, grant_until, enrolled_at, decommissioned_at, revision)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
-             ON CONFLICT (org_id, name) DO NOTHING",
-        )
-        .bind(device.id)
-        .bind(device.tenant)
-        .bind(device.site)
-        .bind(device.agent)
-        .bind(&device.name)
-        .bind(device.hostname.as_str())
-        .bind(device.os_type.as_str())
-        .bind(device.os_version.as_str())
-        .bind(device.architecture.as_str())
-        .bind(device.agent_version.as_str())
-        .bind(device.hardware_serial.as_deref())
-        .bind(device.status)
-        .bind(device.token)
-        .bind(device.quarantined_at)
-        .bind(device.quarantined_reason.as_ref())
-        .bind(device.pending_key.as_deref())
-        .bind(device.grant_until)
-        .bind(device.enrolled_at)
-        .bind(device.decommissioned_at)
-        .bind(device.revision)
-        .changed(&mut self.connection)
-        .await?;
-        Ok(if done { Inserted::Done } else { Inserted::NameTaken })
+        let name_taken = "ON CONFLICT (org_id, name) DO NOTHING";
+        let rows = DeviceRow::rows(std::slice::from_ref(device));
+        let written = rows.insert(&mut self.connection, name_taken).await?;
+        Ok(if written > 0 { Inserted::Done } else { Inserted::NameTaken })
     }
 
     /// Replaces a device's row by a changed copy of what was read, if nobody changed it in between;

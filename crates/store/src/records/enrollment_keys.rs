@@ -168,13 +168,27 @@ impl Writing<'_> {
         id: EnrollmentKeyId,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        self.consume_enrollment_key_times(id, 1, now).await
+    }
+
+    /// Uses a key so many times, or not at all.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn consume_enrollment_key_times(
+        &mut self,
+        id: EnrollmentKeyId,
+        times: u32,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         sql(
             TABLE,
-            "UPDATE enrollment_keys SET uses = uses + 1
-             WHERE id = $1 AND uses < max_uses AND revoked_at IS NULL AND expires_at > $2",
+            "UPDATE enrollment_keys SET uses = uses + $3
+             WHERE id = $1 AND uses + $3 <= max_uses AND revoked_at IS NULL AND expires_at > $2",
         )
         .bind(id)
         .bind(now)
+        .bind(times)
         .changed(&mut self.connection)
         .await
     }

@@ -5,7 +5,9 @@ use countersign_core::ids::{DeviceId, TenantId};
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
 
+use crate::connection::Connection;
 use crate::error::StoreError;
+use crate::postgres;
 use crate::row::{FromRow, Row};
 use crate::statement::sql;
 use crate::transaction::{Reading, Writing};
@@ -113,8 +115,12 @@ impl Writing<'_> {
     }
 
     async fn raise_epoch(&mut self) -> Result<SnapshotVersion, StoreError> {
-        sql(TABLE, "UPDATE installation SET epoch = epoch + 1 WHERE id = 1 RETURNING generation, epoch")
-            .one(&mut self.connection)
-            .await
+        let raise = match self.connection {
+            Connection::Sqlite(_) => {
+                "UPDATE installation SET epoch = epoch + 1 WHERE id = 1 RETURNING generation, epoch"
+            }
+            Connection::Postgres(_) => postgres::epochs::RAISE,
+        };
+        sql(TABLE, raise).one(&mut self.connection).await
     }
 }

@@ -6,10 +6,13 @@ use countersign_core::time::Timestamp;
 use super::SWEEP_LIMIT;
 use crate::error::StoreError;
 use crate::row::{FromRow, Row};
+use crate::rows::Rows;
 use crate::statement::sql;
 use crate::transaction::{Reading, Writing};
 
 const TABLE: &str = "issuance_intents";
+
+const COLUMNS: [&str; 6] = ["issuer_key_id", "serial_number", "device_id", "profile", "at", "expires_at"];
 
 /// A certificate that is about to be signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +38,24 @@ impl FromRow for IntentRow {
             at: row.time("at")?,
             expires_at: row.time("expires_at")?,
         })
+    }
+}
+
+impl IntentRow {
+    /// What is written of them.
+    pub(super) fn rows(intents: &[Self]) -> Rows<{ COLUMNS.len() }> {
+        let mut rows = Rows::of(TABLE, &COLUMNS);
+        for intent in intents {
+            rows.add([
+                intent.reference.issuer.into(),
+                (&intent.reference.serial).into(),
+                intent.device.into(),
+                intent.profile.as_str().into(),
+                intent.at.into(),
+                intent.expires_at.into(),
+            ]);
+        }
+        rows
     }
 }
 
@@ -69,20 +90,7 @@ impl Writing<'_> {
     /// # Errors
     /// [`StoreError`], also when the serial is reserved already.
     pub async fn insert_intent(&mut self, intent: &IntentRow) -> Result<(), StoreError> {
-        sql(
-            TABLE,
-            "INSERT INTO issuance_intents (issuer_key_id, serial_number, device_id, profile, at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(intent.reference.issuer)
-        .bind(&intent.reference.serial)
-        .bind(intent.device)
-        .bind(intent.profile.as_str())
-        .bind(intent.at)
-        .bind(intent.expires_at)
-        .run(&mut self.connection)
-        .await
-        .map(|_one| ())
+        self.insert_intents(std::slice::from_ref(intent)).await
     }
 
     /// Removes an intent that has its outcome; `false` when there is none: another already settled it.

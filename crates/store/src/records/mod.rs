@@ -16,6 +16,7 @@ pub(crate) mod enrollment_keys;
 pub(crate) mod installation;
 pub(crate) mod intents;
 pub(crate) mod issuers;
+pub(crate) mod journal;
 pub(crate) mod password_tokens;
 pub(crate) mod presence;
 pub(crate) mod refusals;
@@ -26,6 +27,7 @@ pub(crate) mod sites;
 mod spelled;
 pub(crate) mod staged_tokens;
 pub(crate) mod tenants;
+pub(crate) mod together;
 pub(crate) mod trust;
 pub(crate) mod users;
 

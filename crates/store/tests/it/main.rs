@@ -28,6 +28,7 @@ mod on_sqlite {
     mod presence;
     mod round_trips;
     mod staged_tokens;
+    mod together;
     mod trust;
 }
 
@@ -53,5 +54,6 @@ mod on_postgres {
     mod presence;
     mod round_trips;
     mod staged_tokens;
+    mod together;
     mod trust;
 }

@@ -1,7 +1,7 @@
 //! Denied keys are refused everywhere, denied traits within their tenant.
 
 use countersign_core::ids::SpkiSha256;
-use countersign_store::{DeniedKeyRow, TraitKind};
+use countersign_store::{DeniedKeyRow, TraitKind, Traits};
 
 use super::fixture::{Fixture, insert_tenant, now, read, write};
 
@@ -28,7 +28,7 @@ async fn a_look_alike_is_recognised_by_either_trait_in_its_tenant_alone() {
         write!(fixture.store, |w| w.insert_denied_trait(mine, TraitKind::Hostname, " Evil-PC ")).unwrap();
         write!(fixture.store, |w| w.insert_denied_trait(mine, TraitKind::HardwareSerial, "SN-666")).unwrap();
     }
-    for (tenant, hostname, serial, expected) in [
+    let cases = [
         (mine, "evil-pc", None, true),
         (mine, "EVIL-PC", Some("SN-1"), true),
         (mine, "good-pc", Some("sn-666 "), true),
@@ -36,8 +36,12 @@ async fn a_look_alike_is_recognised_by_either_trait_in_its_tenant_alone() {
         (mine, "good-pc", None, false),
         (mine, "sn-666", Some("evil-pc"), false),
         (theirs, "evil-pc", Some("SN-666"), false),
-    ] {
-        let resembles = read!(fixture.store, |r| r.resembles_denied(tenant, hostname, serial)).unwrap();
-        assert_eq!(resembles, expected, "{hostname} {serial:?}");
-    }
+    ];
+    let machines = cases.map(|(tenant, hostname, serial, _expected)| Traits {
+        tenant,
+        hostname: hostname.to_owned(),
+        hardware_serial: serial.map(str::to_owned),
+    });
+    let expected = cases.map(|(_tenant, _hostname, _serial, expected)| expected);
+    assert_eq!(read!(fixture.store, |r| r.resembling_denied(&machines)).unwrap(), expected);
 }

@@ -1,0 +1,180 @@
+//! The audit entries of a group of changes: collected while its changes run, numbered, chained and
+//! written together before the commit, in the same transaction.
+
+use std::collections::BTreeMap;
+
+use countersign_core::audit::{AuditEntry, CHAIN_START, ChainHash, ChainedEntry};
+use countersign_core::ids::Tenant;
+use countersign_core::time::Timestamp;
+
+use super::audit::{HEADS, Head, TABLE, hash};
+use crate::connection::Connection;
+use crate::error::StoreError;
+use crate::row::{FromRow, Row};
+use crate::rows::Rows;
+use crate::statement::{Statement, sql};
+use crate::value::Value;
+
+const COLUMNS: [&str; 9] =
+    ["chain", "sequence", "at", "event", "actor", "device_id", "certificate_id", "details", "hash"];
+
+/// The details of an entry that name requests, under which it is to be found.
+const REQUEST_DETAILS: [&str; 3] = ["requestId", "firstRequestId", "lastRequestId"];
+
+const HEAD_COLUMNS: [&str; 3] = ["chain", "sequence", "hash"];
+
+/// Entries that wait to be written with their group.
+#[derive(Default)]
+pub(crate) struct Journal {
+    entries: Vec<Entry>,
+}
+
+/// An entry's fields as the texts that are stored and hashed.
+struct Entry {
+    chain: String,
+    at: Timestamp,
+    event: &'static str,
+    actor: String,
+    device: String,
+    certificate: String,
+    details: String,
+    requests: Vec<String>,
+}
+
+/// The end of one of several chains.
+struct NamedHead {
+    chain: String,
+    head: Head,
+}
+
+impl FromRow for NamedHead {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let head = Head { sequence: row.number("sequence")?, hash: hash(row, "hash")? };
+        Ok(Self { chain: row.text("chain")?, head })
+    }
+}
+
+impl Journal {
+    /// Takes an entry.
+    pub(crate) fn add(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
+        self.entries.push(Entry::of(entry)?);
+        Ok(())
+    }
+
+    /// How many entries wait.
+    pub(crate) const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Forgets all but the first `len`: a change that is undone leaves no entry.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.entries.truncate(len);
+    }
+
+    /// Writes what waits, each entry at the end of its chain, in the order in which they came.
+    pub(crate) async fn write(&mut self, connection: &mut Connection<'_>) -> Result<(), StoreError> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        let entries = std::mem::take(&mut self.entries);
+        let mut heads = heads_of(&entries, connection).await?;
+        let mut rows = Rows::of(TABLE, &COLUMNS);
+        let mut named = Vec::new();
+        for mut entry in entries {
+            let start = || Head { sequence: 0, hash: CHAIN_START };
+            let head = heads.entry(entry.chain.clone()).or_insert_with(start);
+            let sequence = head.sequence + 1;
+            *head = Head { sequence, hash: entry.chained(sequence).hash(&head.hash) };
+            let requests = std::mem::take(&mut entry.requests);
+            named.extend(requests.into_iter().map(|request| (request, entry.chain.clone(), sequence)));
+            rows.add(entry.row(sequence, &head.hash));
+        }
+        rows.insert(connection, "").await?;
+        for (request, chain, sequence) in named {
+            index(connection, request, chain, sequence).await?;
+        }
+        let mut ends = Rows::of(HEADS, &HEAD_COLUMNS);
+        for (chain, head) in heads {
+            ends.add([chain.into(), head.sequence.into(), hex::encode(head.hash).into()]);
+        }
+        let replace = "ON CONFLICT (chain) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash";
+        ends.insert(connection, replace).await.map(|_written| ())
+    }
+}
+
+/// Lets an entry be found under a request that it names.
+async fn index(
+    connection: &mut Connection<'_>,
+    request: String,
+    chain: String,
+    sequence: u64,
+) -> Result<(), StoreError> {
+    sql(
+        "audit_requests",
+        "INSERT INTO audit_requests (request_id, entry_id)
+         SELECT $1, id FROM audit_entries WHERE chain = $2 AND sequence = $3
+         ON CONFLICT (request_id, entry_id) DO NOTHING",
+    )
+    .bind(request)
+    .bind(chain)
+    .bind(sequence)
+    .run(connection)
+    .await
+    .map(|_one| ())
+}
+
+/// The present ends of the chains that the entries belong to; new chains are not among them.
+async fn heads_of(
+    entries: &[Entry],
+    connection: &mut Connection<'_>,
+) -> Result<BTreeMap<String, Head>, StoreError> {
+    let mut chains: Vec<&str> = entries.iter().map(|entry| entry.chain.as_str()).collect();
+    chains.sort_unstable();
+    chains.dedup();
+    let text = "SELECT chain, sequence, hash FROM audit_heads WHERE chain IN ({})";
+    let heads: Vec<NamedHead> = Statement::over_list(HEADS, text, chains).all(connection).await?;
+    Ok(heads.into_iter().map(|named| (named.chain, named.head)).collect())
+}
+
+impl Entry {
+    fn of(entry: &AuditEntry) -> Result<Self, StoreError> {
+        Ok(Self {
+            chain: entry.tenant.as_ref().map(Tenant::to_string).unwrap_or_default(),
+            at: entry.at,
+            event: entry.event.as_str(),
+            actor: entry.actor.to_string(),
+            device: entry.device.map(|id| id.to_string()).unwrap_or_default(),
+            certificate: entry.certificate.map(|id| id.to_string()).unwrap_or_default(),
+            details: serde_json::to_string(&entry.details)
+                .map_err(|error| StoreError::corrupt(TABLE, "details", &error.to_string()))?,
+            requests: REQUEST_DETAILS.iter().filter_map(|name| entry.details.get(*name)).cloned().collect(),
+        })
+    }
+
+    fn chained(&self, sequence: u64) -> ChainedEntry<'_> {
+        ChainedEntry {
+            chain: &self.chain,
+            sequence,
+            at_millis: self.at.millis(),
+            event: self.event,
+            actor: &self.actor,
+            device: &self.device,
+            certificate: &self.certificate,
+            details: &self.details,
+        }
+    }
+
+    fn row(self, sequence: u64, hash: &ChainHash) -> [Value; COLUMNS.len()] {
+        [
+            self.chain.into(),
+            sequence.into(),
+            self.at.into(),
+            self.event.into(),
+            self.actor.into(),
+            self.device.into(),
+            self.certificate.into(),
+            self.details.into(),
+            hex::encode(hash).into(),
+        ]
+    }
+}

@@ -1,0 +1,229 @@
+//! `countersign serve` under measurement, with its first owner signed in.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::client::{Answer, read_answer};
+use crate::postgres::Postgres;
+use crate::process::Process;
+use crate::site::Site;
+
+/// Where the records are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Database {
+    /// The embedded one.
+    Sqlite,
+    /// A server of its own.
+    Postgres,
+}
+
+impl Database {
+    /// What people call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+}
+
+/// On how many processors it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// One, and one thread serves the door.
+    OneCore,
+    /// Wherever the kernel likes.
+    AllCores,
+}
+
+/// A running installation.
+#[derive(Debug)]
+pub(crate) struct Installation {
+    folder: PathBuf,
+    program: PathBuf,
+    process: Process,
+    postgres: Option<Postgres>,
+    pub(crate) door: SocketAddr,
+    pub(crate) admin: Admin,
+}
+
+impl Installation {
+    /// A new one, with a route to the upstream for whoever has an identity.
+    pub(crate) async fn start(
+        site: &Site,
+        program: &Path,
+        database: Database,
+        room: Room,
+    ) -> anyhow::Result<Self> {
+        let folder = site.folder.join(format!("countersign-{}", database.name()));
+        fs_err::create_dir_all(&folder).context("make a folder")?;
+        let postgres = match database {
+            Database::Sqlite => None,
+            Database::Postgres => Some(Postgres::start(&folder).await?),
+        };
+        let url = postgres.as_ref().map(|server| format!("database_url = {:?}\n", server.url()));
+        fs_err::write(folder.join("countersign.toml"), configuration(site, url.as_deref()))
+            .context("write a configuration")?;
+        let (process, admin, door) = launch(site, program, &folder, room).await?;
+        let token =
+            fs_err::read_to_string(folder.join("data/setup-token")).context("read the setup token")?;
+        let mut admin = Admin { address: admin, session: Arc::from("") };
+        let owner = json!({"token": token.trim(), "email": "owner@example.com", "password": "correct horse battery staple"});
+        let set_up = admin.call("POST", "/setup", &owner).await?;
+        admin.session = text(&set_up, "token")?.into();
+        let installation = Self { folder, program: program.to_owned(), process, postgres, door, admin };
+        let bundle = installation.admin.get_plain("/pki/bundle.pem").await?;
+        fs_err::write(installation.folder.join("bundle.pem"), &bundle.body).context("keep the CAs")?;
+        Ok(installation)
+    }
+
+    /// The same data in a new process: one whose memory nothing has been through yet.
+    pub(crate) async fn start_again(self, site: &Site, room: Room) -> anyhow::Result<Self> {
+        let Self { folder, program, process, postgres, admin, door: _ } = self;
+        drop(process);
+        fs_err::remove_file(folder.join("ports.json")).context("forget the ports")?;
+        let (process, address, door) = launch(site, &program, &folder, room).await?;
+        Ok(Self { folder, program, process, postgres, door, admin: Admin { address, ..admin } })
+    }
+
+    /// The process.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The processor time of the server and of its database.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        self.process.cpu_time() + self.postgres.as_ref().map(Postgres::cpu_time).unwrap_or_default()
+    }
+
+    /// All its CAs, PEM.
+    pub(crate) fn bundle(&self) -> PathBuf {
+        self.folder.join("bundle.pem")
+    }
+}
+
+fn configuration(site: &Site, database: Option<&str>) -> String {
+    format!(
+        r#"data_dir = "data"
+ports_file = "ports.json"
+public_names = ["localhost"]
+{database}
+[admin]
+listen = "127.0.0.1:0"
+
+[http_door]
+listen = "127.0.0.1:0"
+certificate = {chain:?}
+key = {key:?}
+idle_timeout_seconds = 600
+max_connections_per_ip = 100000
+
+[[route]]
+upstream = "http://{upstream}"
+"#,
+        database = database.unwrap_or_default(),
+        chain = site.server_chain(),
+        key = site.server_key(),
+        upstream = site.upstream,
+    )
+}
+
+/// Starts the process; it, its admin listener and its door.
+async fn launch(
+    site: &Site,
+    program: &Path,
+    folder: &Path,
+    room: Room,
+) -> anyhow::Result<(Process, SocketAddr, SocketAddr)> {
+    let mut words = match room {
+        Room::OneCore => site.cores.server_prefix(),
+        Room::AllCores => Vec::new(),
+    };
+    let workers = match room {
+        Room::OneCore => "COUNTERSIGN_HTTP_DOOR_WORKERS=1",
+        Room::AllCores => "COUNTERSIGN_LOG_FORMAT=text",
+    };
+    words.extend(["env", workers].map(str::to_owned));
+    let line = [&program.display().to_string(), "serve", "--config", "countersign.toml"].map(str::to_owned);
+    let mut process = Process::start("countersign", &words, &line, folder)?;
+    let file = folder.join("ports.json");
+    let ports: Value =
+        process.until(|| serde_json::from_str(&fs_err::read_to_string(&file).ok()?).ok()).await?;
+    let port = |name: &str| {
+        let port = ports.get(name).and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+        port.with_context(|| format!("no port of {name}")).map(|port| (Ipv4Addr::LOCALHOST, port).into())
+    };
+    Ok((process, port("admin")?, port("httpDoor")?))
+}
+
+/// A text of an answer.
+pub(crate) fn text<'a>(value: &'a Value, key: &str) -> anyhow::Result<&'a str> {
+    value.get(key).and_then(Value::as_str).with_context(|| format!("an answer without {key}"))
+}
+
+/// The owner at the admin listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin {
+    address: SocketAddr,
+    session: Arc<str>,
+}
+
+impl Admin {
+    /// A call under `/api/v1` that must succeed; its answer.
+    pub(crate) async fn call(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let mut line = AdminLine::open(self).await?;
+        line.call(method, path, body).await
+    }
+
+    /// What the admin listener serves to everybody.
+    async fn get_plain(&self, path: &str) -> anyhow::Result<Answer> {
+        let mut line = AdminLine::open(self).await?;
+        line.send("GET", path, "").await
+    }
+}
+
+/// A connection to the admin listener.
+#[derive(Debug)]
+pub(crate) struct AdminLine {
+    stream: TcpStream,
+    session: Arc<str>,
+    buffer: Vec<u8>,
+}
+
+impl AdminLine {
+    /// Opens one.
+    pub(crate) async fn open(admin: &Admin) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(admin.address).await.context("connect to the admin listener")?;
+        stream.set_nodelay(true).context("connect to the admin listener")?;
+        Ok(Self { stream, session: Arc::clone(&admin.session), buffer: Vec::new() })
+    }
+
+    /// A call under `/api/v1` that must succeed; its answer.
+    pub(crate) async fn call(&mut self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let body = if method == "GET" { String::new() } else { body.to_string() };
+        let answer = self.send(method, &format!("/api/v1{path}"), &body).await?;
+        if !(200..300).contains(&answer.status) {
+            bail!("{method} {path}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+        }
+        serde_json::from_slice(&answer.body).context("read an answer")
+    }
+
+    async fn send(&mut self, method: &str, path: &str, body: &str) -> anyhow::Result<Answer> {
+        let session = &self.session;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {session}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        ensure!(self.buffer.is_empty(), "an answer that nobody asked for");
+        self.stream.write_all(head.as_bytes()).await.context("ask the admin listener")?;
+        read_answer(&mut self.stream, &mut self.buffer).await
+    }
+}

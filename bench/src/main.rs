@@ -1,0 +1,30 @@
+//! `countersign-bench`: what a door and its control plane do in a second of a processor, beside nginx,
+//! HAProxy and Envoy in the same run, on the same machine, with the same certificates.
+//!
+//! Rates are work ÷ processor seconds of the server, so that neither the load generator nor whatever
+//! else the machine does sets them. Start reading at `run`, then `measures/`.
+
+mod arguments;
+mod client;
+mod doors;
+mod fleet;
+mod installation;
+mod machine;
+mod measures;
+mod peers;
+mod postgres;
+mod process;
+mod program;
+mod report;
+mod run;
+mod site;
+mod store;
+mod table;
+mod upstream;
+mod work;
+
+use clap::Parser as _;
+
+fn main() -> anyhow::Result<()> {
+    run::run(&arguments::Arguments::parse())
+}

@@ -1,0 +1,6 @@
+//! What is measured, a file each.
+
+pub(crate) mod cut;
+pub(crate) mod handshakes;
+pub(crate) mod idle;
+pub(crate) mod requests;

@@ -1,0 +1,178 @@
+//! What comes out: a row for each measurement, with its target and whether it is met.
+
+use crate::peers::Peer;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// For each second: more is better.
+    Rate,
+    /// Milliseconds: less is better.
+    Milliseconds,
+    /// Kilobytes (1,000 bytes): less is better.
+    Kilobytes,
+    /// Per cent of the row above it.
+    Percent,
+}
+
+/// What the row must reach.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Target {
+    /// At least so many times the peer's rate.
+    Times(Peer, f64),
+    /// More than the peer's rate.
+    MoreThan(Peer),
+    /// Not more than the peer's time.
+    NotAbove(Peer),
+    /// At least this.
+    AtLeast(f64),
+    /// At most this.
+    AtMost(f64),
+}
+
+/// One measurement.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) what: String,
+    pub(crate) unit: Unit,
+    pub(crate) own: f64,
+    /// In the order of [`Peer::ALL`]; `None`: not installed, or not asked for.
+    pub(crate) peers: [Option<f64>; 3],
+    pub(crate) targets: Vec<Target>,
+}
+
+/// Whether a target is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Met,
+    Missed,
+    Unknown,
+}
+
+impl Row {
+    /// A row without peers.
+    pub(crate) fn alone(what: &str, unit: Unit, own: f64, target: Option<Target>) -> Self {
+        Self { what: what.to_owned(), unit, own, peers: [None; 3], targets: target.into_iter().collect() }
+    }
+
+    fn of(&self, peer: Peer) -> Option<f64> {
+        Peer::ALL.iter().position(|one| *one == peer).and_then(|at| self.peers.get(at).copied().flatten())
+    }
+
+    fn outcome(&self, target: Target) -> Outcome {
+        let is_met = match target {
+            Target::Times(peer, factor) => self.of(peer).map(|other| self.own >= other * factor),
+            Target::MoreThan(peer) => self.of(peer).map(|other| self.own > other),
+            Target::NotAbove(peer) => self.of(peer).map(|other| self.own <= other),
+            Target::AtLeast(least) => Some(self.own >= least),
+            Target::AtMost(most) => Some(self.own <= most),
+        };
+        match is_met {
+            Some(true) => Outcome::Met,
+            Some(false) => Outcome::Missed,
+            None => Outcome::Unknown,
+        }
+    }
+
+    /// One line of the table.
+    fn line(&self, installed: &[bool; 3]) -> String {
+        let has_peers = self.peers.iter().any(Option::is_some);
+        let cells = self.peers.iter().zip(installed).map(|(peer, is_installed)| match peer {
+            Some(value) if self.unit == Unit::Percent => show(*value, self.unit),
+            Some(value) => format!("{} ({:.2}×)", show(*value, self.unit), self.own / value),
+            None if has_peers && !is_installed => "not installed".to_owned(),
+            None => String::new(),
+        });
+        let targets = self.targets.iter().map(|target| {
+            let mark = match self.outcome(*target) {
+                Outcome::Met => "met",
+                Outcome::Missed => "**missed**",
+                Outcome::Unknown => "?",
+            };
+            format!("{}: {mark}", words(*target, self.unit))
+        });
+        let cells: Vec<String> = cells.collect();
+        let targets: Vec<String> = targets.collect();
+        format!(
+            "| {} | {} | {} | {} |",
+            self.what,
+            show(self.own, self.unit),
+            cells.join(" | "),
+            targets.join("; ")
+        )
+    }
+}
+
+fn words(target: Target, unit: Unit) -> String {
+    match target {
+        Target::Times(peer, factor) => format!("≥ {factor}× {}", peer.name()),
+        Target::MoreThan(peer) => format!("> {}", peer.name()),
+        Target::NotAbove(peer) => format!("≤ {}", peer.name()),
+        Target::AtLeast(least) => format!("≥ {}", show(least, unit)),
+        Target::AtMost(most) => format!("≤ {}", show(most, unit)),
+    }
+}
+
+fn show(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Rate => grouped(value),
+        Unit::Milliseconds if value < 10.0 => format!("{value:.2} ms"),
+        Unit::Milliseconds => format!("{value:.0} ms"),
+        Unit::Kilobytes => format!("{value:.1} KB"),
+        Unit::Percent => format!("{value:.1} %"),
+    }
+}
+
+/// `12,345`.
+fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// The whole table in Markdown.
+pub(crate) fn markdown(rows: &[Row], installed: &[bool; 3]) -> String {
+    let mut text = String::from(
+        "| what | Countersign | nginx | HAProxy | Envoy | target |\n|---|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        text.push_str(&row.line(installed));
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_says_its_ratios_and_whether_it_is_good_enough() {
+        let row = Row {
+            what: "handshakes".to_owned(),
+            unit: Unit::Rate,
+            own: 3000.0,
+            peers: [Some(1000.0), None, Some(2900.0)],
+            targets: vec![
+                Target::Times(Peer::Nginx, 2.5),
+                Target::Times(Peer::Envoy, 1.3),
+                Target::MoreThan(Peer::Haproxy),
+            ],
+        };
+        let line = row.line(&[true, false, true]);
+        let expected = "| handshakes | 3,000 | 1,000 (3.00×) | not installed | 2,900 (1.03×) | \
+                        ≥ 2.5× nginx: met; ≥ 1.3× Envoy: **missed**; > HAProxy: ? |";
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn digits_are_grouped() {
+        assert_eq!([7.0, 999.6, 1_234_567.0].map(grouped), ["7", "1,000", "1,234,567"]);
+    }
+}

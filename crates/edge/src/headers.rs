@@ -208,13 +208,15 @@ pub fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>) {
         Some(host) => format!("for=\"{node}\";host=\"{host}\";proto={scheme}"),
         None => format!("for=\"{node}\";proto={scheme}"),
     };
-    put(headers, HeaderName::from_static("forwarded"), &forwarded);
-    put(headers, HeaderName::from_static("x-forwarded-for"), &address.to_string());
-    put(headers, HeaderName::from_static("x-real-ip"), &address.to_string());
-    put(headers, HeaderName::from_static("x-forwarded-proto"), scheme);
-    put(headers, HeaderName::from_static("x-forwarded-port"), &origin.port.to_string());
+    put(headers, HeaderName::from_static("forwarded"), forwarded);
+    if let Ok(address) = HeaderValue::try_from(address.to_string()) {
+        headers.insert(HeaderName::from_static("x-forwarded-for"), address.clone());
+        headers.insert(HeaderName::from_static("x-real-ip"), address);
+    }
+    headers.insert(HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static(scheme));
+    headers.insert(HeaderName::from_static("x-forwarded-port"), HeaderValue::from(origin.port));
     if let Some(host) = host {
-        put(headers, HeaderName::from_static("x-forwarded-host"), host);
+        put(headers, HeaderName::from_static("x-forwarded-host"), host.to_owned());
     }
 }
 
@@ -235,20 +237,24 @@ pub struct IdentityHeaders<'a> {
 /// nothing that merely followed the leaf in the handshake) and our own `Countersign-*`.
 pub fn set_identity(headers: &mut HeaderMap, facts: &IdentityHeaders<'_>) {
     remove(headers, &[&IDENTITY]);
-    put(headers, COUNTERSIGN_REQUEST_ID, &facts.request.to_string());
+    put(headers, COUNTERSIGN_REQUEST_ID, facts.request.to_string());
     let Some(identity) = facts.identity else { return };
-    put(headers, COUNTERSIGN_TENANT, identity.tenant().as_str());
-    put(headers, COUNTERSIGN_DEVICE, identity.device().as_str());
+    put(headers, COUNTERSIGN_TENANT, identity.tenant().as_str().to_owned());
+    put(headers, COUNTERSIGN_DEVICE, identity.device().as_str().to_owned());
     for (name, certificate) in [(CLIENT_CERT, facts.leaf), (CLIENT_CERT_CHAIN, facts.issuer)] {
         if let Some(der) = certificate {
-            put(headers, name, &byte_sequence(der));
+            put(headers, name, byte_sequence(der));
         }
     }
 }
 
 /// A structured-field byte sequence (RFC 9651 section 3.3.5): `:base64:`.
 pub(crate) fn byte_sequence(der: &[u8]) -> String {
-    format!(":{}:", STANDARD.encode(der))
+    let mut text = String::with_capacity(der.len().div_ceil(3).saturating_mul(4).saturating_add(2));
+    text.push(':');
+    STANDARD.encode_string(der, &mut text);
+    text.push(':');
+    text
 }
 
 /// A structured-field list of byte sequences.
@@ -256,8 +262,9 @@ pub(crate) fn byte_sequences(certificates: &[Box<[u8]>]) -> String {
     certificates.iter().map(|der| byte_sequence(der)).collect::<Vec<_>>().join(", ")
 }
 
-fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
+/// The text becomes the header's value without being copied.
+fn put(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
     }
 }

@@ -13,6 +13,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use tower::util::BoxCloneSyncService;
 
+use super::upstreams::Line;
 use crate::registry::RequestGuard;
 
 /// Why a body ended early.
@@ -37,12 +38,27 @@ type TrailerFilter = fn(&mut HeaderMap);
 pub(crate) struct Passing<B> {
     inner: B,
     filter: TrailerFilter,
+    _kept: Kept,
+}
+
+/// What is held until a body has passed, and let go of after the body.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
     _guard: Option<RequestGuard>,
+    _line: Option<Line>,
+}
+
+impl Kept {
+    /// The request counts as under way, and the connection that the body comes over, if it is one to an
+    /// upstream, is lent.
+    pub(crate) const fn new(guard: RequestGuard, line: Option<Line>) -> Self {
+        Self { _guard: Some(guard), _line: line }
+    }
 }
 
 impl<B> Passing<B> {
-    pub(crate) const fn new(inner: B, filter: TrailerFilter, guard: Option<RequestGuard>) -> Self {
-        Self { inner, filter, _guard: guard }
+    pub(crate) const fn new(inner: B, filter: TrailerFilter, kept: Kept) -> Self {
+        Self { inner, filter, _kept: kept }
     }
 }
 

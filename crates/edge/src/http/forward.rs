@@ -5,47 +5,29 @@ use std::time::Duration;
 
 use countersign_api::Arrival;
 use countersign_core::ids::RequestId;
-use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 use tracing::{error, warn};
 
-use super::body::{Body, Passing};
+use super::body::{Body, Kept, Passing};
 use super::connection::Arrived;
 use super::host::RequestedHost;
 use super::refusal::{self, Answer};
 use super::room::Share;
 use super::upgrade::{self, Wanted};
+use super::upstreams::Line;
 use crate::admit::Admitted;
 use crate::door::LocalControlPlane;
 use crate::headers::{self, IdentityHeaders, Origin, Scheme};
 use crate::registry::RequestGuard;
 use crate::url::NormalisedPath;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const POOL_IDLE: Duration = Duration::from_secs(30);
 /// When a request that found no room may come again.
 const COME_AGAIN: Duration = Duration::from_secs(5);
-
-/// The connections of one worker to upstreams.
-pub(crate) type UpstreamClient = Client<HttpConnector, Body>;
-
-/// A client with a pool of its own.
-pub(crate) fn client() -> UpstreamClient {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    connector.set_nodelay(true);
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE)
-        .build(connector)
-}
 
 /// A request that was let in, and what is known of it.
 pub(crate) struct Onward {
@@ -72,7 +54,7 @@ pub(crate) async fn to_control_plane(
     let headers = request.headers_mut();
     headers::set_forwarded(headers, &origin(&arrived, &host));
     headers.insert(header::HOST, host_value(&host)?);
-    *request.uri_mut() = onward_uri(None, &path)?;
+    *request.uri_mut() = onward_uri(&path)?;
     *request.extensions_mut() = http::Extensions::new();
     let arrival = Arrival { peer: admitted.peer().clone(), address: arrived.address, request_id: id };
     request.extensions_mut().insert(arrival);
@@ -81,7 +63,8 @@ pub(crate) async fn to_control_plane(
         request.extensions_mut().insert(offer);
         (wanted, door_end)
     });
-    let request = request.map(|body| Passing::new(body, headers::strip_trailers, None).boxed_unsync());
+    let request =
+        request.map(|body| Passing::new(body, headers::strip_trailers, Kept::default()).boxed_unsync());
     let place = arrived.worker.gate.room.take(arrived.share.get_or_init(Share::default)).await;
     let place = place.ok_or(Answer::overloaded(COME_AGAIN))?;
     let answer = local.runtime.spawn(place.during(local.service.clone().oneshot(request)));
@@ -100,14 +83,14 @@ pub(crate) async fn to_control_plane(
         (StatusCode::SWITCHING_PROTOCOLS, Some(protocol), Some((wanted, door_end))) => {
             upgrade::announce(response.headers_mut(), protocol);
             wanted.join_control_plane(door_end, arrived, guard);
-            None
+            Kept::default()
         }
         (StatusCode::SWITCHING_PROTOCOLS, ..) => return Err(Answer::internal()),
         (StatusCode::UPGRADE_REQUIRED, Some(protocol), _) if version == Version::HTTP_11 => {
             upgrade::announce(response.headers_mut(), protocol);
-            Some(guard)
+            Kept::new(guard, None)
         }
-        _ => Some(guard),
+        _ => Kept::new(guard, None),
     };
     Ok(response.map(|body| Passing::new(body, headers::strip_trailers, kept).boxed_unsync()))
 }
@@ -128,24 +111,27 @@ pub(crate) async fn to_http(onward: Onward, upstream: &Authority) -> Result<Resp
     if let Some(wanted) = &wanted {
         wanted.announce(headers);
     }
-    *request.uri_mut() = onward_uri(Some(upstream), &path)?;
+    *request.uri_mut() = onward_uri(&path)?;
     *request.version_mut() = Version::HTTP_11;
     *request.extensions_mut() = http::Extensions::new();
-    let request = request.map(|body| Passing::new(body, headers::strip_trailers, None).boxed_unsync());
-    let response = match timeout(patience, arrived.worker.client.request(request)).await {
+    let request =
+        request.map(|body| Passing::new(body, headers::strip_trailers, Kept::default()).boxed_unsync());
+    let (response, line) = match timeout(patience, arrived.worker.upstreams.request(upstream, request)).await
+    {
         Err(_elapsed) => return Err(Answer::upstream_timeout()),
         Ok(Err(error)) => {
             let reason = std::error::Error::source(&error);
             warn!(%error, reason, request = %id, %upstream, "upstream gave no answer");
             return Err(Answer::upstream_unreachable());
         }
-        Ok(Ok(response)) => response,
+        Ok(Ok(answered)) => answered,
     };
-    answer(response, wanted, &arrived, guard)
+    answer(response, line, wanted, &arrived, guard)
 }
 
 fn answer(
     mut response: Response<Incoming>,
+    line: Line,
     wanted: Option<Wanted>,
     arrived: &Arc<Arrived>,
     guard: RequestGuard,
@@ -154,12 +140,12 @@ fn answer(
     let protocol = response.headers_mut().remove(header::UPGRADE);
     headers::strip_response(response.headers_mut());
     let kept = match (is_switch, wanted, protocol) {
-        (false, ..) => Some(guard),
+        (false, ..) => Kept::new(guard, Some(line)),
         (true, Some(wanted), Some(protocol)) => {
             let upstream = hyper::upgrade::on(&mut response);
             upgrade::announce(response.headers_mut(), protocol);
             wanted.join(upstream, Arc::clone(arrived), guard);
-            None
+            Kept::default()
         }
         // An upstream that switches unasked has lost the thread.
         (true, ..) => return Err(Answer::upstream_unreachable()),
@@ -180,16 +166,10 @@ fn host_value(host: &RequestedHost) -> Result<HeaderValue, Answer> {
     HeaderValue::from_str(&host.authority).map_err(|error| Answer::bad_request("BAD_HOST", error))
 }
 
-fn onward_uri(upstream: Option<&Authority>, path: &NormalisedPath) -> Result<Uri, Answer> {
+fn onward_uri(path: &NormalisedPath) -> Result<Uri, Answer> {
     let refuse = |error: http::Error| Answer::bad_request("BAD_PATH", error);
     let target = PathAndQuery::try_from(path.path_and_query()).map_err(|error| refuse(error.into()))?;
-    let mut parts = http::uri::Parts::default();
-    parts.path_and_query = Some(target);
-    if let Some(authority) = upstream {
-        parts.scheme = Some(UriScheme::HTTP);
-        parts.authority = Some(authority.clone());
-    }
-    Uri::from_parts(parts).map_err(|error| refuse(error.into()))
+    Ok(Uri::from(target))
 }
 
 /// HTTP/2 clients may send a cookie in pieces (RFC 9113 section 8.2.3); HTTP/1.1 knows one header.

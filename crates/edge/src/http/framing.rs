@@ -85,7 +85,7 @@ impl Scanner {
     }
 
     fn take_line<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let end = memchr::memchr(b'\n', bytes);
         let (part, rest) = bytes.split_at_checked(end.unwrap_or(bytes.len())).unwrap_or((bytes, &[]));
         let room = LINE_KEPT.saturating_sub(self.line.len()).min(part.len());
         self.line.extend_from_slice(part.get(..room).unwrap_or_default());

@@ -10,4 +10,5 @@ pub(crate) mod room;
 pub(crate) mod route;
 pub(crate) mod service;
 pub(crate) mod upgrade;
+pub(crate) mod upstreams;
 pub(crate) mod wire;

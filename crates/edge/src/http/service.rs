@@ -17,12 +17,13 @@ use tracing::info;
 
 use super::body::Body;
 use super::connection::Arrived;
-use super::forward::{self, Onward, UpstreamClient};
+use super::forward::{self, Onward};
 use super::host::RequestedHost;
 use super::refusal::{self, Answer};
 use super::room::Room;
 use super::route::{Routes, ServedRoute, Target};
 use super::upgrade::{self, Wanted};
+use super::upstreams::Upstreams;
 use crate::admit::{Admitted, admit};
 use crate::door::DoorConfig;
 use crate::headers::{self, Scheme};
@@ -50,7 +51,7 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) gate: Arc<Gate>,
-    pub(crate) client: UpstreamClient,
+    pub(crate) upstreams: Arc<Upstreams>,
 }
 
 impl Gate {
@@ -76,7 +77,7 @@ impl Gate {
 
     /// A worker of this door, to be made on its own thread.
     pub(crate) fn worker(self: &Arc<Self>) -> Worker {
-        Worker { gate: Arc::clone(self), client: forward::client() }
+        Worker { gate: Arc::clone(self), upstreams: Upstreams::new() }
     }
 
     /// Puts a connection on the list of live ones, by the standing it has now.

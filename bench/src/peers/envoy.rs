@@ -17,6 +17,7 @@ pub(super) fn program(path: &str) -> Option<PathBuf> {
 
 /// Version and TLS library, from what `envoy --version` says: `… version: HASH/1.40.0/Clean/RELEASE/BoringSSL`.
 pub(super) fn version(said: &str) -> String {
+    let (_, said) = said.split_once("version:").unwrap_or_default();
     let mut parts = said.trim().split('/').skip(1);
     let (version, library) = (parts.next().unwrap_or("?"), parts.last().unwrap_or("?"));
     format!("{version} ({library})")
@@ -92,4 +93,15 @@ fn tls(site: &Site, profile: Profile) -> Value {
 
 fn socket_address(address: SocketAddr) -> Value {
     json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_not_looked_for_in_the_path() {
+        let said = "\n/opt/a/envoy  version: 9e558093/1.40.0/Clean/RELEASE/BoringSSL\n";
+        assert_eq!(version(said), "1.40.0 (BoringSSL)");
+    }
 }

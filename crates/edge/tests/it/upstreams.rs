@@ -23,7 +23,7 @@ fn route(upstream: &str) -> Route {
 
 #[tokio::test]
 async fn nobody_there_is_a_502() {
-    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();
     drop(taken);
     let mut plan = Plan::usual().await;

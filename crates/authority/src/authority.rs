@@ -24,6 +24,7 @@ use crate::limits::Limits;
 use crate::presence::PresenceQueue;
 use crate::publish::Publisher;
 use crate::questions::Questions;
+use crate::usage::UsageLog;
 
 /// Who signs device certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub struct Authority {
     pub(crate) presence: PresenceQueue,
     pub(crate) channels: Arc<Channels>,
     pub(crate) together: Questions,
+    pub(crate) usage: UsageLog,
     pub(crate) setup: crate::people::SetupGate,
     pub(crate) token_uses: crate::api_tokens::TokenUses,
     pub(crate) crl: CrlWork,
@@ -128,6 +130,7 @@ impl Authority {
             presence: PresenceQueue::default(),
             channels: Arc::default(),
             together: Questions::new(&store),
+            usage: UsageLog::default(),
             limits: Limits::default(),
             setup: crate::people::SetupGate::new(users == 0, now)?,
             crl: CrlWork::default(),
@@ -200,7 +203,8 @@ impl Authority {
     /// # Errors
     /// When the store fails; it is closed nevertheless.
     pub async fn close(&self) -> Result<(), StoreError> {
-        let (presence, uses) = (self.flush_presence().await, self.flush_token_uses().await);
+        let (presence, uses) =
+            (self.flush_presence().await.and(self.flush_usage().await), self.flush_token_uses().await);
         if let Err(error) = self.anchor_if_older(std::time::Duration::ZERO).await {
             tracing::error!(error = %Chain(&error), "audit not anchored");
         }

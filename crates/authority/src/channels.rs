@@ -71,7 +71,7 @@ pub(crate) struct Touched {
 impl Touched {
     pub(crate) fn by(changes: &TrustChanges) -> Self {
         Self {
-            devices: changes.devices.iter().map(|one| (one.device.id, one.device.token)).collect(),
+            devices: changes.devices.iter().map(|one| (one.id, one.token)).collect(),
             tenants: changes.tenants.iter().map(|tenant| tenant.id).collect(),
         }
     }

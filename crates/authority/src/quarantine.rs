@@ -92,6 +92,35 @@ impl Authority {
         self.decide(by, id, Decision::Approve).await
     }
 
+    /// Lets several quarantined devices back in one transaction, as [`Self::approve`] does one, and says
+    /// of each why not, if not.
+    ///
+    /// # Errors
+    /// When the store fails; then none is approved.
+    pub async fn approve_all(
+        &self,
+        by: &Authorized<Operate>,
+        ids: Vec<DeviceId>,
+    ) -> Result<(Applied, Vec<(DeviceId, Result<(), DecisionError>)>), StoreError> {
+        let (now, by, issuer) = (self.now(), *by, self.config.issuer);
+        let outcomes = self
+            .store
+            .write(move |w| {
+                Box::pin(async move {
+                    let mut outcomes = Vec::with_capacity(ids.len());
+                    for id in ids {
+                        match decide_within(w, &by, id, Decision::Approve, (now, issuer)).await {
+                            Err(DecisionError::Store(error)) => return Err(error),
+                            outcome => outcomes.push((id, outcome)),
+                        }
+                    }
+                    Ok::<_, StoreError>(outcomes)
+                })
+            })
+            .await?;
+        Ok((self.publish_changes().await?, outcomes))
+    }
+
     /// Refuses a device for good: decommissioned, its certificates and token revoked, its keys
     /// denied everywhere, its host name and hardware serial remembered.
     ///
@@ -137,18 +166,9 @@ impl Authority {
         self.store
             .write(move |w| {
                 Box::pin(async move {
-                    let mut device = w.device(id).await?.ok_or(DecisionError::Unknown)?;
-                    by.covers(device.tenant)?;
-                    let status = device.status;
-                    if status.apply(decision.event()).is_err() {
-                        return Err(DecisionError::Conflict(status));
-                    }
-                    if matches!(decision, Decision::Approve) && has_use_for_grant(&device, issuer) {
-                        device.grant_until = Some(now + GRANT_LIFE);
-                    }
-                    carry_out(w, device, decision, now, by.actor()).await?;
+                    decide_within(w, &by, id, decision, (now, issuer)).await?;
                     crate::repair::crash_point("decide");
-                    Ok(())
+                    Ok::<_, DecisionError>(())
                 })
             })
             .await?;
@@ -157,6 +177,26 @@ impl Authority {
         self.crl.want_now();
         Ok(applied)
     }
+}
+
+/// Decides about one device within a transaction; what is refused has changed nothing.
+async fn decide_within(
+    w: &mut Writing<'_>,
+    by: &Authorized<Operate>,
+    id: DeviceId,
+    decision: Decision,
+    (now, issuer): (Timestamp, IssuerMode),
+) -> Result<(), DecisionError> {
+    let mut device = w.device(id).await?.ok_or(DecisionError::Unknown)?;
+    by.covers(device.tenant)?;
+    let status = device.status;
+    if status.apply(decision.event()).is_err() {
+        return Err(DecisionError::Conflict(status));
+    }
+    if matches!(decision, Decision::Approve) && has_use_for_grant(&device, issuer) {
+        device.grant_until = Some(now + GRANT_LIFE);
+    }
+    Ok(carry_out(w, device, decision, now, by.actor()).await?)
 }
 
 /// Which way a device goes.

@@ -64,6 +64,7 @@ impl Authority {
             self.expire_commands(now).await,
             self.wake_for_commands(now).await,
             self.flush_token_uses().await,
+            self.flush_usage().await,
             self.prune(now).await,
         ];
         outcomes.into_iter().collect()
@@ -77,6 +78,7 @@ impl Authority {
                     w.prune_staged_tokens(now).await?;
                     w.prune_commands(now - COMMANDS_KEPT).await?;
                     w.prune_password_tokens(now).await?;
+                    w.prune_usage(now - crate::usage::KEPT).await?;
                     w.prune_refusals(now - REFUSALS_KEPT).await.map(drop)
                 })
             })

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::DeviceStatus;
-use countersign_core::ids::CertificateRef;
+use countersign_core::ids::{CertificateRef, DeviceName, Tenant};
 use countersign_core::snapshot::{
     Bar, SnapshotVersion, TenantService, TenantTrust, TrustSnapshot, TrustedIssuer,
 };
 use countersign_core::time::Timestamp;
-use countersign_store::{CertificateRow, ChangedDevice, DeviceRow, StoreError, TenantRow, TrustChanges};
+use countersign_store::{ChangedCertificate, ChangedDevice, StoreError, TenantRow, TrustChanges};
 use tokio::sync::watch;
 
 use crate::authority::Authority;
@@ -114,8 +114,13 @@ fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
     for tenant in &changes.tenants {
         set_tenant(snapshot, tenant);
     }
-    for ChangedDevice { device, certificates, denied_keys } in changes.devices {
-        set_device(snapshot, &device);
+    for device in changes.devices {
+        let ChangedDevice { id: _, token: _, tenant, name, status, certificates, denied_keys, lifted_keys } =
+            device;
+        set_device(snapshot, (tenant, name), status);
+        for key in &lifted_keys {
+            snapshot.denied_keys.remove(key);
+        }
         for certificate in &certificates {
             set_certificate(snapshot, certificate, now);
         }
@@ -142,15 +147,14 @@ const fn bar_of(status: DeviceStatus) -> Option<Bar> {
     }
 }
 
-fn set_device(snapshot: &mut TrustSnapshot, device: &DeviceRow) {
-    let key = (device.tenant_slug.clone(), device.name.clone());
-    match bar_of(device.status) {
+fn set_device(snapshot: &mut TrustSnapshot, key: (Tenant, DeviceName), status: DeviceStatus) {
+    match bar_of(status) {
         Some(bar) => snapshot.barred.insert(key, bar),
         None => snapshot.barred.remove(&key),
     };
 }
 
-fn set_certificate(snapshot: &mut TrustSnapshot, certificate: &CertificateRow, now: Timestamp) {
+fn set_certificate(snapshot: &mut TrustSnapshot, certificate: &ChangedCertificate, now: Timestamp) {
     let reference = &certificate.reference;
     snapshot.pending.remove(reference);
     snapshot.superseded.remove(reference);

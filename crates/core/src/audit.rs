@@ -122,6 +122,12 @@ events! {
     CertificateSuperseded => "certificate.superseded",
     /// A certificate was revoked.
     CertificateRevoked => "certificate.revoked",
+    /// Many certificates were revoked by one call; each has an entry of its own too.
+    CertificatesRevoked => "certificates.revoked",
+    /// A key is not denied any more; a revoked certificate's proves nothing nevertheless.
+    DeniedKeyLifted => "denied_key.lifted",
+    /// A host name or hardware serial is not held against new devices any more.
+    DeniedTraitLifted => "denied_trait.lifted",
     /// A certificate's end passed.
     CertificateExpired => "certificate.expired",
     /// A renewal by bearer token alone was accepted, because the tenant allows it.

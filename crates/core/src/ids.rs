@@ -251,6 +251,10 @@ uuid_type!(
     CommandId, "command id"
 );
 uuid_type!(
+    /// What somebody has been shown before it is revoked.
+    SelectionId, "selection id"
+);
+uuid_type!(
     /// One request at a door or at the admin listener; also what `countersign explain` takes.
     RequestId, "request id"
 );

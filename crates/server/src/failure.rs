@@ -10,10 +10,12 @@ use countersign_api::ErrorBody;
 use countersign_authority::Forbidden;
 use countersign_authority::agent::AgentAuthError;
 use countersign_authority::anchors::AnchorError;
+use countersign_authority::bulk_revoke::BulkRevokeError;
 use countersign_authority::challenge::ChallengeError;
 use countersign_authority::channels::OpenChannelError;
 use countersign_authority::commands::{QueueCommandError, RecordResultError};
 use countersign_authority::confirm::ConfirmError;
+use countersign_authority::denials::LiftError;
 use countersign_authority::devices::LookError;
 use countersign_authority::enrol::EnrolError;
 use countersign_authority::enrollment_keys::{CreateKeyError, RevokeKeyError};
@@ -23,6 +25,7 @@ use countersign_authority::presence::HeartbeatError;
 use countersign_authority::quarantine::DecisionError;
 use countersign_authority::renew::RenewError;
 use countersign_authority::revoke::RevokeError;
+use countersign_authority::rollout::RollBackError;
 use countersign_authority::settings::ChangeSettingsError;
 use countersign_authority::tenants::{CreateTenantError, TenantError, TenantServiceError};
 use countersign_authority::token::{RevokeTokenError, RotateTokenError};
@@ -410,6 +413,40 @@ impl From<RevokeError> for Failure {
                 "expired",
             ),
             RevokeError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<BulkRevokeError> for Failure {
+    fn from(error: BulkRevokeError) -> Self {
+        match error {
+            BulkRevokeError::Unknown => Self::not_found("selection"),
+            BulkRevokeError::Forbidden(forbidden) => forbidden.into(),
+            BulkRevokeError::Changed { now } => Self::conflict(
+                "SELECTION_CHANGED",
+                "The selection takes other certificates than were shown; preview it again",
+                format!("{now} certificates"),
+            ),
+            BulkRevokeError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<LiftError> for Failure {
+    fn from(error: LiftError) -> Self {
+        match error {
+            LiftError::Unknown => Self::not_found("denial"),
+            LiftError::Forbidden(forbidden) => forbidden.into(),
+            LiftError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<RollBackError> for Failure {
+    fn from(error: RollBackError) -> Self {
+        match error {
+            RollBackError::Forbidden(forbidden) => forbidden.into(),
+            RollBackError::Store(error) => Self::internal(&error),
         }
     }
 }

@@ -135,6 +135,30 @@ impl Fields {
         }
     }
 
+    /// A list of 1 to `max` texts that read as a `T` each; absent is a problem.
+    pub(crate) fn required_list<T>(&mut self, name: &str, max: usize) -> Vec<T>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let Some(Value::Array(values)) = self.take(name) else {
+            self.problem(name, format!("must be a list of 1 to {max} texts"));
+            return Vec::new();
+        };
+        if values.is_empty() || values.len() > max {
+            self.problem(name, format!("must be a list of 1 to {max} texts"));
+            return Vec::new();
+        }
+        let mut list = Vec::with_capacity(values.len());
+        for (place, value) in values.iter().enumerate() {
+            match value.as_str().map(str::parse) {
+                Some(Ok(item)) => list.push(item),
+                Some(Err(error)) => self.problem(name, format!("number {}: {error}", place + 1)),
+                None => self.problem(name, format!("number {} must be a text", place + 1)),
+            }
+        }
+        list
+    }
+
     /// A whole number within bounds, if there.
     pub(crate) fn number(&mut self, name: &str, bounds: std::ops::RangeInclusive<i64>) -> Option<i64> {
         let value = self.take(name)?;
@@ -228,6 +252,18 @@ mod tests {
         assert_eq!((fields.number("low", 1..=9), fields.number("high", 1..=9)), (Some(1), Some(9)));
         assert_eq!(fields.number("over", 1..=9), None);
         assert_eq!(named(fields), ["b", "c", "over"]);
+    }
+
+    #[test]
+    fn a_list_has_its_bounds_and_each_item_is_read() {
+        let mut fields = fields(&json!({
+            "good": ["1", "2"], "empty": [], "long": ["1", "2", "3"], "bad": ["1", "x"], "other": [1], "text": "1",
+        }));
+        assert_eq!(fields.required_list::<u8>("good", 2), [1, 2]);
+        for name in ["empty", "long", "bad", "other", "text", "missing"] {
+            fields.required_list::<u8>(name, 2);
+        }
+        assert_eq!(named(fields), ["bad", "empty", "long", "missing", "other", "text"]);
     }
 
     #[test]

@@ -41,10 +41,15 @@ pub use records::certificates::{
 };
 pub use records::challenges::ChallengeRow;
 pub use records::commands::{CommandCursor, CommandOutcome, CommandPage, CommandRow};
-pub use records::denials::{DeniedKeyRow, TraitKind};
+pub use records::denials::{
+    DeniedKeyFilter, DeniedKeyPage, DeniedKeyRow, DeniedTraitRow, ListedDeniedKey, TraitKind,
+};
 pub use records::device_lists::{DeviceCursor, DeviceFilter, DevicePage, SiteFilter};
 pub use records::devices::{CertificateSummary, DeviceRow, Inserted};
 pub use records::enrollment_keys::{Approval, EnrollmentKeyRow};
+pub use records::falling::{
+    CertificateStanding, Fall, Falling, FallingCertificate, RevocationSelector, StrandedDevice,
+};
 pub use records::installation::Installation;
 pub use records::intents::IntentRow;
 pub use records::issuers::{CrlRow, IssuerRole, IssuerRow};
@@ -53,12 +58,18 @@ pub use records::presence::Presence;
 pub use records::refusals::RefusalRow;
 pub use records::reports::{AgentReport, TrustBundleReport};
 pub use records::revocations::RevocationRow;
+pub use records::rollout::{
+    BlockedDevice, BlockedFilter, BlockedPage, OVER_CERTIFICATE, TenantRollout, UsageRow, WouldRefuse,
+};
+pub use records::selections::SelectionRow;
 pub use records::sessions::SessionRow;
 pub use records::sites::ListedSite;
 pub use records::staged_tokens::StagedTokenRow;
 pub use records::tenants::{SiteRow, TenantRow};
 pub use records::together::Traits;
-pub use records::trust::{BarredDevice, ChangedDevice, SupersededCertificate, TrustChanges, TrustMaterial};
+pub use records::trust::{
+    BarredDevice, ChangedCertificate, ChangedDevice, SupersededCertificate, TrustChanges, TrustMaterial,
+};
 pub use records::users::{PasswordHash, Role, UserRow};
 pub use records::{LIST_LIMIT, SWEEP_LIMIT};
 pub use store::{Migrated, Store};

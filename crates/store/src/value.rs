@@ -5,8 +5,8 @@ use countersign_core::command::{CommandKind, CommandState};
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
     AgentId, ApiTokenId, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName, EnrollmentKeyId,
-    IssuerKeyId, RequestId, SecretHash, SerialNumber, SiteId, SpkiSha256, Tenant, TenantId, TrustBundleHash,
-    UserId,
+    IssuerKeyId, RequestId, SecretHash, SelectionId, SerialNumber, SiteId, SpkiSha256, Tenant, TenantId,
+    TrustBundleHash, UserId,
 };
 use countersign_core::scope::Scopes;
 use countersign_core::settings::{Enforcement, ExpiredCertPolicy, Permission};
@@ -98,7 +98,7 @@ macro_rules! uuids {
 }
 
 uuids! {
-    ApiTokenId, CertificateId, ChallengeId, CommandId, DeviceId, EnrollmentKeyId, RequestId, SiteId, TenantId,
+    ApiTokenId, CertificateId, ChallengeId, CommandId, DeviceId, EnrollmentKeyId, RequestId, SelectionId, SiteId, TenantId,
     UserId,
 }
 

@@ -8,6 +8,7 @@ pub mod api_tokens;
 pub mod command;
 pub mod command_queue;
 pub mod credentials;
+pub mod fleet;
 pub mod schema;
 pub mod sites;
 pub mod users;

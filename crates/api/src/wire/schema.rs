@@ -74,6 +74,12 @@ described! {
         Form::OneOf(Command::ALL.iter().map(|state| state.as_str()).collect());
     ExpiredCertPolicy, "What happens when an expired certificate asks for a new one.",
         Form::OneOf(vec!["auto_reissue", "quarantine"]);
+    ApprovalFate, "What became of an approval.",
+        Form::OneOf(vec!["approved", "conflict", "not_found", "forbidden"]);
+    RevocationFate, "What became of a revocation.",
+        Form::OneOf(vec!["revoked", "already_revoked", "expired", "not_found", "forbidden"]);
+    TraitKind, "By what a denied device may be known again.",
+        Form::OneOf(vec!["hostname", "hardware_serial"]);
     OsType, "An operating system.", Form::OneOf(vec!["windows", "macos", "linux"]);
     Scope, "What an API token may be used for.",
         Form::OneOf(AnyScope::ALL.iter().map(|scope| scope.as_str()).collect());

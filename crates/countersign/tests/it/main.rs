@@ -44,6 +44,7 @@ mod forged_headers_and_paths_lead_nowhere;
 mod harness;
 mod healthcheck_asks_the_admin_listener;
 mod in_process;
+mod many_are_decided_about_at_once;
 mod nothing_brings_a_revoked_key_back;
 mod of_two_at_once_one_wins;
 mod openssl_accepts_what_is_issued_and_published;

@@ -54,6 +54,7 @@ enum About {
     ApiToken,
     User,
     Site,
+    DeniedKey,
     Ca,
     RevocationList,
     Agent,
@@ -145,9 +146,34 @@ fn people_and_sites() -> Vec<Row> {
     ]
 }
 
+/// What is about many devices at once, and about what they leave behind.
+fn fleet() -> Vec<Row> {
+    vec![
+        row("revokeCertificates", OPERATOR)
+            .body(|_| json!({ "certificateIds": [CertificateId::random().to_string()] })),
+        row("previewRevocation", ADMIN).body(|_| json!({ "serials": ["0a"] })),
+        row("executeRevocation", ADMIN)
+            .done(404)
+            .body(|_| json!({ "selectionId": CertificateId::random().to_string() })),
+        row("approveDevices", OPERATOR)
+            .body(|_| json!({ "deviceIds": [CertificateId::random().to_string()] })),
+        row("listDeniedKeys", VIEWER).query("?tenant=acme").elsewhere(Elsewhere::Refused),
+        row("deleteDeniedKey", ADMIN).about(About::DeniedKey),
+        row("deleteDeniedTrait", ADMIN)
+            .query("?tenant=acme&kind=hostname&value=nobody")
+            .elsewhere(Elsewhere::Refused)
+            .done(404),
+        row("rotateDeviceToken", OPERATOR).about(About::Device).done(202),
+        row("getRollout", VIEWER).elsewhere(Elsewhere::SeesNothing),
+        row("listWouldBeBlocked", VIEWER).query("?tenant=acme").elsewhere(Elsewhere::Refused),
+        row("rollBack", OWNER).elsewhere(Elsewhere::ForTheUnbound),
+    ]
+}
+
 /// The table. Signing out is last: it ends the sessions that the others need.
 fn table() -> Vec<Row> {
     let mut rows = people_and_sites();
+    rows.extend(fleet());
     rows.extend([
         row("setUp", May::Anyone).done(409).body(
             |_| json!({ "token": "csetup_wrong", "email": "a@example.com", "password": "long enough, surely" }),
@@ -236,6 +262,7 @@ struct Spare {
     api_token: String,
     user: String,
     site: String,
+    denied_key: String,
 }
 
 impl Spare {
@@ -247,7 +274,8 @@ impl Spare {
         let queued = plane.as_owner(Call::post(commands, &json!({ "type": "ping" }))).await;
         let (api_token, _) = api_token(plane, &plane.owner, &json!({ "name": "spare" })).await;
         let (user, site) = (user(plane, "spare").await, site(plane, "spare").await);
-        Self { tenant: name.to_owned(), enrollment_key, command: queued.field("id"), api_token, user, site }
+        let (command, denied_key) = (queued.field("id"), denied_key(plane).await);
+        Self { tenant: name.to_owned(), enrollment_key, command, api_token, user, site, denied_key }
     }
 }
 
@@ -301,6 +329,15 @@ impl Tokens {
     }
 }
 
+/// The key of a device that was denied.
+async fn denied_key(plane: &Plane) -> String {
+    let device = plane.device(OWN).await;
+    plane.as_owner(Call::new(Method::POST, format!("/api/v1/agents/{}/deny", device.id))).await;
+    let path = format!("/api/v1/denied-keys?deviceId={}", device.id);
+    let denied = plane.as_owner(Call::get(path)).await.json();
+    denied["deniedKeys"][0]["spkiSha256"].as_str().unwrap().to_owned()
+}
+
 /// Tries one operation.
 struct Trial<'a> {
     plane: &'a Plane,
@@ -337,6 +374,7 @@ impl Trial<'_> {
             About::ApiToken => self.spare.api_token.clone(),
             About::User => self.spare.user.clone(),
             About::Site => self.spare.site.clone(),
+            About::DeniedKey => self.spare.denied_key.clone(),
             About::Agent => device.agent.clone(),
             About::Command => format!("{} {}", device.id, self.spare.command),
             About::AgentCommand => format!("{} {}", device.agent, self.spare.command),
@@ -380,6 +418,7 @@ impl Trial<'_> {
             | About::Anchor
             | About::Ca
             | About::RevocationList => self.target(self.shared),
+            About::DeniedKey => denied_key(self.plane).await,
         }
     }
 

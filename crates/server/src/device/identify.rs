@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use countersign_api::Arrival;
 use countersign_authority::agent::{AgentCaller, Possession};
 use countersign_authority::refusals::{Outcome, RefusalReport};
-use countersign_core::access::{Access, Holder, Place, Refusal, decide};
+use countersign_core::access::{Access, Holder, Place, Refusal, Shown, decide};
 use countersign_core::ids::AgentId;
 use countersign_core::snapshot::{CertificateClaim, Standing};
 use http::request::Parts;
@@ -91,9 +91,17 @@ async fn admit_caller(
     let shown = arrival.peer.shown(&snapshot, holder, state.authority.now());
     let access = decide(place, shown, caller.settings().enforcement);
     match access {
-        Access::Granted => Ok(AdmittedAgent { caller, arrival, handshake: claim }),
+        Access::Granted => {
+            if let (Shown::Device(Holder::Own, Standing::Valid | Standing::Pending), Some(claim)) =
+                (shown, &claim)
+            {
+                state.authority.note_certificate_use(caller.id(), &claim.reference);
+            }
+            Ok(AdmittedAgent { caller, arrival, handshake: claim })
+        }
         Access::ProofNeeded => Ok(AdmittedAgent { caller, arrival, handshake: None }),
         Access::GrantedUnderObservation(refusal) => {
+            state.authority.note_would_refuse(caller.id(), refusal);
             state.report(would_refuse(state, &arrival, &caller, refusal, parts));
             Ok(AdmittedAgent { caller, arrival, handshake: None })
         }

@@ -114,7 +114,7 @@ impl Writing<'_> {
         Ok(version)
     }
 
-    async fn raise_epoch(&mut self) -> Result<SnapshotVersion, StoreError> {
+    pub(crate) async fn raise_epoch(&mut self) -> Result<SnapshotVersion, StoreError> {
         let raise = match self.connection {
             Connection::Sqlite(_) => {
                 "UPDATE installation SET epoch = epoch + 1 WHERE id = 1 RETURNING generation, epoch"

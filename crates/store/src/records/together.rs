@@ -88,7 +88,8 @@ impl Reading<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn denied_among(&mut self, keys: &[SpkiSha256]) -> Result<HashSet<SpkiSha256>, StoreError> {
-        let text = "SELECT spki_sha256 AS item FROM denied_keys WHERE spki_sha256 IN ({})";
+        let text =
+            "SELECT spki_sha256 AS item FROM denied_keys WHERE spki_sha256 IN ({}) AND lifted_at IS NULL";
         let found: Vec<Item<SpkiSha256>> = self.listed("denied_keys", text, keys).await?;
         Ok(found.into_iter().map(|Item(key)| key).collect())
     }

@@ -1,12 +1,13 @@
 //! What trust snapshots are made from.
 
+use std::collections::HashMap;
+
+use countersign_core::certificate::{CertificateState, Lifetime, RevocationReason};
 use countersign_core::device::DeviceStatus;
-use countersign_core::ids::{CertificateRef, DeviceName, SpkiSha256, Tenant};
+use countersign_core::ids::{CertificateRef, DeviceId, DeviceName, SecretHash, SpkiSha256, Tenant};
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
 
-use super::certificates::CertificateRow;
-use super::devices::{DeviceRow, select_devices};
 use super::revocations::RevocationRow;
 use super::tenants::TenantRow;
 use crate::error::StoreError;
@@ -45,14 +46,80 @@ pub struct TrustChanges {
 }
 
 /// A device that doors must hear of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedDevice {
-    /// The device.
-    pub device: DeviceRow,
-    /// Its certificates, newest first.
-    pub certificates: Vec<CertificateRow>,
-    /// The keys that were denied because of it.
+    /// Its id.
+    pub id: DeviceId,
+    /// Its tenant.
+    pub tenant: Tenant,
+    /// Its name.
+    pub name: DeviceName,
+    /// Where it stands.
+    pub status: DeviceStatus,
+    /// The hash of its bearer token; `None` once revoked.
+    pub token: Option<SecretHash>,
+    /// Its certificates.
+    pub certificates: Vec<ChangedCertificate>,
+    /// The keys that are denied because of it.
     pub denied_keys: Vec<SpkiSha256>,
+    /// The keys that were denied because of it, and are so no more for any reason.
+    pub lifted_keys: Vec<SpkiSha256>,
+}
+
+/// What doors must hear of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedCertificate {
+    /// Which.
+    pub reference: CertificateRef,
+    /// Its key.
+    pub spki: SpkiSha256,
+    /// Where it stands.
+    pub state: CertificateState,
+    /// From issuance to its end.
+    pub lifetime: Lifetime,
+    /// Until when sessions opened with it may go on, once it is superseded.
+    pub superseded_until: Option<Timestamp>,
+    /// Why it was revoked.
+    pub reason: Option<RevocationReason>,
+}
+
+/// Something of a device's.
+struct Of<T>(DeviceId, T);
+
+impl FromRow for ChangedDevice {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let BarredDevice { tenant, name, status } = BarredDevice::from_row(row)?;
+        Ok(Self {
+            id: row.parsed("id")?,
+            tenant,
+            name,
+            status,
+            token: row.optional_parsed("token_sha256")?,
+            certificates: Vec::new(),
+            denied_keys: Vec::new(),
+            lifted_keys: Vec::new(),
+        })
+    }
+}
+
+impl FromRow for Of<ChangedCertificate> {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let certificate = ChangedCertificate {
+            reference: CertificateRef::from_row(row)?,
+            spki: row.parsed("spki_sha256")?,
+            state: row.certificate_state("status")?,
+            lifetime: Lifetime { issued_at: row.time("issued_at")?, expires_at: row.time("not_after")? },
+            superseded_until: row.optional_time("superseded_until")?,
+            reason: row.optional_parsed("revocation_reason")?,
+        };
+        Ok(Self(row.parsed("device_uuid")?, certificate))
+    }
+}
+
+impl FromRow for Of<SpkiSha256> {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self(row.parsed("device_id")?, row.parsed("spki_sha256")?))
+    }
 }
 
 /// A device that is refused whatever it presents.
@@ -147,17 +214,66 @@ impl Reading<'_> {
             .bind(epoch)
             .all(&mut self.connection)
             .await?;
-        let changed: Vec<DeviceRow> =
-            sql("devices", select_devices!(" WHERE d.trust_epoch <> 0 AND d.trust_epoch > $1"))
-                .bind(epoch)
-                .all(&mut self.connection)
-                .await?;
-        let mut devices = Vec::with_capacity(changed.len());
-        for device in changed {
-            let certificates = self.certificates_of(device.id).await?;
-            let denied_keys = self.denied_keys_of(device.id).await?;
-            devices.push(ChangedDevice { device, certificates, denied_keys });
-        }
+        let devices = self.changed_devices(epoch).await?;
         Ok(TrustChanges { version, tenants, devices })
+    }
+    /// Four statements, however many devices there are.
+    async fn changed_devices(&mut self, epoch: u64) -> Result<Vec<ChangedDevice>, StoreError> {
+        let mut devices: Vec<ChangedDevice> = sql(
+            "devices",
+            "SELECT d.id, t.slug AS tenant_slug, d.name, d.status, d.token_sha256 FROM devices d
+             JOIN tenants t ON t.id = d.org_id WHERE d.trust_epoch <> 0 AND d.trust_epoch > $1",
+        )
+        .bind(epoch)
+        .all(&mut self.connection)
+        .await?;
+        if devices.is_empty() {
+            return Ok(devices);
+        }
+        let certificates: Vec<Of<ChangedCertificate>> = sql(
+            "device_certificates",
+            "SELECT c.device_uuid, c.issuer_key_id, c.serial_number, c.spki_sha256, c.status, c.issued_at,
+                 c.not_after, c.superseded_until, c.revocation_reason
+             FROM devices d JOIN device_certificates c ON c.device_uuid = d.id
+             WHERE d.trust_epoch <> 0 AND d.trust_epoch > $1",
+        )
+        .bind(epoch)
+        .all(&mut self.connection)
+        .await?;
+        let denied: Vec<Of<SpkiSha256>> = sql(
+            "denied_keys",
+            "SELECT k.device_id, k.spki_sha256 FROM devices d JOIN denied_keys k ON k.device_id = d.id
+             WHERE d.trust_epoch <> 0 AND d.trust_epoch > $1 AND k.lifted_at IS NULL",
+        )
+        .bind(epoch)
+        .all(&mut self.connection)
+        .await?;
+        let lifted: Vec<Of<SpkiSha256>> = sql(
+            "denied_keys",
+            "SELECT k.device_id, k.spki_sha256 FROM devices d JOIN denied_keys k ON k.device_id = d.id
+             WHERE d.trust_epoch <> 0 AND d.trust_epoch > $1 AND k.lifted_at IS NOT NULL
+                 AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.spki_sha256 = k.spki_sha256)",
+        )
+        .bind(epoch)
+        .all(&mut self.connection)
+        .await?;
+        let mut places: HashMap<DeviceId, &mut ChangedDevice> =
+            devices.iter_mut().map(|device| (device.id, device)).collect();
+        for Of(id, certificate) in certificates {
+            if let Some(device) = places.get_mut(&id) {
+                device.certificates.push(certificate);
+            }
+        }
+        for Of(id, key) in denied {
+            if let Some(device) = places.get_mut(&id) {
+                device.denied_keys.push(key);
+            }
+        }
+        for Of(id, key) in lifted {
+            if let Some(device) = places.get_mut(&id) {
+                device.lifted_keys.push(key);
+            }
+        }
+        Ok(devices)
     }
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
-use countersign_core::certificate::CertificateState;
+use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::{DeviceStatus, QuarantineReason};
-use countersign_core::ids::{ApiTokenId, ChallengeId, RequestId, TrustBundleHash, UserId};
+use countersign_core::ids::{ApiTokenId, ChallengeId, RequestId, SelectionId, TrustBundleHash, UserId};
 use countersign_core::scope::{Scope, Scopes};
 use countersign_store::{
     AgentReport, ApiTokenRow, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow,
-    DeniedKeyRow, DeviceFilter, IssuerRole, IssuerRow, PasswordHash, PasswordTokenRow, Presence, RefusalRow,
-    Role, SessionRow, StagedTokenRow, Store, StoreError, StoreUrl, TraitKind, TrustBundleReport, UserRow,
-    copy,
+    DeniedKeyRow, DeviceFilter, IssuerRole, IssuerRow, OVER_CERTIFICATE, PasswordHash, PasswordTokenRow,
+    Presence, RefusalRow, RevocationSelector, Role, SelectionRow, SessionRow, StagedTokenRow, Store,
+    StoreError, StoreUrl, TraitKind, TrustBundleReport, UsageRow, UserRow, copy,
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -76,6 +76,7 @@ async fn filled() -> Fixture {
                 w.insert_denied_key(&key).await?;
                 w.insert_denied_trait(tenant, TraitKind::Hostname, "evil").await?;
                 w.stage_token(&staged).await?;
+                w.record_usage(&[UsageRow { device: id, outcome: OVER_CERTIFICATE, at: now() }]).await?;
                 w.device_trust_changed(id).await?;
                 Ok(())
             })
@@ -137,6 +138,15 @@ async fn fill_the_rest(fixture: &Fixture) {
         code: "X".into(),
         facts: serde_json::json!({"a": [1, "ü"]}),
     };
+    let selection = SelectionRow {
+        id: SelectionId::random(),
+        actor: "user:x".into(),
+        selector: RevocationSelector::Keys(vec![random().into()]),
+        scope: Some(fixture.tenant.id),
+        reason: RevocationReason::KeyCompromise,
+        digest: "d".into(),
+        expires_at: now() + DAY,
+    };
     let intent = countersign_store::IntentRow {
         reference: crate::on_sqlite::fixture::reference(),
         device: None,
@@ -154,6 +164,7 @@ async fn fill_the_rest(fixture: &Fixture) {
             w.next_crl_number(issuing.key_id).await?;
             w.save_crl(&crl).await?;
             w.insert_refusals(&[refusal]).await?;
+            w.insert_selection(&selection, now()).await?;
             w.insert_intent(&intent).await
         })
     });

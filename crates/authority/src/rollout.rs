@@ -1,0 +1,122 @@
+//! Rollout: how far each tenant is from `enforce`, who would be refused by it, and the way back.
+
+use std::time::Duration;
+
+use countersign_core::audit::{AuditEntry, AuditEvent};
+use countersign_core::settings::Enforcement;
+use countersign_core::time::Timestamp;
+use countersign_store::StoreError;
+pub use countersign_store::{BlockedDevice, BlockedFilter, BlockedPage, TenantRollout, WouldRefuse};
+
+use crate::authority::Authority;
+use crate::authorized::{Authorized, Forbidden, Own, View};
+use crate::devices::LookError;
+use crate::publish::Applied;
+
+/// A certificate that ends sooner counts as expiring.
+const SOON: Duration = Duration::from_secs(7 * 86_400);
+
+/// What a day is.
+pub const DAY: Duration = Duration::from_secs(86_400);
+
+/// How far the tenants are.
+#[derive(Clone, Debug)]
+pub struct Rollout {
+    /// When it was looked at.
+    pub at: Timestamp,
+    /// Each tenant that the caller may see, by slug.
+    pub tenants: Vec<TenantRollout>,
+    /// Who would have been refused in the last seven days, and of these in the last day.
+    pub would_refuse: Vec<WouldRefuse>,
+}
+
+/// The tenants are as they were.
+#[derive(Debug, thiserror::Error)]
+pub enum RollBackError {
+    /// The caller is bound to one tenant.
+    #[error("not allowed")]
+    Forbidden(#[from] Forbidden),
+    /// The store failed.
+    #[error("cannot take the tenants back")]
+    Store(#[from] StoreError),
+}
+
+impl Authority {
+    /// How far the tenants are; a caller bound to a tenant sees that tenant alone.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn rollout(&self, by: &Authorized<View>) -> Result<Rollout, StoreError> {
+        self.flush_usage().await?;
+        let (scope, now) = (by.scope(), self.now());
+        let (tenants, would_refuse) = self
+            .store
+            .read(move |r| {
+                Box::pin(async move {
+                    let tenants = r.rollout(scope, now, now + SOON).await?;
+                    let would_refuse = r.would_refuse(scope, now - DAY * 7, now - DAY).await?;
+                    Ok::<_, StoreError>((tenants, would_refuse))
+                })
+            })
+            .await?;
+        Ok(Rollout { at: now, tenants, would_refuse })
+    }
+
+    /// One page of the devices that `enforce` would have refused; a caller bound to a tenant sees that
+    /// tenant's alone.
+    ///
+    /// # Errors
+    /// See [`LookError`].
+    pub async fn blocked_devices(
+        &self,
+        by: &Authorized<View>,
+        mut filter: BlockedFilter,
+    ) -> Result<BlockedPage, LookError> {
+        self.flush_usage().await?;
+        if let Some(own) = by.scope() {
+            filter.tenant.get_or_insert(own);
+        }
+        if let Some(tenant) = filter.tenant {
+            by.covers(tenant)?;
+        }
+        Ok(self.store.read(move |r| Box::pin(async move { r.blocked_devices(&filter).await })).await?)
+    }
+
+    /// Takes every tenant back to `off`, in one transaction, and says how many there were that were
+    /// not.
+    ///
+    /// # Errors
+    /// See [`RollBackError`].
+    pub async fn roll_back(&self, by: &Authorized<Own>) -> Result<(u64, Applied), RollBackError> {
+        by.covers_all()?;
+        let (now, actor) = (self.now(), by.actor());
+        let changed = self
+            .store
+            .write(move |w| {
+                Box::pin(async move {
+                    let mut changed = 0;
+                    for tenant in w.tenants().await? {
+                        let before = tenant.settings.enforcement;
+                        if before == Enforcement::Off {
+                            continue;
+                        }
+                        let mut settings = tenant.settings;
+                        settings.enforcement = Enforcement::Off;
+                        if !w.update_settings(tenant.id, &settings).await? {
+                            return Err(StoreError::raced("tenant", tenant.id));
+                        }
+                        w.tenant_trust_changed(tenant.id).await?;
+                        let slug = Some(tenant.slug);
+                        let entry = AuditEntry::new(slug, now, AuditEvent::SettingsChanged, actor.clone())
+                            .detail("enforcement", format!("{before} -> off"))
+                            .detail("by", "rollout back");
+                        w.append_audit(&entry).await?;
+                        changed += 1;
+                    }
+                    Ok::<u64, StoreError>(changed)
+                })
+            })
+            .await?;
+        Ok((changed, self.publish_changes().await?))
+    }
+}

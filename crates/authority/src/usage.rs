@@ -1,0 +1,130 @@
+//! Who was admitted over its certificate, and whom `enforce` would have refused: what the rollout of
+//! `enforce` is judged by. Exact, unlike the refusals in the audit, which are sampled.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use countersign_core::access::Refusal;
+use countersign_core::ids::{CertificateRef, DeviceId};
+use countersign_core::time::Timestamp;
+use countersign_store::{OVER_CERTIFICATE, StoreError, UsageRow};
+use parking_lot::Mutex;
+
+use crate::authority::Authority;
+
+/// What was written down is not written again for this long.
+const AGAIN_AFTER: Duration = Duration::from_secs(300);
+
+/// How long it is known who would have been refused.
+pub(crate) const KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+#[derive(Debug, Default)]
+pub(crate) struct UsageLog {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: HashMap<(DeviceId, &'static str), Timestamp>,
+    written: HashMap<(DeviceId, &'static str), Written>,
+}
+
+#[derive(Debug)]
+struct Written {
+    at: Timestamp,
+    /// A new certificate's first use is written at once.
+    certificate: Option<CertificateRef>,
+}
+
+impl UsageLog {
+    fn note(&self, key: (DeviceId, &'static str), certificate: Option<&CertificateRef>, now: Timestamp) {
+        let mut state = self.state.lock();
+        let is_known = state.written.get(&key).is_some_and(|written| {
+            now < written.at + AGAIN_AFTER && written.certificate.as_ref() == certificate
+        });
+        if !is_known {
+            state.written.insert(key, Written { at: now, certificate: certificate.cloned() });
+            state.waiting.insert(key, now);
+        }
+    }
+
+    fn take(&self, now: Timestamp) -> Vec<UsageRow> {
+        let mut state = self.state.lock();
+        if state.waiting.is_empty() {
+            return Vec::new();
+        }
+        state.written.retain(|_key, written| now < written.at + AGAIN_AFTER);
+        state.waiting.drain().map(|((device, outcome), at)| UsageRow { device, outcome, at }).collect()
+    }
+
+    /// What could not be written is written with the next use.
+    fn forget(&self, rows: &[UsageRow]) {
+        let mut state = self.state.lock();
+        for row in rows {
+            state.written.remove(&(row.device, row.outcome));
+        }
+    }
+}
+
+impl Authority {
+    /// Notes that a device was admitted over its own certificate.
+    pub fn note_certificate_use(&self, device: DeviceId, certificate: &CertificateRef) {
+        self.usage.note((device, OVER_CERTIFICATE), Some(certificate), self.now());
+    }
+
+    /// Notes that `enforce` would have refused a device.
+    pub fn note_would_refuse(&self, device: DeviceId, refusal: Refusal) {
+        self.usage.note((device, refusal.code()), None, self.now());
+    }
+
+    /// Writes down what was noted; the sweep does it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn flush_usage(&self) -> Result<(), StoreError> {
+        let rows = self.usage.take(self.now());
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let batch = rows.clone();
+        let written = self.store.write(move |w| Box::pin(async move { w.record_usage(&batch).await })).await;
+        if written.is_err() {
+            self.usage.forget(&rows);
+        }
+        written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(byte: u8) -> CertificateRef {
+        CertificateRef { issuer: [byte; 32].into(), serial: "0a".parse().unwrap() }
+    }
+
+    #[test]
+    fn the_same_is_written_once_in_five_minutes_and_a_new_certificate_at_once() {
+        let (log, device) = (UsageLog::default(), DeviceId::random());
+        let (start, key) = (Timestamp::from_secs(1000), (device, OVER_CERTIFICATE));
+        let count = |certificate: u8, at: Timestamp| {
+            log.note(key, Some(&reference(certificate)), at);
+            log.take(at).len()
+        };
+        let minute = Duration::from_secs(60);
+        assert_eq!([count(1, start), count(1, start + minute), count(2, start + minute * 2)], [1, 0, 1]);
+        assert_eq!([count(2, start + minute * 6), count(2, start + minute * 7)], [0, 1]);
+    }
+
+    #[test]
+    fn what_was_not_written_is_written_later() {
+        let (log, now) = (UsageLog::default(), Timestamp::from_secs(1000));
+        let key = (DeviceId::random(), "MTLS_REQUIRED");
+        log.note(key, None, now);
+        let rows = log.take(now);
+        assert_eq!((rows.len(), log.take(now).len()), (1, 0));
+        log.forget(&rows);
+        log.note(key, None, now);
+        assert_eq!(log.take(now), rows);
+    }
+}

@@ -1,0 +1,379 @@
+//! Revoking many certificates at once, in a fixed number of statements.
+//!
+//! What falls is gathered in two temporary tables of the writing connection, which are empty again
+//! before the transaction ends: the certificates, and the devices that are left with nothing usable.
+
+use countersign_core::certificate::{CertificateState, RevocationReason};
+use countersign_core::device::QuarantineReason;
+use countersign_core::ids::{
+    CertificateId, DeviceId, IssuerKeyId, SerialNumber, SpkiSha256, Tenant, TenantId,
+};
+use countersign_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::StoreError;
+use crate::row::{FromRow, Row};
+use crate::statement::{Statement, sql};
+use crate::transaction::{Reading, Writing};
+use crate::value::Value;
+
+const TABLE: &str = "device_certificates";
+
+/// How many values a list of a statement has at most: SQLite looks its parameters up one after the other.
+const AT_ONCE: usize = 256;
+
+/// Which certificates are to be revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RevocationSelector {
+    /// These.
+    Certificates(Vec<CertificateId>),
+    /// Those with these serial numbers, of whichever issuer.
+    Serials(Vec<SerialNumber>),
+    /// Those with these keys.
+    Keys(Vec<SpkiSha256>),
+    /// All of these devices.
+    Devices(Vec<DeviceId>),
+    /// All of this tenant.
+    Tenant(TenantId),
+    /// All that this CA signed.
+    Issuer(IssuerKeyId),
+}
+
+/// What falls together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Falling {
+    /// The certificates, by tenant, device and id.
+    pub certificates: Vec<FallingCertificate>,
+    /// The devices that are left with nothing usable, by tenant and id.
+    pub stranded: Vec<StrandedDevice>,
+}
+
+/// A certificate that falls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FallingCertificate {
+    /// Its record.
+    pub id: CertificateId,
+    /// Whose it is.
+    pub device: DeviceId,
+    /// The tenant it names.
+    pub tenant: Tenant,
+    /// Its serial number.
+    pub serial: SerialNumber,
+    /// Where it stands before it falls.
+    pub state: CertificateState,
+}
+
+/// A device that is left with nothing usable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StrandedDevice {
+    /// Its id.
+    pub id: DeviceId,
+    /// Its tenant.
+    pub tenant: Tenant,
+    /// Whether it was in quarantine before.
+    pub was_quarantined: bool,
+}
+
+/// How certificates fall.
+#[derive(Clone, Copy, Debug)]
+pub struct Fall {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: RevocationReason,
+}
+
+impl FromRow for FallingCertificate {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.parsed("id")?,
+            device: row.parsed("device_uuid")?,
+            tenant: row.parsed("tenant_id")?,
+            serial: row.parsed("serial_number")?,
+            state: row.certificate_state("status")?,
+        })
+    }
+}
+
+impl FromRow for StrandedDevice {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.parsed("id")?,
+            tenant: row.parsed("slug")?,
+            was_quarantined: row.text("status")? == "quarantined",
+        })
+    }
+}
+
+/// Where a certificate of a list stands, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateStanding {
+    /// Its record.
+    pub id: CertificateId,
+    /// The tenant of its device.
+    pub tenant: TenantId,
+    /// Its state.
+    pub state: CertificateState,
+}
+
+impl FromRow for CertificateStanding {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.parsed("id")?,
+            tenant: row.parsed("org_id")?,
+            state: row.certificate_state("status")?,
+        })
+    }
+}
+
+impl Reading<'_> {
+    /// Where these certificates stand; those that are not on record are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn certificate_standings(
+        &mut self,
+        ids: &[CertificateId],
+    ) -> Result<Vec<CertificateStanding>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for some in ids.chunks(AT_ONCE) {
+            let rows: Vec<CertificateStanding> = Statement::over_list(
+                TABLE,
+                "SELECT c.id, d.org_id, c.status FROM device_certificates c
+                 JOIN devices d ON d.id = c.device_uuid WHERE c.id IN ({})",
+                some.iter().copied(),
+            )
+            .all(&mut self.connection)
+            .await?;
+            found.extend(rows);
+        }
+        Ok(found)
+    }
+}
+
+/// SQL: the devices of what falls that are left with nothing usable: their active certificate falls,
+/// or the pending one and there is no other.
+const STRANDED: &str = "INSERT INTO stranded_devices SELECT h.device_uuid
+    FROM falling_certificates f JOIN device_certificates h ON h.id = f.certificate_id
+    GROUP BY h.device_uuid
+    HAVING max(CASE WHEN h.status = 'ACTIVE' THEN 1 ELSE 0 END) = 1
+        OR (max(CASE WHEN h.status = 'PENDING_ACTIVATION' THEN 1 ELSE 0 END) = 1
+            AND NOT EXISTS (SELECT 1 FROM device_certificates k
+                WHERE k.device_uuid = h.device_uuid AND k.status = 'ACTIVE' AND k.not_after >= $1))";
+
+/// SQL: the temporary tables, with the columns' types of the records.
+const TEMPORARY: [&str; 6] = [
+    "CREATE TEMPORARY TABLE IF NOT EXISTS falling_certificates AS
+     SELECT id AS certificate_id, device_uuid FROM device_certificates LIMIT 0",
+    "CREATE UNIQUE INDEX IF NOT EXISTS falling_certificates_idx ON falling_certificates (certificate_id)",
+    "CREATE TEMPORARY TABLE IF NOT EXISTS stranded_devices AS
+     SELECT device_uuid FROM device_certificates LIMIT 0",
+    "CREATE UNIQUE INDEX IF NOT EXISTS stranded_devices_idx ON stranded_devices (device_uuid)",
+    "DELETE FROM falling_certificates",
+    "DELETE FROM stranded_devices",
+];
+
+impl Writing<'_> {
+    /// Gathers what falls when the selected certificates are revoked: these, unless they merely are
+    /// replaced those of the same device with the same key, and every certificate of a device that
+    /// would be left with nothing usable. With a `scope` only devices of that tenant are selected.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn gather_falling(
+        &mut self,
+        selector: &RevocationSelector,
+        scope: Option<TenantId>,
+        fall: Fall,
+    ) -> Result<Falling, StoreError> {
+        self.run_all(&TEMPORARY).await?;
+        self.gather_selected(selector).await?;
+        if let Some(tenant) = scope {
+            sql(
+                "falling_certificates",
+                "DELETE FROM falling_certificates
+                 WHERE device_uuid NOT IN (SELECT id FROM devices WHERE org_id = $1)",
+            )
+            .bind(tenant)
+            .run(&mut self.connection)
+            .await?;
+        }
+        self.run_all(&["ANALYZE falling_certificates"]).await?;
+        if fall.reason != RevocationReason::Superseded {
+            self.run_all(&["INSERT INTO falling_certificates SELECT c.id, c.device_uuid
+                 FROM falling_certificates f JOIN device_certificates r ON r.id = f.certificate_id
+                 JOIN device_certificates c
+                     ON c.device_uuid = r.device_uuid AND c.spki_sha256 = r.spki_sha256
+                 WHERE c.status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED')
+                 ON CONFLICT DO NOTHING"])
+                .await?;
+        }
+        sql("stranded_devices", STRANDED).bind(fall.at).run(&mut self.connection).await?;
+        self.run_all(&[
+            "ANALYZE stranded_devices",
+            "INSERT INTO falling_certificates SELECT c.id, c.device_uuid
+             FROM stranded_devices s JOIN device_certificates c ON c.device_uuid = s.device_uuid
+             WHERE c.status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED')
+             ON CONFLICT DO NOTHING",
+        ])
+        .await?;
+        self.falling().await
+    }
+
+    async fn falling(&mut self) -> Result<Falling, StoreError> {
+        Ok(Falling {
+            certificates: sql(
+                TABLE,
+                "SELECT c.id, c.device_uuid, c.tenant_id, c.serial_number, c.status
+                 FROM falling_certificates f JOIN device_certificates c ON c.id = f.certificate_id
+                 ORDER BY c.tenant_id, c.device_uuid, c.id",
+            )
+            .all(&mut self.connection)
+            .await?,
+            stranded: sql(
+                "devices",
+                "SELECT d.id, t.slug, d.status FROM stranded_devices s
+                 JOIN devices d ON d.id = s.device_uuid JOIN tenants t ON t.id = d.org_id
+                 ORDER BY t.slug, d.id",
+            )
+            .all(&mut self.connection)
+            .await?,
+        })
+    }
+
+    async fn gather_selected(&mut self, selector: &RevocationSelector) -> Result<(), StoreError> {
+        match selector {
+            RevocationSelector::Certificates(ids) => self.gather_listed(LISTED_IDS, ids).await,
+            RevocationSelector::Serials(serials) => self.gather_listed(LISTED_SERIALS, serials).await,
+            RevocationSelector::Keys(keys) => self.gather_listed(LISTED_KEYS, keys).await,
+            RevocationSelector::Devices(devices) => self.gather_listed(LISTED_DEVICES, devices).await,
+            RevocationSelector::Tenant(tenant) => {
+                let one = sql(TABLE, OF_TENANT).bind(*tenant);
+                one.run(&mut self.connection).await.map(drop)
+            }
+            RevocationSelector::Issuer(issuer) => {
+                let one = sql(TABLE, OF_ISSUER).bind(*issuer);
+                one.run(&mut self.connection).await.map(drop)
+            }
+        }
+    }
+
+    async fn gather_listed<V: Clone + Into<Value>>(
+        &mut self,
+        text: &'static str,
+        values: &[V],
+    ) -> Result<(), StoreError> {
+        for some in values.chunks(AT_ONCE) {
+            let listed = Statement::over_list(TABLE, text, some.iter().cloned());
+            listed.run(&mut self.connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets everything fall that was gathered in this transaction: the certificates are revoked, and
+    /// in the deny set; the devices that are left with nothing usable are in quarantine with no key
+    /// that counts. The epoch is raised once, for all of them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn let_fall(&mut self, fall: Fall) -> Result<(), StoreError> {
+        sql(
+            TABLE,
+            "UPDATE device_certificates SET status = 'REVOKED', revoked_at = $1, revocation_reason = $2
+             WHERE id IN (SELECT certificate_id FROM falling_certificates)",
+        )
+        .bind(fall.at)
+        .bind(fall.reason)
+        .run(&mut self.connection)
+        .await?;
+        self.run_all(&["INSERT INTO revocations
+                 (issuer_key_id, serial_number, spki_sha256, revoked_at, reason, expires_at)
+             SELECT issuer_key_id, serial_number,
+                 CASE WHEN revocation_reason = 'superseded' THEN NULL ELSE spki_sha256 END,
+                 revoked_at, revocation_reason, not_after
+             FROM device_certificates
+             WHERE id IN (SELECT certificate_id FROM falling_certificates) AND status = 'REVOKED'
+             ON CONFLICT (issuer_key_id, serial_number) DO NOTHING"])
+            .await?;
+        if fall.reason == RevocationReason::Superseded {
+            self.deny_stranded_keys(fall.at).await?;
+        }
+        sql(
+            "devices",
+            "UPDATE devices SET status = 'quarantined', quarantined_at = $1, quarantined_reason = $2,
+                 pending_key = NULL, grant_until = NULL, revision = revision + 1
+             WHERE id IN (SELECT device_uuid FROM stranded_devices) AND status <> 'decommissioned'",
+        )
+        .bind(fall.at)
+        .bind(QuarantineReason::known(QuarantineReason::REVOKED))
+        .run(&mut self.connection)
+        .await?;
+        let version = self.raise_epoch().await?;
+        sql(
+            "devices",
+            "UPDATE devices SET trust_epoch = $1
+             WHERE id IN (SELECT device_uuid FROM falling_certificates)",
+        )
+        .bind(version.epoch)
+        .run(&mut self.connection)
+        .await?;
+        self.forget_falling().await
+    }
+
+    /// A key that was in use proves nothing once an admin has revoked it, even for the reason
+    /// `superseded`, which denies no key by itself.
+    async fn deny_stranded_keys(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        self.run_all(&["DELETE FROM denied_keys WHERE lifted_at IS NOT NULL AND spki_sha256 IN
+             (SELECT c.spki_sha256 FROM stranded_devices s
+              JOIN device_certificates c ON c.device_uuid = s.device_uuid)"])
+            .await?;
+        sql(
+            "denied_keys",
+            "INSERT INTO denied_keys (spki_sha256, org_id, device_id, at)
+             SELECT c.spki_sha256, d.org_id, d.id, $1 FROM stranded_devices s
+             JOIN devices d ON d.id = s.device_uuid
+             JOIN device_certificates c ON c.device_uuid = d.id
+             JOIN falling_certificates f ON f.certificate_id = c.id
+             WHERE c.spki_sha256 IS NOT NULL
+             ON CONFLICT (spki_sha256) DO NOTHING",
+        )
+        .bind(at)
+        .run(&mut self.connection)
+        .await
+        .map(drop)
+    }
+
+    /// Lets nothing fall of what was gathered in this transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_falling(&mut self) -> Result<(), StoreError> {
+        self.run_all(&["DELETE FROM falling_certificates", "DELETE FROM stranded_devices"]).await
+    }
+
+    async fn run_all(&mut self, texts: &[&'static str]) -> Result<(), StoreError> {
+        for text in texts {
+            sql("falling_certificates", text).run(&mut self.connection).await?;
+        }
+        Ok(())
+    }
+}
+
+const LISTED_IDS: &str = "INSERT INTO falling_certificates SELECT id, device_uuid FROM device_certificates
+    WHERE id IN ({}) AND status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED') ON CONFLICT DO NOTHING";
+const LISTED_SERIALS: &str = "INSERT INTO falling_certificates
+    SELECT id, device_uuid FROM device_certificates WHERE serial_number IN ({})
+    AND status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED') ON CONFLICT DO NOTHING";
+const LISTED_KEYS: &str = "INSERT INTO falling_certificates
+    SELECT id, device_uuid FROM device_certificates WHERE spki_sha256 IN ({})
+    AND status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED') ON CONFLICT DO NOTHING";
+const LISTED_DEVICES: &str = "INSERT INTO falling_certificates
+    SELECT id, device_uuid FROM device_certificates WHERE device_uuid IN ({})
+    AND status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED') ON CONFLICT DO NOTHING";
+const OF_TENANT: &str = "INSERT INTO falling_certificates
+    SELECT c.id, c.device_uuid FROM device_certificates c JOIN devices d ON d.id = c.device_uuid
+    WHERE d.org_id = $1 AND c.status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED')";
+const OF_ISSUER: &str = "INSERT INTO falling_certificates
+    SELECT id, device_uuid FROM device_certificates
+    WHERE issuer_key_id = $1 AND status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED')";

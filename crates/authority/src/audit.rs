@@ -1,6 +1,6 @@
 //! Reading the audit.
 
-pub use countersign_store::{AuditFilter, AuditRecord, ChainScope};
+pub use countersign_store::{AuditFilter, AuditRecord, ChainScope, StoreError};
 
 use crate::authority::Authority;
 use crate::authorized::{Authorized, View};

@@ -68,6 +68,7 @@ pub struct Authority {
     pub(crate) setup: crate::people::SetupGate,
     pub(crate) token_uses: crate::api_tokens::TokenUses,
     pub(crate) crl: CrlWork,
+    pub(crate) unseen_refusals: crate::refusals::UnseenRefusals,
     pub(crate) node: u8,
 }
 
@@ -135,6 +136,7 @@ impl Authority {
             setup: crate::people::SetupGate::new(users == 0, now)?,
             crl: CrlWork::default(),
             token_uses: crate::api_tokens::TokenUses::default(),
+            unseen_refusals: crate::refusals::UnseenRefusals::default(),
             node: installation.node,
             anchors,
             hierarchy,

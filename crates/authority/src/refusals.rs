@@ -1,17 +1,24 @@
-//! What was refused, kept for a week so that `countersign explain` can say why.
+//! What was refused: counted in the audit, and kept for a week so that `countersign explain` can say why.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod tally;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
+use countersign_core::audit::AuditEvent;
 use countersign_core::ids::{RequestId, Tenant};
 use countersign_core::time::Timestamp;
-use countersign_store::{RefusalRow, StoreError};
+use countersign_store::StoreError;
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
+use self::tally::{Tally, Writings};
 use crate::authority::Authority;
-use crate::limits::Network;
+use crate::enrol::Chain;
 
 /// A request, packet or connection that was refused, or would be under `enforce`.
 #[derive(Clone, Debug)]
@@ -39,65 +46,102 @@ pub enum Outcome {
     Refused,
     /// It would be under `enforce`.
     WouldRefuse,
+    /// It could not be done, whoever asks: kept to be explained, and not in the audit.
+    Failed,
 }
 
-/// How many reports are written at once.
+impl Outcome {
+    /// How the audit calls it.
+    const fn event(self) -> Option<AuditEvent> {
+        match self {
+            Self::Refused => Some(AuditEvent::Refused),
+            Self::WouldRefuse => Some(AuditEvent::WouldRefuse),
+            Self::Failed => None,
+        }
+    }
+
+    /// How `countersign explain` calls it.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::WouldRefuse => "would be refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How many reports are taken at once.
 const BATCH: usize = 256;
 
-/// How many refusals of one network can be explained a minute, and of all networks together: what
-/// strangers make us keep is bounded, by about three million small rows a week.
-const ROWS_PER_NETWORK: u32 = 60;
-const ROWS_IN_ALL: u32 = 300;
-
-/// How many lines of audit refusals may make a minute.
-const ENTRIES_IN_ALL: usize = 300;
+/// How often it looks whether the minute has ended.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The longest fact that is kept, in characters.
 const FACT_LENGTH: usize = 200;
 
-/// What of the refusals is written down, minute by minute.
+/// Refusals whose reports found no room: they are counted at least.
 #[derive(Debug, Default)]
-struct Sampler {
-    minute: i64,
-    entries: HashSet<Sample>,
-    rows: HashMap<Network, u32>,
-    rows_in_all: u32,
-}
-
-/// What the audit has one line for a minute.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Sample {
-    tenant: Option<Tenant>,
-    outcome: Outcome,
-    network: Network,
-    code: String,
-}
+pub(crate) struct UnseenRefusals(AtomicU64);
 
 impl Authority {
-    /// Writes reports down as they come, for ever: each can be explained, unless its network is
-    /// refused all the time, and the audit gets one entry per network, code and minute in each
-    /// tenant's chain.
-    pub async fn record_refusals(self: Arc<Self>, mut reports: mpsc::Receiver<RefusalReport>) {
-        let mut sampler = Sampler::default();
-        let mut batch = Vec::with_capacity(BATCH);
-        while reports.recv_many(&mut batch, BATCH).await > 0 {
-            let (mut entries, mut rows) = (Vec::new(), Vec::new());
-            for report in batch.drain(..).map(RefusalReport::cut) {
-                if sampler.takes_entry(&report) {
-                    entries.push(entry_of(&report));
-                }
-                if sampler.takes_row(&report) {
-                    rows.push(row_of(report));
-                }
-            }
-            if let Err(error) = self.keep_refusals(rows, entries).await {
-                tracing::error!(%error, "cannot record refusals");
-            }
-        }
+    /// Counts refusals of which nothing else is known, because their reports found no room.
+    pub fn count_unseen_refusals(&self, count: u64) {
+        self.unseen_refusals.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    async fn keep_refusals(&self, rows: Vec<RefusalRow>, entries: Vec<AuditEntry>) -> Result<(), StoreError> {
-        self.store
+    /// Writes reports down as they come, until `stop`; what has come by then is still written. Each can
+    /// be explained, unless its network is refused all the time. The audit gets the first of each network
+    /// and code in a minute at once, in its tenant's chain, and how many there were when the minute ends.
+    pub async fn record_refusals(
+        self: Arc<Self>,
+        mut reports: mpsc::Receiver<RefusalReport>,
+        stop: impl Future<Output = ()> + Send,
+    ) {
+        let mut tally = Tally::default();
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut tick = tokio::time::interval(LOOK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut writing: Option<BoxFuture<'_, ()>> = None;
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            // Taking reports never waits for writing: what comes meanwhile is counted.
+            if writing.is_none() {
+                let writings = tally.writings();
+                writing = (!writings.is_empty()).then(|| Box::pin(self.keep(writings)) as BoxFuture<'_, ()>);
+            }
+            tokio::select! {
+                taken = reports.recv_many(&mut batch, BATCH) => {
+                    if taken == 0 {
+                        break;
+                    }
+                    batch.drain(..).for_each(|report| tally.take(report.cut()));
+                }
+                () = async { if let Some(writing) = &mut writing { writing.await } }, if writing.is_some() => {
+                    writing = None;
+                }
+                _ = tick.tick() => {
+                    tally.take_unseen(self.unseen_refusals.0.swap(0, Ordering::Relaxed));
+                    tally.turn_to(self.now());
+                }
+                () = &mut stop => break,
+            }
+        }
+        reports.close();
+        while let Ok(report) = reports.try_recv() {
+            tally.take(report.cut());
+        }
+        if let Some(writing) = writing {
+            writing.await;
+        }
+        tally.take_unseen(self.unseen_refusals.0.swap(0, Ordering::Relaxed));
+        tally.end_minute(self.now());
+        self.keep(tally.writings()).await;
+    }
+
+    async fn keep(&self, writings: Writings) {
+        let Writings { entries, rows } = writings;
+        let kept: Result<(), StoreError> = self
+            .store
             .write(move |w| {
                 Box::pin(async move {
                     w.insert_refusals(&rows).await?;
@@ -107,7 +151,10 @@ impl Authority {
                     Ok(())
                 })
             })
-            .await
+            .await;
+        if let Err(error) = kept {
+            tracing::error!(error = %Chain(&error), "cannot record refusals");
+        }
     }
 }
 
@@ -123,107 +170,21 @@ impl RefusalReport {
     }
 }
 
-impl Sampler {
-    /// Whether the audit gets a line for this report.
-    fn takes_entry(&mut self, report: &RefusalReport) -> bool {
-        self.turn_to(report.at);
-        self.entries.len() < ENTRIES_IN_ALL
-            && self.entries.insert(Sample {
-                tenant: report.tenant.clone(),
-                outcome: report.outcome,
-                network: Network::from(report.address),
-                code: report.code.clone(),
-            })
-    }
-
-    /// Whether this report is kept to be explained.
-    fn takes_row(&mut self, report: &RefusalReport) -> bool {
-        self.turn_to(report.at);
-        if self.rows_in_all >= ROWS_IN_ALL {
-            return false;
-        }
-        let of_network = self.rows.entry(Network::from(report.address)).or_default();
-        if *of_network >= ROWS_PER_NETWORK {
-            return false;
-        }
-        *of_network += 1;
-        self.rows_in_all += 1;
-        true
-    }
-
-    fn turn_to(&mut self, at: Timestamp) {
-        let minute = at.secs().div_euclid(60);
-        if minute != self.minute {
-            *self = Self { minute, ..Self::default() };
-        }
-    }
-}
-
-fn entry_of(report: &RefusalReport) -> AuditEntry {
-    let event = match report.outcome {
-        Outcome::Refused => AuditEvent::Refused,
-        Outcome::WouldRefuse => AuditEvent::WouldRefuse,
-    };
-    let mut entry = AuditEntry::new(report.tenant.clone(), report.at, event, Actor::Peer(report.address))
-        .detail("code", &report.code)
-        .detail("requestId", report.request);
-    for (name, value) in &report.facts {
-        entry = entry.detail(name, value);
-    }
-    entry
-}
-
-fn row_of(report: RefusalReport) -> RefusalRow {
-    RefusalRow {
-        id: report.request,
-        at: report.at,
-        code: report.code,
-        facts: serde_json::json!({ "address": report.address, "facts": report.facts }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn report(last: u8) -> RefusalReport {
-        RefusalReport {
+    #[test]
+    fn what_strangers_sent_is_cut() {
+        let report = RefusalReport {
             request: RequestId::random(),
             at: Timestamp::from_secs(120),
             code: "MTLS_REQUIRED".to_owned(),
             outcome: Outcome::Refused,
-            tenant: Some("acme".parse().unwrap()),
-            address: IpAddr::from([192, 0, 2, last]),
+            tenant: None,
+            address: IpAddr::from([192, 0, 2, 1]),
             facts: BTreeMap::from([("path".to_owned(), "é".repeat(60_000))]),
-        }
-    }
-
-    #[test]
-    fn what_strangers_make_us_keep_is_bounded() {
-        assert_eq!(report(1).cut().facts["path"].chars().count(), FACT_LENGTH);
-        let mut sampler = Sampler::default();
-        let of_one = (0..1000).filter(|_| sampler.takes_row(&report(1))).count();
-        assert_eq!(of_one, ROWS_PER_NETWORK as usize);
-        let of_many = (2..=250).flat_map(|last| [last; 10]).filter(|last| sampler.takes_row(&report(*last)));
-        assert_eq!(of_one + of_many.count(), ROWS_IN_ALL as usize);
-        let later = RefusalReport { at: Timestamp::from_secs(180), ..report(1) };
-        assert!(sampler.takes_row(&later));
-    }
-
-    #[test]
-    fn one_entry_a_minute_but_never_another_tenants_or_another_outcomes() {
-        let mut sampler = Sampler::default();
-        let report = report(1);
-        assert!(sampler.takes_entry(&report));
-        assert!(!sampler.takes_entry(&RefusalReport { at: Timestamp::from_secs(179), ..report.clone() }));
-        for other in [
-            RefusalReport { outcome: Outcome::WouldRefuse, ..report.clone() },
-            RefusalReport { tenant: None, ..report.clone() },
-            RefusalReport { address: IpAddr::from([192, 0, 2, 2]), ..report.clone() },
-            RefusalReport { code: "CERTIFICATE_REVOKED".to_owned(), ..report.clone() },
-        ] {
-            assert!(sampler.takes_entry(&other), "{other:?}");
-        }
-        assert!(sampler.takes_entry(&RefusalReport { at: Timestamp::from_secs(180), ..report }));
+        };
+        assert_eq!(report.cut().facts["path"].chars().count(), FACT_LENGTH);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use countersign_core::identity::Identity;
 use countersign_core::ids::{CertificateRef, RequestId, SpkiSha256};
@@ -17,10 +17,14 @@ use tracing::warn;
 pub enum EdgeReport {
     /// A request was refused; or a handshake, and then its method, host and path are empty.
     Refused(Box<RefusedRequest>),
+    /// A request was let in and found no answer but the door's own.
+    Failed(Box<RefusedRequest>),
     /// A request went through that `enforce` would have refused.
     WouldRefuse(Box<RefusedRequest>),
     /// A certificate that waits for its first use was used.
     FirstUse(CertificateRef),
+    /// So many refusals found no room in the channel.
+    Missed(u64),
 }
 
 /// The facts of a refusal: what `countersign explain` prints.
@@ -87,19 +91,35 @@ impl From<&CertificateClaim> for CertificateFacts {
 pub(crate) struct Reports {
     sender: mpsc::Sender<EdgeReport>,
     is_dropping: Arc<AtomicBool>,
+    missed: Arc<AtomicU64>,
 }
 
 impl Reports {
     pub(crate) fn new(sender: mpsc::Sender<EdgeReport>) -> Self {
-        Self { sender, is_dropping: Arc::default() }
+        Self { sender, is_dropping: Arc::default(), missed: Arc::default() }
     }
 
     /// Tells of a refusal, unless the control plane is behind: a flood of refusals must not slow
-    /// down what is admitted.
+    /// down what is admitted. How many were not told of is told with the next.
     pub(crate) fn tell(&self, report: EdgeReport) {
         let is_dropped = self.sender.try_send(report).is_err();
+        if is_dropped {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.tell_of_missed();
+        }
         if is_dropped != self.is_dropping.swap(is_dropped, Ordering::Relaxed) && is_dropped {
             warn!("reports of refusals dropped");
+        }
+    }
+
+    fn tell_of_missed(&self) {
+        if self.missed.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let missed = self.missed.swap(0, Ordering::Relaxed);
+        if missed > 0 && self.sender.try_send(EdgeReport::Missed(missed)).is_err() {
+            self.missed.fetch_add(missed, Ordering::Relaxed);
         }
     }
 
@@ -108,5 +128,41 @@ impl Reports {
         if self.sender.send(EdgeReport::FirstUse(certificate)).await.is_err() {
             warn!("first use not reported");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> EdgeReport {
+        EdgeReport::Refused(Box::new(RefusedRequest {
+            request_id: RequestId::random(),
+            at: Timestamp::from_secs(1),
+            code: "MTLS_REQUIRED".to_owned(),
+            address: ([192, 0, 2, 1], 1).into(),
+            certificate: None,
+            untrusted: None,
+            standing: None,
+            route: None,
+            method: "GET".to_owned(),
+            host: "door.test".to_owned(),
+            path: "/x".to_owned(),
+            rule: None,
+        }))
+    }
+
+    #[test]
+    fn what_found_no_room_is_counted_with_the_next_that_does() {
+        let (sender, mut receiver) = mpsc::channel(2);
+        let reports = Reports::new(sender);
+        (0..5).for_each(|_| reports.tell(refused()));
+        while receiver.try_recv().is_ok() {}
+        reports.tell(refused());
+        assert!(matches!(receiver.try_recv(), Ok(EdgeReport::Refused(_))));
+        assert!(matches!(receiver.try_recv(), Ok(EdgeReport::Missed(3))));
+        reports.tell(refused());
+        assert!(matches!(receiver.try_recv(), Ok(EdgeReport::Refused(_))));
+        assert!(receiver.try_recv().is_err(), "nothing is counted twice");
     }
 }

@@ -39,21 +39,23 @@ impl Asked {
         }
     }
 
-    fn report(&self, status: StatusCode, code: &str, state: &ControlPlane) -> RefusalReport {
+    fn report(&self, status: StatusCode, failed: &FailedWith, state: &ControlPlane) -> RefusalReport {
         let mut facts = BTreeMap::from([
             ("method".to_owned(), self.method.to_string()),
             ("path".to_owned(), self.path.clone()),
             ("status".to_owned(), status.as_u16().to_string()),
         ]);
+        facts.extend(said(failed));
         if let Some(peer) = &self.peer {
             facts.extend(shown(peer, state).map(|(name, value)| (name.to_owned(), value)));
         }
+        let tenant = self.peer.as_ref().and_then(Peer::claim).map(|claim| claim.identity.tenant().clone());
         RefusalReport {
             request: self.id,
             at: state.authority.now(),
-            code: code.to_owned(),
-            outcome: Outcome::Refused,
-            tenant: self.peer.as_ref().and_then(Peer::claim).map(|claim| claim.identity.tenant().clone()),
+            code: failed.body.code.clone(),
+            outcome: outcome_of(status),
+            tenant: tenant.or_else(|| facts.remove("tenant")?.parse().ok()),
             address: self.address,
             facts,
         }
@@ -88,16 +90,14 @@ pub(crate) async fn complete(State(state): State<ControlPlane>, request: Request
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         let failed = response.extensions_mut().remove::<FailedWith>();
-        let FailedWith { mut body, cause } = failed.unwrap_or_else(|| unexplained(status, &asked.method));
-        if let Some(error) = cause {
+        let mut failed = failed.unwrap_or_else(|| unexplained(status, &asked.method));
+        if let Some(error) = &failed.cause {
             let (request, method, path) = (asked.id, &asked.method, &asked.path);
             tracing::error!(error, %request, %method, path, "request failed");
         }
-        if is_refusal(status) {
-            state.report(asked.report(status, &body.code, &state));
-        }
-        body.request_id = Some(asked.id);
-        response = with_body(response.headers(), status, body);
+        state.report(asked.report(status, &failed, &state));
+        failed.body.request_id = Some(asked.id);
+        response = with_body(response.headers(), status, failed.body);
     }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&asked.id.to_string()) {
@@ -122,8 +122,29 @@ fn with_body(said: &HeaderMap, status: StatusCode, body: ErrorBody) -> Response 
     response
 }
 
-const fn is_refusal(status: StatusCode) -> bool {
-    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS)
+/// Whether somebody was refused, or something could not be done.
+const fn outcome_of(status: StatusCode) -> Outcome {
+    match status {
+        StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::MISDIRECTED_REQUEST => Outcome::Refused,
+        _ => Outcome::Failed,
+    }
+}
+
+/// What the answer itself says, and what it kept to itself, for whoever asks why.
+fn said(failed: &FailedWith) -> impl Iterator<Item = (String, String)> {
+    let FailedWith { body, cause, facts } = failed;
+    let fields: Vec<String> = body.fields.iter().map(|(name, problem)| format!("{name} {problem}")).collect();
+    let texts = [
+        ("reason", body.reason.clone()),
+        ("state", body.state.clone()),
+        ("fields", (!fields.is_empty()).then(|| fields.join("; "))),
+        ("cause", cause.clone()),
+    ];
+    let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?)));
+    texts.chain(facts.clone())
 }
 
 /// A body for what the router itself answers.
@@ -136,5 +157,5 @@ fn unexplained(status: StatusCode, method: &Method) -> FailedWith {
         _ if status.is_client_error() => ErrorBody::new("INVALID_REQUEST", "The request cannot be read"),
         _ => ErrorBody::new("INTERNAL", "Something went wrong on our side"),
     };
-    FailedWith { body, cause: None }
+    FailedWith { body, cause: None, facts: BTreeMap::new() }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Failure {
     headers: Vec<(HeaderName, HeaderValue)>,
     /// What went wrong on our side: for the log alone.
     cause: Option<String>,
+    /// What whoever asks why should know, and the client need not.
+    facts: BTreeMap<String, String>,
 }
 
 /// What the outermost layer finds in a failed response.
@@ -55,6 +57,8 @@ pub(crate) struct FailedWith {
     pub(crate) body: ErrorBody,
     /// Goes to the log.
     pub(crate) cause: Option<String>,
+    /// Goes to `countersign explain`.
+    pub(crate) facts: BTreeMap<String, String>,
 }
 
 pub(crate) type Outcome<T> = Result<T, Failure>;
@@ -62,12 +66,19 @@ pub(crate) type Outcome<T> = Result<T, Failure>;
 impl Failure {
     pub(crate) fn new(status: StatusCode, code: &str, sentence: impl Into<String>) -> Self {
         let body = Box::new(ErrorBody::new(code, sentence));
-        Self { status, body, retry_after: None, headers: Vec::new(), cause: None }
+        let (retry_after, cause, facts) = (None, None, BTreeMap::new());
+        Self { status, body, retry_after, headers: Vec::new(), cause, facts }
     }
 
     /// The same with a header.
     pub(crate) fn saying(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// The same failure with a fact for whoever asks why; never a secret.
+    pub(crate) fn fact(mut self, name: &str, value: &dyn std::fmt::Display) -> Self {
+        self.facts.insert(name.to_owned(), value.to_string());
         self
     }
 
@@ -170,7 +181,11 @@ impl IntoResponse for Failure {
             }
         }
         response.headers_mut().extend(self.headers);
-        response.extensions_mut().insert(FailedWith { body: *self.body, cause: self.cause });
+        response.extensions_mut().insert(FailedWith {
+            body: *self.body,
+            cause: self.cause,
+            facts: self.facts,
+        });
         response
     }
 }

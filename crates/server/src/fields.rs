@@ -35,6 +35,11 @@ impl Fields {
         self.problems.insert(name.to_owned(), problem.into());
     }
 
+    /// Whether a problem was noted of a field.
+    pub(crate) fn has_problem(&self, name: &str) -> bool {
+        self.problems.contains_key(name)
+    }
+
     /// Whether a field is there; null counts as absent.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(|value| !value.is_null())

@@ -176,7 +176,10 @@ impl<P: Permission + Send> FromRequestParts<ControlPlane> for InSession<P> {
     type Rejection = Failure;
     async fn from_request_parts(parts: &mut Parts, state: &ControlPlane) -> Result<Self, Failure> {
         let signed_in = SignedIn::from_request_parts(parts, state).await?;
-        Ok(Self(signed_in.caller.authorize::<P>()?))
+        let user = signed_in.caller.user();
+        let refused =
+            |forbidden| Failure::from(forbidden).fact("user", &user.id).fact("role", &user.role.as_str());
+        signed_in.caller.authorize::<P>().map(Self).map_err(refused)
     }
 }
 

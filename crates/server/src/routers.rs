@@ -21,7 +21,7 @@ pub enum AdminOnDoor {
 
 /// What the doors forward to: agent routes, the public PKI and the health report.
 pub fn door_router(state: ControlPlane, admin: AdminOnDoor) -> Router {
-    let routes = agent_routes().merge(pki_routes()).merge(health_routes());
+    let routes = agent_routes().merge(report_routes()).merge(pki_routes()).merge(health_routes());
     let routes = match admin {
         AdminOnDoor::Hidden => routes,
         AdminOnDoor::Exposed => routes.merge(admin_routes()),
@@ -32,7 +32,8 @@ pub fn door_router(state: ControlPlane, admin: AdminOnDoor) -> Router {
 
 /// What the admin listener serves. Agent routes are not among it: they need a door.
 pub fn admin_router(state: ControlPlane, hosts: AllowedHosts) -> Router {
-    let routes = admin_routes().merge(page_routes()).merge(pki_routes()).merge(health_routes());
+    let own = admin_routes().merge(report_routes()).merge(page_routes());
+    let routes = own.merge(pki_routes()).merge(health_routes());
     let guarded = routes.split_for_parts().0.layer(from_fn_with_state(hosts, check_host_and_origin));
     guarded.layer(from_fn_with_state(state.clone(), answer::complete)).with_state(state)
 }
@@ -99,9 +100,15 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::quarantine::decommission))
         .routes(routes!(admin::quarantine::quarantine))
         .routes(routes!(admin::audit::query))
+        .routes(routes!(admin::audit_export::export))
         .routes(routes!(admin::anchors::list, admin::anchors::create))
         .routes(routes!(admin::anchors::latest))
         .routes(routes!(admin::anchors::get))
+}
+
+/// Seed 003's, for devices at a door and for people.
+fn report_routes() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new().routes(routes!(admin::reported::report)).routes(routes!(admin::reported::recent))
 }
 
 fn page_routes() -> OpenApiRouter<ControlPlane> {
@@ -126,7 +133,6 @@ fn health_routes() -> OpenApiRouter<ControlPlane> {
 /// The OpenAPI 3.1 description of every route, generated from the code.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    describe(
-        agent_routes().merge(admin_routes()).merge(page_routes()).merge(pki_routes()).merge(health_routes()),
-    )
+    let people = admin_routes().merge(report_routes()).merge(page_routes());
+    describe(agent_routes().merge(people).merge(pki_routes()).merge(health_routes()))
 }

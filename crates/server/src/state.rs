@@ -46,11 +46,12 @@ impl ControlPlane {
         }
     }
 
-    /// Hands a report on. When the recorder is behind, the report is dropped and that is logged:
-    /// refusing must never wait for writing.
+    /// Hands a report on. When the recorder is behind, it is counted alone: refusing must never wait
+    /// for writing.
     pub(crate) fn report(&self, report: RefusalReport) {
         if let Err(error) = self.refusals.try_send(report) {
-            tracing::warn!(%error, "refusal not recorded");
+            tracing::debug!(%error, "refusal counted alone");
+            self.authority.count_unseen_refusals(1);
         }
     }
 

@@ -34,7 +34,7 @@ pub use epochs::Epochs;
 pub use error::StoreError;
 pub use records::anchors::{AnchorKeyRow, AnchorRow};
 pub use records::api_tokens::{ApiTokenFilter, ApiTokenRow};
-pub use records::audit::{AuditFilter, AuditRecord, ChainScope};
+pub use records::audit::{AuditFilter, AuditRecord, ChainScope, LinkedRecord, LogPart};
 pub use records::audit_verification::{AuditFault, AuditReport, BrokenEntry, ChainReport};
 pub use records::certificates::{
     CertificateChange, CertificateCursor, CertificateFilter, CertificatePage, CertificateRow,

@@ -9,6 +9,7 @@ pub mod command;
 pub mod command_queue;
 pub mod credentials;
 pub mod fleet;
+pub mod reported;
 pub mod schema;
 pub mod sites;
 pub mod users;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use countersign_core::ids::RequestId;
+use countersign_core::ids::{RequestId, Tenant};
+use countersign_core::time::Timestamp;
 
 use crate::config::ConfigFlags;
 
@@ -74,11 +75,47 @@ pub(super) enum AuditCommand {
         after_help = "Example:\n  countersign audit verify --data-dir /var/lib/countersign --anchor anchor.json"
     )]
     Verify(Box<AuditVerifyArguments>),
+    /// Copy entries to a file, in the order in which they were written
+    #[command(
+        after_help = "Example:\n  countersign audit export --tenant acme --from 2026-01-01T00:00:00Z --output audit.jsonl"
+    )]
+    Export(Box<AuditExportArguments>),
     /// Sign the ends of all hash chains, and write the anchor to a file
     #[command(
         after_help = "Example:\n  countersign audit anchor --token-file operator.token --output anchor.json"
     )]
     Anchor(Box<AuditAnchorArguments>),
+}
+
+/// `audit export`.
+#[derive(Debug, clap::Args)]
+pub(super) struct AuditExportArguments {
+    /// Where to write them, mode 0600; stdout when absent
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// jsonl, which `audit verify --export` checks, or csv
+    #[arg(long, value_enum, default_value_t = AuditExportFormat::Jsonl)]
+    pub(super) format: AuditExportFormat,
+    /// Only this tenant's chain, by its slug
+    #[arg(long, value_name = "TENANT")]
+    pub(super) tenant: Option<Tenant>,
+    /// From this moment on, RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    pub(super) from: Option<Timestamp>,
+    /// Before this moment, RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    pub(super) to: Option<Timestamp>,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// How entries are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum AuditExportFormat {
+    /// A JSON object a line.
+    Jsonl,
+    /// For spreadsheets.
+    Csv,
 }
 
 /// `audit anchor`.
@@ -169,6 +206,9 @@ pub(super) struct AuditVerifyArguments {
     /// The public key that anchors must be signed by, PEM; without it the database's own is believed
     #[arg(long, value_name = "FILE")]
     pub(super) anchor_key: Option<PathBuf>,
+    /// Check an export in JSON lines, by itself and against the anchors, without any database
+    #[arg(long, value_name = "FILE")]
+    pub(super) export: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::anchor_faults::{fault_as_json, in_words};
 use super::arguments::AuditVerifyArguments;
+use super::audit_verify_export;
 use super::failure::Failure;
 use super::output::{print, print_json};
 use super::run::{block_on, loaded};
@@ -22,6 +23,9 @@ pub(super) fn run(arguments: AuditVerifyArguments) -> Result<(), Failure> {
         anchors: arguments.anchors.iter().map(|path| read_anchor(path)).collect::<Result<_, _>>()?,
         key: arguments.anchor_key.as_deref().map(read_key).transpose()?,
     };
+    if let Some(export) = &arguments.export {
+        return audit_verify_export::run(export, &evidence, arguments.json);
+    }
     let config = loaded(arguments.config)?.resolved;
     block_on(async {
         let store = Store::open_for_reading(&config.database).await.context("open the database")?;
@@ -95,7 +99,7 @@ fn text(report: &AuditReport, anchors: &AnchorReport) -> String {
     text
 }
 
-fn chain_name(stored: &str) -> String {
+pub(super) fn chain_name(stored: &str) -> String {
     if stored.is_empty() { "platform".to_owned() } else { format!("tenant {stored}") }
 }
 

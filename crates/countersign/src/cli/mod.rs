@@ -3,10 +3,13 @@
 mod anchor_faults;
 mod arguments;
 mod audit_anchor;
+mod audit_export;
 mod audit_verify;
+mod audit_verify_export;
 mod config_check;
 mod config_sample;
 mod explain;
+mod explain_advice;
 mod failure;
 mod healthcheck;
 mod migrate;

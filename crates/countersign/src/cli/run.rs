@@ -7,8 +7,8 @@ use clap::Parser as _;
 use super::arguments::{AuditCommand, Cli, Command, ConfigCommand, StoreCommand, UserCommand};
 use super::failure::Failure;
 use super::{
-    audit_anchor, audit_verify, config_check, config_sample, explain, healthcheck, migrate, output, serve,
-    store_copy, user_reset_password,
+    audit_anchor, audit_export, audit_verify, config_check, config_sample, explain, healthcheck, migrate,
+    output, serve, store_copy, user_reset_password,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
@@ -22,6 +22,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Config(ConfigCommand::Sample) => config_sample::run(),
         Command::Explain(arguments) => explain::run(*arguments),
         Command::Audit(AuditCommand::Anchor(arguments)) => audit_anchor::run(*arguments),
+        Command::Audit(AuditCommand::Export(arguments)) => audit_export::run(*arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit_verify::run(*arguments),
         Command::User(UserCommand::ResetPassword(arguments)) => user_reset_password::run(*arguments),
         Command::Store(StoreCommand::Copy(arguments)) => store_copy::run(&arguments),

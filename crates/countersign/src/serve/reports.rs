@@ -24,6 +24,10 @@ pub(super) fn relay(
     authority: Arc<Authority>,
     refusals: mpsc::Sender<RefusalReport>,
 ) -> mpsc::Sender<EdgeReport> {
+    let unseen = {
+        let authority = Arc::clone(&authority);
+        move |count| authority.count_unseen_refusals(count)
+    };
     let record = move |certificate| {
         let authority = Arc::clone(&authority);
         async move {
@@ -32,13 +36,14 @@ pub(super) fn relay(
             }
         }
     };
-    relay_to(record, refusals)
+    relay_to(record, unseen, refusals)
 }
 
-/// Refusals that find no room are dropped, so that a flood of them holds up no first use: the first
-/// request of a renewed certificate waits for its report to be taken.
+/// Refusals that find no room are counted alone, so that a flood of them holds up no first use: the
+/// first request of a renewed certificate waits for its report to be taken.
 fn relay_to<F>(
     record: impl Fn(CertificateRef) -> F + Send + 'static,
+    unseen: impl Fn(u64) + Send + 'static,
     refusals: mpsc::Sender<RefusalReport>,
 ) -> mpsc::Sender<EdgeReport>
 where
@@ -52,11 +57,16 @@ where
         while let Some(report) = reports.recv().await {
             let refusal = match report {
                 EdgeReport::Refused(request) => of_request(*request, Outcome::Refused),
+                EdgeReport::Failed(request) => of_request(*request, Outcome::Failed),
                 EdgeReport::WouldRefuse(request) => of_request(*request, Outcome::WouldRefuse),
                 EdgeReport::FirstUse(certificate) => {
                     if first_use.send(certificate).await.is_err() {
                         return;
                     }
+                    continue;
+                }
+                EdgeReport::Missed(count) => {
+                    unseen(count);
                     continue;
                 }
             };
@@ -65,8 +75,11 @@ where
                 Err(TrySendError::Full(_)) => true,
                 Err(TrySendError::Closed(_)) => return,
             };
+            if is_dropped {
+                unseen(1);
+            }
             if is_dropped && !is_dropping {
-                tracing::warn!("refusals come faster than they can be written down, some are dropped");
+                tracing::warn!("refusals come faster than they can be written down, some are counted alone");
             }
             is_dropping = is_dropped;
         }
@@ -93,11 +106,9 @@ async fn record_first_uses<F>(
 
 fn of_request(request: RefusedRequest, outcome: Outcome) -> RefusalReport {
     let tenant = request.certificate.as_ref().map(|certificate| certificate.identity.tenant().clone());
-    let mut facts = BTreeMap::from([
-        ("method".to_owned(), request.method),
-        ("host".to_owned(), request.host),
-        ("path".to_owned(), request.path),
-    ]);
+    let said = [("method", request.method), ("host", request.host), ("path", request.path)];
+    let said = said.into_iter().filter(|(_, text)| !text.is_empty());
+    let mut facts: BTreeMap<_, _> = said.map(|(name, text)| (name.to_owned(), text)).collect();
     let mut note = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             facts.insert(name.to_owned(), value);
@@ -156,7 +167,7 @@ mod tests {
             heard.send(certificate.serial).unwrap();
             std::future::pending()
         };
-        let reports = relay_to(record, refusals);
+        let reports = relay_to(record, |_count| {}, refusals);
         for number in ["01", "02"] {
             for _ in 0..10 {
                 reports.send(refused()).await.unwrap();

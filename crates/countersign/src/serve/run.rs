@@ -42,8 +42,9 @@ pub(crate) async fn run(config: Resolved, supervisor: Supervisor) -> anyhow::Res
     }
     let authority = open_authority(&config).await?;
     let (refusals, refused) = mpsc::channel(REFUSALS_WAITING);
-    let mut tasks = background(&authority, refused, config.audit_anchor_interval);
+    let mut tasks = background(&authority, config.audit_anchor_interval);
     tasks.spawn(give_life_signs(Arc::clone(&supervisor)));
+    let recording = Recording::start(&authority, refused);
     authority.refresh_crls().await.context("sign the first revocation lists")?;
 
     let admin = TcpListener::bind(config.admin.listen)
@@ -82,6 +83,7 @@ pub(crate) async fn run(config: Resolved, supervisor: Supervisor) -> anyhow::Res
         () = stop.second.cancelled() => anyhow::bail!("ended at once by a second signal"),
     }
     drop(tasks);
+    recording.end().await?;
     authority.close().await.context("close the store")?;
     tracing::info!("stopped");
     Ok(())
@@ -135,18 +137,34 @@ async fn open_authority(config: &Resolved) -> anyhow::Result<Arc<Authority>> {
     Authority::open(store, clock, wanted).await.context("open the authority")
 }
 
-fn background(
-    authority: &Arc<Authority>,
-    refused: mpsc::Receiver<RefusalReport>,
-    anchor_interval: Duration,
-) -> JoinSet<()> {
+/// The task that writes refusals down.
+struct Recording {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Recording {
+    fn start(authority: &Arc<Authority>, refused: mpsc::Receiver<RefusalReport>) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let task = tokio::spawn(Arc::clone(authority).record_refusals(refused, stopped));
+        Self { stop, task }
+    }
+
+    /// Lets it write down what has come, counts included.
+    async fn end(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.task.await.context("record the last refusals")
+    }
+}
+
+fn background(authority: &Arc<Authority>, anchor_interval: Duration) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(authority).sweep_regularly());
     tasks.spawn(Arc::clone(authority).gather_presence());
     tasks.spawn(Arc::clone(authority).follow_changes());
     tasks.spawn(Arc::clone(authority).publish_crls());
     tasks.spawn(Arc::clone(authority).anchor_regularly(anchor_interval));
-    tasks.spawn(Arc::clone(authority).record_refusals(refused));
     tasks
 }
 

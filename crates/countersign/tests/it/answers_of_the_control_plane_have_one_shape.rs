@@ -1,6 +1,7 @@
 //! Proves that whatever goes wrong is answered in one shape, names what was wrong with the request,
 //! and tells nothing about the inside. The shape itself is checked on every answer by the harness.
 
+use countersign_authority::refusals::Outcome;
 use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -298,7 +299,7 @@ async fn a_failure_on_our_side_says_nothing_about_the_inside() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_reported_under_its_request_id_and_another_failure_is_not() {
+async fn a_refusal_is_reported_under_its_request_id_and_another_failure_as_such() {
     let mut plane = Plane::start().await;
     while plane.refusals.try_recv().is_ok() {}
     let refused = plane.admin(Call::get("/api/v1/devices?secret=1").bearer("css_wrong")).await;
@@ -306,7 +307,11 @@ async fn a_refusal_is_reported_under_its_request_id_and_another_failure_is_not()
     assert_eq!(report.request.to_string(), refused.field("requestId"));
     assert_eq!(report.code, "UNAUTHORIZED");
     assert_eq!(report.facts["path"], "/api/v1/devices");
-    plane.admin(Call::get("/nothing")).await;
+    assert_eq!(report.outcome, Outcome::Refused);
+    let nothing = plane.admin(Call::get("/nothing")).await;
+    let report = plane.refusals.try_recv().unwrap();
+    assert_eq!(report.request.to_string(), nothing.field("requestId"));
+    assert_eq!((report.code.as_str(), report.outcome), ("NOT_FOUND", Outcome::Failed));
     plane.as_owner(Call::get("/api/v1/devices")).await;
     assert!(plane.refusals.try_recv().is_err());
 }

@@ -13,6 +13,7 @@ const COMMANDS: &[&[&str]] = &[
     &["config", "sample"],
     &["explain"],
     &["audit", "verify"],
+    &["audit", "export"],
     &["audit", "anchor"],
     &["user", "reset-password"],
     &["store", "copy"],

@@ -19,7 +19,7 @@ async fn a_refused_request_can_be_explained_while_the_server_runs_and_after() {
         (ran.code == 0).then_some(ran.stdout)
     })
     .await;
-    assert!(text.contains("MTLS_REQUIRED (Mutual TLS authentication required)"), "{text}");
+    assert!(text.contains("MTLS_REQUIRED: no certificate was shown, and one is needed"), "{text}");
     assert!(text.contains("127.0.0.1"), "{text}");
     assert!(installation.terminate().await.success());
     let ran = installation.run(&["explain", "--json", &id]);

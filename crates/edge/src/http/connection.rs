@@ -57,7 +57,8 @@ pub(crate) async fn serve(stream: ServerStream<TcpStream>, arrived: Arrived, tim
 }
 
 async fn http_1(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: Timing) {
-    let live = Arc::clone(&arrived.live);
+    let (live, gate, address) =
+        (Arc::clone(&arrived.live), Arc::clone(&arrived.worker.gate), arrived.address);
     let scanner = Some(Scanner::new());
     let wire = Wire::new(stream, scanner, arrived.framing.clone(), Arc::clone(&live), timing);
     let mut builder = http1::Builder::new();
@@ -65,7 +66,10 @@ async fn http_1(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: 
     builder.header_read_timeout(None).max_buf_size(HEAD_LIMIT);
     let service = service_fn(move |request| service::handle(Arc::clone(&arrived), request));
     let connection = builder.serve_connection(TokioIo::new(wire), service).with_upgrades();
-    drive(connection, &live, |connection| connection.graceful_shutdown()).await;
+    let ended = drive(connection, &live, |connection| connection.graceful_shutdown()).await;
+    if ended.is_err_and(|error| error.is_parse()) {
+        gate.tell_of_unreadable(address);
+    }
 }
 
 async fn http_2(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: Timing) {
@@ -80,19 +84,20 @@ async fn http_2(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: 
         .keep_alive_timeout(PING_PATIENCE);
     let service = service_fn(move |request| service::handle(Arc::clone(&arrived), request));
     let connection = builder.serve_connection(TokioIo::new(wire), service);
-    drive(connection, &live, |connection| connection.graceful_shutdown()).await;
+    // Over HTTP/2 what cannot be read resets its stream.
+    drop(drive(connection, &live, |connection| connection.graceful_shutdown()).await);
 }
 
 /// Runs a connection until it ends, retires when told to, and is dropped, which closes the socket,
 /// when it is to be cut.
-async fn drive<C>(connection: C, live: &Registration, retire: fn(Pin<&mut C>))
+async fn drive<C>(connection: C, live: &Registration, retire: fn(Pin<&mut C>)) -> Result<(), hyper::Error>
 where
     C: Future<Output = Result<(), hyper::Error>>,
 {
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         biased;
-        () = live.told(Ending::Kill) => return,
+        () = live.told(Ending::Kill) => return Ok(()),
         () = live.told(Ending::Retire) => None,
         ended = connection.as_mut() => Some(ended),
     };
@@ -102,12 +107,10 @@ where
             retire(connection.as_mut());
             tokio::select! {
                 biased;
-                () = live.told(Ending::Kill) => return,
+                () = live.told(Ending::Kill) => return Ok(()),
                 ended = connection.as_mut() => ended,
             }
         }
     };
-    if let Err(error) = ended {
-        debug!(%error, "connection ended early");
-    }
+    ended.inspect_err(|error| debug!(%error, "connection ended early"))
 }

@@ -66,13 +66,14 @@ pub(crate) async fn to_control_plane(
     let request =
         request.map(|body| Passing::new(body, headers::strip_trailers, Kept::default()).boxed_unsync());
     let place = arrived.worker.gate.room.take(arrived.share.get_or_init(Share::default)).await;
-    let place = place.ok_or(Answer::overloaded(COME_AGAIN))?;
+    let failed = |answer| arrived.worker.gate.tell_of_failure(&arrived, id, (&host, &path), answer);
+    let place = place.ok_or_else(|| failed(Answer::overloaded(COME_AGAIN)))?;
     let answer = local.runtime.spawn(place.during(local.service.clone().oneshot(request)));
     let mut response = match timeout(patience, answer).await {
-        Err(_elapsed) => return Err(Answer::upstream_timeout()),
+        Err(_elapsed) => return Err(failed(Answer::upstream_timeout())),
         Ok(Err(error)) => {
             error!(%error, request = %id, "control plane failed on a request");
-            return Err(Answer::internal());
+            return Err(failed(Answer::internal()));
         }
         Ok(Ok(Ok(response))) => response,
     };
@@ -116,17 +117,18 @@ pub(crate) async fn to_http(onward: Onward, upstream: &Authority) -> Result<Resp
     *request.extensions_mut() = http::Extensions::new();
     let request =
         request.map(|body| Passing::new(body, headers::strip_trailers, Kept::default()).boxed_unsync());
+    let failed = |answer| arrived.worker.gate.tell_of_failure(&arrived, id, (&host, &path), answer);
     let (response, line) = match timeout(patience, arrived.worker.upstreams.request(upstream, request)).await
     {
-        Err(_elapsed) => return Err(Answer::upstream_timeout()),
+        Err(_elapsed) => return Err(failed(Answer::upstream_timeout())),
         Ok(Err(error)) => {
             let reason = std::error::Error::source(&error);
             warn!(%error, reason, request = %id, %upstream, "upstream gave no answer");
-            return Err(Answer::upstream_unreachable());
+            return Err(failed(Answer::upstream_unreachable()));
         }
         Ok(Ok(answered)) => answered,
     };
-    answer(response, line, wanted, &arrived, guard)
+    answer(response, line, wanted, &arrived, guard).map_err(failed)
 }
 
 fn answer(

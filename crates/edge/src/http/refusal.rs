@@ -99,6 +99,11 @@ impl Answer {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Internal error")
     }
 
+    /// Whether somebody is turned away by it.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.retry_after.is_some()
+    }
+
     /// The stable code.
     pub(crate) fn code(&self) -> &str {
         &self.code

@@ -38,7 +38,7 @@ impl Route {
     /// The routes of the control plane: the agent endpoints, the public PKI, and the health check.
     #[must_use]
     pub fn control_plane() -> Vec<Self> {
-        ["/api/v1/agents", "/pki", "/health"]
+        ["/api/v1/agents", "/api/audit", "/pki", "/health"]
             .map(|prefix| Self {
                 host: None,
                 path_prefix: prefix.to_owned(),

@@ -33,6 +33,9 @@ use crate::rules::{CertificateState, Outcome, RequestFacts, Resumption};
 use crate::trust::{Current, Trust};
 use crate::url::{NormalisedPath, OddPaths};
 
+/// The code of requests that the HTTP library could not read.
+const UNREADABLE: &str = "UNREADABLE_REQUEST";
+
 /// What every request of a door is judged by.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -88,10 +91,40 @@ impl Gate {
 
     /// Writes down that a handshake was refused.
     pub(crate) fn tell_of_handshake(&self, address: SocketAddr, refusal: Refusal) {
-        self.reports.tell(EdgeReport::Refused(Box::new(RefusedRequest {
+        self.reports.tell(EdgeReport::Refused(Box::new(self.bare(address, refusal.code()))));
+    }
+
+    /// Writes down that the HTTP library could not read a request, and answered it without a body.
+    pub(crate) fn tell_of_unreadable(&self, address: SocketAddr) {
+        self.reports.tell(EdgeReport::Refused(Box::new(self.bare(address, UNREADABLE))));
+    }
+
+    /// Writes down the door's own answer to a request that was let in, and gives it.
+    pub(crate) fn tell_of_failure(
+        &self,
+        arrived: &Arrived,
+        id: RequestId,
+        (host, path): (&RequestedHost, &NormalisedPath),
+        answer: Answer,
+    ) -> Answer {
+        let facts = Box::new(RefusedRequest {
+            request_id: id,
+            certificate: arrived.peer.claim().map(Into::into),
+            host: cut(&host.authority),
+            path: cut(path.path()),
+            ..self.bare(arrived.address, answer.code())
+        });
+        // Turning away for want of room is refusing; an upstream that is silent is not.
+        let report = if answer.is_refusal() { EdgeReport::Refused } else { EdgeReport::Failed };
+        self.reports.tell(report(facts));
+        answer
+    }
+
+    fn bare(&self, address: SocketAddr, code: &str) -> RefusedRequest {
+        RefusedRequest {
             request_id: RequestId::random(),
             at: self.clock.now(),
-            code: refusal.code().to_owned(),
+            code: code.to_owned(),
             address,
             certificate: None,
             untrusted: None,
@@ -101,7 +134,7 @@ impl Gate {
             host: String::new(),
             path: String::new(),
             rule: None,
-        })));
+        }
     }
 
     fn serves(&self, host: &str) -> bool {
@@ -180,7 +213,8 @@ fn hear<'a>(
     if !gate.serves(host.name()) {
         return Err(hearing.refuse(request, Answer::misdirected(), None));
     }
-    let route = gate.routes.find(host.name(), &path).ok_or_else(Answer::not_found)?;
+    let found = gate.routes.find(host.name(), &path);
+    let route = found.ok_or_else(|| hearing.refuse(request, Answer::not_found(), None))?;
     hearing.route = Some(&route.prefix);
     let trust = gate.current.load();
     let admitted = hearing.admit(request, &trust, route, &path)?;

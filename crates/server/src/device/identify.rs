@@ -79,8 +79,12 @@ async fn admit_caller(
     if agent.is_some_and(|agent| agent != caller.device().agent) {
         return Err(Failure::unauthorized());
     }
+    let refused = |refusal: Refusal| {
+        let failure = Failure::from(refusal).fact("device", &caller.id());
+        failure.fact("tenant", caller.identity().tenant())
+    };
     if caller.is_quarantined() {
-        return Err(Refusal::Quarantined.into());
+        return Err(refused(Refusal::Quarantined));
     }
     let claim = arrival.peer.claim().cloned();
     if let Some(claim) = &claim {
@@ -105,7 +109,7 @@ async fn admit_caller(
             state.report(would_refuse(state, &arrival, &caller, refusal, parts));
             Ok(AdmittedAgent { caller, arrival, handshake: None })
         }
-        Access::Refused(refusal) => Err(refusal.into()),
+        Access::Refused(refusal) => Err(refused(refusal)),
     }
 }
 

@@ -8,8 +8,8 @@ use countersign_core::time::Timestamp;
 
 use super::LIST_LIMIT;
 use crate::error::StoreError;
-use crate::row::{FromRow, Row};
-use crate::statement::Conditions;
+use crate::row::{FromRow, Number, Row};
+use crate::statement::{Conditions, sql};
 use crate::transaction::{Reading, Writing};
 
 pub(crate) const TABLE: &str = "audit_entries";
@@ -134,24 +134,96 @@ impl FromRow for Head {
     }
 }
 
+/// An entry in the order of the log, with what its hash was made over besides its fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkedRecord {
+    /// The entry.
+    pub record: AuditRecord,
+    /// The chain's hash before it.
+    pub previous: ChainHash,
+}
+
+impl FromRow for LinkedRecord {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let record = AuditRecord::from_row(row)?;
+        let is_first = row.optional_text("previous")?.is_none();
+        let previous = if is_first { CHAIN_START } else { hash(row, "previous")? };
+        Ok(Self { record, previous })
+    }
+}
+
+/// Which part of the log, in its order: entries after one and up to another, by [`AuditRecord::id`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogPart {
+    /// After this one.
+    pub after: u64,
+    /// Up to and with this one.
+    pub last: u64,
+}
+
+impl AuditFilter {
+    fn conditions(&self) -> Conditions {
+        Conditions::none()
+            .and("chain = ?", self.scope.chain())
+            .and("event = ?", self.event.map(AuditEvent::as_str))
+            .and("actor = ?", self.actor.as_deref())
+            .and("device_id = ?", self.device.map(|device| device.to_string()))
+            .and("certificate_id = ?", self.certificate.map(|certificate| certificate.to_string()))
+            .and(
+                "id IN (SELECT entry_id FROM audit_requests WHERE request_id = ?)",
+                self.request.map(|request| request.to_string()),
+            )
+            .and("at >= ?", self.since)
+            .and("at < ?", self.until)
+    }
+}
+
 impl Reading<'_> {
+    /// The number of the newest entry of the whole log; 0 when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn last_audit_id(&mut self) -> Result<u64, StoreError> {
+        let last: Option<Number> =
+            sql(TABLE, "SELECT id AS number FROM audit_entries ORDER BY id DESC LIMIT 1")
+                .optional(&mut self.connection)
+                .await?;
+        Ok(last.map_or(0, |Number(id)| id))
+    }
+
+    /// The entries of a part of the log that match, in the order of the log.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn audit_log(
+        &mut self,
+        filter: &AuditFilter,
+        part: LogPart,
+    ) -> Result<Vec<LinkedRecord>, StoreError> {
+        filter
+            .conditions()
+            .and("id > ?", Some(part.after))
+            .and("id <= ?", Some(part.last))
+            .select(
+                TABLE,
+                "SELECT *, (SELECT before.hash FROM audit_entries AS before
+                            WHERE before.chain = audit_entries.chain
+                                AND before.sequence = audit_entries.sequence - 1) AS previous
+                 FROM audit_entries",
+                "ORDER BY id",
+                filter.limit.clamp(1, LIST_LIMIT),
+            )
+            .all(&mut self.connection)
+            .await
+    }
+
     /// The entries that match, newest first.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn audit_entries(&mut self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
-        Conditions::none()
-            .and("chain = ?", filter.scope.chain())
-            .and("event = ?", filter.event.map(AuditEvent::as_str))
-            .and("actor = ?", filter.actor.as_deref())
-            .and("device_id = ?", filter.device.map(|device| device.to_string()))
-            .and("certificate_id = ?", filter.certificate.map(|certificate| certificate.to_string()))
-            .and(
-                "id IN (SELECT entry_id FROM audit_requests WHERE request_id = ?)",
-                filter.request.map(|request| request.to_string()),
-            )
-            .and("at >= ?", filter.since)
-            .and("at < ?", filter.until)
+        filter
+            .conditions()
             .and("id < ?", filter.before)
             .select(
                 TABLE,

@@ -3,13 +3,13 @@
 use countersign_core::anchor::{AnchorStatement, AnchoredHead};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::ids::{CertificateId, IssuerKeyId, RequestId, UserId};
-use countersign_store::{AnchorKeyRow, AnchorRow, AuditFilter, ChainScope};
+use countersign_store::{AnchorKeyRow, AnchorRow, AuditFilter, ChainScope, LogPart};
 use sqlx::Executor as _;
 
 use super::database::INDEX_EXISTS;
 use super::fixture::{Fixture, now, read, write};
 
-fn key() -> AnchorKeyRow {
+pub(crate) fn key() -> AnchorKeyRow {
     AnchorKeyRow {
         key_id: IssuerKeyId::from([7; 32]),
         public_key: vec![1, 2],
@@ -18,7 +18,7 @@ fn key() -> AnchorKeyRow {
     }
 }
 
-fn anchor(number: u64, heads: Vec<AnchoredHead>) -> AnchorRow {
+pub(crate) fn anchor(number: u64, heads: Vec<AnchoredHead>) -> AnchorRow {
     let statement = AnchorStatement {
         trust_domain: countersign_core::TrustDomain::default(),
         installation: [1; 32],
@@ -123,5 +123,34 @@ async fn queries_have_their_indexes() {
     for index in ["audit_entries_certificate_idx", "audit_entries_actor_idx", "audit_entries_at_idx"] {
         let found = sqlx::query(INDEX_EXISTS).bind(index).fetch_optional(&mut intruder).await.unwrap();
         assert!(found.is_some(), "{index}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_read_in_its_order_with_what_each_entry_follows() {
+    let fixture = Fixture::new().await;
+    for number in 0..4 {
+        append(&fixture, entry(Some("acme"), Actor::System).detail("number", number)).await;
+        append(&fixture, entry(None, Actor::Operator)).await;
+    }
+    let last = read!(fixture.store, |r| r.last_audit_id()).unwrap();
+    append(&fixture, entry(Some("acme"), Actor::System)).await;
+    let mut part = LogPart { after: 0, last };
+    let mut found = Vec::new();
+    loop {
+        let page = read!(fixture.store, |r| r
+            .audit_log(&AuditFilter { limit: 3, ..AuditFilter::default() }, part))
+        .unwrap();
+        let Some(end) = page.last() else { break };
+        part.after = end.record.id;
+        found.extend(page);
+    }
+    assert_eq!(found.len(), 8);
+    let acme: Vec<_> = found.iter().filter(|linked| linked.record.tenant.is_some()).collect();
+    assert_eq!(acme.iter().map(|linked| linked.record.sequence).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    let mut before = countersign_core::audit::CHAIN_START;
+    for linked in acme {
+        assert_eq!(linked.previous, before);
+        before = linked.record.hash;
     }
 }

@@ -15,6 +15,7 @@ use countersign_store::{
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
+use crate::on_sqlite::anchors;
 use crate::on_sqlite::commands::new_command;
 use crate::on_sqlite::fixture::{DAY, Fixture, issuer, now, random, read, write};
 use crate::postgres::database::Database;
@@ -165,6 +166,8 @@ async fn fill_the_rest(fixture: &Fixture) {
             w.save_crl(&crl).await?;
             w.insert_refusals(&[refusal]).await?;
             w.insert_selection(&selection, now()).await?;
+            w.insert_anchor_key(&anchors::key()).await?;
+            w.insert_anchor(&anchors::anchor(1, Vec::new())).await?;
             w.insert_intent(&intent).await
         })
     });
@@ -200,6 +203,8 @@ async fn everything(store: &Store) -> Vec<String> {
     facts.push(format!("{:?}", read!(store, |r| r.latest_crl(issuer())).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.unfinished_intents()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.user_by_email("owner@example")).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.anchor_key()).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.anchors(None, 100)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.installation()).unwrap()));
     facts
 }

@@ -1,0 +1,241 @@
+//! What each code means to whoever asks why, and what to do about it.
+
+/// Meaning and advice.
+pub(super) struct Advice {
+    pub(super) meaning: &'static str,
+    pub(super) to_do: &'static str,
+}
+
+/// The advice about a code.
+pub(super) fn advice(code: &str) -> Option<Advice> {
+    let found = ADVICE.iter().find(|(known, ..)| *known == code);
+    found.map(|(_, meaning, to_do)| Advice { meaning, to_do })
+}
+
+/// Code, meaning, what to do. A test holds it against docs/reference/error-codes.md.
+pub(super) const ADVICE: &[(&str, &str, &str)] = &[
+    (
+        "UPGRADE_REQUIRED",
+        "the request does not ask for a WebSocket",
+        "mend the client, or a proxy that strips Upgrade",
+    ),
+    ("BAD_WEBSOCKET", "what asks for a WebSocket is malformed", "mend the client"),
+    (
+        "COMMAND_LIMIT",
+        "too many commands wait for the device",
+        "let the device come back, or let them expire",
+    ),
+    (
+        "TOKEN_NOT_STAGED",
+        "the token is not one that waits to be confirmed",
+        "let the agent ask for a new token again",
+    ),
+    ("SCOPE_MISSING", "the API token lacks the scope that the call needs", "make a token with this scope"),
+    (
+        "SESSION_REQUIRED",
+        "an API token was used where a person has to be signed in",
+        "sign in, and call with the session's token",
+    ),
+    (
+        "WRONG_PASSWORD",
+        "the current password is wrong",
+        "type it again, or ask an admin for a one-time token",
+    ),
+    (
+        "PASSWORD_TOKEN_REFUSED",
+        "the one-time token is wrong, used or too old",
+        "ask an admin for another, or run countersign user reset-password",
+    ),
+    (
+        "EMAIL_TAKEN",
+        "somebody has this e-mail address",
+        "look the person up, and enable them if they are disabled",
+    ),
+    ("LAST_OWNER", "no owner who can sign in would be left", "make somebody else an owner first"),
+    ("USER_DISABLED", "the person is disabled", "enable them first"),
+    ("SITE_TAKEN", "the tenant has a site of this short name", "choose another short name"),
+    (
+        "SITE_IN_USE",
+        "the site has devices or keys, or is the default one",
+        "move its devices and revoke its keys first",
+    ),
+    (
+        "SELECTION_CHANGED",
+        "the revocation would take other certificates than its preview showed",
+        "preview it again, and look at what changed",
+    ),
+    (
+        "MTLS_REQUIRED",
+        "no certificate was shown, and one is needed",
+        "let the agent enrol or renew; behind a proxy, look whether it ends TLS before the door",
+    ),
+    (
+        "CERTIFICATE_UNTRUSTED",
+        "the certificate is not from a device CA of this installation",
+        "enrol the device here; \"untrusted\" says what is wrong with the chain",
+    ),
+    (
+        "CERTIFICATE_EXPIRED",
+        "the certificate has expired",
+        "let the agent renew, or approve the device if its tenant's policy is quarantine",
+    ),
+    (
+        "CERTIFICATE_NOT_YET_VALID",
+        "the certificate is not valid yet",
+        "compare the device's clock and this server's",
+    ),
+    (
+        "CERTIFICATE_REVOKED",
+        "the certificate was revoked",
+        "if the device is trusted again, make an enrolment key with its deviceId",
+    ),
+    (
+        "CERTIFICATE_SUPERSEDED",
+        "a newer certificate has taken its place",
+        "let the device use the newer one; a copy of an old key shows like this too",
+    ),
+    (
+        "DEVICE_QUARANTINED",
+        "the device waits for a decision",
+        "approve or deny it: GET /api/v1/agents/quarantined says why it is there",
+    ),
+    (
+        "DEVICE_DECOMMISSIONED",
+        "the device was denied or decommissioned",
+        "nothing: it does not come back; a machine in its place enrols under another name",
+    ),
+    ("TENANT_SUSPENDED", "the tenant is suspended", "resume the tenant if it is to be served"),
+    (
+        "UNAUTHORIZED",
+        "the credentials do not fit; the client is never told which part",
+        "look at token, agent id and certificate in the facts; sign in or rotate the token again",
+    ),
+    ("RULE_BLOCKED", "a rule of yours matched", "look at \"rule\", and at its expression with the facts"),
+    ("ENROLLMENT_KEY_REFUSED", "the enrolment key does not work; \"reason\" says why", "make a new key"),
+    (
+        "DEVICE_NAME_TAKEN",
+        "the name is taken, and names are never used twice",
+        "choose another name, or make a key with that device's deviceId",
+    ),
+    (
+        "KEY_DENIED",
+        "the public key is denied, or belonged to a revoked certificate",
+        "let the device make a fresh key",
+    ),
+    (
+        "PROOF_REQUIRED",
+        "possession of the device's key was not proved",
+        "let the agent ask for a challenge and sign it; an old agent cannot",
+    ),
+    ("ISSUER_UNAVAILABLE", "no certificate could be issued", "look for the cause in the log of that moment"),
+    ("CERTIFICATE_STATE", "the certificate's state does not allow this", "look at \"state\""),
+    ("CONFIRM_WINDOW_OVER", "the time to confirm is over", "let the agent renew again"),
+    ("SETUP_DONE", "there is an owner already", "sign in"),
+    ("SETUP_TOKEN_REFUSED", "the setup token is wrong, used or old", "restart the server for a new one"),
+    (
+        "INVALID_CREDENTIALS",
+        "wrong e-mail address or password",
+        "many from one address are somebody guessing; otherwise let an owner set a new password",
+    ),
+    (
+        "FORBIDDEN",
+        "signed in, but role or tenant do not allow this",
+        "look at \"user\" and \"role\"; let an owner give the role if it is meant to be",
+    ),
+    (
+        "HOST_NOT_ALLOWED",
+        "the admin listener does not answer to this host",
+        "add the name to admin.allowed_hosts, if it is yours",
+    ),
+    (
+        "ORIGIN_NOT_ALLOWED",
+        "a web page of another origin sent this",
+        "nothing, unless the page is yours: then serve it from the same origin",
+    ),
+    ("TENANT_TAKEN", "there is a tenant with this slug", "choose another slug"),
+    ("TENANT_STATE", "the tenant is so already", "nothing"),
+    (
+        "SETTINGS_CHANGED",
+        "the settings are not those that If-Match names",
+        "read them again, then change them",
+    ),
+    ("DEVICE_STATE", "the device's status does not allow this", "look at \"state\""),
+    ("ALREADY_REVOKED", "it is revoked already", "nothing"),
+    ("INVALID_JSON", "the body is not the JSON that is expected", "mend the client"),
+    ("INVALID_REQUEST", "the request has bad fields", "look at \"fields\""),
+    ("BODY_TOO_LARGE", "the body is over 1 MiB", "send less"),
+    (
+        "BODY_INCOMPLETE",
+        "the body ended before its announced end",
+        "look at the network, or at a proxy that times out",
+    ),
+    (
+        "NOT_FOUND",
+        "there is no such route or object",
+        "look at the path; admin routes are not on doors, agent routes only there",
+    ),
+    ("METHOD_NOT_ALLOWED", "the route has no such method", "mend the client"),
+    (
+        "RATE_LIMITED",
+        "too many requests",
+        "wait as long as Retry-After says; many clients behind one address share",
+    ),
+    ("NOT_READY", "the server was starting, or its database did not answer", "look at the database"),
+    ("INTERNAL", "something went wrong on our side", "look at \"cause\", and in the log of that moment"),
+    (
+        "BAD_FRAMING",
+        "where the message ends is ambiguous",
+        "look for an old proxy, or for somebody smuggling requests",
+    ),
+    ("BAD_HOST", "the host is missing, doubled or no host", "mend the client"),
+    ("BAD_METHOD", "a method that is not served", "mend the client"),
+    ("BAD_PATH", "the target is no path", "mend the client"),
+    ("PATH_NOT_ABSOLUTE", "the path does not begin with a slash", "mend the client"),
+    (
+        "PATH_FORBIDDEN_BYTE",
+        "the path has a byte that no path may hold",
+        "mend the client, or look who probes",
+    ),
+    ("PATH_BAD_ESCAPE", "the path has a % without two hex digits", "mend the client, or look who probes"),
+    ("PATH_ENCODED_DELIMITER", "the path hides a delimiter", "mend the client, or look who probes"),
+    ("PATH_OVERLONG_ENCODING", "the path has UTF-8 that is longer than it need be", "look who probes"),
+    ("PATH_DOUBLE_ENCODED", "the path has dots that are encoded twice", "look who probes"),
+    ("PATH_DOT_SEGMENT_PARAMETERS", "the path has a dot segment with parameters", "look who probes"),
+    ("CONNECTION_NAMES_HEADER", "Connection names an identity header", "look who probes"),
+    ("CONNECTION_MALFORMED", "Connection cannot be read", "mend the client"),
+    ("UNREADABLE_REQUEST", "it was no HTTP, or its head was too long", "mend the client, or look who probes"),
+    (
+        "MISDIRECTED_REQUEST",
+        "the door does not serve this host",
+        "add the name to http_door.hosts, if it is yours",
+    ),
+    (
+        "UPSTREAM_UNREACHABLE",
+        "the upstream gave no valid answer",
+        "look whether the upstream runs, and at its log",
+    ),
+    (
+        "UPSTREAM_TIMEOUT",
+        "the upstream took too long",
+        "look at the upstream, or raise http_door.upstream_timeout_seconds",
+    ),
+    (
+        "OVERLOADED",
+        "the control plane had more to do than it can",
+        "look at the load; many requests of one connection share",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_code_has_two_advices() {
+        let codes: BTreeSet<&str> = ADVICE.iter().map(|(code, ..)| *code).collect();
+        assert_eq!(codes.len(), ADVICE.len());
+        assert!(advice("MTLS_REQUIRED").is_some() && advice("mtls_required").is_none());
+    }
+}

@@ -1,0 +1,268 @@
+//! Who may call which operation, and with what.
+
+use countersign_core::ids::CertificateId;
+use countersign_store::Role;
+use serde_json::{Value, json};
+
+use crate::in_process::OWN;
+
+/// Who may call an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum May {
+    /// Whoever reaches the listener.
+    Anyone,
+    /// People with this role or a higher one.
+    People(Role),
+    /// The same, and at a door devices by their certificate.
+    PeopleAndDevices(Role),
+    /// Agents, through a door.
+    Agents,
+    /// Whoever comes through a door.
+    AnyoneAtADoor,
+}
+
+/// What somebody bound to another tenant gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Elsewhere {
+    /// It has nothing to do with tenants.
+    Same,
+    /// Lists show each their own.
+    SeesNothing,
+    /// 403.
+    Refused,
+    /// 403 for whoever is bound to any tenant.
+    ForTheUnbound,
+}
+
+/// What the operation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    Nothing,
+    Device,
+    QuarantinedDevice,
+    Certificate,
+    Tenant,
+    /// A tenant that nothing else is about.
+    AnyTenant,
+    SuspendedTenant,
+    EnrollmentKey,
+    Anchor,
+    /// One of the caller's own.
+    ApiToken,
+    User,
+    Site,
+    DeniedKey,
+    Ca,
+    RevocationList,
+    Agent,
+    /// A command of the device that is used where nothing should happen to it.
+    Command,
+    /// The same in agents' words.
+    AgentCommand,
+}
+
+pub(super) struct Row {
+    pub(super) operation: &'static str,
+    pub(super) may: May,
+    pub(super) elsewhere: Elsewhere,
+    pub(super) about: About,
+    pub(super) query: &'static str,
+    pub(super) body: fn(u32) -> Value,
+    /// What those who may are answered.
+    pub(super) done: u16,
+}
+
+const fn row(operation: &'static str, may: May) -> Row {
+    Row {
+        operation,
+        may,
+        elsewhere: Elsewhere::Same,
+        about: About::Nothing,
+        query: "",
+        body: |_| json!({}),
+        done: 200,
+    }
+}
+
+impl Row {
+    const fn about(self, about: About) -> Self {
+        Self { about, elsewhere: Elsewhere::Refused, ..self }
+    }
+
+    const fn elsewhere(self, elsewhere: Elsewhere) -> Self {
+        Self { elsewhere, ..self }
+    }
+
+    const fn query(self, query: &'static str) -> Self {
+        Self { query, ..self }
+    }
+
+    const fn body(self, body: fn(u32) -> Value) -> Self {
+        Self { body, ..self }
+    }
+
+    const fn done(self, done: u16) -> Self {
+        Self { done, ..self }
+    }
+}
+
+/// What no API token may do.
+pub(super) const IN_SESSION: &[&str] = &["createApiToken", "changePassword", "logOut"];
+
+const VIEWER: May = May::People(Role::Viewer);
+const OPERATOR: May = May::People(Role::Operator);
+const ADMIN: May = May::People(Role::Admin);
+const OWNER: May = May::People(Role::Owner);
+
+/// What is about people, what they call with, and sites.
+fn people_and_sites() -> Vec<Row> {
+    vec![
+        row("setPassword", May::Anyone)
+            .done(401)
+            .body(|_| json!({ "token": "csp_wrong", "password": "long enough, surely" })),
+        row("changePassword", VIEWER).done(400),
+        row("listUsers", ADMIN),
+        row("createUser", ADMIN)
+            .elsewhere(Elsewhere::Refused)
+            .done(201)
+            .body(|n| json!({ "email": format!("{n}@example.com"), "role": "viewer", "tenant": OWN })),
+        row("getUser", ADMIN).about(About::User),
+        row("patchUser", ADMIN).about(About::User).body(|_| json!({ "role": "operator" })),
+        row("resetPassword", ADMIN).about(About::User).done(201),
+        row("listSites", VIEWER).elsewhere(Elsewhere::SeesNothing),
+        row("createSite", ADMIN)
+            .elsewhere(Elsewhere::Refused)
+            .done(201)
+            .body(|n| json!({ "tenant": OWN, "slug": format!("site-{n}"), "name": "A site" })),
+        row("getSite", VIEWER).about(About::Site),
+        row("patchSite", ADMIN).about(About::Site).body(|_| json!({ "name": "A new name" })),
+        row("deleteSite", ADMIN).about(About::Site).done(204),
+        row("listApiTokens", VIEWER),
+        row("createApiToken", VIEWER).done(201).body(|_| json!({ "name": "made" })),
+        row("revokeApiToken", VIEWER).about(About::ApiToken).elsewhere(Elsewhere::Same),
+    ]
+}
+
+/// What is about many devices at once, and about what they leave behind.
+fn fleet() -> Vec<Row> {
+    vec![
+        row("revokeCertificates", OPERATOR)
+            .body(|_| json!({ "certificateIds": [CertificateId::random().to_string()] })),
+        row("previewRevocation", ADMIN).body(|_| json!({ "serials": ["0a"] })),
+        row("executeRevocation", ADMIN)
+            .done(404)
+            .body(|_| json!({ "selectionId": CertificateId::random().to_string() })),
+        row("approveDevices", OPERATOR)
+            .body(|_| json!({ "deviceIds": [CertificateId::random().to_string()] })),
+        row("listDeniedKeys", VIEWER).query("?tenant=acme").elsewhere(Elsewhere::Refused),
+        row("deleteDeniedKey", ADMIN).about(About::DeniedKey),
+        row("deleteDeniedTrait", ADMIN)
+            .query("?tenant=acme&kind=hostname&value=nobody")
+            .elsewhere(Elsewhere::Refused)
+            .done(404),
+        row("rotateDeviceToken", OPERATOR).about(About::Device).done(202),
+        row("getRollout", VIEWER).elsewhere(Elsewhere::SeesNothing),
+        row("listWouldBeBlocked", VIEWER).query("?tenant=acme").elsewhere(Elsewhere::Refused),
+        row("rollBack", OWNER).elsewhere(Elsewhere::ForTheUnbound),
+    ]
+}
+
+/// The table. Signing out is last: it ends the sessions that the others need.
+pub(super) fn table() -> Vec<Row> {
+    let mut rows = rows_of_things();
+    rows.extend(people_and_sites());
+    rows.extend(fleet());
+    rows.extend(rows_of_the_audit());
+    rows.push(row("logOut", VIEWER).done(204));
+    rows
+}
+
+fn rows_of_the_audit() -> Vec<Row> {
+    vec![
+        row("queryAudit", VIEWER).query("?event=tenant.created").elsewhere(Elsewhere::SeesNothing),
+        row("exportAudit", VIEWER).query("?from=2000-01-01T00:00:00Z").elsewhere(Elsewhere::SeesNothing),
+        row("reportAccess", May::PeopleAndDevices(Role::Viewer)).body(|n| {
+            json!({ "timestamp": "2026-02-11T10:00:00Z", "action": "read", "dataType": "tickets",
+                "userId": format!("user-{n}"), "certificateUsed": false })
+        }),
+        row("listReportedAccesses", May::PeopleAndDevices(Role::Viewer)),
+        row("createAuditAnchor", OPERATOR).elsewhere(Elsewhere::ForTheUnbound).done(201),
+        row("listAuditAnchors", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
+        row("getLatestAuditAnchor", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
+        row("getAuditAnchor", VIEWER).about(About::Anchor).elsewhere(Elsewhere::ForTheUnbound),
+    ]
+}
+
+fn rows_of_things() -> Vec<Row> {
+    vec![
+        row("setUp", May::Anyone).done(409).body(
+            |_| json!({ "token": "csetup_wrong", "email": "a@example.com", "password": "long enough, surely" }),
+        ),
+        row("logIn", May::Anyone)
+            .done(401)
+            .body(|n| json!({ "email": format!("nobody-{n}@example.com"), "password": "wrong" })),
+        row("getMe", VIEWER),
+        row("listTenants", VIEWER).elsewhere(Elsewhere::SeesNothing),
+        row("createTenant", OWNER)
+            .elsewhere(Elsewhere::ForTheUnbound)
+            .done(201)
+            .body(|n| json!({ "slug": format!("tenant-{n}"), "name": "A tenant" })),
+        row("suspendTenant", OWNER).about(About::AnyTenant).elsewhere(Elsewhere::ForTheUnbound),
+        row("resumeTenant", OWNER).about(About::SuspendedTenant).elsewhere(Elsewhere::ForTheUnbound),
+        row("listEnrollmentKeys", VIEWER).query("?tenant=acme").elsewhere(Elsewhere::Refused),
+        row("createEnrollmentKey", OPERATOR)
+            .elsewhere(Elsewhere::Refused)
+            .done(201)
+            .body(|_| json!({ "tenant": OWN })),
+        row("revokeEnrollmentKey", OPERATOR).about(About::EnrollmentKey),
+        row("listDevices", VIEWER).elsewhere(Elsewhere::SeesNothing),
+        row("getDevice", VIEWER).about(About::Device),
+        row("patchDevice", OPERATOR).about(About::Device).body(|_| json!({ "maintenance": true })),
+        row("listDeviceCertificates", VIEWER).about(About::Device),
+        row("listCommands", VIEWER).about(About::Device),
+        row("queueCommand", OPERATOR).about(About::Device).done(202).body(|_| json!({ "type": "ping" })),
+        row("getCommand", VIEWER).about(About::Command),
+        row("listCertificates", VIEWER).elsewhere(Elsewhere::SeesNothing),
+        row("getCertificate", VIEWER).about(About::Certificate),
+        row("revokeCertificate", OPERATOR)
+            .about(About::Certificate)
+            .body(|_| json!({ "reason": "keyCompromise" })),
+        row("getMtlsSettings", VIEWER).about(About::Tenant),
+        row("patchMtlsSettings", ADMIN)
+            .about(About::Tenant)
+            .body(|n| json!({ "certLifetimeDays": 30 + n % 300 })),
+        row("getAgentSettings", VIEWER).about(About::Tenant),
+        row("patchAgentSettings", ADMIN)
+            .about(About::Tenant)
+            .body(|n| json!({ "heartbeatIntervalSeconds": 60 + n % 300 })),
+        row("listQuarantined", VIEWER).elsewhere(Elsewhere::SeesNothing),
+        row("approveDevice", OPERATOR).about(About::QuarantinedDevice),
+        row("denyDevice", OPERATOR).about(About::Device),
+        row("decommissionDevice", OPERATOR).about(About::Device),
+        row("quarantineDevice", OPERATOR).about(About::Device).body(|_| json!({ "reason": "lost" })),
+        row("enrollAgent", May::AnyoneAtADoor).done(400),
+        row("renewCertificate", May::Agents).done(403),
+        row("requestChallenge", May::Agents),
+        row("confirmCertificate", May::Agents)
+            .done(404)
+            .body(|_| json!({ "certificateId": CertificateId::random().to_string() })),
+        row("rotateToken", May::Agents).about(About::Agent).done(403),
+        row("confirmToken", May::Agents).about(About::Agent),
+        row("unenrollAgent", May::Agents).about(About::Agent).done(403),
+        row("sendHeartbeat", May::Agents).about(About::Agent),
+        row("getTrustBundle", May::Agents).about(About::Agent),
+        row("openChannel", May::Agents).about(About::Agent).done(426),
+        row("recordCommandResult", May::Agents)
+            .about(About::AgentCommand)
+            .body(|_| json!({ "status": "completed" })),
+        row("getCaBundle", May::Anyone),
+        row("getCa", May::Anyone).about(About::Ca),
+        row("getCrl", May::Anyone).about(About::RevocationList),
+        row("getHealth", May::Anyone),
+        row("getReadiness", May::Anyone),
+        row("getOpenApi", May::Anyone),
+        row("getSetupPage", May::Anyone),
+        row("getSetupStyle", May::Anyone),
+        row("getSetupScript", May::Anyone),
+    ]
+}

@@ -10,7 +10,7 @@ mod sqlite;
 mod on_sqlite {
     pub(crate) use crate::sqlite::database;
 
-    mod anchors;
+    pub(crate) mod anchors;
     mod audit_tampering;
     mod certificates;
     mod challenges;

@@ -66,7 +66,8 @@ async fn filled() -> Fixture {
         };
         let done = fixture.store.write::<_, StoreError, _>(move |w| {
             Box::pin(async move {
-                w.append_audit(&entry.device(id).detail("text", "ä\0\n")).await?;
+                let entry = entry.device(id).detail("requestId", RequestId::random());
+                w.append_audit(&entry.detail("text", "ä\0\n")).await?;
                 w.append_audit(&AuditEntry::new(None, now(), AuditEvent::LoginFailed, Actor::System)).await?;
                 w.set_certificate_summary(id, &summary).await?;
                 w.record_presence(&[heard]).await?;
@@ -89,7 +90,18 @@ async fn filled() -> Fixture {
     fixture.revoke(&active).await;
     fixture.enrollment_key(3).await;
     fill_the_rest(&fixture).await;
+    anchor(&fixture).await;
     fixture
+}
+
+async fn anchor(fixture: &Fixture) {
+    let done = fixture.store.write::<_, StoreError, _>(|w| {
+        Box::pin(async move {
+            w.insert_anchor_key(&anchors::key()).await?;
+            w.insert_anchor(&anchors::anchor(1, Vec::new())).await
+        })
+    });
+    done.await.unwrap();
 }
 
 async fn fill_the_rest(fixture: &Fixture) {
@@ -166,8 +178,6 @@ async fn fill_the_rest(fixture: &Fixture) {
             w.save_crl(&crl).await?;
             w.insert_refusals(&[refusal]).await?;
             w.insert_selection(&selection, now()).await?;
-            w.insert_anchor_key(&anchors::key()).await?;
-            w.insert_anchor(&anchors::anchor(1, Vec::new())).await?;
             w.insert_intent(&intent).await
         })
     });

@@ -28,6 +28,7 @@ mod a_thief_with_a_token_gets_nothing;
 mod accesses_are_reported_at_the_door_and_by_people;
 mod an_agent_does_what_it_is_told;
 mod an_agent_keeps_a_websocket;
+mod an_agent_replaces_its_token_when_told;
 mod an_agent_unenrols_and_leaves_nothing;
 mod an_anchor_kept_elsewhere_shows_what_was_changed;
 mod an_api_token_opens_what_it_was_made_for;

@@ -1,5 +1,6 @@
 //! What tests of every crate share: a certificate authority with its evil twin, a clock that stands
-//! still, a client of doors that can be told to do what no good client does, and a PostgreSQL server.
+//! still, a client of doors that can be told to do what no good client does, a PostgreSQL server, and how
+//! often a property is tried.
 //!
 //! For tests only: no crate may depend on it otherwise, and it knows nothing but `core`, so that what
 //! it makes is not made by the code under test.
@@ -14,6 +15,7 @@ mod der_writer;
 mod key;
 mod leaf;
 mod postgres;
+mod property;
 
 pub use ca::{TestCa, TestCertificate};
 pub use client::{Answer, ClientFailure, Connection, DoorClient, HttpVersion, TlsVersion};
@@ -21,3 +23,4 @@ pub use clock::ManualClock;
 pub use key::{KeyKind, TestKey};
 pub use leaf::{LeafSpec, NOT_AFTER, NOT_BEFORE, Signer, purpose, usage};
 pub use postgres::PostgresServer;
+pub use property::property_cases;

@@ -10,6 +10,7 @@ use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::ids::DeviceId;
 use countersign_core::proof::ProofSubject;
 use countersign_core::settings::{Days, ExpiredCertPolicy, Permission};
+use countersign_testkit::property_cases;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -223,7 +224,7 @@ async fn confirm(house: &House, life: &mut (Device, Option<countersign_testkit::
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: property_cases(16), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn the_invariants_hold_after_every_step(steps in prop::collection::vec(step(), 1..50)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -9,6 +9,7 @@ use countersign_ca::{CrlContents, CrlEntry, CrlError, KeyAlgorithm};
 use countersign_core::certificate::RevocationReason;
 use countersign_core::ids::SerialNumber;
 use countersign_core::time::Timestamp;
+use countersign_testkit::property_cases;
 use der::{Decode as _, Encode as _};
 use proptest::prelude::*;
 use x509_cert::certificate::Version;
@@ -115,7 +116,7 @@ fn a_list_that_names_a_certificate_twice_is_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(property_cases(64)))]
 
     #[test]
     fn whatever_goes_in_comes_out_once_and_in_order(

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use countersign_ca::{KeyAlgorithm, VerifiedCsr};
+use countersign_testkit::property_cases;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -61,7 +62,7 @@ fn apply(bytes: &mut Vec<u8>, mutation: &Mutation) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(ProptestConfig::with_cases(property_cases(4096)))]
 
     #[test]
     fn a_mutated_request_is_refused_and_never_panics(

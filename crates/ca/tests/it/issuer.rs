@@ -9,6 +9,7 @@ use countersign_ca::{
 };
 use countersign_core::Identity;
 use countersign_core::time::Timestamp;
+use countersign_testkit::property_cases;
 use der::Decode as _;
 use der::asn1::Ia5String;
 use proptest::prelude::*;
@@ -129,7 +130,7 @@ fn key_identifiers(certificate: &Certificate) -> (Vec<u8>, Vec<u8>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(property_cases(256)))]
 
     #[test]
     fn every_identity_and_life_gives_a_certificate_that_says_so(

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use countersign_ca::{KeyAlgorithm, KeyEncryptionKey, SealError, SealedKey, SigningKey};
 use countersign_core::ids::IssuerKeyId;
+use countersign_testkit::property_cases;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -152,7 +153,7 @@ fn neither_the_key_nor_its_seal_shows_the_secret() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(property_cases(64)))]
 
     #[test]
     fn any_changed_bit_is_noticed(at in any::<proptest::sample::Index>(), bit in 0_u8..8) {

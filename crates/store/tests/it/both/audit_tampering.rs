@@ -3,6 +3,7 @@
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::ids::{CertificateId, DeviceId, UserId};
 use countersign_store::{AuditFault, AuditFilter, AuditReport, ChainScope, StoreError};
+use countersign_testkit::property_cases;
 use proptest::prelude::*;
 use sqlx::{AssertSqlSafe, Executor as _};
 
@@ -189,7 +190,7 @@ async fn an_entry_that_cannot_be_read_is_an_error_in_a_query() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: property_cases(24), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_verifies_and_any_altered_entry_shows(

@@ -7,6 +7,7 @@ const USUAL: u32 = 256;
 /// more as `PROPTEST_CASES` asks for, measured against proptest's own 256, and never fewer. A property
 /// whose one case is dear (a database, a key) so stays in proportion to cheap ones in a long run.
 pub fn property_cases(usually: u32) -> u32 {
+    #[expect(clippy::disallowed_methods, reason = "proptest's own variable, which it reads itself too")]
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(USUAL);
     scaled(usually, asked)
 }

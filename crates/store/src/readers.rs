@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::pool::PoolOptions;
+use sqlx::pool::{PoolConnection, PoolOptions};
+use sqlx::postgres::PgConnection;
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use crate::connection::Connection;
 use crate::error::StoreError;
@@ -13,8 +16,13 @@ use crate::{postgres, sqlite};
 /// How many reads run side by side.
 const READERS: u32 = 4;
 
+const ROLLBACK: &str = "ROLLBACK";
+
 /// How long a read waits for a connection to a server.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the end of a read that was given up may take, before its connection is given up too.
+const END: Duration = Duration::from_secs(5);
 
 /// The pool.
 pub(crate) enum Readers {
@@ -25,8 +33,12 @@ pub(crate) enum Readers {
 /// A read transaction; ends by itself when dropped.
 pub(crate) enum ReadTransaction {
     Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(RemoteRead),
 }
+
+/// A read transaction at a server, which may have fallen silent. Unlike sqlx's, it does not keep its
+/// place in the pool for as long as the server says nothing.
+pub(crate) struct RemoteRead(Option<PoolConnection<Postgres>>);
 
 impl Readers {
     /// Opens the database, which must exist.
@@ -52,9 +64,7 @@ impl Readers {
     pub(crate) async fn begin(&self) -> Result<ReadTransaction, StoreError> {
         let begun = match self {
             Self::Sqlite(pool) => pool.begin().await.map(ReadTransaction::Sqlite),
-            Self::Postgres(pool) => {
-                pool.begin_with(postgres::settings::BEGIN_READING).await.map(ReadTransaction::Postgres)
-            }
+            Self::Postgres(pool) => RemoteRead::begin(pool).await.map(ReadTransaction::Postgres),
         };
         begun.map_err(failed)
     }
@@ -70,10 +80,10 @@ impl Readers {
 
 impl ReadTransaction {
     /// What to read through.
-    pub(crate) fn connection(&mut self) -> Connection<'_> {
+    pub(crate) fn connection(&mut self) -> Result<Connection<'_>, StoreError> {
         match self {
-            Self::Sqlite(inner) => Connection::Sqlite(inner),
-            Self::Postgres(inner) => Connection::Postgres(inner),
+            Self::Sqlite(inner) => Ok(Connection::Sqlite(inner)),
+            Self::Postgres(inner) => inner.connection().map(Connection::Postgres).map_err(failed),
         }
     }
 
@@ -81,10 +91,53 @@ impl ReadTransaction {
     pub(crate) async fn end(self) -> Result<(), StoreError> {
         let ended = match self {
             Self::Sqlite(inner) => inner.rollback().await,
-            Self::Postgres(inner) => inner.rollback().await,
+            Self::Postgres(inner) => inner.end().await,
         };
         ended.map_err(failed)
     }
+}
+
+impl RemoteRead {
+    async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        let mut begun = Self(Some(pool.acquire().await?));
+        postgres::settings::control(begun.connection()?, postgres::settings::BEGIN_READING).await?;
+        Ok(begun)
+    }
+
+    fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        // It is there until the end, which takes the transaction itself.
+        self.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    async fn end(mut self) -> Result<(), sqlx::Error> {
+        postgres::settings::control(self.connection()?, ROLLBACK).await?;
+        drop(self.0.take());
+        Ok(())
+    }
+}
+
+/// One that was given up: its connection goes back to the pool if the server still answers.
+impl Drop for RemoteRead {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.0.take() else { return };
+        let Ok(runtime) = Handle::try_current() else {
+            drop(connection.detach());
+            return;
+        };
+        runtime.spawn(async move {
+            let ended = timeout(END, postgres::settings::control(&mut connection, ROLLBACK)).await;
+            if !matches!(ended, Ok(Ok(()))) {
+                // Closed at once, without a farewell that nobody would answer.
+                drop(connection.detach());
+            }
+        });
+    }
+}
+
+/// The server said nothing for too long.
+pub(crate) fn silent() -> StoreError {
+    let said = "the server has not answered in time";
+    failed(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, said)))
 }
 
 const fn failed(source: sqlx::Error) -> StoreError {

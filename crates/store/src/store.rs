@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::epochs::Epochs;
 use crate::error::StoreError;
 use crate::job::{Change, Haste, Message};
-use crate::readers::Readers;
+use crate::readers::{Readers, silent};
 use crate::transaction::{Reading, Writing};
 use crate::url::StoreUrl;
 use crate::writer::Writer;
@@ -28,6 +29,8 @@ pub struct Store {
 struct Inner {
     url: StoreUrl,
     readers: Readers,
+    /// How long a read may take; `None`: as long as it takes.
+    patience: Option<Duration>,
     writer: Option<mpsc::Sender<Message>>,
 }
 
@@ -57,7 +60,7 @@ impl Store {
         let readers = Readers::open(url).await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(writer.run(receiver));
-        Ok(Self { inner: Arc::new(Inner { url: url.clone(), readers, writer: Some(sender) }) })
+        Ok(Self { inner: Arc::new(Inner { url: url.clone(), readers, patience, writer: Some(sender) }) })
     }
 
     /// Opens an existing database for reading, beside a process that writes it: for commands such as
@@ -67,7 +70,8 @@ impl Store {
     /// [`StoreError::Open`], also when there is no database.
     pub async fn open_for_reading(url: &StoreUrl) -> Result<Self, StoreError> {
         let readers = Readers::open(url).await?;
-        Ok(Self { inner: Arc::new(Inner { url: url.clone(), readers, writer: None }) })
+        // A whole log may be read, and somebody waits for that who can give up.
+        Ok(Self { inner: Arc::new(Inner { url: url.clone(), readers, patience: None, writer: None }) })
     }
 
     /// Brings the schema up to date; without effect when it is.
@@ -84,16 +88,23 @@ impl Store {
     /// Runs `work` in a read transaction: one consistent view.
     ///
     /// # Errors
-    /// Those of `work`, and [`StoreError`] when no transaction could be had.
+    /// Those of `work`, and [`StoreError`] when no transaction could be had, or a server was silent for
+    /// a minute.
     pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: for<'r> FnOnce(&'r mut Reading<'_>) -> BoxFuture<'r, Result<T, E>>,
         E: From<StoreError>,
     {
-        let mut transaction = self.inner.readers.begin().await?;
-        let result = work(&mut Reading::new(transaction.connection())).await;
-        transaction.end().await?;
-        result
+        let reading = async {
+            let mut transaction = self.inner.readers.begin().await?;
+            let result = work(&mut Reading::new(transaction.connection()?)).await;
+            transaction.end().await?;
+            result
+        };
+        match self.inner.patience {
+            Some(patience) => timeout(patience, reading).await.unwrap_or_else(|_late| Err(silent().into())),
+            None => reading.await,
+        }
     }
 
     /// Runs `work` in a write transaction and returns once it is committed and durable. When `work`

@@ -92,6 +92,7 @@ impl Authority {
     /// Writes reports down as they come, until `stop`; what has come by then is still written. Each can
     /// be explained, unless its network is refused all the time. The audit gets the first of each network
     /// and code in a minute at once, in its tenant's chain, and how many there were when the minute ends.
+    /// What could not be written is tried again every second, with what has come meanwhile.
     pub async fn record_refusals(
         self: Arc<Self>,
         mut reports: mpsc::Receiver<RefusalReport>,
@@ -101,13 +102,13 @@ impl Authority {
         let mut batch = Vec::with_capacity(BATCH);
         let mut tick = tokio::time::interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut writing: Option<BoxFuture<'_, ()>> = None;
+        let mut writing: Option<BoxFuture<'_, Result<(), Writings>>> = None;
+        let mut is_failing = false;
         let mut stop = std::pin::pin!(stop);
         loop {
             // Taking reports never waits for writing: what comes meanwhile is counted.
-            if writing.is_none() {
-                let writings = tally.writings();
-                writing = (!writings.is_empty()).then(|| Box::pin(self.keep(writings)) as BoxFuture<'_, ()>);
+            if writing.is_none() && !is_failing && tally.has_writings() {
+                writing = Some(Box::pin(self.keep(tally.writings())));
             }
             tokio::select! {
                 taken = reports.recv_many(&mut batch, BATCH) => {
@@ -116,12 +117,14 @@ impl Authority {
                     }
                     batch.drain(..).for_each(|report| tally.take(report.cut()));
                 }
-                () = async { if let Some(writing) = &mut writing { writing.await } }, if writing.is_some() => {
+                Some(kept) = async { Some(writing.as_mut()?.await) }, if writing.is_some() => {
                     writing = None;
+                    is_failing = kept.map_err(|lost| tally.take_back(lost)).is_err();
                 }
                 _ = tick.tick() => {
                     tally.take_unseen(self.unseen_refusals.0.swap(0, Ordering::Relaxed));
                     tally.turn_to(self.now());
+                    is_failing = false;
                 }
                 () = &mut stop => break,
             }
@@ -130,31 +133,36 @@ impl Authority {
         while let Ok(report) = reports.try_recv() {
             tally.take(report.cut());
         }
-        if let Some(writing) = writing {
-            writing.await;
+        if let Some(Err(lost)) = async { Some(writing?.await) }.await {
+            tally.take_back(lost);
         }
         tally.take_unseen(self.unseen_refusals.0.swap(0, Ordering::Relaxed));
         tally.end_minute(self.now());
-        self.keep(tally.writings()).await;
+        if let Err(lost) = self.keep(tally.writings()).await {
+            tracing::error!(entries = lost.entries.len(), rows = lost.rows.len(), "refusals lost");
+        }
     }
 
-    async fn keep(&self, writings: Writings) {
-        let Writings { entries, rows } = writings;
+    /// Writes all of it down, or gives it back.
+    async fn keep(&self, writings: Writings) -> Result<(), Writings> {
+        let writings = Arc::new(writings);
+        let to_keep = Arc::clone(&writings);
         let kept: Result<(), StoreError> = self
             .store
             .write(move |w| {
                 Box::pin(async move {
-                    w.insert_refusals(&rows).await?;
-                    for entry in &entries {
+                    w.insert_refusals(&to_keep.rows).await?;
+                    for entry in &to_keep.entries {
                         w.append_audit(entry).await?;
                     }
                     Ok(())
                 })
             })
             .await;
-        if let Err(error) = kept {
-            tracing::error!(error = %Chain(&error), "cannot record refusals");
-        }
+        kept.map_err(|error| {
+            tracing::error!(error = %Chain(&error), "cannot record refusals, trying again");
+            Arc::unwrap_or_clone(writings)
+        })
     }
 }
 

@@ -25,8 +25,13 @@ const SUMS_IN_ALL: usize = 1000;
 /// How many further peers are told apart, to say how many there were.
 const FURTHER_IN_ALL: usize = 65_536;
 
+/// How much waits at most while nothing can be written. Beyond, minutes do not end: what comes is counted
+/// with what was counted already, and what could be explained is not kept.
+const ENTRIES_WAITING: usize = 5000;
+const ROWS_WAITING: usize = 5 * ROWS_IN_ALL as usize;
+
 /// What is to be written down.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Writings {
     pub(super) entries: Vec<AuditEntry>,
     pub(super) rows: Vec<RefusalRow>,
@@ -139,7 +144,7 @@ impl Tally {
     pub(super) fn turn_to(&mut self, at: Timestamp) {
         let minute = at.secs().div_euclid(60);
         // What comes late counts in the present minute.
-        if minute > self.minute {
+        if minute > self.minute && self.writings.entries.len() < ENTRIES_WAITING {
             self.end_minute(at);
             self.minute = minute;
         }
@@ -168,9 +173,21 @@ impl Tally {
         std::mem::take(&mut self.writings)
     }
 
+    /// Whether there is anything to write down.
+    pub(super) const fn has_writings(&self) -> bool {
+        !self.writings.is_empty()
+    }
+
+    /// What could not be written: it goes first the next time.
+    pub(super) fn take_back(&mut self, lost: Writings) {
+        let Writings { entries, rows } = std::mem::replace(&mut self.writings, lost);
+        self.writings.entries.extend(entries);
+        self.writings.rows.extend(rows);
+    }
+
     /// Whether one more refusal of a network is kept to be explained.
     fn takes_row(&mut self, network: Network) -> bool {
-        if self.rows_in_all >= ROWS_IN_ALL {
+        if self.rows_in_all >= ROWS_IN_ALL || self.writings.rows.len() >= ROWS_WAITING {
             return false;
         }
         let of_network = self.rows.entry(network).or_default();
@@ -297,6 +314,35 @@ mod tests {
         let mut told = counts(&tally.writings());
         told.sort();
         assert_eq!(told.iter().map(|(count, _)| *count).collect::<Vec<_>>(), [2, 2, 2, 2, 3]);
+    }
+
+    #[test]
+    fn what_could_not_be_written_goes_first_the_next_time_and_is_bounded() {
+        let mut tally = Tally::default();
+        let first = report(1);
+        tally.take(first.clone());
+        let lost = tally.writings();
+        tally.take(report(2));
+        tally.take_back(lost);
+        let told = tally.writings();
+        assert_eq!((told.entries.len(), told.rows.len()), (2, 2));
+        assert_eq!(told.rows[0].id, first.request);
+        tally.take_back(told);
+        let mut count = 2;
+        for minute in 3..1000 {
+            for last in 0..=255 {
+                tally.take(RefusalReport { at: Timestamp::from_secs(minute * 60), ..report(last) });
+                tally.take(RefusalReport { at: Timestamp::from_secs(minute * 60), ..report(last) });
+                count += 2;
+            }
+        }
+        tally.end_minute(Timestamp::from_secs(60_000));
+        let told = tally.writings();
+        assert!(told.entries.len() < ENTRIES_WAITING + 3 * KINDS_IN_ALL, "{}", told.entries.len());
+        assert!(told.rows.len() <= ROWS_WAITING);
+        // The first two were alone in their minute.
+        let counted: u64 = counts(&told).iter().map(|(count, _)| count).sum();
+        assert_eq!(counted + 2, count, "none is left out");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use countersign_ca::IssueError;
 use countersign_ca::KeyError;
 use countersign_ca::SealError;
 use countersign_core::identity::TrustDomain;
-use countersign_core::ids::TenantId;
+use countersign_core::ids::{TenantId, TrustBundleHash};
 use countersign_core::snapshot::{RuleSource, TrustSnapshot};
 use countersign_core::time::{Clock, Timestamp};
 use countersign_store::{Store, StoreError};
@@ -59,6 +59,7 @@ pub struct Authority {
     pub(crate) config: AuthorityConfig,
     pub(crate) hierarchy: Hierarchy,
     pub(crate) anchors: Arc<Anchors>,
+    pub(crate) trust_bundle: TrustBundleHash,
     pub(crate) publisher: Publisher,
     pub(crate) limits: Limits,
     pub(crate) presence: PresenceQueue,
@@ -126,6 +127,7 @@ impl Authority {
         let now = clock.now();
         let (hierarchy, installation, anchors) = Hierarchy::open_or_create(&store, &config, now).await?;
         let publisher = Publisher::new(TrustSnapshot::empty(config.trust_domain.clone(), now));
+        let trust_bundle = TrustBundleHash::of(&hierarchy.root.certificate_pem());
         let users = store.read(|r| Box::pin(async move { r.count_users().await })).await?;
         let authority = Arc::new(Self {
             presence: PresenceQueue::default(),
@@ -139,6 +141,7 @@ impl Authority {
             unseen_refusals: crate::refusals::UnseenRefusals::default(),
             node: installation.node,
             anchors,
+            trust_bundle,
             hierarchy,
             publisher,
             clock,

@@ -65,6 +65,8 @@ pub struct Agent {
     pub(super) renewals: Attempts,
     pub(super) rotations: Attempts,
     pub(super) bundles: Attempts,
+    /// The CA certificates, by their hash, that a heartbeat's answer has made us ask for.
+    pub(super) told_bundle: Option<String>,
     pub(super) connections: Attempts,
     pub(super) connection: Option<Connection>,
     pub(super) ledger: Ledger,
@@ -107,6 +109,7 @@ impl Agent {
             renewals: Attempts::new(timing),
             rotations: Attempts::new(timing),
             bundles: Attempts::new(timing),
+            told_bundle: None,
             connections: Attempts::of_connections(timing),
             connection: None,
             ledger: Ledger::default(),

@@ -73,6 +73,7 @@ impl Agent {
                     tracing::info!("the control plane asks for a renewal");
                     self.trigger = Trigger::Asked;
                 }
+                self.note_bundle(answer.trust_bundle);
                 for command in answer.commands {
                     self.accept(command);
                 }
@@ -194,6 +195,15 @@ impl Agent {
         self.disk.save(&config)?;
         self.config = config;
         Ok(())
+    }
+
+    /// The control plane says that it has other CA certificates: asks for them at once, and for the
+    /// same ones only once, since what cannot be taken over is tried again with patience.
+    fn note_bundle(&mut self, told: Option<String>) {
+        if told.is_some() && told != self.told_bundle {
+            self.told_bundle = told;
+            self.bundles.now();
+        }
     }
 
     /// Compares the CA certificates with the control plane's now and then, and takes over its own.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use countersign_agent::trust::bundle_hash;
 use countersign_core::ids::SpkiSha256;
 use countersign_core::proof::ProofSubject;
 use countersign_core::time::{Clock as _, SystemClock};
@@ -14,9 +15,13 @@ impl State {
         let has_result = |command: &&Value| self.results.iter().any(|(id, _)| *id == command["id"]);
         let commands: Vec<&Value> = self.commands.iter().filter(|command| !has_result(command)).collect();
         let update = self.settings.as_ref().filter(|settings| settings["version"] != body["configVersion"]);
-        let answer = json!({
+        let mut answer = json!({
             "commands": commands, "configUpdate": update, "upgradeTo": null, "renewCert": self.asks_for_renewal,
         });
+        let bundle = self.trust_bundle.as_deref().map(bundle_hash);
+        if let Some(hash) = bundle.filter(|hash| body["trustBundle"] != hash.as_str()) {
+            answer["trustBundle"] = json!(hash);
+        }
         (200, answer)
     }
 

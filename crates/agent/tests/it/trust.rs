@@ -45,3 +45,35 @@ async fn a_bundle_that_would_lock_the_device_out_is_not_taken_over() {
         assert!(!reports(&plane, &bundle_hash(&bundle)));
     }
 }
+
+#[tokio::test]
+async fn a_change_is_asked_for_as_soon_as_a_heartbeat_tells_of_it() {
+    let plane = ControlPlane::start().await;
+    let device = Device::enrolled(&plane).await;
+    let agent = InProcess::start(&device, timing(OFTEN, OFTEN));
+    plane.until("they were compared", |state| state.count("/trust-bundle") == 1).await;
+    let beats = plane.state().count("/heartbeat");
+    plane.until("no more is asked", |state| state.count("/heartbeat") >= beats + 3).await;
+    assert_eq!(plane.state().count("/trust-bundle"), 1, "they are compared every few hours");
+
+    let bundle = format!("{}{}", plane.ca.root_pem(), TestCa::new(TrustDomain::DEFAULT).root_pem());
+    plane.change(|state| state.trust_bundle = Some(bundle.clone()));
+    plane.until_true("it is reported", || reports(&plane, &bundle_hash(&bundle))).await;
+    agent.stop().await;
+    assert_eq!(device.config().ca_pem, Some(bundle));
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_over_is_not_asked_for_with_every_heartbeat() {
+    let plane = ControlPlane::start().await;
+    let device = Device::enrolled(&plane).await;
+    let agent = InProcess::start(&device, timing(OFTEN, OFTEN * 36_000));
+    plane.until("they were compared", |state| state.count("/trust-bundle") == 1).await;
+    let other = TestCa::new(TrustDomain::DEFAULT).root_pem();
+    plane.change(|state| state.trust_bundle = Some(other));
+    plane.until("it is asked for", |state| state.count("/trust-bundle") == 2).await;
+    let beats = plane.state().count("/heartbeat");
+    plane.until("it is told again and again", |state| state.count("/heartbeat") >= beats + 5).await;
+    agent.stop().await;
+    assert_eq!(plane.state().count("/trust-bundle"), 2);
+}

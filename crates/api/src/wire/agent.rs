@@ -155,6 +155,10 @@ pub struct HeartbeatResponse {
     pub upgrade_to: Option<String>,
     /// Whether the certificate should be renewed now.
     pub renew_cert: bool,
+    /// The SHA-256, in lower-case hex, of the present trust bundle: only for an agent that has named
+    /// another one, which should fetch it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_bundle: Option<String>,
 }
 
 /// POST `/agents/renew-cert`. Empty or `{}` is the seed's one-step form.

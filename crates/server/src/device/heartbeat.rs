@@ -45,11 +45,13 @@ pub(crate) async fn heartbeat(
     state.authority.note_report(caller, config_version, bundle).await.map_err(internal)?;
     let commands = state.authority.commands_with_heartbeat(caller).await.map_err(internal)?;
     let settings = caller.agent_settings();
+    let other_bundle = bundle.and_then(|used| state.authority.news_of_bundle(used));
     Ok(Json(HeartbeatResponse {
         commands: commands.into_iter().map(wire_offered).collect(),
         config_update: settings.is_news_to(config_version).then(|| wire_agent_settings(settings)),
         upgrade_to: None,
         renew_cert: heard.renewal == Renewal::Due,
+        trust_bundle: other_bundle.map(|hash| hash.to_string()),
     }))
 }
 

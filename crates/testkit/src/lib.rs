@@ -22,5 +22,5 @@ pub use client::{Answer, ClientFailure, Connection, DoorClient, HttpVersion, Tls
 pub use clock::ManualClock;
 pub use key::{KeyKind, TestKey};
 pub use leaf::{LeafSpec, NOT_AFTER, NOT_BEFORE, Signer, purpose, usage};
-pub use postgres::PostgresServer;
+pub use postgres::{PostgresDatabase, PostgresServer};
 pub use property::property_cases;

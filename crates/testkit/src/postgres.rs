@@ -69,9 +69,26 @@ impl PostgresServer {
     /// # Panics
     /// When it cannot be made.
     pub fn create_database(&self) -> String {
+        self.url(&self.create(""))
+    }
+
+    /// A new, empty database that is gone with what is returned: for tests of which there are many.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn passing_database(&'static self) -> PostgresDatabase {
+        PostgresDatabase { server: self, name: self.create("") }
+    }
+
+    /// Makes a database and gives its name.
+    fn create(&self, options: &str) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.psql("postgres", &format!("CREATE DATABASE {name}"));
-        format!("postgresql:///{name}?host={}&user=postgres", self.directory.display())
+        self.psql("postgres", &format!("CREATE DATABASE {name} {options}"));
+        name
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgresql:///{database}?host={}&user=postgres", self.directory.display())
     }
 
     /// What `psql` answers in the database with this URL: rows by line, columns by `|`.
@@ -89,6 +106,34 @@ impl PostgresServer {
         let done = command.output().expect("run psql");
         assert!(done.status.success(), "{statement}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8_lossy(&done.stdout).trim_end().to_owned()
+    }
+}
+
+/// A database that is gone with this, whoever is connected to it.
+#[derive(Debug)]
+pub struct PostgresDatabase {
+    server: &'static PostgresServer,
+    name: String,
+}
+
+impl PostgresDatabase {
+    /// Its URL.
+    pub fn url(&self) -> String {
+        self.server.url(&self.name)
+    }
+
+    /// Another one with all that is in this one, to which nobody may be connected.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn copy(&self) -> Self {
+        Self { server: self.server, name: self.server.create(&format!("TEMPLATE {}", self.name)) }
+    }
+}
+
+impl Drop for PostgresDatabase {
+    fn drop(&mut self) {
+        self.server.psql("postgres", &format!("DROP DATABASE {} WITH (FORCE)", self.name));
     }
 }
 

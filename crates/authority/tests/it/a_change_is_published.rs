@@ -8,7 +8,7 @@ use countersign_core::snapshot::{SnapshotVersion, Standing};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
-use crate::house::{House, SECOND};
+use super::house::{House, SECOND};
 
 /// An edge that applies every snapshot at once, until the house is gone.
 fn attach(house: &House) -> tokio::task::JoinHandle<()> {

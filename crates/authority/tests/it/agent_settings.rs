@@ -6,7 +6,7 @@ use countersign_core::agent_settings::{AgentSettings, Interval};
 use countersign_core::audit::AuditEvent;
 use countersign_core::ids::TrustBundleHash;
 
-use crate::house::{House, SECOND, start};
+use super::house::{House, SECOND, start};
 
 impl House {
     async fn change_agents(

@@ -7,9 +7,9 @@ use countersign_authority::anchors::{AnchorError, SignedAnchor, anchor_at_rest};
 use countersign_authority::{Forbidden, OpenError, Operate, View};
 use countersign_core::anchor::AnchorStatement;
 use countersign_core::audit::AuditEvent;
-use countersign_store::{AnchorRow, AuditFilter, Role, Store, StoreUrl};
+use countersign_store::{AnchorRow, AuditFilter, Role, Store};
 
-use crate::house::{HOUR, House, MINUTE, refused};
+use super::house::{HOUR, House, MINUTE, refused};
 
 async fn check(house: &House, anchors: Vec<SignedAnchor>) -> AnchorReport {
     check_anchors(&house.store, Evidence { anchors, key: None }).await.unwrap()
@@ -50,9 +50,8 @@ async fn one_is_made_when_the_last_is_old_and_something_was_written() {
 async fn the_last_one_is_made_when_the_store_is_closed() {
     let house = House::new().await;
     house.device("pump").await;
-    let path = house.config().key_encryption_key.with_file_name("countersign.db");
     house.authority.close().await.unwrap();
-    let store = Store::open(&StoreUrl::sqlite(path)).await.unwrap();
+    let store = Store::open(house.url()).await.unwrap();
     let faults = check_anchors(&store, Evidence::default()).await.unwrap();
     assert_eq!((faults.on_record, faults.faults), (1, vec![]));
     let next = anchor_at_rest(&store, &house.config().key_encryption_key, house.now()).await.unwrap();

@@ -10,7 +10,7 @@ use countersign_core::audit::AuditEvent;
 use countersign_core::scope::{Scope, Scopes};
 use countersign_store::{AuditFilter, Role};
 
-use crate::house::{DAY, House, MINUTE, SECOND, refused};
+use super::house::{DAY, House, MINUTE, SECOND, refused};
 
 fn wanted(name: &str) -> WantedToken {
     WantedToken { name: name.to_owned(), role: None, tenant: None, scopes: None, life: DAY * 90 }
@@ -45,7 +45,7 @@ async fn a_token_acts_as_its_maker_within_its_scopes_and_the_audit_names_it() {
     assert_eq!(refused(scope), Forbidden::Scope(Scope::CertificatesRead));
     assert_eq!(refused(caller.authorize::<View>()), Forbidden::Session);
 
-    house.authority.create_enrollment_key(&by, crate::house::wanted_key()).await.unwrap();
+    house.authority.create_enrollment_key(&by, super::house::wanted_key()).await.unwrap();
     let record = &house.audited(AuditEvent::EnrollmentKeyCreated).await[0];
     assert_eq!(record.actor, format!("user:{}/token:{}", maker.user().id, made.row.id));
     let created = &house.audited(AuditEvent::ApiTokenCreated).await[0];

@@ -6,7 +6,7 @@ use countersign_authority::audit_export::{AuditExport, ExportFormat, check_expor
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_store::Role;
 
-use crate::house::House;
+use super::house::House;
 
 async fn copied(mut export: AuditExport) -> (String, usize) {
     let (mut whole, mut pieces) = (String::new(), 0);
@@ -94,7 +94,7 @@ async fn a_part_of_a_chain_is_checked_as_far_as_it_goes() {
     let house = House::new().await;
     entries(&house, "default", 3).await;
     let old = house.authority.anchor(&house.operate()).await.unwrap();
-    house.pass(crate::house::HOUR);
+    house.pass(super::house::HOUR);
     entries(&house, "default", 3).await;
     let filter = AuditFilter { since: Some(house.now()), ..AuditFilter::default() };
     let export =

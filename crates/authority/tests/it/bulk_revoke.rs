@@ -9,7 +9,7 @@ use countersign_core::ids::{CertificateId, SelectionId};
 use countersign_core::snapshot::Standing;
 use countersign_store::Role;
 
-use crate::house::{Device, House, MINUTE, SECOND, fresh_key, refused};
+use super::house::{Device, House, MINUTE, SECOND, fresh_key, refused};
 
 use CertificateState::{Active, PendingActivation, Revoked, Superseded};
 

@@ -3,7 +3,7 @@
 use countersign_authority::challenge::ChallengeError;
 use countersign_core::ids::ChallengeId;
 
-use crate::house::{Csr, House, fresh_key, refused};
+use super::house::{Csr, House, fresh_key, refused};
 
 #[tokio::test]
 async fn the_oldest_of_nine_is_not_good_any_more() {

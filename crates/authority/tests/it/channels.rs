@@ -6,7 +6,7 @@ use countersign_authority::channels::{Channel, OpenChannelError, Parting};
 use countersign_core::command::CommandKind;
 use futures_util::FutureExt as _;
 
-use crate::house::{Device, House};
+use super::house::{Device, House};
 
 impl House {
     async fn channel(&self, device: &Device) -> Channel {
@@ -70,7 +70,7 @@ async fn a_channel_ends_with_its_token_and_with_the_process() {
     let (device, other) = (house.device("pump").await, house.device("other").await);
     let (channel, bystander) = (house.channel(&device).await, house.channel(&other).await);
     let key = house.key_for(device.id).await;
-    let again = crate::house::request(&key, "pump", Some(&crate::house::fresh_key()));
+    let again = super::house::request(&key, "pump", Some(&super::house::fresh_key()));
     house.enrol(&again).await.unwrap();
     assert_eq!((parting(&channel), parting(&bystander)), (Some(Parting::NotAuthorised), None));
     house.authority.close_channels();

@@ -14,7 +14,7 @@ use countersign_core::ids::CommandId;
 use countersign_store::Role;
 use serde_json::json;
 
-use crate::house::{DAY, Device, House, SECOND, start};
+use super::house::{DAY, Device, House, SECOND, start};
 
 impl House {
     pub(crate) async fn queue(&self, device: &Device) -> Result<CommandId, QueueCommandError> {

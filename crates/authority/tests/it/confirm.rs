@@ -11,7 +11,7 @@ use countersign_core::proof::ProofSubject;
 use countersign_core::settings::OverlapHours;
 use countersign_core::snapshot::Standing;
 
-use crate::house::{Device, HOUR, House, MINUTE, SECOND, claim, fresh_key, refused};
+use super::house::{Device, HOUR, House, MINUTE, SECOND, claim, fresh_key, refused};
 
 impl House {
     async fn confirm_by(
@@ -181,7 +181,7 @@ async fn a_quarantined_device_confirms_nothing_whether_known_to_be_or_not() {
 async fn a_key_that_was_denied_meanwhile_confirms_nothing() {
     let house = House::new().await;
     let (device, key, id) = house.unconfirmed().await;
-    let twin = crate::house::request(&house.key().await, "clone", Some(&key));
+    let twin = super::house::request(&house.key().await, "clone", Some(&key));
     let twin = house.enrol(&twin).await.unwrap().device.id;
     house.authority.deny(&house.operate(), twin).await.unwrap();
     let refusal = refused(house.confirm(&device, id).await);

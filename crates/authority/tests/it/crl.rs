@@ -6,7 +6,7 @@ use countersign_store::CrlRow;
 use der::Decode as _;
 use x509_cert::crl::CertificateList;
 
-use crate::house::{DAY, HOUR, House, SECOND, fresh_key};
+use super::house::{DAY, HOUR, House, SECOND, fresh_key};
 
 impl House {
     /// The CRL of the device CA: the issuer of some device's certificate.

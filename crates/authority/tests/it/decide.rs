@@ -11,7 +11,7 @@ use countersign_core::snapshot::Standing;
 use countersign_store::Role;
 use futures_util::future::join_all;
 
-use crate::house::{Device, House, MINUTE, fresh_key, spki};
+use super::house::{Device, House, MINUTE, fresh_key, spki};
 
 impl House {
     /// A device in this status, with an active certificate.

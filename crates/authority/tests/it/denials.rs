@@ -9,7 +9,7 @@ use countersign_core::device::DeviceStatus;
 use countersign_core::snapshot::Standing;
 use countersign_store::Role;
 
-use crate::house::{Device, House, fresh_key, refused, request, spki};
+use super::house::{Device, House, fresh_key, refused, request, spki};
 
 #[tokio::test]
 async fn a_lifted_key_counts_again_unless_it_was_revoked() {
@@ -18,7 +18,7 @@ async fn a_lifted_key_counts_again_unless_it_was_revoked() {
     let key = fresh_key();
     let quarantined = house.key_like(countersign_authority::enrollment_keys::WantedKey {
         approval: countersign_authority::enrollment_keys::Approval::Required,
-        ..crate::house::wanted_key()
+        ..super::house::wanted_key()
     });
     let waiting = request(&quarantined.await.key, "clone", Some(&key));
     let clone = house.enrol(&waiting).await.unwrap().device.id;

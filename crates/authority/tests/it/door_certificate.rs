@@ -6,7 +6,7 @@ use countersign_store::{AuditFilter, ChainScope};
 use der::Decode as _;
 use x509_cert::Certificate;
 
-use crate::house::{DAY, House};
+use super::house::{DAY, House};
 
 #[tokio::test]
 async fn it_comes_with_its_chain_up_to_the_root_and_is_written_down() {

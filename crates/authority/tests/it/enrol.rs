@@ -14,7 +14,7 @@ use countersign_core::settings::Permission;
 use countersign_core::snapshot::Standing;
 use futures_util::future::join_all;
 
-use crate::house::{
+use super::house::{
     DAY, Device, HOUR, House, SECOND, address, fresh_key, refused, request, spki, start, wanted_key,
 };
 

@@ -10,7 +10,7 @@ use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::snapshot::Standing;
 
-use crate::house::{Device, House, SECOND, fresh_key, refused, request, spki, wanted_key};
+use super::house::{Device, House, SECOND, fresh_key, refused, request, spki, wanted_key};
 
 impl House {
     async fn back(&self, key: &str) -> Result<Device, EnrolError> {
@@ -137,7 +137,7 @@ async fn approval_can_be_required_of_a_device_that_comes_back() {
 async fn the_key_kept_from_coming_back_counts_and_an_expired_certificates_does_not() {
     let house = House::new().await;
     let device = house.device("pump").await;
-    house.pass(crate::house::DAY * 91);
+    house.pass(super::house::DAY * 91);
     house.authority.sweep().await.unwrap();
     assert_eq!(house.states(device.id).await, [CertificateState::Expired]);
     let house = house.restarted(IssuerMode::None).await;

@@ -5,7 +5,7 @@ use countersign_authority::enrollment_keys::{CreateKeyError, RevokeKeyError, Wan
 use countersign_core::ids::{DeviceId, EnrollmentKeyId, SecretHash};
 use countersign_store::Role;
 
-use crate::house::{House, refused, wanted_key};
+use super::house::{House, refused, wanted_key};
 
 #[tokio::test]
 async fn a_key_is_kept_as_its_hash_and_belongs_to_its_devices_tenant() {

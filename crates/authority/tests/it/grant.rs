@@ -6,7 +6,7 @@ use countersign_core::certificate::CertificateState;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::settings::ExpiredCertPolicy;
 
-use crate::house::{DAY, Device, HOUR, House, SECOND, address, fresh_key, refused, request};
+use super::house::{DAY, Device, HOUR, House, SECOND, address, fresh_key, refused, request};
 
 /// A device whose certificate expired under the policy `quarantine`.
 async fn expired() -> (House, Device) {

@@ -4,7 +4,7 @@ use countersign_authority::IssuerMode;
 use countersign_authority::presence::{HeartbeatError, Renewal};
 use countersign_core::device::DeviceStatus;
 
-use crate::house::{DAY, Device, House, SECOND, address};
+use super::house::{DAY, Device, House, SECOND, address};
 
 impl House {
     async fn due(&self, device: &Device) -> Renewal {

@@ -26,10 +26,11 @@ use countersign_store::{
     AuditFilter, AuditRecord, CertificateRow, DeviceRow, PasswordHash, Reading, Role, SessionRow, Store,
     StoreError, StoreUrl, UserRow, Writing,
 };
-use countersign_testkit::{KeyKind, ManualClock, PostgresServer, TestKey};
+use countersign_testkit::{KeyKind, ManualClock, PostgresDatabase, PostgresServer, TestKey};
 use futures_util::future::BoxFuture;
 use sha2::Digest as _;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -54,6 +55,7 @@ pub(crate) struct House {
     owner: Option<Caller>,
     url: StoreUrl,
     directory: TempDir,
+    _database: Option<PostgresDatabase>,
 }
 
 /// How long sessions last.
@@ -70,33 +72,25 @@ impl House {
         house
     }
 
-    /// One that shares its database with neighbours.
-    pub(crate) async fn on_postgres() -> Self {
-        let url = PostgresServer::shared().create_database().parse().unwrap();
-        let mut house = Self::in_database(url, tempfile::tempdir().unwrap(), IssuerMode::Embedded).await;
-        house.owner = Some(house.person(Role::Owner, None).await);
-        house
-    }
-
-    /// Another authority on the same database, with a store of its own.
-    pub(crate) async fn neighbour(&self) -> Arc<Authority> {
-        let store = Store::open(&self.url).await.unwrap();
-        Authority::open(store, self.clock.clone(), self.config()).await.unwrap()
-    }
-
     /// Without anybody in it: the setup token is still to be used.
     pub(crate) async fn unfurnished(issuer: IssuerMode) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self::in_database(StoreUrl::sqlite(directory.path().join("countersign.db")), directory, issuer).await
-    }
-
-    async fn in_database(url: StoreUrl, directory: TempDir, issuer: IssuerMode) -> Self {
+        let database = if is_on_postgres() { Some(migrated().await.copy()) } else { None };
+        let url = match &database {
+            Some(database) => database.url().parse().unwrap(),
+            None => StoreUrl::sqlite(directory.path().join("countersign.db")),
+        };
         let store = Store::open(&url).await.unwrap();
         store.migrate().await.unwrap();
         let clock = Arc::new(ManualClock::at(start()));
         let kek = directory.path().join("kek");
         let authority = Authority::open(store.clone(), clock.clone(), config(kek, issuer)).await.unwrap();
-        Self { authority, store, clock, owner: None, url, directory }
+        Self { authority, store, clock, owner: None, url, directory, _database: database }
+    }
+
+    /// Its database: the kind that its copy of the tests is about.
+    pub(crate) fn url(&self) -> &StoreUrl {
+        &self.url
     }
 
     pub(crate) fn config(&self) -> AuthorityConfig {
@@ -326,6 +320,24 @@ impl House {
         self.authority.heartbeat(&caller, None, address()).await.unwrap();
         self.authority.flush_presence().await.unwrap();
     }
+}
+
+/// Whether this is the copy of the tests that PostgreSQL is for.
+pub(crate) fn is_on_postgres() -> bool {
+    module_path!().contains("::on_postgres::")
+}
+
+/// A PostgreSQL database with every migration, for the houses to copy.
+async fn migrated() -> &'static PostgresDatabase {
+    static MIGRATED: OnceCell<PostgresDatabase> = OnceCell::const_new();
+    let migrate = async || {
+        let database = PostgresServer::shared().passing_database();
+        let store = Store::open(&database.url().parse().unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        store.close().await;
+        database
+    };
+    MIGRATED.get_or_init(migrate).await
 }
 
 /// A device as its agent knows itself.

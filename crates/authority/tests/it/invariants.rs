@@ -10,7 +10,7 @@ use countersign_core::ids::{CertificateRef, DeviceId};
 use countersign_core::snapshot::Bar;
 use countersign_store::{AuditFilter, CertificateFilter, ChainScope, DeviceRow};
 
-use crate::house::{House, start};
+use super::house::{House, start};
 
 impl House {
     /// Checks everything that must hold about the records and what is published of them.

@@ -1,44 +1,14 @@
-//! What the use cases promise, on a real database with real keys and a clock that stands still.
+//! What the use cases promise, on a real database of each kind, with real keys and a clock that stands
+//! still. Every test in `both.rs` is run on SQLite and on PostgreSQL.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
+#![expect(clippy::duplicate_mod, reason = "the same promises, on either database")]
 
-mod a_change_is_published;
-mod agent_settings;
-mod anchors;
-mod api_tokens;
-mod audit_export;
-mod bulk_revoke;
-mod challenge;
-mod channels;
-mod commands;
-mod confirm;
-mod crl;
-mod decide;
-mod denials;
-mod door_certificate;
-mod enrol;
-mod enrol_again;
-mod enrollment_keys;
-mod grant;
-mod heartbeat;
-mod house;
-mod invariants;
-mod one_step;
-mod passwords;
-mod people;
-mod possession;
+#[path = "both.rs"]
+mod on_postgres;
+#[path = "both.rs"]
+mod on_sqlite;
 mod races;
-mod random_lives;
-mod refusals;
-mod renew;
-mod repair;
-mod reported;
-mod revoke;
-mod rollout;
-mod settings;
 mod several_authorities;
-mod sites;
-mod start;
-mod sweep;
-mod tenants;
-mod token;
-mod users;
+
+// What waits, and how often, is the same each time on SQLite alone: there the races are run.
+use on_sqlite::house;

@@ -7,7 +7,7 @@ use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::settings::{ExpiredCertPolicy, Permission};
 use countersign_core::snapshot::Standing;
 
-use crate::house::{DAY, House, MINUTE, SECOND, fresh_key, refused, request};
+use super::house::{DAY, House, MINUTE, SECOND, fresh_key, refused, request};
 
 async fn house(allowed: Permission) -> House {
     let house = House::new().await;

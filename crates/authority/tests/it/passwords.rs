@@ -11,7 +11,7 @@ use countersign_store::{AuditFilter, Role};
 use futures_util::future::join_all;
 use zeroize::Zeroizing;
 
-use crate::house::{DAY, House, SECOND, address, refused};
+use super::house::{DAY, House, SECOND, address, refused};
 
 const EMAIL: &str = "ada@example.com";
 const OLD: &str = "correct horse battery";

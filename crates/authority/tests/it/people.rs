@@ -10,7 +10,7 @@ use countersign_store::{AuditFilter, ChainScope};
 use futures_util::future::join_all;
 use zeroize::Zeroizing;
 
-use crate::house::{HOUR, House, SECOND, SESSION, address, refused};
+use super::house::{HOUR, House, SECOND, SESSION, address, refused};
 
 const EMAIL: &str = "Ada@example.com";
 

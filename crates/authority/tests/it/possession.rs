@@ -7,7 +7,7 @@ use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::ids::{CertificateId, ChallengeId};
 use countersign_core::proof::ProofSubject;
 
-use crate::house::{Csr, DAY, Device, House, MINUTE, SECOND, claim, fresh_key, refused};
+use super::house::{Csr, DAY, Device, House, MINUTE, SECOND, claim, fresh_key, refused};
 
 impl House {
     /// Tries to renew with `possession` and expects to be asked for a proof.
@@ -89,7 +89,7 @@ async fn a_key_that_was_denied_elsewhere_counts_nowhere() {
     let house = House::new().await;
     let (device, twin) = (house.device("pump").await, fresh_key());
     // A cloned disk: a second device with the same key.
-    let cloned = house.enrol(&crate::house::request(&house.key().await, "clone", Some(&device.key))).await;
+    let cloned = house.enrol(&super::house::request(&house.key().await, "clone", Some(&device.key))).await;
     house.authority.deny(&house.operate(), cloned.unwrap().device.id).await.unwrap();
     let csr = Csr::of(&twin);
     let active = house.in_state(device.id, CertificateState::Active).await;

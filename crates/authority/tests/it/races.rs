@@ -15,7 +15,7 @@ use countersign_core::device::DeviceStatus;
 use countersign_core::settings::ExpiredCertPolicy;
 use countersign_store::CertificateRow;
 
-use crate::house::{Csr, DAY, Device, House, MINUTE, address, claim, fresh_key, refused, request};
+use super::house::{Csr, DAY, Device, House, MINUTE, address, claim, fresh_key, refused, request};
 
 use CertificateState::{Active, PendingActivation, Revoked, Superseded};
 

@@ -14,7 +14,7 @@ use countersign_testkit::property_cases;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::house::{DAY, Device, HOUR, House, MINUTE, fresh_key, request, wanted_key};
+use super::house::{DAY, Device, HOUR, House, MINUTE, fresh_key, is_on_postgres, request, wanted_key};
 
 /// How many devices live.
 const DEVICES: usize = 3;
@@ -165,7 +165,7 @@ async fn happen(house: &House, life: &mut (Device, Option<countersign_testkit::T
         }
         Step::Heartbeat(_) => {
             let Ok(caller) = authority.authenticate_agent(&life.0.token).await else { return };
-            may_be_refused(authority.heartbeat(&caller, None, crate::house::address()).await);
+            may_be_refused(authority.heartbeat(&caller, None, super::house::address()).await);
             authority.flush_presence().await.unwrap();
         }
         Step::Revoke { which, reason, .. } => {
@@ -204,7 +204,7 @@ async fn renew(house: &House, life: &mut (Device, Option<countersign_testkit::Te
         NextKey::Same => device.key.clone(),
         NextKey::Fresh => fresh_key(),
     };
-    let csr = crate::house::Csr::of(&key);
+    let csr = super::house::Csr::of(&key);
     let proof = house.proof(device, &device.key, csr.subject()).await;
     if may_be_refused(house.authority.renew(&caller, &csr.pem, &proof).await).is_some() {
         life.1 = Some(key);
@@ -223,8 +223,13 @@ async fn confirm(house: &House, life: &mut (Device, Option<countersign_testkit::
     }
 }
 
+/// Each case is hundreds of questions, which take their time at a server.
+fn cases() -> u32 {
+    property_cases(if is_on_postgres() { 1 } else { 16 })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: property_cases(16), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn the_invariants_hold_after_every_step(steps in prop::collection::vec(step(), 1..50)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

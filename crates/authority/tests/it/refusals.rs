@@ -11,7 +11,7 @@ use countersign_core::ids::RequestId;
 use countersign_store::{AuditFilter, AuditRecord};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::house::{House, MINUTE};
+use super::house::{House, MINUTE};
 
 fn report(house: &House, outcome: Outcome) -> RefusalReport {
     RefusalReport {

@@ -8,7 +8,7 @@ use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::settings::{Days, ExpiredCertPolicy};
 use countersign_core::snapshot::Standing;
 
-use crate::house::{DAY, Device, HOUR, House, SECOND, fresh_key, refused, spki};
+use super::house::{DAY, Device, HOUR, House, SECOND, fresh_key, refused, spki};
 
 const HALF_A_MINUTE: std::time::Duration = std::time::Duration::from_secs(30);
 

@@ -7,7 +7,7 @@ use countersign_core::certificate::CertificateState;
 use countersign_core::ids::DeviceId;
 use countersign_store::IntentRow;
 
-use crate::house::{DAY, House};
+use super::house::{DAY, House};
 
 #[tokio::test]
 async fn open_intents_are_abandoned_without_end() {

@@ -6,7 +6,7 @@ use countersign_core::certificate::CertificateState;
 use countersign_core::time::Timestamp;
 use countersign_store::{AuditFilter, Role};
 
-use crate::house::{DAY, HOUR, House, claim};
+use super::house::{DAY, HOUR, House, claim};
 
 fn access(user: &str) -> AccessReport {
     AccessReport {

@@ -12,7 +12,7 @@ use countersign_core::snapshot::Standing;
 use countersign_store::Role;
 use futures_util::future::join_all;
 
-use crate::house::{DAY, Device, House, MINUTE, SECOND, fresh_key, refused};
+use super::house::{DAY, Device, House, MINUTE, SECOND, fresh_key, refused};
 
 use CertificateState::{Active, PendingActivation, Revoked, Superseded};
 
@@ -89,7 +89,7 @@ async fn certificates_of_one_key_fall_together() {
 async fn the_last_usable_one_leaves_a_quarantined_device_even_if_it_was_pending() {
     let house = House::with_issuer(countersign_authority::IssuerMode::None).await;
     let key = fresh_key();
-    let request = crate::house::request(&house.key().await, "pump", Some(&key));
+    let request = super::house::request(&house.key().await, "pump", Some(&key));
     let device = Device::new(&house.enrol(&request).await.unwrap(), key);
     let house = house.restarted(countersign_authority::IssuerMode::Embedded).await;
     let first = house.renew_by_proof(&device, &device.key, &device.key).await.unwrap();
@@ -108,7 +108,7 @@ async fn an_active_one_revoked_as_superseded_loses_its_key_too() {
     house.revoke(active.id, RevocationReason::Superseded).await.unwrap();
     house.is_quarantined_for_revocation(&device).await;
     assert!(house.authority.snapshot().denied_keys.contains(&active.spki));
-    let again = crate::house::request(&house.key().await, "elsewhere", Some(&device.key));
+    let again = super::house::request(&house.key().await, "elsewhere", Some(&device.key));
     refused(house.enrol(&again).await);
 }
 

@@ -8,7 +8,7 @@ use countersign_core::certificate::CertificateState;
 use countersign_core::settings::Enforcement;
 use countersign_store::Role;
 
-use crate::house::{House, refused};
+use super::house::{House, refused};
 
 #[tokio::test]
 async fn a_device_is_ready_once_it_was_seen_using_its_certificate() {

@@ -10,7 +10,7 @@ use countersign_core::settings::{
 use countersign_core::snapshot::TenantService;
 use countersign_store::Role;
 
-use crate::house::House;
+use super::house::House;
 
 impl House {
     async fn settings(&self) -> MtlsSettings {

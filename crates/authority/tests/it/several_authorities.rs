@@ -5,9 +5,15 @@ use std::sync::Arc;
 use countersign_authority::Authority;
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::snapshot::{Bar, Standing};
-use countersign_store::CertificateRow;
+use countersign_store::{CertificateRow, Store};
 
-use crate::house::{House, SECOND, claim};
+use crate::on_postgres::house::{House, SECOND, claim};
+
+/// Another authority on the same database, with a store of its own.
+async fn neighbour(house: &House) -> Arc<Authority> {
+    let store = Store::open(house.url()).await.unwrap();
+    Authority::open(store, house.clock.clone(), house.config()).await.unwrap()
+}
 
 /// Waits until the doors of `authority` think of a certificate as `wanted`, for a second.
 async fn until(authority: &Authority, row: &CertificateRow, wanted: Standing) {
@@ -19,8 +25,8 @@ async fn until(authority: &Authority, row: &CertificateRow, wanted: Standing) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_device_is_cut_by_the_other_authority_in_under_a_second() {
-    let house = House::on_postgres().await;
-    let neighbour = house.neighbour().await;
+    let house = House::new().await;
+    let neighbour = neighbour(&house).await;
     let following = tokio::spawn(Arc::clone(&neighbour).follow_changes());
     for name in ["pump", "valve"] {
         let device = house.device(name).await;
@@ -37,8 +43,8 @@ async fn a_denied_device_is_cut_by_the_other_authority_in_under_a_second() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_while_nobody_listened_is_found_when_listening_begins() {
-    let house = House::on_postgres().await;
-    let neighbour = house.neighbour().await;
+    let house = House::new().await;
+    let neighbour = neighbour(&house).await;
     let device = house.device("pump").await;
     let row = house.in_state(device.id, CertificateState::Active).await;
     let by = house.operate();
@@ -51,8 +57,8 @@ async fn a_change_while_nobody_listened_is_found_when_listening_begins() {
 /// A token is looked up each time: nothing that was decided elsewhere is forgotten.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_one_authority_revoked_opens_nothing_at_the_other() {
-    let house = House::on_postgres().await;
-    let neighbour = house.neighbour().await;
+    let house = House::new().await;
+    let neighbour = neighbour(&house).await;
     let device = house.device("pump").await;
     assert!(neighbour.authenticate_agent(&device.token).await.is_ok());
     house.authority.deny(&house.operate(), device.id).await.unwrap();

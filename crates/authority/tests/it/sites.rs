@@ -12,7 +12,7 @@ use countersign_core::device::DeviceStatus;
 use countersign_core::ids::{DeviceId, SiteId};
 use countersign_store::{AuditFilter, Role};
 
-use crate::house::{HOUR, House, refused, request, wanted_key};
+use super::house::{HOUR, House, refused, request, wanted_key};
 
 fn wanted(tenant: Option<&str>, slug: &str) -> WantedSite {
     let tenant = tenant.map(str::to_owned);

@@ -4,7 +4,7 @@ use countersign_authority::{Authority, OpenError};
 use countersign_core::audit::AuditEvent;
 use countersign_store::{AuditFilter, ChainScope};
 
-use crate::house::{House, refused};
+use super::house::{House, refused};
 
 #[tokio::test]
 async fn it_is_made_once_and_the_same_after_a_restart() {

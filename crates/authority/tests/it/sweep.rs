@@ -8,7 +8,7 @@ use countersign_core::settings::ExpiredCertPolicy;
 use countersign_core::snapshot::Standing;
 use countersign_store::IntentRow;
 
-use crate::house::{DAY, House, MINUTE, SECOND, fresh_key};
+use super::house::{DAY, House, MINUTE, SECOND, fresh_key};
 
 #[tokio::test]
 async fn an_expired_certificate_is_marked_and_its_device_left_under_auto_reissue() {

@@ -7,7 +7,7 @@ use countersign_core::certificate::CertificateState;
 use countersign_core::snapshot::Standing;
 use countersign_store::Role;
 
-use crate::house::House;
+use super::house::House;
 
 #[tokio::test]
 async fn a_slug_is_taken_once_and_doors_hear_of_it() {

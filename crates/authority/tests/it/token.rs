@@ -9,7 +9,7 @@ use countersign_core::ids::DeviceId;
 use countersign_core::proof::ProofSubject;
 use countersign_store::Role;
 
-use crate::house::{DAY, Device, House, SECOND, claim, refused, request};
+use super::house::{DAY, Device, House, SECOND, claim, refused, request};
 
 impl House {
     async fn rotate(&self, device: &Device) -> Result<StagedToken, RotateTokenError> {
@@ -61,7 +61,7 @@ async fn a_successor_is_void_after_a_day_or_another_or_when_its_predecessor_is_g
 
     let third = house.rotate(&device).await.unwrap();
     let key = house.key_for(device.id).await;
-    let fresh = crate::house::fresh_key();
+    let fresh = super::house::fresh_key();
     let enrolled = house.enrol(&request(&key, "pump", Some(&fresh))).await.unwrap();
     assert!(matches!(house.confirm_token(&third.text).await, Err(RotateTokenError::Unauthorized)));
     let back = Device::new(&enrolled, fresh);

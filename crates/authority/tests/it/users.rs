@@ -13,7 +13,7 @@ use countersign_store::{AuditFilter, Role};
 use futures_util::future::join_all;
 use zeroize::Zeroizing;
 
-use crate::house::{DAY, House, address, refused};
+use super::house::{DAY, House, address, refused};
 
 const PASSWORD: &str = "correct horse battery";
 

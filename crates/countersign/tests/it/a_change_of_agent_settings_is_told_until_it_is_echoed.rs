@@ -7,19 +7,22 @@ use countersign_testkit::Connection;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Device, Installation, done, read};
+use crate::harness::{Device, done, read};
 
 const SETTINGS: &str = "/agents/org/default/settings/agent";
 
-async fn told(device: &Device, connection: &mut Connection, body: &Value) -> Option<AgentSettingsBody> {
+async fn beat(device: &Device, connection: &mut Connection, body: &Value) -> HeartbeatResponse {
     let path = format!("/api/v1/agents/{}/heartbeat", device.agent);
-    let answer: HeartbeatResponse = read(&device.post(connection, &path, body).await);
-    answer.config_update
+    read(&device.post(connection, &path, body).await)
+}
+
+async fn told(device: &Device, connection: &mut Connection, body: &Value) -> Option<AgentSettingsBody> {
+    beat(device, connection, body).await.config_update
 }
 
 #[tokio::test]
 async fn until_the_agent_goes_by_them() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let admin = installation.admin();
     let device = Device::enrol(&installation, "pump").await;
     let mut own = device.connect(&installation).await;
@@ -46,7 +49,7 @@ async fn until_the_agent_goes_by_them() {
 
 #[tokio::test]
 async fn only_settings_that_were_seen_are_changed_when_asked_so() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let admin = installation.admin();
     let mut connection = Connection::plain(installation.admin_address()).await.unwrap();
     let bearer = format!("Bearer {}", admin.token());
@@ -71,21 +74,23 @@ async fn only_settings_that_were_seen_are_changed_when_asked_so() {
 }
 
 #[tokio::test]
-async fn which_trust_bundle_an_agent_uses_is_shown() {
-    let installation = Installation::start().await;
+async fn which_trust_bundle_an_agent_uses_is_shown_and_it_is_told_of_another() {
+    let installation = super::start().await;
     let device = Device::enrol(&installation, "pump").await;
     let mut own = device.connect(&installation).await;
     let shown = async || installation.admin().device(device.id).await.trust_bundle;
     assert!(shown().await.is_none());
-    told(&device, &mut own, &json!({ "trustBundle": 7 })).await;
-    told(&device, &mut own, &json!({ "trustBundle": "garbage" })).await;
+    for unnamed in [json!({}), json!({ "trustBundle": 7 }), json!({ "trustBundle": "garbage" })] {
+        assert_eq!(beat(&device, &mut own, &unnamed).await.trust_bundle, None, "{unnamed}");
+    }
     assert!(shown().await.is_none(), "what cannot be read is dropped");
-    told(&device, &mut own, &json!({ "trustBundle": "0".repeat(64) })).await;
+    let present = beat(&device, &mut own, &json!({ "trustBundle": "0".repeat(64) })).await.trust_bundle;
     assert!(!shown().await.unwrap().current);
     let path = format!("/api/v1/agents/{}/trust-bundle", device.agent);
     let bundle = own.json("GET", &path, Some(&device.token), None).await.unwrap();
     let hash = Sha256::digest(&bundle.body).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    told(&device, &mut own, &json!({ "trustBundle": hash })).await;
+    assert_eq!(present.as_ref(), Some(&hash), "what it would get is named");
+    assert_eq!(beat(&device, &mut own, &json!({ "trustBundle": hash })).await.trust_bundle, None);
     let current = shown().await.unwrap();
     assert!(current.current);
     assert_eq!(current.sha256.to_string(), hash);

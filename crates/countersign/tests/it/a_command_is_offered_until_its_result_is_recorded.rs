@@ -5,21 +5,9 @@ use countersign_api::wire::agent::HeartbeatResponse;
 use countersign_api::wire::command_queue::{CommandBody, CommandList};
 use countersign_core::command::CommandState;
 use countersign_core::ids::CommandId;
-use countersign_testkit::{Answer, Connection};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::{Device, Installation, done, read};
-
-impl Device {
-    async fn offered(&self, connection: &mut Connection) -> Vec<CommandId> {
-        let answer: HeartbeatResponse = read(&self.heartbeat(connection).await);
-        answer.commands.into_iter().map(|command| command.id).collect()
-    }
-
-    async fn report(&self, connection: &mut Connection, id: CommandId, body: &Value) -> Answer {
-        self.post(connection, &format!("/api/v1/agents/{}/commands/{id}/result", self.agent), body).await
-    }
-}
 
 async fn command(installation: &Installation, device: &Device, id: CommandId) -> CommandBody {
     read(&installation.admin().get(&format!("/devices/{}/commands/{id}", device.id)).await)
@@ -27,7 +15,7 @@ async fn command(installation: &Installation, device: &Device, id: CommandId) ->
 
 #[tokio::test]
 async fn at_every_heartbeat_until_something_came_of_it() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let device = Device::enrol(&installation, "pump").await;
     let other = Device::enrol(&installation, "other").await;
     let mut own = device.connect(&installation).await;
@@ -63,7 +51,7 @@ async fn at_every_heartbeat_until_something_came_of_it() {
 
 #[tokio::test]
 async fn what_is_no_command_or_result_is_refused_by_name() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let device = Device::enrol(&installation, "pump").await;
     let admin = installation.admin();
     let path = format!("/devices/{}/commands", device.id);
@@ -99,7 +87,7 @@ async fn what_is_no_command_or_result_is_refused_by_name() {
 
 #[tokio::test]
 async fn commands_are_listed_newest_first_page_by_page() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let device = Device::enrol(&installation, "pump").await;
     let admin = installation.admin();
     let mut queued = Vec::new();

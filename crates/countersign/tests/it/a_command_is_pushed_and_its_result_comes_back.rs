@@ -21,7 +21,7 @@ async fn queue(installation: &Installation, device: &Device, command: &Value) ->
 
 #[tokio::test]
 async fn a_connected_device_gets_it_at_once_and_answers() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let device = Device::enrol(&installation, "pump").await;
     let other = Device::enrol(&installation, "other").await;
     let mut channel = Channel::open(&device, &installation).await;
@@ -60,7 +60,7 @@ async fn a_connected_device_gets_it_at_once_and_answers() {
 
 #[tokio::test]
 async fn it_is_offered_over_every_connection_and_by_heartbeat_until_its_result_is_recorded() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let device = Device::enrol(&installation, "pump").await;
     let id = queue(&installation, &device, &json!({ "type": "ping" })).await;
     let mut first = Channel::open(&device, &installation).await;
@@ -85,7 +85,7 @@ async fn it_is_offered_over_every_connection_and_by_heartbeat_until_its_result_i
 async fn more_than_are_offered_at_once_follow_as_results_come() {
     const QUEUED: usize = 20;
     const AT_ONCE: usize = 16;
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let device = Device::enrol(&installation, "pump").await;
     let mut channel = Channel::open(&device, &installation).await;
     let mut queued = Vec::new();
@@ -118,7 +118,7 @@ async fn more_than_are_offered_at_once_follow_as_results_come() {
 
 #[tokio::test]
 async fn what_a_device_says_of_anothers_command_is_not_heard() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let device = Device::enrol(&installation, "pump").await;
     let other = Device::enrol(&installation, "other").await;
     let id = queue(&installation, &device, &json!({ "type": "ping" })).await;

@@ -38,7 +38,7 @@ async fn closed_in_time(channel: &mut Channel, began: Instant, what: &str) -> u1
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_certificate() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let bystander = Device::enrol(&installation, "bystander").await;
     let mut bystanding = Channel::open(&bystander, &installation).await;
     for (decision, code) in
@@ -56,7 +56,7 @@ async fn with_a_certificate() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_token_alone() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let bystander = Device::enrol(&installation, "bystander").await;
     let mut bystanding = Channel::open_by(&installation.client(), &bystander, &installation).await;
     for (decision, code) in
@@ -74,7 +74,7 @@ async fn with_a_token_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_suspended_tenants_devices_and_those_that_its_mode_refuses_are_closed() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let admin = installation.admin();
     done(&admin.post("/tenants", &json!({ "slug": "acme", "name": "Acme" })).await);
     let elsewhere = Device::enrol(&installation, "elsewhere").await;

@@ -109,7 +109,7 @@ async fn code_at_upstream(client: &DoorClient, installation: &Installation) -> (
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deny_revoke_quarantine_and_decommission_cut_all_in_under_a_second() {
     let upstream = Upstream::start().await;
-    let installation = Installation::configured(&upstream.routes(), Time::Real).await;
+    let installation = super::configured(&upstream.routes(), Time::Real).await;
     let admin = installation.admin();
     let bystander = Device::enrol(&installation, "bystander").await;
     let mut bystanding = Sessions::open(&installation, &bystander).await;
@@ -145,7 +145,7 @@ async fn deny_revoke_quarantine_and_decommission_cut_all_in_under_a_second() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_superseded_certificate_gets_its_answers_and_keeps_its_tunnels() {
     let upstream = Upstream::start().await;
-    let installation = Installation::configured(&upstream.routes(), Time::Real).await;
+    let installation = super::configured(&upstream.routes(), Time::Real).await;
     let device = Device::enrol(&installation, "renewing").await;
     let client = device.client(&installation);
     let mut sessions = Sessions::open(&installation, &device).await;

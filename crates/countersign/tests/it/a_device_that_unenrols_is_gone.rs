@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use countersign_core::certificate::CertificateState;
 use countersign_core::proof::ProofSubject;
-use countersign_testkit::{Answer, Connection, HttpVersion};
-use serde_json::{Value, json};
+use countersign_testkit::{Answer, HttpVersion};
+use serde_json::json;
 use tokio::time::timeout;
 
 use crate::harness::{Device, Installation, done, read};
@@ -16,18 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[track_caller]
 fn assert_refused(answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}", answer.text());
-}
-
-impl Device {
-    async fn unenrol(&self, connection: &mut Connection, body: Option<&Value>) -> Answer {
-        let path = format!("/api/v1/agents/{}", self.agent);
-        connection.json("DELETE", &path, Some(&self.token), body).await.unwrap()
-    }
-
-    async fn proof_to_unenrol(&self, connection: &mut Connection) -> Value {
-        let challenge = read(&self.challenge(connection).await);
-        json!({ "proof": self.proof(&self.key, &challenge, ProofSubject::Unenroll) })
-    }
 }
 
 /// Nothing that the device had opens anything.
@@ -46,7 +34,7 @@ async fn is_gone(installation: &Installation, device: &Device) {
 
 #[tokio::test]
 async fn over_its_certificate_the_answer_comes_and_every_connection_ends() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     installation.admin().set(json!({ "enforcement": "enforce" })).await;
     for version in [HttpVersion::Http1, HttpVersion::Http2] {
         let device = Device::enrol(&installation, "leaving").await;
@@ -66,7 +54,7 @@ async fn over_its_certificate_the_answer_comes_and_every_connection_ends() {
 
 #[tokio::test]
 async fn a_signature_does_as_well_and_a_token_alone_does_not() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let admin = installation.admin();
     let device = Device::enrol(&installation, "leaving").await;
     let thief = Device::enrol(&installation, "thief").await;
@@ -92,7 +80,7 @@ async fn a_signature_does_as_well_and_a_token_alone_does_not() {
 
 #[tokio::test]
 async fn a_quarantined_device_is_an_admins_to_decide() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let admin = installation.admin();
     let device = Device::enrol(&installation, "lost").await;
     done(&admin.quarantine(device.id, "lost").await);

@@ -2,43 +2,19 @@
 //! for nobody who has the token alone.
 
 use countersign_core::proof::ProofSubject;
-use countersign_testkit::{Answer, Connection};
-use serde_json::{Value, json};
+use countersign_testkit::Answer;
+use serde_json::json;
 
-use crate::harness::{Device, Installation, Time, done, hours, read};
+use crate::harness::{Device, Time, done, hours, read};
 
 #[track_caller]
 fn assert_refused(answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}", answer.text());
 }
 
-impl Device {
-    async fn rotate(&self, connection: &mut Connection, body: &Value) -> Answer {
-        self.post(connection, &format!("/api/v1/agents/{}/rotate-token", self.agent), body).await
-    }
-
-    /// The same device with the token of an answer.
-    fn with_token_of(&self, answer: &Answer) -> Self {
-        let token = done(answer)["authToken"].as_str().unwrap().to_owned();
-        assert!(token.starts_with("brz_") && token.len() == 68, "{token}");
-        Self { token, ..self.clone() }
-    }
-
-    async fn confirm_token(&self, connection: &mut Connection) -> Answer {
-        let path = format!("/api/v1/agents/{}/rotate-token/confirm", self.agent);
-        connection.json("POST", &path, Some(&self.token), None).await.unwrap()
-    }
-
-    async fn proof_to_rotate(&self, connection: &mut Connection) -> Value {
-        let challenge = read(&self.challenge(connection).await);
-        let proof = self.proof(&self.key, &challenge, ProofSubject::RotateToken);
-        json!({ "proof": proof })
-    }
-}
-
 #[tokio::test]
 async fn the_old_one_is_good_until_the_new_one_is_confirmed() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let admin = installation.admin();
     admin.set(json!({ "enforcement": "enforce" })).await;
     let old = Device::enrol(&installation, "pump").await;
@@ -64,7 +40,7 @@ async fn the_old_one_is_good_until_the_new_one_is_confirmed() {
 
 #[tokio::test]
 async fn the_next_one_takes_the_place_of_one_that_waits_and_a_day_is_all_it_waits() {
-    let installation = Installation::in_fake_time().await;
+    let installation = super::in_fake_time().await;
     let device = Device::enrol(&installation, "pump").await;
     let mut line = device.connect(&installation).await;
     let first = device.with_token_of(&device.rotate(&mut line, &json!({})).await);
@@ -79,7 +55,7 @@ async fn the_next_one_takes_the_place_of_one_that_waits_and_a_day_is_all_it_wait
 
 #[tokio::test]
 async fn a_token_alone_or_with_anothers_key_gets_no_new_one() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let admin = installation.admin();
     let victim = Device::enrol(&installation, "victim").await;
     let thief = Device::enrol(&installation, "thief").await;
@@ -113,7 +89,7 @@ async fn a_token_alone_or_with_anothers_key_gets_no_new_one() {
 
 #[tokio::test]
 async fn a_device_that_never_had_a_certificate_gets_one_by_its_token() {
-    let installation = Installation::configured("[mtls]\nissuer = \"none\"\n", Time::Real).await;
+    let installation = super::configured("[mtls]\nissuer = \"none\"\n", Time::Real).await;
     let device = Device::enrol(&installation, "bearer-only").await;
     assert!(device.mtls.is_none());
     let mut bare = installation.connect().await;

@@ -25,7 +25,7 @@ async fn serves(installation: &Installation, device: &Device, channel: &mut Chan
 
 #[tokio::test]
 async fn until_the_overlap_is_over() {
-    let installation = Installation::in_fake_time().await;
+    let installation = super::in_fake_time().await;
     installation.admin().set(json!({ "enforcement": "enforce", "renewalOverlapHours": 2 })).await;
     let device = Device::enrol(&installation, "pump").await;
     let mut channel = Channel::open(&device, &installation).await;
@@ -42,7 +42,7 @@ async fn until_the_overlap_is_over() {
 
 #[tokio::test]
 async fn the_next_one_takes_its_place() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let device = Device::enrol(&installation, "pump").await;
     let mut old = Channel::open(&device, &installation).await;
     let renewed_device = renewed(&installation, &device).await;
@@ -57,7 +57,7 @@ async fn the_next_one_takes_its_place() {
 
 #[tokio::test]
 async fn a_server_that_ends_says_so() {
-    let mut installation = Installation::start().await;
+    let mut installation = super::start().await;
     let device = Device::enrol(&installation, "pump").await;
     let mut channel = Channel::open(&device, &installation).await;
     installation.signal(rustix::process::Signal::TERM);

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Device, Installation, done};
+use crate::harness::{Device, done};
 
 fn report() -> Value {
     json!({ "timestamp": "2026-02-11T10:00:00Z", "action": "read", "dataType": "tickets",
@@ -12,7 +12,7 @@ fn report() -> Value {
 
 #[tokio::test]
 async fn a_device_reports_by_its_certificate_and_nobody_without_one() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let device = Device::enrol(&installation, "ws-01").await;
     let mut own = device.connect(&installation).await;
     let answer = own.json("POST", "/api/audit", None, Some(&report())).await.unwrap();
@@ -39,7 +39,7 @@ async fn a_device_reports_by_its_certificate_and_nobody_without_one() {
 
 #[tokio::test]
 async fn a_person_reports_by_session_and_bad_reports_name_their_fields() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let mut admin = countersign_testkit::Connection::plain(installation.admin_address()).await.unwrap();
     let token = installation.admin().token().to_owned();
     let answer = admin.json("POST", "/api/audit", Some(&token), Some(&report())).await.unwrap();

@@ -18,7 +18,7 @@ async fn ask(plane: &Plane, token: &str, path: &str) -> Answer {
 
 #[tokio::test]
 async fn a_token_is_shown_once_and_listed_without_itself() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let wanted = json!({ "name": "inventory", "role": "viewer", "tenant": OWN, "scopes": ["devices:read"] });
     let made = make(&plane, &plane.owner, &wanted).await;
     assert_eq!(made.status, 201, "{made:?}");
@@ -37,7 +37,7 @@ async fn a_token_is_shown_once_and_listed_without_itself() {
 
 #[tokio::test]
 async fn a_script_works_with_it_and_is_told_what_it_lacks() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let device = plane.device(OWN).await;
     plane.device(ANOTHER).await;
     let wanted = json!({ "name": "inventory", "tenant": OWN, "scopes": ["devices:read"] });
@@ -60,7 +60,7 @@ async fn a_script_works_with_it_and_is_told_what_it_lacks() {
 
 #[tokio::test]
 async fn the_audit_names_the_token_that_a_call_was_made_with() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let made = make(&plane, &plane.owner, &json!({ "name": "keys" })).await;
     let key = Call::post("/api/v1/enrollment-keys", &json!({ "tenant": OWN })).bearer(&made.field("token"));
     assert_eq!(plane.admin(key).await.status, 201);
@@ -72,7 +72,7 @@ async fn the_audit_names_the_token_that_a_call_was_made_with() {
 
 #[tokio::test]
 async fn a_revoked_token_and_those_of_a_disabled_person_open_nothing() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let admin = plane.people.token(Role::Admin, Whose::Own);
     let (one, two) = (
         make(&plane, admin, &json!({ "name": "one" })).await,
@@ -96,7 +96,7 @@ async fn a_revoked_token_and_those_of_a_disabled_person_open_nothing() {
 
 #[tokio::test]
 async fn what_a_token_cannot_be_is_refused_with_the_fields_that_are_wrong() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     for (wanted, field) in [
         (json!({}), "name"),
         (json!({ "name": "x", "scopes": [] }), "scopes"),

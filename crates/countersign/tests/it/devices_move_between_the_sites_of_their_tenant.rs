@@ -29,7 +29,7 @@ async fn delete(plane: &Plane, site: &str) -> Answer {
 
 #[tokio::test]
 async fn a_device_is_moved_and_found_at_its_site() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let device = plane.device(OWN).await;
     let berlin = make(&plane, OWN, "berlin").await;
     assert_eq!(berlin.status, 201, "{berlin:?}");
@@ -51,7 +51,7 @@ async fn a_device_is_moved_and_found_at_its_site() {
 
 #[tokio::test]
 async fn a_site_is_renamed_and_goes_when_it_is_empty() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let device = plane.device(OWN).await;
     let berlin = make(&plane, OWN, "berlin").await.field("id");
     assert_eq!(make(&plane, OWN, "berlin").await.code(), "SITE_TAKEN");

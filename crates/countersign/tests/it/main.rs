@@ -1,4 +1,5 @@
-//! The real binary: command line, configuration, documentation, end to end.
+//! The real binary: command line, configuration, documentation, end to end. Every test in `both.rs` is
+//! run on SQLite and on PostgreSQL, the others on SQLite.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -6,32 +7,23 @@
     clippy::disallowed_methods,
     reason = "a panic is how a test fails"
 )]
+#![expect(clippy::duplicate_mod, reason = "the same promises, on either database")]
 
-mod a_change_of_agent_settings_is_told_until_it_is_echoed;
-mod a_command_is_offered_until_its_result_is_recorded;
-mod a_command_is_pushed_and_its_result_comes_back;
 mod a_crash_of_the_server_is_repaired;
-mod a_decision_closes_the_websocket_with_its_code;
-mod a_decision_cuts_every_live_connection;
 mod a_denied_device_does_not_come_back;
 mod a_device_lives_from_enrolment_to_renewal;
-mod a_device_that_unenrols_is_gone;
 mod a_device_without_an_issuer_gets_its_certificate_later;
 mod a_killed_agent_goes_on_where_it_was;
 mod a_locked_out_owner_comes_back_from_the_machine;
-mod a_new_token_replaces_the_old_once_confirmed;
-mod a_renewal_does_not_interrupt_the_websocket;
 mod a_second_start_keeps_devices_and_their_certificates;
 mod a_stopping_server_finishes_what_it_began;
 mod a_taken_name_leaves_its_device_alone;
 mod a_thief_with_a_token_gets_nothing;
-mod accesses_are_reported_at_the_door_and_by_people;
 mod an_agent_does_what_it_is_told;
 mod an_agent_keeps_a_websocket;
 mod an_agent_replaces_its_token_when_told;
 mod an_agent_unenrols_and_leaves_nothing;
 mod an_anchor_kept_elsewhere_shows_what_was_changed;
-mod an_api_token_opens_what_it_was_made_for;
 mod an_evil_twin_learns_nothing;
 mod an_expired_device_waits_for_approval;
 mod an_installation_moves_to_postgresql;
@@ -40,28 +32,28 @@ mod audit_verify_finds_a_changed_entry;
 mod bad_requests_get_clear_errors;
 mod clocks_may_differ_by_ten_minutes;
 mod command_line_says_what_is_wrong;
-mod devices_move_between_the_sites_of_their_tenant;
 mod docs_match_the_program;
 mod forged_headers_and_paths_lead_nowhere;
 mod harness;
 mod healthcheck_asks_the_admin_listener;
 mod in_process;
-mod many_are_decided_about_at_once;
 mod nothing_brings_a_revoked_key_back;
-mod of_two_at_once_one_wins;
+#[path = "both.rs"]
+mod on_postgres;
+#[path = "both.rs"]
+mod on_sqlite;
 mod openssl_accepts_what_is_issued_and_published;
 mod pasted_rules_hold_at_the_door;
-mod people_are_invited_changed_and_sent_away;
 mod program;
 mod reference_is_generated;
 mod serve_keeps_its_state_and_ends_in_order;
 mod server;
 mod services_fit_systemd;
-mod the_audit_is_copied_and_counts_what_is_refused;
 mod the_commands_read_what_a_server_wrote;
 mod the_openapi_document_is_true;
 mod the_transcript_of_the_readme_works;
 mod the_websocket_takes_what_it_can_use_and_nothing_else;
+mod two_servers_on_one_database_are_one_installation;
 mod upstream;
 mod web_pages_cannot_use_the_admin_listener;
 mod what_admins_change_takes_effect;

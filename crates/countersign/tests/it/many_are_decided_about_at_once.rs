@@ -36,7 +36,7 @@ async fn heartbeat(plane: &Plane, device: &Device) -> Answer {
 
 #[tokio::test]
 async fn approvals_say_of_each_device_what_became_of_it() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let devices = devices(&plane, 3).await;
     let foreign = plane.device(ANOTHER).await;
     for device in [&devices[0], &devices[1], &foreign] {
@@ -65,7 +65,7 @@ async fn approvals_say_of_each_device_what_became_of_it() {
 
 #[tokio::test]
 async fn a_revocation_by_query_takes_what_it_has_shown_and_once() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let devices = devices(&plane, 3).await;
     let foreign = plane.device(ANOTHER).await;
     let query = json!({ "tenant": OWN, "reason": "caCompromise" });
@@ -98,7 +98,7 @@ async fn a_revocation_by_query_takes_what_it_has_shown_and_once() {
 
 #[tokio::test]
 async fn each_way_to_select_works_and_two_at_once_do_not() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let device = plane.device(OWN).await;
     let path = format!("/api/v1/devices/{}/certificates", device.id);
     let shown = plane.as_owner(Call::get(path)).await.json()["certificates"][0].clone();
@@ -140,7 +140,7 @@ async fn each_way_to_select_works_and_two_at_once_do_not() {
 
 #[tokio::test]
 async fn a_revocation_by_ids_says_of_each_what_became_of_it() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let devices = devices(&plane, 2).await;
     let nothing = "00000000-0000-4000-8000-000000000000";
     let ids = json!({ "certificateIds": [devices[0].certificate, nothing] });
@@ -161,7 +161,7 @@ async fn a_revocation_by_ids_says_of_each_what_became_of_it() {
 
 #[tokio::test]
 async fn the_rollout_says_who_would_be_refused_and_goes_back_at_once() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let device = plane.device(OWN).await;
     let report = async || {
         let report = plane.as_owner(Call::get("/api/v1/rollout")).await.json();
@@ -200,7 +200,7 @@ async fn the_rollout_says_who_would_be_refused_and_goes_back_at_once() {
 
 #[tokio::test]
 async fn what_a_denial_left_behind_is_shown_and_taken_back() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let device = plane.device(OWN).await;
     plane.as_owner(Call::new(Method::POST, format!("/api/v1/agents/{}/deny", device.id))).await;
     let list =
@@ -229,7 +229,7 @@ async fn what_a_denial_left_behind_is_shown_and_taken_back() {
 
 #[tokio::test]
 async fn an_admin_revokes_a_devices_token_and_it_comes_back_with_a_key_made_for_it() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let device = plane.device(OWN).await;
     let path = format!("/devices/{}/rotate-token", device.id);
     let operator = plane.people.token(Role::Operator, Whose::Own);

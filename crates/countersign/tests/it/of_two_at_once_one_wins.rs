@@ -8,7 +8,7 @@ use countersign_core::ids::DeviceId;
 use countersign_testkit::{Answer, KeyKind, TestKey};
 use tokio::sync::Barrier;
 
-use crate::harness::{Admin, Device, Installation, done, enrolment};
+use crate::harness::{Admin, Device, done, enrolment};
 
 const MANY: u8 = 30;
 /// How often a race of two is run.
@@ -16,7 +16,7 @@ const ROUNDS: usize = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thirty_enrolments_on_a_one_use_key_give_one_device() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let admin = installation.admin();
     let enrolment_key = admin.one_use_key().await;
     let line = Arc::new(Barrier::new(usize::from(MANY)));
@@ -65,7 +65,7 @@ async fn conflict_of_approvals(admin: &Admin, device: DeviceId) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_approvals_revocations_and_denials_one_wins() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let admin = installation.admin();
     for round in 0..ROUNDS {
         let device = Device::enrol(&installation, &format!("round-{round}")).await;
@@ -87,7 +87,7 @@ async fn of_two_approvals_revocations_and_denials_one_wins() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewals_at_the_same_moment_leave_one_certificate_to_confirm() {
-    let installation = Installation::start().await;
+    let installation = super::start().await;
     let admin = installation.admin();
     let device = Device::enrol(&installation, "hasty").await;
     let mut connections = Vec::new();

@@ -43,7 +43,7 @@ async fn ada(plane: &Plane) -> String {
 
 #[tokio::test]
 async fn an_invited_person_sets_a_password_and_signs_in() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let wanted = json!({ "email": "Ada@example.com", "role": "operator", "tenant": OWN });
     let invited = invite(&plane, &plane.owner, &wanted).await;
     assert_eq!((invited.status.as_u16(), &invited.json()["invited"]), (201, &json!(true)), "{invited:?}");
@@ -68,7 +68,7 @@ async fn an_invited_person_sets_a_password_and_signs_in() {
 
 #[tokio::test]
 async fn a_changed_role_and_a_disabled_account_end_sessions_at_once() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let id = ada(&plane).await;
     for change in [json!({ "role": "viewer" }), json!({ "tenant": ANOTHER }), json!({ "disabled": true })] {
         let session = sign_in(&plane, OLD).await.field("token");
@@ -88,7 +88,7 @@ async fn a_changed_role_and_a_disabled_account_end_sessions_at_once() {
 
 #[tokio::test]
 async fn a_password_is_changed_with_the_current_one_or_by_a_one_time_token() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let id = ada(&plane).await;
     let (one, two) = (sign_in(&plane, OLD).await.field("token"), sign_in(&plane, OLD).await.field("token"));
     let change = async |current: &str| {
@@ -113,7 +113,7 @@ async fn a_password_is_changed_with_the_current_one_or_by_a_one_time_token() {
 
 #[tokio::test]
 async fn admins_manage_those_below_them_in_their_tenant_alone() {
-    let plane = Plane::start().await;
+    let plane = super::plane().await;
     let admin = plane.people.token(Role::Admin, Whose::Own);
     let owner = plane.admin(Call::get("/api/v1/auth/me").bearer(&plane.owner)).await.field("id");
     let id = ada(&plane).await;
@@ -145,7 +145,7 @@ async fn admins_manage_those_below_them_in_their_tenant_alone() {
 
 #[tokio::test]
 async fn the_last_owner_stays() {
-    let plane = Plane::start_empty().await;
+    let plane = super::empty_plane().await;
     let token = plane.authority.take_setup_token().unwrap();
     let body = json!({ "token": token.as_str(), "email": "owner@example.com", "password": OLD });
     let set_up = plane.admin(Call::post("/api/v1/setup", &body)).await.json();

@@ -4,11 +4,11 @@
 use countersign_testkit::Connection;
 use serde_json::{Value, json};
 
-use crate::harness::{Device, Installation, done, eventually};
+use crate::harness::{Device, done, eventually};
 
 #[tokio::test]
 async fn a_copy_over_http_and_by_the_command_verify_without_the_database() {
-    let mut installation = Installation::start().await;
+    let mut installation = super::start().await;
     Device::enrol(&installation, "ws-01").await;
     let token = installation.admin().token().to_owned();
     let anchor = done(&installation.admin().post("/audit/anchors", &json!({})).await);
@@ -48,7 +48,7 @@ async fn a_copy_over_http_and_by_the_command_verify_without_the_database() {
 
 #[tokio::test]
 async fn many_refusals_of_one_peer_are_one_entry_and_a_count() {
-    let mut installation = Installation::start().await;
+    let mut installation = super::start().await;
     let stranger = installation.stranger();
     for _ in 0..90 {
         assert_eq!(stranger.get("/devices").await.status, 401);

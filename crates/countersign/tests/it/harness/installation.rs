@@ -7,18 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::time::{Clock, SystemClock};
-use countersign_testkit::{Answer, Connection, DoorClient};
+use countersign_testkit::{Answer, Connection, DoorClient, PostgresDatabase};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::admin::{Admin, done};
 use super::clock::FakeTime;
+use super::database::Database;
 use super::waiting::{eventually, within};
 use crate::program::{Ran, run};
 
 /// How long a start or an end may take, on a machine with much else to do.
 const PATIENCE: Duration = Duration::from_secs(60);
+const DATABASE_URL: &str = "COUNTERSIGN_DATABASE_URL";
 const EMAIL: &str = "owner@example.com";
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -40,6 +42,7 @@ pub(crate) struct Installation {
     ports: Ports,
     session: String,
     roots_pem: String,
+    database: Option<Arc<PostgresDatabase>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,10 +77,29 @@ impl Installation {
 
     /// With this configuration file. Sessions of people last for years, so that time can be moved.
     pub(crate) async fn configured(config: &str, time: Time) -> Self {
+        Self::on(Database::Sqlite, config, time).await
+    }
+
+    /// The same with its records in such a database.
+    pub(crate) async fn on(database: Database, config: &str, time: Time) -> Self {
         let mut installation = Self::unstarted(config, time);
+        installation.database = database.fresh().map(Arc::new);
         installation.start_again().await;
         installation.set_up().await;
         installation
+    }
+
+    /// Another server on the same database, which must be a server's.
+    pub(crate) async fn beside(&self) -> Self {
+        let mut other = Self::unstarted(&self.config, Time::Real);
+        other.database = Some(Arc::clone(self.database.as_ref().unwrap()));
+        fs_err::create_dir(other.data()).unwrap();
+        let key = "key-encryption-key";
+        fs_err::copy(self.data().join(key), other.data().join(key)).unwrap();
+        other.start_again().await;
+        other.session.clone_from(&self.session);
+        other.roots_pem.clone_from(&self.roots_pem);
+        other
     }
 
     /// One that has never been started.
@@ -86,7 +108,16 @@ impl Installation {
         let time = (time == Time::Fake).then(|| FakeTime::new(folder.path().join("time")));
         let (session, roots_pem) = (String::new(), String::new());
         let ports = Ports::default();
-        Self { folder, config: config.to_owned(), time, process: None, ports, session, roots_pem }
+        Self {
+            folder,
+            config: config.to_owned(),
+            time,
+            process: None,
+            ports,
+            session,
+            roots_pem,
+            database: None,
+        }
     }
 
     /// Makes the first owner and signs them in.
@@ -132,6 +163,7 @@ impl Installation {
             .stdin(Stdio::null())
             .stdout(fs_err::File::create(folder.join("printed")).unwrap().into_file())
             .stderr(log.into_file());
+        command.envs(self.database.iter().map(|database| (DATABASE_URL, database.url())));
         if let Some(time) = &self.time {
             time.rule(&mut command);
         }
@@ -195,7 +227,10 @@ impl Installation {
 
     /// Runs another command of the program on this installation's data.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        run(self.folder.path(), &[("COUNTERSIGN_DATA_DIR", "data")], arguments)
+        let url = self.database.as_ref().map(|database| database.url());
+        let mut variables = vec![("COUNTERSIGN_DATA_DIR", "data")];
+        variables.extend(url.iter().map(|url| (DATABASE_URL, url.as_str())));
+        run(self.folder.path(), &variables, arguments)
     }
 
     /// The folder that it works in.

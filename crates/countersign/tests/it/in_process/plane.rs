@@ -17,7 +17,7 @@ use countersign_server::{
     door_service,
 };
 use countersign_store::{Store, StoreUrl};
-use countersign_testkit::ManualClock;
+use countersign_testkit::{ManualClock, PostgresDatabase};
 use countersign_tls::{
     ClientAuth, ClientTls, DoorTls, Peer, ServerCredential, ServerCredentials, ServerTrust,
 };
@@ -30,6 +30,7 @@ use tower::ServiceExt as _;
 
 use super::Answer;
 use super::people::{self, People};
+use crate::harness::Database;
 
 /// The tenant that the tests are about.
 pub(crate) const OWN: &str = "acme";
@@ -48,7 +49,13 @@ pub(crate) struct Plane {
     exposed: DoorService,
     peer: Peer,
     enrolled: AtomicU32,
+    records: Records,
+}
+
+/// What is gone with it.
+struct Records {
     folder: TempDir,
+    _database: Option<PostgresDatabase>,
 }
 
 /// A device that enrolled.
@@ -115,8 +122,13 @@ impl Call {
 impl Plane {
     /// A fresh installation with its tenants and its people.
     pub(crate) async fn start() -> Self {
-        let (folder, store, clock, authority) = installation().await;
-        let mut plane = Self::over(folder, authority, clock).await;
+        Self::on(Database::Sqlite).await
+    }
+
+    /// The same with its records in such a database.
+    pub(crate) async fn on(database: Database) -> Self {
+        let (records, store, clock, authority) = installation(database).await;
+        let mut plane = Self::over(records, authority, clock).await;
         let now = plane.clock.now();
         plane.owner = people::insert_owner(&store, now).await;
         let (own, another) = (plane.tenant(OWN).await, plane.tenant(ANOTHER).await);
@@ -126,11 +138,16 @@ impl Plane {
 
     /// A fresh installation with nobody in it.
     pub(crate) async fn start_empty() -> Self {
-        let (folder, _store, clock, authority) = installation().await;
-        Self::over(folder, authority, clock).await
+        Self::empty_on(Database::Sqlite).await
     }
 
-    async fn over(folder: TempDir, authority: Arc<Authority>, clock: Arc<ManualClock>) -> Self {
+    /// The same with its records in such a database.
+    pub(crate) async fn empty_on(database: Database) -> Self {
+        let (records, _store, clock, authority) = installation(database).await;
+        Self::over(records, authority, clock).await
+    }
+
+    async fn over(records: Records, authority: Arc<Authority>, clock: Arc<ManualClock>) -> Self {
         let (sender, refusals) = mpsc::channel(10_000);
         let plane = ControlPlane::new(Arc::clone(&authority), sender);
         plane.set_door_url("https://door.example.com:8443".to_owned());
@@ -146,13 +163,13 @@ impl Plane {
             owner: String::new(),
             people: People::default(),
             refusals,
-            folder,
+            records,
         }
     }
 
     /// Where its files are.
     pub(crate) fn folder(&self) -> &str {
-        self.folder.path().to_str().unwrap()
+        self.records.folder.path().to_str().unwrap()
     }
 
     /// Asks the admin listener.
@@ -232,9 +249,13 @@ impl Plane {
     }
 }
 
-async fn installation() -> (TempDir, Store, Arc<ManualClock>, Arc<Authority>) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&StoreUrl::sqlite(folder.path().join("countersign.db"))).await.unwrap();
+async fn installation(database: Database) -> (Records, Store, Arc<ManualClock>, Arc<Authority>) {
+    let (folder, database) = (tempfile::tempdir().unwrap(), database.fresh());
+    let url = match &database {
+        Some(database) => database.url().parse().unwrap(),
+        None => StoreUrl::sqlite(folder.path().join("countersign.db")),
+    };
+    let store = Store::open(&url).await.unwrap();
     store.migrate().await.unwrap();
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
     let config = AuthorityConfig {
@@ -247,7 +268,7 @@ async fn installation() -> (TempDir, Store, Arc<ManualClock>, Arc<Authority>) {
     };
     let authority = Authority::open(store.clone(), Arc::<ManualClock>::clone(&clock), config).await.unwrap();
     authority.refresh_crls().await.unwrap();
-    (folder, store, clock, authority)
+    (Records { folder, _database: database }, store, clock, authority)
 }
 
 /// A peer that finished a handshake and showed no certificate.

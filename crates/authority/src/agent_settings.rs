@@ -112,13 +112,14 @@ impl Authority {
     /// Whether these are the CA certificates that agents get now.
     #[must_use]
     pub fn is_current_bundle(&self, report: &TrustBundleReport) -> bool {
-        report.sha256 == self.trust_bundle
+        report.sha256 == self.issuers().trust_bundle()
     }
 
     /// The hash of the CA certificates that agents get now, for an agent that uses others.
     #[must_use]
     pub fn news_of_bundle(&self, used: TrustBundleHash) -> Option<TrustBundleHash> {
-        (used != self.trust_bundle).then_some(self.trust_bundle)
+        let present = self.issuers().trust_bundle();
+        (used != present).then_some(present)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use countersign_ca::{AnchorFileError, PublicKey, SignedAnchor, public_key_from_pem};
-use countersign_ca::{Issuer, KeyAlgorithm, KeyEncryptionKey, KeyError, SealedKey, SigningKey};
+use countersign_ca::{KeyAlgorithm, KeyEncryptionKey, KeyError, SealedKey, SigningKey};
 use countersign_core::anchor::{AnchorStatement, AnchoredHead};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent, ChainHash};
 use countersign_core::identity::TrustDomain;
@@ -272,8 +272,8 @@ pub async fn anchor_at_rest(store: &Store, path: &Path, now: Timestamp) -> Resul
 }
 
 /// The installation that a root is of: SHA-256 of its certificate in DER.
-pub(crate) fn installation_of(root: &Issuer) -> ChainHash {
-    hash_of(root.certificate_der())
+pub(crate) fn installation_of(root: &[u8]) -> ChainHash {
+    hash_of(root)
 }
 
 pub(crate) fn hash_of(certificate: &[u8]) -> ChainHash {

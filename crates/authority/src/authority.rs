@@ -7,19 +7,20 @@ use countersign_ca::IssueError;
 use countersign_ca::KeyError;
 use countersign_ca::SealError;
 use countersign_core::identity::TrustDomain;
-use countersign_core::ids::{TenantId, TrustBundleHash};
+use countersign_core::ids::TenantId;
 use countersign_core::snapshot::{RuleSource, TrustSnapshot};
 use countersign_core::time::{Clock, Timestamp};
 use countersign_store::{Store, StoreError};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::anchors::{Anchors, installation_of};
+use crate::anchors::{Anchors, hash_of};
 use crate::channels::Channels;
 use crate::crl::CrlWork;
 use crate::enrol::Chain;
-use crate::hierarchy::Hierarchy;
+use crate::installation;
 use crate::issue::IssuanceError;
+use crate::issuers::{Issuers, Registry};
 use crate::limits::Limits;
 use crate::presence::PresenceQueue;
 use crate::publish::Publisher;
@@ -57,9 +58,8 @@ pub struct Authority {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: AuthorityConfig,
-    pub(crate) hierarchy: Hierarchy,
+    pub(crate) registry: Registry,
     pub(crate) anchors: Arc<Anchors>,
-    pub(crate) trust_bundle: TrustBundleHash,
     pub(crate) publisher: Publisher,
     pub(crate) limits: Limits,
     pub(crate) presence: PresenceQueue,
@@ -125,9 +125,8 @@ impl Authority {
         config: AuthorityConfig,
     ) -> Result<Arc<Self>, OpenError> {
         let now = clock.now();
-        let (hierarchy, installation, anchors) = Hierarchy::open_or_create(&store, &config, now).await?;
+        let (registry, installation, anchors) = installation::open_or_create(&store, &config, now).await?;
         let publisher = Publisher::new(TrustSnapshot::empty(config.trust_domain.clone(), now));
-        let trust_bundle = TrustBundleHash::of(&hierarchy.root.certificate_pem());
         let users = store.read(|r| Box::pin(async move { r.count_users().await })).await?;
         let authority = Arc::new(Self {
             presence: PresenceQueue::default(),
@@ -141,8 +140,7 @@ impl Authority {
             unseen_refusals: crate::refusals::UnseenRefusals::default(),
             node: installation.node,
             anchors,
-            trust_bundle,
-            hierarchy,
+            registry,
             publisher,
             clock,
             config,
@@ -177,22 +175,27 @@ impl Authority {
         &self.config.trust_domain
     }
 
+    /// The CAs as they are now.
+    pub(crate) fn issuers(&self) -> Arc<Issuers> {
+        self.registry.current()
+    }
+
     /// The root's certificate, PEM: what devices pin.
     #[must_use]
     pub fn root_pem(&self) -> String {
-        self.hierarchy.root.certificate_pem()
+        self.issuers().root_pem()
     }
 
     /// SHA-256 of the root's certificate in DER, lower-case hex: what `--ca-fingerprint` takes.
     #[must_use]
     pub fn root_fingerprint(&self) -> String {
-        hex::encode(installation_of(&self.hierarchy.root))
+        self.issuers().root().map(|root| hex::encode(hash_of(root.certificate_der()))).unwrap_or_default()
     }
 
-    /// Every CA certificate by its key id, root first.
+    /// Every CA certificate by its key id, a CA after the one that signed it.
     #[must_use]
     pub fn ca_certificates(&self) -> Vec<(countersign_core::ids::IssuerKeyId, String)> {
-        self.hierarchy.all().map(|issuer| (issuer.key_id(), issuer.certificate_pem())).collect()
+        self.issuers().all().map(|ca| (ca.key_id(), ca.certificate_pem())).collect()
     }
 
     /// Whether the store answers.

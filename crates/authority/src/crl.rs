@@ -10,13 +10,14 @@ use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::Lifetime;
 use countersign_core::ids::IssuerKeyId;
 use countersign_core::time::Timestamp;
-use countersign_store::{CrlRow, StoreError};
+use countersign_store::{CrlRow, IssuerRole, StoreError};
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::authority::Authority;
 use crate::enrol::Chain;
+use crate::issuers::Ca;
 
 /// How long a CRL says it is good for: a day; it is signed anew at two thirds of that.
 const CRL_LIFE: Duration = Duration::from_secs(86_400);
@@ -51,7 +52,7 @@ impl CrlWork {
 enum Wanted {
     /// Nobody's.
     None,
-    /// The device CA's: what is revoked on request.
+    /// Those of the CAs that make devices: what is revoked on request.
     OfDevices,
     /// Those of every issuing CA: what was signed and abandoned may be a door's.
     All,
@@ -81,11 +82,11 @@ impl Authority {
                 (false, Ok(())) => Wanted::OfDevices,
                 (false, Err(_)) => Wanted::None,
             };
-            for issuer in self.hierarchy.all() {
-                if let Err(error) = self.refresh_crl(issuer, wanted).await {
+            for ca in self.issuers().all() {
+                if let Err(error) = self.refresh_crl(ca, wanted).await {
                     // What could not be signed is still wanted.
                     self.crl.want_soon();
-                    tracing::error!(error = %Chain(&error), issuer = %issuer.key_id(), "cannot publish the crl");
+                    tracing::error!(error = %Chain(&error), issuer = %ca.key_id(), "cannot publish the crl");
                 }
             }
         }
@@ -97,23 +98,25 @@ impl Authority {
     /// # Errors
     /// See [`SignCrlError`].
     pub async fn refresh_crls(&self) -> Result<(), SignCrlError> {
-        for issuer in self.hierarchy.all() {
-            self.refresh_crl(issuer, Wanted::All).await?;
+        for ca in self.issuers().all() {
+            self.refresh_crl(ca, Wanted::All).await?;
         }
         Ok(())
     }
 
-    async fn refresh_crl(&self, issuer: &Issuer, wanted: Wanted) -> Result<(), SignCrlError> {
-        let (id, now) = (issuer.key_id(), self.now());
+    /// Nothing where the key is not at hand: its list is signed where that is.
+    async fn refresh_crl(&self, ca: &Ca, wanted: Wanted) -> Result<(), SignCrlError> {
+        let Ok(issuer) = ca.issuer() else { return Ok(()) };
+        let (id, now) = (ca.key_id(), self.now());
         let latest = self.store.read(move |r| Box::pin(async move { r.latest_crl(id).await })).await?;
         let is_old = latest.as_ref().is_none_or(|crl| {
             Lifetime { issued_at: crl.this_update, expires_at: crl.next_update }.renewal_due(now)
         });
         let is_wanted = match wanted {
             Wanted::None => false,
-            Wanted::OfDevices => id == self.hierarchy.device.key_id(),
-            // The root's list has nothing of what is issued from day to day.
-            Wanted::All => id != self.hierarchy.root.key_id(),
+            Wanted::OfDevices => ca.role() == IssuerRole::Device,
+            // A root's list has nothing of what is issued from day to day.
+            Wanted::All => ca.role() != IssuerRole::Root,
         };
         if is_old || is_wanted { self.sign_crl(issuer, now).await } else { Ok(()) }
     }

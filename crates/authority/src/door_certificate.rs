@@ -4,11 +4,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use countersign_ca::Profile;
 use countersign_ca::{KeyAlgorithm, KeyError, SigningKey};
+use countersign_ca::{Profile, ServerPurposes};
+use countersign_core::alternative_names::AlternativeNames;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::Lifetime;
-use countersign_store::StoreError;
+use countersign_core::ids::CertificateId;
+use countersign_store::{Origin, ServiceCertificateRow, ServiceState, StoreError};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -17,6 +19,9 @@ use crate::issue::IssuanceError;
 
 /// The life of a door's certificate: a year.
 const LIFE: Duration = Duration::from_secs(365 * 86_400);
+
+/// What the doors' certificates are called on record.
+const LABEL: &str = "door";
 
 /// What a door answers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +67,13 @@ impl Authority {
         names: &DoorNames,
     ) -> Result<DoorCertificate, DoorCertificateError> {
         let key = SigningKey::generate(KeyAlgorithm::P256)?;
-        let profile = Profile::ServiceServer { dns: names.dns.clone(), ips: names.ips.clone() };
-        let issued = self.issue_for_door(profile, key.public_key(), LIFE).await?;
+        let alternatives =
+            AlternativeNames { uris: Vec::new(), dns: names.dns.clone(), ips: names.ips.clone() };
+        let profile =
+            Profile::ServiceServer { names: alternatives.clone().into(), purposes: ServerPurposes::Server };
+        let issuers = self.issuers();
+        let ca = issuers.active_service().map_err(IssuanceError::from)?;
+        let issued = self.issue_for_service(ca, profile.clone(), key.public_key(), LIFE).await?;
         let reference = issued.reference().clone();
         let addresses = names.ips.iter().map(ToString::to_string);
         let entry = AuditEntry::new(None, self.now(), AuditEvent::DoorCertificateIssued, Actor::System)
@@ -72,20 +82,34 @@ impl Authority {
             .detail("expiresAt", issued.lifetime().expires_at)
             .detail("spkiSha256", issued.spki())
             .detail("names", names.dns.iter().cloned().chain(addresses).collect::<Vec<_>>().join(" "));
+        let row = ServiceCertificateRow {
+            id: CertificateId::random(),
+            reference: reference.clone(),
+            profile: profile.as_str().to_owned(),
+            origin: Origin::Made,
+            label: LABEL.parse().ok(),
+            subject: profile.subject_text(),
+            names: alternatives,
+            spki: issued.spki(),
+            der: issued.der().to_vec(),
+            state: ServiceState::Active,
+            lifetime: issued.lifetime(),
+            revoked_at: None,
+            reason: None,
+        };
         self.store
             .write(move |w| {
                 Box::pin(async move {
                     w.finish_intent(&reference).await?;
+                    w.insert_service_certificate(&row).await?;
                     w.append_audit(&entry).await
                 })
             })
             .await?;
         Ok(DoorCertificate {
-            chain: vec![
-                issued.der().to_vec(),
-                self.hierarchy.service.certificate_der().to_vec(),
-                self.hierarchy.root.certificate_der().to_vec(),
-            ],
+            chain: std::iter::once(issued.der().to_vec())
+                .chain(issuers.chain(ca.key_id()).iter().map(|above| above.certificate_der().to_vec()))
+                .collect(),
             key: Zeroizing::new(key.pkcs8_der().to_vec()),
             lifetime: issued.lifetime(),
         })

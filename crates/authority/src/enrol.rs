@@ -299,7 +299,7 @@ impl Authority {
     pub(crate) fn handed_out(&self, issued: &Unrecorded, own_key: Option<&SigningKey>) -> IssuedMtls {
         IssuedMtls {
             certificate_pem: issued.certificate.pem(),
-            chain_pem: self.hierarchy.device_chain_pem(),
+            chain_pem: self.issuers().chain_pem(issued.certificate.reference().issuer),
             serial: issued.certificate.reference().serial.clone(),
             lifetime: issued.certificate.lifetime(),
             private_key_pem: own_key.map(SigningKey::pkcs8_pem),

@@ -18,6 +18,7 @@ use countersign_store::{
 use thiserror::Error;
 
 use crate::authority::Authority;
+use crate::issuers::{Ca, NoIssuer};
 use crate::together::Answers;
 
 /// A certificate could not be made. Nothing was handed out.
@@ -32,6 +33,9 @@ pub enum IssuanceError {
     /// No serial number could be made.
     #[error("cannot reserve a serial number")]
     Serial(#[from] KeyError),
+    /// Nobody is there to sign.
+    #[error("cannot sign the certificate")]
+    NoIssuer(#[from] NoIssuer),
     /// The intent could not be recorded.
     #[error("cannot record the intent")]
     Store(#[from] StoreError),
@@ -84,20 +88,22 @@ impl Authority {
         subject: DeviceSubject,
         key: &PublicKey,
     ) -> Result<Unrecorded, IssuanceError> {
-        let issuer = &self.hierarchy.device;
+        let issuers = self.issuers();
+        let issuer = issuers.active_device()?.issuer()?;
         let profile = Profile::Device { identity: subject.identity.clone() };
         let certificate = self.issue(issuer, profile, key, subject.lifetime, Some(&subject)).await?;
         Ok(Unrecorded { certificate, subject })
     }
 
-    /// Signs a certificate for the doors themselves.
-    pub(crate) async fn issue_for_door(
+    /// Signs a certificate of what is no device. Recording it follows.
+    pub(crate) async fn issue_for_service(
         &self,
+        ca: &Ca,
         profile: Profile,
         key: &PublicKey,
         lifetime: Duration,
     ) -> Result<IssuedCertificate, IssuanceError> {
-        self.issue(&self.hierarchy.service, profile, key, lifetime, None).await
+        self.issue(ca.issuer()?, profile, key, lifetime, None).await
     }
 
     async fn issue(

@@ -274,7 +274,7 @@ impl Authority {
         Renewed {
             mtls: IssuedMtls {
                 certificate_pem: certificate_pem(&pending.der),
-                chain_pem: self.hierarchy.device_chain_pem(),
+                chain_pem: self.issuers().chain_pem(pending.reference.issuer),
                 serial: pending.reference.serial.clone(),
                 lifetime: pending.lifetime,
                 private_key_pem: None,

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::authority::{Authority, DEFAULT_TENANT};
 use crate::authorized::{Administer, Authorized, Forbidden, View};
-use crate::hierarchy::DEFAULT_SITE;
+use crate::installation::DEFAULT_SITE;
 use crate::tenants::TenantError;
 
 /// The site that somebody wants.

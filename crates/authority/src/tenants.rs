@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::authority::Authority;
 use crate::authorized::{Authorized, Forbidden, Own, View};
-use crate::hierarchy::default_site;
+use crate::installation::default_site;
 use crate::publish::Applied;
 
 /// A tenant was not made.

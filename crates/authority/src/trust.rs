@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::authority::Authority;
 use crate::channels::Touched;
+use crate::issuers::Issuers;
 use crate::publish::Applied;
 
 impl Authority {
@@ -35,11 +36,7 @@ impl Authority {
         let mut snapshot = TrustSnapshot::empty(self.config.trust_domain.clone(), now);
         snapshot.version = material.version;
         snapshot.rules = self.config.rules.clone().into();
-        snapshot.device_issuers.push_back(TrustedIssuer {
-            key_id: self.hierarchy.device.key_id(),
-            certificate: Arc::from(self.hierarchy.device.certificate_der()),
-            tenants: None,
-        });
+        snapshot.device_issuers = device_issuers(&self.issuers()).collect();
         for tenant in &material.tenants {
             set_tenant(&mut snapshot, tenant);
         }
@@ -77,6 +74,10 @@ impl Authority {
         if version > snapshot.version {
             let now = self.now();
             let touched = Touched::by(&changes);
+            if !changes.issuers.is_empty() {
+                self.registry.reload(&self.store).await?;
+                snapshot.device_issuers = device_issuers(&self.issuers()).collect();
+            }
             apply(&mut snapshot, changes, now);
             self.publisher.replace(snapshot);
             self.channels.trust_changed(&touched);
@@ -110,6 +111,15 @@ impl Authority {
     }
 }
 
+/// Every CA whose certificates make a device: an edge trusts them side by side.
+fn device_issuers(issuers: &Issuers) -> impl Iterator<Item = TrustedIssuer> {
+    issuers.device_trust().map(|ca| TrustedIssuer {
+        key_id: ca.key_id(),
+        certificate: Arc::from(ca.certificate_der()),
+        tenants: None,
+    })
+}
+
 fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
     for tenant in &changes.tenants {
         set_tenant(snapshot, tenant);
@@ -126,6 +136,7 @@ fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
         }
         snapshot.denied_keys.extend(denied_keys);
     }
+    snapshot.denied.extend(changes.revoked_services);
     snapshot.version = changes.version;
     snapshot.made_at = now;
 }

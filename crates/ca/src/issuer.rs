@@ -1,13 +1,14 @@
 //! A CA that signs: prepare → lint → sign → check.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use const_oid::AssociatedOid as _;
 use const_oid::db::rfc5280::{ID_AD_CA_ISSUERS, ID_KP_CLIENT_AUTH, ID_KP_SERVER_AUTH};
+use const_oid::{AssociatedOid as _, ObjectIdentifier};
 use countersign_core::certificate::Lifetime;
 use countersign_core::ids::{CertificateRef, IssuerKeyId, SerialNumber};
 use countersign_core::time::Timestamp;
-use der::asn1::{Any, Int, OctetString, Uint};
+use der::asn1::{Any, Int, Null, OctetString, Uint};
 use der::{Decode as _, Encode as _};
 use spki::SubjectPublicKeyInfoOwned;
 use thiserror::Error;
@@ -21,13 +22,18 @@ use x509_cert::ext::pkix::{
 };
 
 use crate::certificate::{IssuedCertificate, PreparedCertificate, pem};
-use crate::key::{KeyError, SigningKey};
+use crate::custody::Signer;
+use crate::distinguished_name::{DistinguishedName, NameError};
+use crate::key::KeyError;
 use crate::lint;
 use crate::name;
 use crate::profile::{Profile, Publication};
 use crate::public_key::{PublicKey, SignatureError};
 use crate::signed::{self, SignatureAlgorithm, Signed};
 use crate::tbs::{Tbs, Validity, extension, time, timestamp};
+
+/// The mark of a responder that is itself not to be asked about (RFC 6960 section 4.2.2.2.1).
+pub(crate) const OCSP_NO_CHECK: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.5");
 
 /// What is to be certified.
 #[derive(Clone, Debug)]
@@ -46,15 +52,17 @@ pub struct CertificateRequest<'a> {
     pub publication: Publication,
 }
 
-/// Which CA of the hierarchy an issuer is, as its own certificate says.
+/// What a CA is for; its own certificate must allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IssuerKind {
-    /// The root: signs issuing CAs.
+    /// A root: signs CAs.
     Root,
-    /// The device issuing CA.
+    /// A device issuing CA: the only kind that makes devices.
     Device,
-    /// The service issuing CA.
+    /// A service issuing CA.
     Service,
+    /// Any other CA below a root: signs services, and CAs as far as its certificate allows.
+    Intermediate,
 }
 
 /// Why a certificate was not prepared.
@@ -96,6 +104,9 @@ pub enum SignError {
 /// Why there is no issuer.
 #[derive(Debug, Error)]
 pub enum IssueError {
+    /// No name for a CA.
+    #[error("cannot name the CA")]
+    Name(#[source] NameError),
     /// The root's own certificate was refused.
     #[error("cannot prepare the root certificate")]
     Prepare(#[source] PrepareError),
@@ -108,8 +119,8 @@ pub enum IssueError {
     /// Certificate and key are of different CAs.
     #[error("the CA certificate is not that of the key {0}")]
     KeyMismatch(IssuerKeyId),
-    /// Not a CA of this hierarchy.
-    #[error("the certificate is no CA of this platform: {0}")]
+    /// Not a CA of the kind it is to be.
+    #[error("the certificate is not that of such a CA: {0}")]
     NotAnIssuer(&'static str),
 }
 
@@ -122,30 +133,34 @@ pub(crate) struct IssuerFacts {
     pub(crate) subject: Any,
     /// Its subject key identifier, to be copied.
     pub(crate) subject_key_id: Vec<u8>,
+    /// What its certificates may be for; empty: anything.
+    pub(crate) purposes: Vec<ObjectIdentifier>,
+    /// How many CAs may follow below it.
+    pub(crate) path_length: Option<u8>,
     pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
 }
 
-/// A CA with its key in memory.
-#[derive(Debug)]
+/// A CA with its key, in whatever custody that is.
+#[derive(Clone, Debug)]
 pub struct Issuer {
-    key: SigningKey,
+    key: Arc<dyn Signer>,
     certificate: Vec<u8>,
     facts: IssuerFacts,
 }
 
 impl Issuer {
-    /// Makes a root: a self-signed CA of ten years.
+    /// Makes a root: a self-signed CA.
     ///
     /// # Errors
-    /// When a lint refuses it (an empty or overlong name, say) or it cannot be signed.
+    /// When a lint refuses it (a life of no length, say) or it cannot be signed.
     pub fn create_root(
-        name: &str,
-        key: SigningKey,
+        subject: DistinguishedName,
+        key: Arc<dyn Signer>,
         serial: SerialNumber,
-        now: Timestamp,
+        (now, lifetime): (Timestamp, Duration),
     ) -> Result<Self, IssueError> {
-        let profile = Profile::Root { name: name.to_owned() };
+        let profile = Profile::Root { subject };
         let encode = |error| IssueError::Prepare(PrepareError::Encode(error));
         let issued_at = now.floor_to_second();
         let public_key = key.public_key().clone();
@@ -155,10 +170,12 @@ impl Issuer {
             subject: name::distinguished_name(&profile.subject()).map_err(encode)?,
             subject_key_id: public_key.subject_key_id().to_vec(),
             not_before: issued_at - profile.backdating(),
-            not_after: issued_at + profile.default_lifetime(),
+            purposes: profile.extended_key_usage(),
+            path_length: profile.basic_constraints().path_len_constraint,
+            not_after: (issued_at + lifetime).floor_to_second(),
         };
         let request = CertificateRequest {
-            lifetime: profile.default_lifetime(),
+            lifetime,
             profile,
             public_key: &public_key,
             serial,
@@ -174,9 +191,9 @@ impl Issuer {
     /// Puts a CA's certificate and key together.
     ///
     /// # Errors
-    /// Fails closed: refuses a certificate that is not that of the key, or not one of the
-    /// [`IssuerKind`]s.
-    pub fn open(certificate_der: &[u8], key: SigningKey) -> Result<Self, IssueError> {
+    /// Fails closed: refuses a certificate that is not that of the key, or does not make it a CA of
+    /// this kind.
+    pub fn open(certificate_der: &[u8], key: Arc<dyn Signer>, kind: IssuerKind) -> Result<Self, IssueError> {
         let signed = Signed::from_der(certificate_der).map_err(IssueError::Malformed)?;
         let tbs = Tbs::from_der(signed.body).map_err(IssueError::Malformed)?;
         let key_id = IssuerKeyId::from(key.public_key().sha256());
@@ -184,7 +201,8 @@ impl Issuer {
         if certified != key.public_key().spki_der() {
             return Err(IssueError::KeyMismatch(key_id));
         }
-        let kind = kind_of(&tbs)?;
+        let ca = constraints_of(&tbs)?;
+        ca.allow(kind, tbs.issuer == tbs.subject)?;
         let subject_key_id = tbs
             .extension::<SubjectKeyIdentifier>()
             .map_err(IssueError::Malformed)?
@@ -195,6 +213,8 @@ impl Issuer {
             key_id,
             subject: tbs.subject.clone(),
             subject_key_id,
+            purposes: ca.purposes.unwrap_or_default(),
+            path_length: ca.path_length,
             not_before: timestamp(&tbs.validity.not_before),
             not_after: timestamp(&tbs.validity.not_after),
         };
@@ -207,7 +227,7 @@ impl Issuer {
         self.facts.key_id
     }
 
-    /// Which CA of the hierarchy it is.
+    /// What it is for.
     #[must_use]
     pub const fn kind(&self) -> IssuerKind {
         self.facts.kind
@@ -279,7 +299,7 @@ impl Issuer {
         Ok(Tbs {
             version: Version::V3,
             serial: Int::from(Uint::new(request.serial.as_bytes())?),
-            signature: self.key.signature_algorithm().identifier(),
+            signature: self.signature_algorithm().identifier(),
             issuer: self.facts.subject.clone(),
             validity: Validity { not_before: time(not_before)?, not_after: time(not_after)? },
             subject: name::distinguished_name(&request.profile.subject())?,
@@ -296,7 +316,7 @@ impl Issuer {
         ];
         let purposes = profile.extended_key_usage();
         if !purposes.is_empty() {
-            extensions.push(extension(ExtendedKeyUsage::OID, false, &ExtendedKeyUsage(purposes.to_vec()))?);
+            extensions.push(extension(ExtendedKeyUsage::OID, false, &ExtendedKeyUsage(purposes))?);
         }
         let names = profile.alternative_names()?;
         if !names.is_empty() {
@@ -306,6 +326,9 @@ impl Issuer {
         let subject_key_id = SubjectKeyIdentifier(OctetString::new(request.public_key.subject_key_id())?);
         extensions.push(extension(SubjectKeyIdentifier::OID, false, &subject_key_id)?);
         extensions.push(extension(AuthorityKeyIdentifier::OID, false, &self.authority_key_id()?)?);
+        if matches!(profile, Profile::Ocsp { .. }) {
+            extensions.push(extension(OCSP_NO_CHECK, false, &Null)?);
+        }
         extensions.extend(publication_extensions(&request.publication)?);
         Ok(extensions)
     }
@@ -332,7 +355,7 @@ impl Issuer {
     /// Signs a TBSCertificate or TBSCertList and checks the result.
     pub(crate) fn sign_body(&self, body: &[u8]) -> Result<Vec<u8>, SignError> {
         let signature = self.key.sign(body).map_err(SignError::Key)?;
-        let algorithm = self.key.signature_algorithm();
+        let algorithm = self.signature_algorithm();
         let der = signed::to_der(body, algorithm, &signature).map_err(SignError::Encode)?;
         let again = Signed::from_der(&der).map_err(SignError::Encode)?;
         if again.body != body || SignatureAlgorithm::of(&again.algorithm) != Some(algorithm) {
@@ -345,8 +368,8 @@ impl Issuer {
         Ok(der)
     }
 
-    pub(crate) const fn signature_algorithm(&self) -> SignatureAlgorithm {
-        self.key.signature_algorithm()
+    pub(crate) fn signature_algorithm(&self) -> SignatureAlgorithm {
+        self.key.public_key().signature_algorithm()
     }
 
     pub(crate) const fn facts(&self) -> &IssuerFacts {
@@ -375,8 +398,13 @@ fn publication_extensions(publication: &Publication) -> der::Result<Vec<Extensio
     Ok(extensions)
 }
 
-/// Which CA a certificate makes its key, by its constraints and purposes.
-fn kind_of(tbs: &Tbs) -> Result<IssuerKind, IssueError> {
+/// What a CA's certificate lets it do.
+struct CaConstraints {
+    purposes: Option<Vec<ObjectIdentifier>>,
+    path_length: Option<u8>,
+}
+
+fn constraints_of(tbs: &Tbs) -> Result<CaConstraints, IssueError> {
     let refuse = IssueError::NotAnIssuer;
     let constraints = tbs.extension::<BasicConstraints>().map_err(IssueError::Malformed)?;
     let Some((_critical, BasicConstraints { ca: true, path_len_constraint })) = constraints else {
@@ -387,15 +415,32 @@ fn kind_of(tbs: &Tbs) -> Result<IssuerKind, IssueError> {
         return Err(refuse("its key may not sign certificates and revocation lists"));
     }
     let purposes = tbs.extension::<ExtendedKeyUsage>().map_err(IssueError::Malformed)?;
-    match (purposes, path_len_constraint) {
-        (None, None) if tbs.issuer == tbs.subject => Ok(IssuerKind::Root),
-        (Some((_, ExtendedKeyUsage(purposes))), Some(0)) => match purposes.as_slice() {
-            [ID_KP_CLIENT_AUTH] => Ok(IssuerKind::Device),
-            [ID_KP_SERVER_AUTH, ID_KP_CLIENT_AUTH] | [ID_KP_CLIENT_AUTH, ID_KP_SERVER_AUTH] => {
-                Ok(IssuerKind::Service)
+    let purposes = purposes.map(|(_critical, ExtendedKeyUsage(purposes))| purposes);
+    Ok(CaConstraints { purposes, path_length: path_len_constraint })
+}
+
+impl CaConstraints {
+    /// Whether this may be a CA of `kind`.
+    fn allow(&self, kind: IssuerKind, is_self_issued: bool) -> Result<(), IssueError> {
+        let refuse = |why| Err(IssueError::NotAnIssuer(why));
+        let purposes = self.purposes.as_deref();
+        match kind {
+            IssuerKind::Root if purposes.is_some() || !is_self_issued => refuse("not a root"),
+            IssuerKind::Device | IssuerKind::Service if self.path_length != Some(0) => {
+                refuse("not an issuing CA with path length 0")
             }
-            _ => Err(refuse("its purposes are those of no issuing CA")),
-        },
-        _ => Err(refuse("neither a root nor an issuing CA with path length 0")),
+            IssuerKind::Device if purposes != Some(&[ID_KP_CLIENT_AUTH]) => {
+                refuse("its purpose is not clientAuth alone")
+            }
+            IssuerKind::Service
+                if !matches!(
+                    purposes,
+                    Some([ID_KP_SERVER_AUTH, ID_KP_CLIENT_AUTH] | [ID_KP_CLIENT_AUTH, ID_KP_SERVER_AUTH])
+                ) =>
+            {
+                refuse("its purposes are not serverAuth and clientAuth")
+            }
+            IssuerKind::Root | IssuerKind::Device | IssuerKind::Service | IssuerKind::Intermediate => Ok(()),
+        }
     }
 }

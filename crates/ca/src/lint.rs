@@ -17,9 +17,10 @@ use x509_cert::ext::pkix::{
 };
 use x509_cert::time::Time;
 
-use crate::issuer::{IssuerFacts, IssuerKind, PrepareError};
+use crate::distinguished_name::NameAttribute;
+use crate::issuer::{IssuerFacts, IssuerKind, OCSP_NO_CHECK, PrepareError};
 use crate::name;
-use crate::profile::Profile;
+use crate::profile::{Profile, Purpose, ServerPurposes};
 use crate::public_key::{Kind, PublicKey};
 use crate::tbs::{Tbs, timestamp};
 
@@ -61,8 +62,11 @@ const LINTS: &[Lint] = &[
     Lint { name: "leaf_is_not_ca", check: leaf_is_not_ca },
     Lint { name: "ca_has_key_cert_sign", check: ca_has_key_cert_sign },
     Lint { name: "path_length_matches_profile", check: path_length_matches_profile },
+    Lint { name: "path_length_within_issuer", check: path_length_within_issuer },
     Lint { name: "key_usage_matches_profile", check: key_usage_matches_profile },
     Lint { name: "eku_matches_profile", check: eku_matches_profile },
+    Lint { name: "purposes_within_issuer", check: purposes_within_issuer },
+    Lint { name: "no_check_is_for_responders", check: no_check_is_for_responders },
     Lint { name: "device_has_exactly_one_identity_uri", check: device_has_exactly_one_identity_uri },
     Lint { name: "no_reserved_name", check: no_reserved_name },
     Lint { name: "service_names_well_formed", check: service_names_well_formed },
@@ -122,9 +126,14 @@ fn issuer_may_sign_profile(subject: &Subject<'_>) -> Finding {
     let (kind, profile) = (subject.issuer.kind, subject.profile);
     let may = match profile {
         Profile::Root { .. } => kind == IssuerKind::Root && subject.tbs.subject == subject.tbs.issuer,
-        Profile::IssuingDevice { .. } | Profile::IssuingService { .. } => kind == IssuerKind::Root,
+        Profile::IssuingDevice { .. } | Profile::IssuingService { .. } | Profile::Intermediate { .. } => {
+            matches!(kind, IssuerKind::Root | IssuerKind::Intermediate)
+        }
         Profile::Device { .. } => kind == IssuerKind::Device,
-        Profile::ServiceServer { .. } | Profile::ServiceClient { .. } => kind == IssuerKind::Service,
+        Profile::ServiceServer { .. } | Profile::ServiceClient { .. } => {
+            matches!(kind, IssuerKind::Service | IssuerKind::Intermediate)
+        }
+        Profile::Ocsp { .. } => true,
     };
     ensure(may, || format!("a {kind:?} issuer does not sign {}", profile.as_str()))
 }
@@ -156,7 +165,7 @@ fn dates_use_right_time_type(subject: &Subject<'_>) -> Finding {
 }
 
 /// An empty subject only where the alternative names are critical (RFC 5280 section 4.1.2.6); each
-/// attribute 1 to 64 characters (appendix A) without control characters.
+/// attribute known, within its upper bound (appendix A) and without control characters.
 fn subject_present(subject: &Subject<'_>) -> Finding {
     let attributes =
         name::attributes_of(&subject.tbs.subject).map_err(|error| format!("unreadable: {error}"))?;
@@ -166,7 +175,7 @@ fn subject_present(subject: &Subject<'_>) -> Finding {
     }
     let wrong = attributes
         .into_iter()
-        .find(|(_, text)| !(1..=64).contains(&text.chars().count()) || text.chars().any(char::is_control));
+        .find(|(oid, text)| !NameAttribute::of(*oid).is_some_and(|attribute| attribute.accepts(text)));
     wrong.map_or(Ok(()), |(oid, text)| Err(format!("attribute {oid} is {text:?}")))
 }
 
@@ -252,29 +261,71 @@ fn path_length_matches_profile(subject: &Subject<'_>) -> Finding {
     let (_critical, constraints) = required!(subject, BasicConstraints);
     let expected = match subject.profile {
         Profile::IssuingDevice { .. } | Profile::IssuingService { .. } => Some(0),
+        Profile::Intermediate { path_length, .. } => *path_length,
         Profile::Root { .. }
         | Profile::Device { .. }
         | Profile::ServiceServer { .. }
-        | Profile::ServiceClient { .. } => None,
+        | Profile::ServiceClient { .. }
+        | Profile::Ocsp { .. } => None,
     };
     ensure(constraints.path_len_constraint == expected, || {
         format!("path length {:?}", constraints.path_len_constraint)
     })
 }
 
+/// RFC 5280 section 4.2.1.9: below a CA whose path length is n, CAs have at most n - 1; a CA that says
+/// nothing of its own is bound by its issuer's all the same.
+fn path_length_within_issuer(subject: &Subject<'_>) -> Finding {
+    if !subject.profile.is_ca() || matches!(subject.profile, Profile::Root { .. }) {
+        return Ok(());
+    }
+    let (_critical, constraints) = required!(subject, BasicConstraints);
+    let own = constraints.path_len_constraint;
+    let fits = match subject.issuer.path_length {
+        None => true,
+        Some(0) => false,
+        Some(above) => own.is_none_or(|own| own < above),
+    };
+    ensure(fits, || format!("path length {own:?} below {:?}", subject.issuer.path_length))
+}
+
+/// What a CA's own purposes do not allow, relying parties refuse below it. An OCSP responder is
+/// authorised by who issued it (RFC 6960 section 4.2.2.2), whatever its issuer is for.
+fn purposes_within_issuer(subject: &Subject<'_>) -> Finding {
+    let allowed = &subject.issuer.purposes;
+    if allowed.is_empty() || matches!(subject.profile, Profile::Ocsp { .. }) {
+        return Ok(());
+    }
+    let written = subject.tbs.extension::<ExtendedKeyUsage>().map_err(|error| error.to_string())?;
+    let Some((_critical, ExtendedKeyUsage(purposes))) = written else {
+        return Err("any purpose below a CA of limited ones".to_owned());
+    };
+    let wrong = purposes.into_iter().find(|purpose| !allowed.contains(purpose));
+    wrong.map_or(Ok(()), |purpose| Err(format!("the purpose {purpose} is not among the issuer's")))
+}
+
+/// RFC 6960 section 4.2.2.2.1: a responder's certificate is not asked about, all others are.
+fn no_check_is_for_responders(subject: &Subject<'_>) -> Finding {
+    let written = subject.tbs.extensions.iter().any(|extension| extension.extn_id == OCSP_NO_CHECK);
+    let expected = matches!(subject.profile, Profile::Ocsp { .. });
+    ensure(written == expected, || format!("id-pkix-ocsp-nocheck: {written}"))
+}
+
 fn key_usage_matches_profile(subject: &Subject<'_>) -> Finding {
     let (_critical, usage) = required!(subject, KeyUsage);
     let rsa = subject.public_key.kind() == Kind::Rsa;
     let expected = match subject.profile {
-        Profile::Root { .. } | Profile::IssuingDevice { .. } | Profile::IssuingService { .. } => {
-            KeyUsages::KeyCertSign | KeyUsages::CRLSign
-        }
+        Profile::Root { .. }
+        | Profile::IssuingDevice { .. }
+        | Profile::IssuingService { .. }
+        | Profile::Intermediate { .. } => KeyUsages::KeyCertSign | KeyUsages::CRLSign,
         Profile::ServiceServer { .. } | Profile::ServiceClient { .. } if rsa => {
             KeyUsages::DigitalSignature | KeyUsages::KeyEncipherment
         }
-        Profile::Device { .. } | Profile::ServiceServer { .. } | Profile::ServiceClient { .. } => {
-            KeyUsages::DigitalSignature.into()
-        }
+        Profile::Device { .. }
+        | Profile::ServiceServer { .. }
+        | Profile::ServiceClient { .. }
+        | Profile::Ocsp { .. } => KeyUsages::DigitalSignature.into(),
     };
     ensure(usage.0 == expected, || format!("{:?}", usage.0))
 }
@@ -282,11 +333,23 @@ fn key_usage_matches_profile(subject: &Subject<'_>) -> Finding {
 fn eku_matches_profile(subject: &Subject<'_>) -> Finding {
     const SERVER: &str = "1.3.6.1.5.5.7.3.1";
     const CLIENT: &str = "1.3.6.1.5.5.7.3.2";
-    let expected: &[&str] = match subject.profile {
-        Profile::Root { .. } => &[],
-        Profile::IssuingDevice { .. } | Profile::Device { .. } | Profile::ServiceClient { .. } => &[CLIENT],
-        Profile::IssuingService { .. } => &[SERVER, CLIENT],
-        Profile::ServiceServer { .. } => &[SERVER],
+    const RESPONDER: &str = "1.3.6.1.5.5.7.3.9";
+    let expected: Vec<&str> = match subject.profile {
+        Profile::Root { .. } => vec![],
+        Profile::IssuingDevice { .. } | Profile::Device { .. } | Profile::ServiceClient { .. } => {
+            vec![CLIENT]
+        }
+        Profile::IssuingService { .. }
+        | Profile::ServiceServer { purposes: ServerPurposes::ServerAndClient, .. } => vec![SERVER, CLIENT],
+        Profile::ServiceServer { purposes: ServerPurposes::Server, .. } => vec![SERVER],
+        Profile::Intermediate { purposes, .. } => purposes
+            .iter()
+            .map(|purpose| match purpose {
+                Purpose::ServerAuth => SERVER,
+                Purpose::ClientAuth => CLIENT,
+            })
+            .collect(),
+        Profile::Ocsp { .. } => vec![RESPONDER],
     };
     let written = subject.tbs.extension::<ExtendedKeyUsage>().map_err(|error| error.to_string())?;
     let purposes: Vec<String> =
@@ -328,23 +391,37 @@ fn no_reserved_name(subject: &Subject<'_>) -> Finding {
         Profile::Root { .. }
         | Profile::IssuingDevice { .. }
         | Profile::IssuingService { .. }
+        | Profile::Intermediate { .. }
         | Profile::ServiceServer { .. }
-        | Profile::ServiceClient { .. } => Ok(()),
+        | Profile::ServiceClient { .. }
+        | Profile::Ocsp { .. } => Ok(()),
     }
 }
 
-/// At least one name; DNS names of letters, digits and inner hyphens (RFC 5280 section 4.2.1.6), `*`
+/// At least one name, for a server one that it is reached by; DNS names of letters, digits and inner hyphens (RFC 5280 section 4.2.1.6), `*`
 /// as a whole leftmost label; URIs with a scheme.
 fn service_names_well_formed(subject: &Subject<'_>) -> Finding {
     let names = alternative_names(subject)?;
+    let is_uri_name = |name: &GeneralName| matches!(name, GeneralName::UniformResourceIdentifier(_));
     match subject.profile {
-        Profile::Root { .. } | Profile::IssuingDevice { .. } | Profile::IssuingService { .. } => {
-            return ensure(names.is_empty(), || "a CA with alternative names".to_owned());
+        Profile::Root { .. }
+        | Profile::IssuingDevice { .. }
+        | Profile::IssuingService { .. }
+        | Profile::Intermediate { .. }
+        | Profile::Ocsp { .. } => {
+            return ensure(names.is_empty(), || "alternative names that mean nothing here".to_owned());
         }
         Profile::Device { .. } => return Ok(()),
-        Profile::ServiceServer { .. } | Profile::ServiceClient { .. } => {}
+        Profile::ServiceServer { purposes, .. } => {
+            let is_reached = names.iter().any(|name| !is_uri_name(name));
+            ensure(is_reached, || "no host name and no address to reach the server by".to_owned())?;
+            let may_have_uris = *purposes == ServerPurposes::ServerAndClient;
+            ensure(may_have_uris || !names.iter().any(is_uri_name), || {
+                "a URI in the certificate of a server that is no client".to_owned()
+            })?;
+        }
+        Profile::ServiceClient { .. } => ensure(!names.is_empty(), || "no alternative name".to_owned())?,
     }
-    ensure(!names.is_empty(), || "no alternative name".to_owned())?;
     let wrong = names.iter().find(|name| match name {
         GeneralName::DnsName(text) => !is_host_name(text.as_str()),
         GeneralName::UniformResourceIdentifier(text) => !is_uri(text.as_str()),

@@ -1,18 +1,29 @@
 //! Distinguished names and general names as Countersign writes them.
 
 use const_oid::ObjectIdentifier;
-use der::asn1::{Any, Ia5String, OctetString, SetOfVec, Utf8StringRef};
-use der::{Decode as _, Encode as _};
+use der::asn1::{Any, Ia5String, Ia5StringRef, OctetString, PrintableStringRef, SetOfVec, Utf8StringRef};
+use der::{Decode as _, Encode as _, Tag, Tagged as _};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 
-/// A distinguished name of single-valued UTF8String attributes, in the order given.
-pub(crate) fn distinguished_name(attributes: &[(ObjectIdentifier, String)]) -> der::Result<Any> {
+use crate::distinguished_name::NameAttribute;
+
+/// A distinguished name of single-valued attributes, in the order given: countries are
+/// PrintableStrings and mail addresses IA5Strings (RFC 5280 appendix A), all others UTF8Strings.
+pub(crate) fn distinguished_name(attributes: &[(NameAttribute, String)]) -> der::Result<Any> {
     let rdns = attributes
         .iter()
-        .map(|(oid, text)| {
-            let value = Any::from(Utf8StringRef::new(text)?);
-            SetOfVec::try_from([AttributeTypeAndValue { oid: *oid, value }])
+        .map(|(attribute, text)| {
+            let value = match attribute {
+                NameAttribute::Country => Any::from(PrintableStringRef::new(text)?),
+                NameAttribute::EmailAddress => Any::from(Ia5StringRef::new(text)?),
+                NameAttribute::State
+                | NameAttribute::Locality
+                | NameAttribute::Organization
+                | NameAttribute::OrganizationalUnit
+                | NameAttribute::CommonName => Any::from(Utf8StringRef::new(text)?),
+            };
+            SetOfVec::try_from([AttributeTypeAndValue { oid: attribute.oid(), value }])
         })
         .collect::<der::Result<Vec<_>>>()?;
     Any::from_der(&rdns.to_der()?)
@@ -23,11 +34,19 @@ pub(crate) fn attributes_of(name: &Any) -> der::Result<Vec<(ObjectIdentifier, St
     let rdns: Vec<SetOfVec<AttributeTypeAndValue>> = name.decode_as()?;
     rdns.iter()
         .flat_map(SetOfVec::iter)
-        .map(|attribute| {
-            let text: Utf8StringRef<'_> = attribute.value.decode_as()?;
-            Ok((attribute.oid, text.as_str().to_owned()))
-        })
+        .map(|attribute| Ok((attribute.oid, text_of(&attribute.value)?)))
         .collect()
+}
+
+fn text_of(value: &Any) -> der::Result<String> {
+    let tag = value.tag();
+    Ok(if tag == Tag::PrintableString {
+        value.decode_as::<PrintableStringRef<'_>>()?.as_str().to_owned()
+    } else if tag == Tag::Ia5String {
+        value.decode_as::<Ia5StringRef<'_>>()?.as_str().to_owned()
+    } else {
+        value.decode_as::<Utf8StringRef<'_>>()?.as_str().to_owned()
+    })
 }
 
 pub(crate) fn uri(text: &str) -> der::Result<GeneralName> {

@@ -1,63 +1,113 @@
 //! What each kind of certificate says: the built-in profiles.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use const_oid::ObjectIdentifier;
-use const_oid::db::rfc4519::{COMMON_NAME, ORGANIZATION_NAME};
-use const_oid::db::rfc5280::{ID_KP_CLIENT_AUTH, ID_KP_SERVER_AUTH};
+use const_oid::db::rfc5280::{ID_KP_CLIENT_AUTH, ID_KP_OCSP_SIGNING, ID_KP_SERVER_AUTH};
 use countersign_core::Identity;
+use countersign_core::alternative_names::AlternativeNames;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages};
 
+use crate::distinguished_name::{DistinguishedName, NameAttribute};
 use crate::name;
 use crate::public_key::Kind;
 
-/// The longest common name (RFC 5280 appendix A, ub-common-name).
-const COMMON_NAME_LIMIT: usize = 64;
 const DAY: u64 = 24 * 3600;
+
+/// What a CA below the root may certify for; also what a server may do besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// TLS servers (id-kp-serverAuth).
+    ServerAuth,
+    /// TLS clients (id-kp-clientAuth).
+    ClientAuth,
+}
+
+impl Purpose {
+    pub(crate) const fn oid(self) -> ObjectIdentifier {
+        match self {
+            Self::ServerAuth => ID_KP_SERVER_AUTH,
+            Self::ClientAuth => ID_KP_CLIENT_AUTH,
+        }
+    }
+}
+
+/// What a certificate of a server may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ServerPurposes {
+    /// As a server.
+    Server,
+    /// As a server, and as a client of others.
+    ServerAndClient,
+}
+
+/// A service, as its certificate names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceNames {
+    /// Its subject; without one, the first name that fits is its common name.
+    pub subject: Option<DistinguishedName>,
+    /// Its alternative names: URIs, never the identity of a device; host names, whose leftmost label
+    /// may be `*`; addresses.
+    pub alternatives: AlternativeNames,
+}
 
 /// A kind of certificate, and whom it names. A signing request has no say in any of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Profile {
     /// The self-signed root: made by [`crate::Issuer::create_root`] and in no other way.
     Root {
-        /// Its common name.
-        name: String,
+        /// Its name.
+        subject: DistinguishedName,
     },
-    /// The CA that makes devices: clientAuth only, no CA below it. Signed by the root.
+    /// The CA that makes devices: clientAuth only, no CA below it. Signed by the root or an
+    /// intermediate.
     IssuingDevice {
-        /// Its common name.
-        name: String,
+        /// Its name.
+        subject: DistinguishedName,
     },
     /// The CA that makes services and doors: serverAuth and clientAuth, no CA below it. Signed by
-    /// the root.
+    /// the root or an intermediate.
     IssuingService {
-        /// Its common name.
-        name: String,
+        /// Its name.
+        subject: DistinguishedName,
     },
-    /// A device: clientAuth, and its identity as the only alternative name. Signed by the device
+    /// Any other CA below a root. It makes services, and CAs as far as its path length allows; never
+    /// devices.
+    Intermediate {
+        /// Its name.
+        subject: DistinguishedName,
+        /// What its certificates may be for; empty: whatever its issuer's may.
+        purposes: BTreeSet<Purpose>,
+        /// How many CAs may follow below it; `None`: as many as its issuer allows.
+        path_length: Option<u8>,
+    },
+    /// A device: clientAuth, and its identity as the only alternative name. Signed by a device
     /// issuing CA.
     Device {
         /// Whom it names.
         identity: Identity,
     },
-    /// A server: serverAuth; at least one name. Signed by the service issuing CA.
+    /// A server: serverAuth; at least one host name or address, and URIs only when it is a client
+    /// too. Signed by a service issuing CA or an intermediate.
     ServiceServer {
-        /// Host names; the leftmost label may be `*`.
-        dns: Vec<String>,
-        /// Addresses.
-        ips: Vec<IpAddr>,
+        /// Whom it names.
+        names: ServiceNames,
+        /// What it may be used for.
+        purposes: ServerPurposes,
     },
-    /// A service that calls others: clientAuth; at least one name. Signed by the service issuing
-    /// CA. Never a device: a device identity is refused as its URI.
+    /// A service that calls others: clientAuth; at least one alternative name. Signed by a service
+    /// issuing CA or an intermediate.
     ServiceClient {
-        /// Its URI, if it has one.
-        uri: Option<String>,
-        /// Host names.
-        dns: Vec<String>,
-        /// Addresses.
-        ips: Vec<IpAddr>,
+        /// Whom it names.
+        names: ServiceNames,
+    },
+    /// A responder that answers for a CA (RFC 6960 section 4.2.2.2), itself not to be asked about.
+    /// Signed by the CA it answers for.
+    Ocsp {
+        /// Its name.
+        subject: DistinguishedName,
     },
 }
 
@@ -78,10 +128,18 @@ impl Profile {
             Self::Root { .. } => "root",
             Self::IssuingDevice { .. } => "issuing-device",
             Self::IssuingService { .. } => "issuing-service",
+            Self::Intermediate { .. } => "intermediate",
             Self::Device { .. } => "device",
             Self::ServiceServer { .. } => "service-server",
             Self::ServiceClient { .. } => "service-client",
+            Self::Ocsp { .. } => "ocsp",
         }
+    }
+
+    /// Its subject as RFC 4514 writes it; empty when it is known by its alternative names alone.
+    #[must_use]
+    pub fn subject_text(&self) -> String {
+        DistinguishedName::new(self.subject()).map(|name| name.to_string()).unwrap_or_default()
     }
 
     /// How long such a certificate lives unless a tenant or the configuration says otherwise.
@@ -89,9 +147,10 @@ impl Profile {
     pub const fn default_lifetime(&self) -> Duration {
         let days = match self {
             Self::Root { .. } => 3650,
-            Self::IssuingDevice { .. } | Self::IssuingService { .. } => 1825,
+            Self::IssuingDevice { .. } | Self::IssuingService { .. } | Self::Intermediate { .. } => 1825,
             Self::Device { .. } => 90,
             Self::ServiceServer { .. } | Self::ServiceClient { .. } => 365,
+            Self::Ocsp { .. } => 7,
         };
         Duration::from_secs(days * DAY)
     }
@@ -104,62 +163,68 @@ impl Profile {
             Self::Root { .. }
             | Self::IssuingDevice { .. }
             | Self::IssuingService { .. }
+            | Self::Intermediate { .. }
             | Self::ServiceServer { .. }
-            | Self::ServiceClient { .. } => DAY,
+            | Self::ServiceClient { .. }
+            | Self::Ocsp { .. } => DAY,
         };
         Duration::from_secs(seconds)
     }
 
     pub(crate) const fn is_ca(&self) -> bool {
         match self {
-            Self::Root { .. } | Self::IssuingDevice { .. } | Self::IssuingService { .. } => true,
-            Self::Device { .. } | Self::ServiceServer { .. } | Self::ServiceClient { .. } => false,
+            Self::Root { .. }
+            | Self::IssuingDevice { .. }
+            | Self::IssuingService { .. }
+            | Self::Intermediate { .. } => true,
+            Self::Device { .. }
+            | Self::ServiceServer { .. }
+            | Self::ServiceClient { .. }
+            | Self::Ocsp { .. } => false,
         }
     }
 
-    /// The subject's attributes. A service's common name repeats its first name that fits; without
-    /// one the subject is empty and the alternative names are critical (RFC 5280 section 4.1.2.6).
-    pub(crate) fn subject(&self) -> Vec<(ObjectIdentifier, String)> {
-        let common_name = |name: String| vec![(COMMON_NAME, name)];
+    /// The subject's attributes. A service without a subject of its own has its first name that fits
+    /// as common name; without one the subject is empty and the alternative names are critical (RFC
+    /// 5280 section 4.1.2.6).
+    pub(crate) fn subject(&self) -> Vec<(NameAttribute, String)> {
         match self {
-            Self::Root { name } | Self::IssuingDevice { name } | Self::IssuingService { name } => {
-                common_name(name.clone())
-            }
+            Self::Root { subject }
+            | Self::IssuingDevice { subject }
+            | Self::IssuingService { subject }
+            | Self::Intermediate { subject, .. }
+            | Self::Ocsp { subject } => subject.attributes().to_vec(),
             Self::Device { identity } => vec![
-                (ORGANIZATION_NAME, identity.tenant().as_str().to_owned()),
-                (COMMON_NAME, identity.common_name()),
+                (NameAttribute::Organization, identity.tenant().as_str().to_owned()),
+                (NameAttribute::CommonName, identity.common_name()),
             ],
-            Self::ServiceServer { dns, ips } | Self::ServiceClient { dns, ips, .. } => dns
-                .iter()
-                .find(|name| name.len() <= COMMON_NAME_LIMIT)
-                .cloned()
-                .or_else(|| ips.first().map(ToString::to_string))
-                .map_or_else(Vec::new, common_name),
+            Self::ServiceServer { names, .. } | Self::ServiceClient { names } => names.subject(),
         }
     }
 
     /// The alternative names.
     pub(crate) fn alternative_names(&self) -> der::Result<Vec<GeneralName>> {
-        let (uri, dns, ips) = match self {
-            Self::Root { .. } | Self::IssuingDevice { .. } | Self::IssuingService { .. } => {
-                return Ok(vec![]);
-            }
-            Self::Device { identity } => return Ok(vec![name::uri(&identity.uri())?]),
-            Self::ServiceServer { dns, ips } => (None, dns, ips),
-            Self::ServiceClient { uri, dns, ips } => (uri.as_deref(), dns, ips),
-        };
-        let uris = uri.into_iter().map(name::uri);
-        uris.chain(dns.iter().map(|text| name::dns(text))).chain(ips.iter().map(name::ip)).collect()
+        match self {
+            Self::Root { .. }
+            | Self::IssuingDevice { .. }
+            | Self::IssuingService { .. }
+            | Self::Intermediate { .. }
+            | Self::Ocsp { .. } => Ok(vec![]),
+            Self::Device { identity } => Ok(vec![name::uri(&identity.uri())?]),
+            Self::ServiceServer { names, .. } | Self::ServiceClient { names } => names.alternative_names(),
+        }
     }
 
     /// Whether it is a CA, and how many CAs may follow below it.
     pub(crate) const fn basic_constraints(&self) -> BasicConstraints {
         let path_len_constraint = match self {
             Self::IssuingDevice { .. } | Self::IssuingService { .. } => Some(0),
+            Self::Intermediate { path_length, .. } => *path_length,
             Self::Root { .. }
             | Self::Device { .. }
             | Self::ServiceServer { .. }
-            | Self::ServiceClient { .. } => None,
+            | Self::ServiceClient { .. }
+            | Self::Ocsp { .. } => None,
         };
         BasicConstraints { ca: self.is_ca(), path_len_constraint }
     }
@@ -167,27 +232,60 @@ impl Profile {
     /// What the key may do. RSA keys of services also decrypt, for TLS 1.2 without forward secrecy.
     pub(crate) fn key_usage(&self, key: Kind) -> KeyUsage {
         match self {
-            Self::Root { .. } | Self::IssuingDevice { .. } | Self::IssuingService { .. } => {
-                KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign)
-            }
+            Self::Root { .. }
+            | Self::IssuingDevice { .. }
+            | Self::IssuingService { .. }
+            | Self::Intermediate { .. } => KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign),
             Self::ServiceServer { .. } | Self::ServiceClient { .. } if key == Kind::Rsa => {
                 KeyUsage(KeyUsages::DigitalSignature | KeyUsages::KeyEncipherment)
             }
-            Self::Device { .. } | Self::ServiceServer { .. } | Self::ServiceClient { .. } => {
-                KeyUsage(KeyUsages::DigitalSignature.into())
-            }
+            Self::Device { .. }
+            | Self::ServiceServer { .. }
+            | Self::ServiceClient { .. }
+            | Self::Ocsp { .. } => KeyUsage(KeyUsages::DigitalSignature.into()),
         }
     }
 
     /// What the certificate is for; empty: not written.
-    pub(crate) const fn extended_key_usage(&self) -> &'static [ObjectIdentifier] {
+    pub(crate) fn extended_key_usage(&self) -> Vec<ObjectIdentifier> {
         match self {
-            Self::Root { .. } => &[],
+            Self::Root { .. } => vec![],
             Self::IssuingDevice { .. } | Self::Device { .. } | Self::ServiceClient { .. } => {
-                &[ID_KP_CLIENT_AUTH]
+                vec![ID_KP_CLIENT_AUTH]
             }
-            Self::IssuingService { .. } => &[ID_KP_SERVER_AUTH, ID_KP_CLIENT_AUTH],
-            Self::ServiceServer { .. } => &[ID_KP_SERVER_AUTH],
+            Self::IssuingService { .. }
+            | Self::ServiceServer { purposes: ServerPurposes::ServerAndClient, .. } => {
+                vec![ID_KP_SERVER_AUTH, ID_KP_CLIENT_AUTH]
+            }
+            Self::ServiceServer { purposes: ServerPurposes::Server, .. } => vec![ID_KP_SERVER_AUTH],
+            Self::Intermediate { purposes, .. } => purposes.iter().map(|purpose| purpose.oid()).collect(),
+            Self::Ocsp { .. } => vec![ID_KP_OCSP_SIGNING],
         }
+    }
+}
+
+impl From<AlternativeNames> for ServiceNames {
+    fn from(alternatives: AlternativeNames) -> Self {
+        Self { subject: None, alternatives }
+    }
+}
+
+impl ServiceNames {
+    fn subject(&self) -> Vec<(NameAttribute, String)> {
+        if let Some(subject) = &self.subject {
+            return subject.attributes().to_vec();
+        }
+        let AlternativeNames { uris: _, dns, ips } = &self.alternatives;
+        dns.iter()
+            .find(|name| NameAttribute::CommonName.accepts(name))
+            .cloned()
+            .or_else(|| ips.first().map(ToString::to_string))
+            .map_or_else(Vec::new, |name| vec![(NameAttribute::CommonName, name)])
+    }
+
+    fn alternative_names(&self) -> der::Result<Vec<GeneralName>> {
+        let AlternativeNames { uris, dns, ips } = &self.alternatives;
+        let uris = uris.iter().map(|text| name::uri(text));
+        uris.chain(dns.iter().map(|text| name::dns(text))).chain(ips.iter().map(name::ip)).collect()
     }
 }

@@ -9,7 +9,7 @@ use der::{Decode as _, Encode as _, Sequence};
 use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
 use thiserror::Error;
 
-use crate::key::KeyError;
+use crate::key::{KeyAlgorithm, KeyError};
 use crate::signed::SignatureAlgorithm;
 
 /// RSA keys outside these sizes, in bits, are refused.
@@ -36,6 +36,15 @@ impl Kind {
             Self::P384 => "P-384",
             Self::Ed25519 => "Ed25519",
             Self::Rsa => "RSA",
+        }
+    }
+
+    const fn signature_algorithm(self) -> SignatureAlgorithm {
+        match self {
+            Self::P256 => SignatureAlgorithm::EcdsaSha256,
+            Self::P384 => SignatureAlgorithm::EcdsaSha384,
+            Self::Ed25519 => SignatureAlgorithm::Ed25519,
+            Self::Rsa => SignatureAlgorithm::RsaSha256,
         }
     }
 }
@@ -92,15 +101,13 @@ impl PublicKey {
         Self::new(Kind::Ed25519, bytes)
     }
 
+    pub(crate) fn rsa(bits: &[u8]) -> Result<Self, KeyError> {
+        Self::new(Kind::Rsa, bits)
+    }
+
     fn new(kind: Kind, bits: &[u8]) -> Result<Self, KeyError> {
         check_key_bits(kind, bits)?;
-        let own = match kind {
-            Kind::P256 => SignatureAlgorithm::EcdsaSha256,
-            Kind::P384 => SignatureAlgorithm::EcdsaSha384,
-            Kind::Ed25519 => SignatureAlgorithm::Ed25519,
-            Kind::Rsa => SignatureAlgorithm::RsaSha256,
-        };
-        let verifier = verifier(kind, own).ok_or(KeyError::Invalid(kind.name()))?;
+        let verifier = verifier(kind, kind.signature_algorithm()).ok_or(KeyError::Invalid(kind.name()))?;
         let _parsed =
             lc::ParsedPublicKey::new(verifier, bits).map_err(|_rejected| KeyError::Invalid(kind.name()))?;
         Ok(Self {
@@ -133,8 +140,28 @@ impl PublicKey {
         id
     }
 
+    /// The algorithm of a key that takes this one's place: for RSA the next larger size that is made.
+    #[must_use]
+    pub fn algorithm(&self) -> KeyAlgorithm {
+        match self.kind {
+            Kind::P256 => KeyAlgorithm::P256,
+            Kind::P384 => KeyAlgorithm::P384,
+            Kind::Ed25519 => KeyAlgorithm::Ed25519,
+            Kind::Rsa => match rsa_bits(&self.key_bits).unwrap_or_default() {
+                ..=2048 => KeyAlgorithm::Rsa2048,
+                2049..=3072 => KeyAlgorithm::Rsa3072,
+                3073.. => KeyAlgorithm::Rsa4096,
+            },
+        }
+    }
+
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The algorithm that the key itself signs with.
+    pub(crate) const fn signature_algorithm(&self) -> SignatureAlgorithm {
+        self.kind.signature_algorithm()
     }
 
     /// Verifies a signature of the key's own algorithm: ECDSA in DER with SHA-256 (P-256) or
@@ -144,13 +171,7 @@ impl PublicKey {
     /// # Errors
     /// Fails closed: anything but this key's signature over exactly this message.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
-        let own = match self.kind {
-            Kind::P256 => SignatureAlgorithm::EcdsaSha256,
-            Kind::P384 => SignatureAlgorithm::EcdsaSha384,
-            Kind::Ed25519 => SignatureAlgorithm::Ed25519,
-            Kind::Rsa => SignatureAlgorithm::RsaSha256,
-        };
-        self.verify_with(own, message, signature)
+        self.verify_with(self.signature_algorithm(), message, signature)
     }
 
     /// Verifies a signature whose algorithm the signed document names.
@@ -197,17 +218,22 @@ fn check_key_bits(kind: Kind, bits: &[u8]) -> Result<(), KeyError> {
         Kind::P384 => bits.len() == 97 && bits.first() == Some(&4),
         Kind::Ed25519 => bits.len() == 32,
         Kind::Rsa => {
-            let key = RsaPublicKey::from_der(bits).map_err(KeyError::Malformed)?;
-            let modulus = key.modulus.as_bytes();
-            let unused = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
-            let size = (modulus.len() * 8).saturating_sub(unused);
+            let size = rsa_bits(bits).map_err(KeyError::Malformed)?;
             if !RSA_BITS.contains(&size) {
                 return Err(KeyError::RsaSize(size));
             }
+            let key = RsaPublicKey::from_der(bits).map_err(KeyError::Malformed)?;
             key.exponent.as_bytes().last().is_some_and(|byte| byte % 2 == 1)
         }
     };
     if right { Ok(()) } else { Err(KeyError::Invalid(kind.name())) }
+}
+
+fn rsa_bits(bits: &[u8]) -> der::Result<usize> {
+    let key = RsaPublicKey::from_der(bits)?;
+    let modulus = key.modulus.as_bytes();
+    let unused = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    Ok((modulus.len() * 8).saturating_sub(unused))
 }
 
 fn spki_of(kind: Kind, bits: &[u8]) -> der::Result<Vec<u8>> {

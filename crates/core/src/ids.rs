@@ -172,6 +172,24 @@ name_type!(
 );
 
 name_type!(
+    /// A CA's name within the installation, for people and commands: `[a-z0-9][a-z0-9-]{0,62}`.
+    CaName, "CA name", "[a-z0-9][a-z0-9-]{0,62}",
+    |text| text.parse::<Tenant>().is_ok()
+);
+
+name_type!(
+    /// What separates development, staging and production: `[a-z0-9][a-z0-9-]{0,62}`.
+    Environment, "environment", "[a-z0-9][a-z0-9-]{0,62}",
+    |text| text.parse::<Tenant>().is_ok()
+);
+
+name_type!(
+    /// What people call the certificate of a service, over all its renewals: `[a-z0-9][a-z0-9-]{0,62}`.
+    ServiceLabel, "certificate name", "[a-z0-9][a-z0-9-]{0,62}",
+    |text| text.parse::<Tenant>().is_ok()
+);
+
+name_type!(
     /// A device's name within its tenant: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
     DeviceName, "device name", "[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
     |text| matches!(text.len(), 1..=128)

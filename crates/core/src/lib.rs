@@ -10,6 +10,7 @@
 
 pub mod access;
 pub mod agent_settings;
+pub mod alternative_names;
 pub mod anchor;
 pub mod audit;
 pub mod certificate;

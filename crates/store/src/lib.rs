@@ -52,7 +52,7 @@ pub use records::falling::{
 };
 pub use records::installation::Installation;
 pub use records::intents::IntentRow;
-pub use records::issuers::{CrlRow, IssuerRole, IssuerRow};
+pub use records::issuers::{CrlRow, IssuerRole, IssuerRow, IssuerState, KeptKey, Origin};
 pub use records::password_tokens::PasswordTokenRow;
 pub use records::presence::Presence;
 pub use records::refusals::RefusalRow;
@@ -62,6 +62,9 @@ pub use records::rollout::{
     BlockedDevice, BlockedFilter, BlockedPage, OVER_CERTIFICATE, TenantRollout, UsageRow, WouldRefuse,
 };
 pub use records::selections::SelectionRow;
+pub use records::service_certificates::{
+    IssuedCount, ServiceCertificateFilter, ServiceCertificateRow, ServiceState,
+};
 pub use records::sessions::SessionRow;
 pub use records::sites::ListedSite;
 pub use records::staged_tokens::StagedTokenRow;

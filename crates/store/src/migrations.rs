@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0005_people"),
     migration!("0006_fleet"),
     migration!("0007_audit_anchors"),
+    migration!("0008_issuers"),
 ];
 
 const TABLE: &str = "schema_migrations";

@@ -4,9 +4,9 @@ use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::command::{CommandKind, CommandState};
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
-    AgentId, ApiTokenId, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName, EnrollmentKeyId,
-    IssuerKeyId, RequestId, SecretHash, SelectionId, SerialNumber, SiteId, SpkiSha256, Tenant, TenantId,
-    TrustBundleHash, UserId,
+    AgentId, ApiTokenId, CaName, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName,
+    EnrollmentKeyId, Environment, IssuerKeyId, RequestId, SecretHash, SelectionId, SerialNumber,
+    ServiceLabel, SiteId, SpkiSha256, Tenant, TenantId, TrustBundleHash, UserId,
 };
 use countersign_core::scope::Scopes;
 use countersign_core::settings::{Enforcement, ExpiredCertPolicy, Permission};
@@ -75,9 +75,12 @@ macro_rules! texts {
 texts! {
     AgentId, DeviceName, DeviceStatus, Enforcement, ExpiredCertPolicy, IssuerKeyId, QuarantineReason,
     RevocationReason, Scopes, SecretHash, SerialNumber, SpkiSha256, String, Tenant, TrustBundleHash,
-    CommandKind, CommandState,
+    CommandKind, CommandState, CaName, Environment, ServiceLabel,
     crate::records::users::Role,
     crate::records::issuers::IssuerRole,
+    crate::records::issuers::IssuerState,
+    crate::records::issuers::Origin,
+    crate::records::service_certificates::ServiceState,
     crate::records::enrollment_keys::Approval,
     crate::records::denials::TraitKind,
 }

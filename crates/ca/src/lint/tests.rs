@@ -1,20 +1,22 @@
 //! Every lint fires on the certificate it is there for, and none on a good one.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use const_oid::db::rfc4519::COMMON_NAME;
 use const_oid::db::rfc5280::{ANY_EXTENDED_KEY_USAGE, ID_CE_SUBJECT_KEY_IDENTIFIER};
 use countersign_core::TrustDomain;
+use countersign_core::alternative_names::AlternativeNames;
 use countersign_core::ids::SerialNumber;
 use der::asn1::{Any, GeneralizedTime, Int, OctetString, Uint};
 use der::{DateTime, Decode as _, Encode};
 use x509_cert::ext::Extension;
 
 use super::*;
+use crate::distinguished_name::DistinguishedName;
 use crate::issuer::{CertificateRequest, Issuer};
 use crate::key::{KeyAlgorithm, SigningKey};
-use crate::profile::Publication;
+use crate::profile::{Publication, ServiceNames};
 use crate::random::random_serial;
 use crate::tbs::extension;
 
@@ -29,13 +31,39 @@ fn key() -> SigningKey {
 }
 
 fn root() -> Issuer {
-    Issuer::create_root("Test Root", key(), random_serial(1).unwrap(), now()).unwrap()
+    let (serial, life) = (random_serial(1).unwrap(), Duration::from_secs(3650 * 86_400));
+    Issuer::create_root(subject("CN=Test Root"), Arc::new(key()), serial, (now(), life)).unwrap()
+}
+
+fn subject(text: &str) -> DistinguishedName {
+    text.parse().unwrap()
 }
 
 fn below(root: &Issuer, profile: Profile) -> Issuer {
+    let kind = match profile {
+        Profile::IssuingDevice { .. } => IssuerKind::Device,
+        Profile::IssuingService { .. } => IssuerKind::Service,
+        Profile::Root { .. }
+        | Profile::Intermediate { .. }
+        | Profile::Device { .. }
+        | Profile::ServiceServer { .. }
+        | Profile::ServiceClient { .. }
+        | Profile::Ocsp { .. } => IssuerKind::Intermediate,
+    };
     let key = key();
     let prepared = root.prepare(request(profile, key.public_key())).unwrap();
-    Issuer::open(root.sign(prepared).unwrap().der(), key).unwrap()
+    Issuer::open(root.sign(prepared).unwrap().der(), Arc::new(key), kind).unwrap()
+}
+
+fn server(dns: &[&str]) -> Profile {
+    let dns = dns.iter().map(|&text| text.to_owned()).collect();
+    let names = AlternativeNames { dns, ..AlternativeNames::default() }.into();
+    Profile::ServiceServer { names, purposes: ServerPurposes::Server }
+}
+
+fn intermediate(purposes: &[Purpose], path_length: Option<u8>) -> Profile {
+    let purposes = purposes.iter().copied().collect();
+    Profile::Intermediate { subject: subject("CN=Test Intermediate"), purposes, path_length }
 }
 
 fn device_profile(name: &str) -> Profile {
@@ -44,19 +72,20 @@ fn device_profile(name: &str) -> Profile {
 }
 
 fn server_profile() -> Profile {
-    Profile::ServiceServer { dns: vec!["door.example".to_owned()], ips: vec![] }
+    server(&["door.example"])
 }
 
 fn client_profile(uri: &str) -> Profile {
-    Profile::ServiceClient { uri: Some(uri.to_owned()), dns: vec![], ips: vec![] }
+    let names = AlternativeNames { uris: vec![uri.to_owned()], ..AlternativeNames::default() }.into();
+    Profile::ServiceClient { names }
 }
 
 fn issuing_device() -> Profile {
-    Profile::IssuingDevice { name: "Test Devices".to_owned() }
+    Profile::IssuingDevice { subject: subject("CN=Test Devices") }
 }
 
 fn issuing_service() -> Profile {
-    Profile::IssuingService { name: "Test Services".to_owned() }
+    Profile::IssuingService { subject: subject("CN=Test Services") }
 }
 
 fn request(profile: Profile, public_key: &PublicKey) -> CertificateRequest<'_> {
@@ -113,7 +142,7 @@ fn names(texts: &[&str]) -> SubjectAltName {
 }
 
 fn common_name(text: &str) -> Any {
-    name::distinguished_name(&[(COMMON_NAME, text.to_owned())]).unwrap()
+    name::distinguished_name(&[(NameAttribute::CommonName, text.to_owned())]).unwrap()
 }
 
 /// What is wrong with a device certificate, and the lint that says so.
@@ -182,6 +211,9 @@ const SPOILT_DEVICES: &[Spoiling] = &[
     ("eku_matches_profile", |tbs| {
         replace(tbs, ExtendedKeyUsage::OID, false, &ExtendedKeyUsage(vec![ANY_EXTENDED_KEY_USAGE]));
     }),
+    ("no_check_is_for_responders", |tbs| {
+        tbs.extensions.push(extension(OCSP_NO_CHECK, false, &der::asn1::Null).unwrap());
+    }),
     ("device_has_exactly_one_identity_uri", |tbs| {
         let uri = "spiffe://countersign.internal/tenant/acme/device/d1";
         replace(tbs, SubjectAltName::OID, false, &names(&[uri, uri]));
@@ -204,8 +236,14 @@ const SPOILT_DEVICES: &[Spoiling] = &[
 ];
 
 /// Lints that look at requests or at other profiles; their tests are below.
-const TESTED_APART: [&str; 4] =
-    [ISSUER_MAY_SIGN_PROFILE, "ca_has_key_cert_sign", "no_reserved_name", "service_names_well_formed"];
+const TESTED_APART: [&str; 6] = [
+    ISSUER_MAY_SIGN_PROFILE,
+    "ca_has_key_cert_sign",
+    "no_reserved_name",
+    "path_length_within_issuer",
+    "purposes_within_issuer",
+    "service_names_well_formed",
+];
 
 #[test]
 fn each_lint_fires_on_a_device_certificate_spoilt_for_it() {
@@ -248,25 +286,64 @@ fn a_ca_that_could_not_sign_or_has_a_longer_path_is_refused() {
 fn each_issuer_signs_its_own_profiles_and_no_others() {
     let root = root();
     let (devices, services) = (below(&root, issuing_device()), below(&root, issuing_service()));
+    let between = below(&root, intermediate(&[], None));
     let key = key();
+    let (cas, leaves) = (
+        [IssuerKind::Root, IssuerKind::Intermediate].as_slice(),
+        [IssuerKind::Service, IssuerKind::Intermediate].as_slice(),
+    );
+    let responder = Profile::Ocsp { subject: subject("CN=Test Responder") };
+    let all = [IssuerKind::Root, IssuerKind::Device, IssuerKind::Service, IssuerKind::Intermediate];
     let profiles = [
-        (issuing_device(), IssuerKind::Root),
-        (issuing_service(), IssuerKind::Root),
-        (device_profile("d1"), IssuerKind::Device),
-        (server_profile(), IssuerKind::Service),
-        (client_profile("spiffe://countersign.internal/service/pulse"), IssuerKind::Service),
+        (issuing_device(), cas),
+        (issuing_service(), cas),
+        (intermediate(&[], None), cas),
+        (device_profile("d1"), &[IssuerKind::Device]),
+        (server_profile(), leaves),
+        (client_profile("spiffe://countersign.internal/service/pulse"), leaves),
+        (responder, &all),
     ];
-    for issuer in [&root, &devices, &services] {
-        for (profile, kind) in profiles.clone() {
+    for issuer in [&root, &devices, &services, &between] {
+        for (profile, kinds) in profiles.clone() {
             let request = request(profile, key.public_key());
-            if issuer.kind() == kind {
+            if kinds.contains(&issuer.kind()) {
                 assert!(issuer.prepare(request).is_ok());
             } else {
                 assert_eq!(refused(issuer, request), ISSUER_MAY_SIGN_PROFILE);
             }
         }
-        let another_root = request(Profile::Root { name: "Test Root".to_owned() }, key.public_key());
+        let another_root = request(Profile::Root { subject: subject("CN=Test Root") }, key.public_key());
         assert_eq!(refused(issuer, another_root), ISSUER_MAY_SIGN_PROFILE);
+    }
+}
+
+#[test]
+fn no_more_cas_follow_than_the_issuer_allows() {
+    let key = key();
+    let root = root();
+    let (none, one) = (below(&root, intermediate(&[], Some(0))), below(&root, intermediate(&[], Some(1))));
+    let judge = |issuer: &Issuer, profile| match issuer.prepare(request(profile, key.public_key())) {
+        Ok(_prepared) => None,
+        Err(PrepareError::Lint { name, .. }) => Some(name),
+        Err(other @ PrepareError::Encode(_)) => panic!("{other}"),
+    };
+    assert_eq!(judge(&none, issuing_service()), Some("path_length_within_issuer"));
+    assert_eq!(judge(&one, issuing_service()), None);
+    assert_eq!(judge(&one, intermediate(&[], Some(1))), Some("path_length_within_issuer"));
+    assert_eq!(judge(&one, intermediate(&[], None)), None);
+    assert_eq!(judge(&none, server_profile()), None);
+}
+
+#[test]
+fn nothing_is_for_more_than_its_issuer_is() {
+    let key = key();
+    let clients = below(&root(), intermediate(&[Purpose::ClientAuth], None));
+    for profile in [server_profile(), issuing_service(), intermediate(&[], None)] {
+        assert_eq!(refused(&clients, request(profile, key.public_key())), "purposes_within_issuer");
+    }
+    let client = client_profile("spiffe://countersign.internal/service/pulse");
+    for profile in [client, issuing_device(), intermediate(&[Purpose::ClientAuth], Some(3))] {
+        assert!(clients.prepare(request(profile, key.public_key())).is_ok());
     }
 }
 
@@ -283,10 +360,6 @@ fn reserved_device_names_are_refused_at_issue() {
 fn service_names_that_are_none_are_refused() {
     let issuer = below(&root(), issuing_service());
     let key = key();
-    let server = |dns: &[&str]| Profile::ServiceServer {
-        dns: dns.iter().map(|&text| text.to_owned()).collect(),
-        ips: vec![],
-    };
     for dns in [
         vec!["a b"],
         vec!["-a.example"],
@@ -303,6 +376,18 @@ fn service_names_that_are_none_are_refused() {
     }
     // No name at all: neither a subject nor alternative names.
     assert_eq!(refused(&issuer, request(server(&[]), key.public_key())), "subject_present");
+    let with_uri = |dns: &[&str], purposes| {
+        let uris = vec!["spiffe://countersign.internal/service/pulse".to_owned()];
+        let dns = dns.iter().map(|&text| text.to_owned()).collect();
+        let alternatives = AlternativeNames { uris, dns, ips: vec![] };
+        let names = ServiceNames { subject: Some(subject("CN=pulse")), alternatives };
+        Profile::ServiceServer { names, purposes }
+    };
+    let both = ServerPurposes::ServerAndClient;
+    assert!(issuer.prepare(request(with_uri(&["door.example"], both), key.public_key())).is_ok());
+    for profile in [with_uri(&[], both), with_uri(&["door.example"], ServerPurposes::Server)] {
+        assert_eq!(refused(&issuer, request(profile, key.public_key())), "service_names_well_formed");
+    }
     for uri in ["no scheme", "nothing", "x:"] {
         let refusal = refused(&issuer, request(client_profile(uri), key.public_key()));
         assert_eq!(refusal, "service_names_well_formed", "{uri}");

@@ -22,6 +22,9 @@ pub(crate) fn request_by(key: &SigningKey, signer: &SigningKey) -> CertReq {
         KeyAlgorithm::P256 => const_oid::db::rfc5912::ECDSA_WITH_SHA_256,
         KeyAlgorithm::P384 => const_oid::db::rfc5912::ECDSA_WITH_SHA_384,
         KeyAlgorithm::Ed25519 => const_oid::db::rfc8410::ID_ED_25519,
+        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => {
+            const_oid::db::rfc5912::SHA_256_WITH_RSA_ENCRYPTION
+        }
     };
     let signature = signer.sign(&info.to_der().unwrap()).unwrap();
     CertReq {

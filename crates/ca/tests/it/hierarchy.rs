@@ -1,13 +1,20 @@
 //! A hierarchy to issue from, and requests to give it.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
 use countersign_ca::{
-    CertificateRequest, IssuedCertificate, Issuer, KeyAlgorithm, Profile, PublicKey, Publication, SigningKey,
-    random_serial,
+    CertificateRequest, DistinguishedName, IssuedCertificate, Issuer, IssuerKind, KeyAlgorithm, Profile,
+    PublicKey, Publication, ServerPurposes, SigningKey, random_serial,
 };
+use countersign_core::alternative_names::AlternativeNames;
 use countersign_core::time::Timestamp;
 use countersign_core::{Identity, TrustDomain};
 
 pub(crate) const CRL_URL: &str = "http://pki.example/devices.crl";
+
+pub(crate) const ROOT_LIFE: Duration = Duration::from_secs(3650 * 86_400);
 
 pub(crate) struct Hierarchy {
     pub(crate) root: Issuer,
@@ -42,6 +49,24 @@ pub(crate) fn request(profile: Profile, public_key: &PublicKey) -> CertificateRe
     }
 }
 
+pub(crate) fn subject(text: &str) -> DistinguishedName {
+    text.parse().unwrap()
+}
+
+/// A server of these names.
+pub(crate) fn server(dns: &[&str], ips: &[IpAddr]) -> Profile {
+    let dns = dns.iter().map(|&name| name.to_owned()).collect();
+    let names = AlternativeNames { dns, ips: ips.to_vec(), uris: vec![] }.into();
+    Profile::ServiceServer { names, purposes: ServerPurposes::Server }
+}
+
+/// A CA below another one.
+pub(crate) fn below(above: &Issuer, algorithm: KeyAlgorithm, profile: Profile, kind: IssuerKind) -> Issuer {
+    let key = key(algorithm);
+    let issued = issue(above, request(profile, key.public_key()));
+    Issuer::open(issued.der(), Arc::new(key), kind).unwrap()
+}
+
 pub(crate) fn issue(issuer: &Issuer, request: CertificateRequest<'_>) -> IssuedCertificate {
     issuer.sign(issuer.prepare(request).unwrap()).unwrap()
 }
@@ -49,14 +74,12 @@ pub(crate) fn issue(issuer: &Issuer, request: CertificateRequest<'_>) -> IssuedC
 impl Hierarchy {
     pub(crate) fn new(algorithm: KeyAlgorithm) -> Self {
         let serial = random_serial(0x01).unwrap();
-        let root = Issuer::create_root("Example Root", key(algorithm), serial, now()).unwrap();
-        let below = |profile| {
-            let key = key(algorithm);
-            let issued = issue(&root, request(profile, key.public_key()));
-            Issuer::open(issued.der(), key).unwrap()
-        };
-        let devices = below(Profile::IssuingDevice { name: "Example Devices".to_owned() });
-        let services = below(Profile::IssuingService { name: "Example Services".to_owned() });
+        let (subject, root_key) = (subject("CN=Example Root"), Arc::new(key(algorithm)));
+        let root = Issuer::create_root(subject, root_key, serial, (now(), ROOT_LIFE)).unwrap();
+        let devices = Profile::IssuingDevice { subject: self::subject("CN=Example Devices") };
+        let devices = below(&root, algorithm, devices, IssuerKind::Device);
+        let services = Profile::IssuingService { subject: self::subject("CN=Example Services") };
+        let services = below(&root, algorithm, services, IssuerKind::Service);
         Self { root, devices, services }
     }
 }

@@ -1,17 +1,20 @@
 //! `openssl verify -x509_strict` and `openssl crl` accept what we issue, and refuse what is revoked.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::{
     CertificateRequest, CrlContents, CrlEntry, Issuer, KeyAlgorithm, Profile, PublicKey, Publication,
 };
+use countersign_core::alternative_names::AlternativeNames;
 use countersign_core::certificate::RevocationReason;
 
-use crate::hierarchy::{CRL_URL, Hierarchy, device, issue, key, now, request};
+use crate::hierarchy::{CRL_URL, Hierarchy, ROOT_LIFE, device, issue, key, now, request, server, subject};
 use crate::openssl::Openssl;
 
-const ALGORITHMS: [KeyAlgorithm; 3] = [KeyAlgorithm::P256, KeyAlgorithm::P384, KeyAlgorithm::Ed25519];
+const ALGORITHMS: [KeyAlgorithm; 4] =
+    [KeyAlgorithm::P256, KeyAlgorithm::P384, KeyAlgorithm::Ed25519, KeyAlgorithm::Rsa2048];
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn files(hierarchy: &Hierarchy) -> Openssl {
@@ -42,10 +45,6 @@ fn published(profile: Profile, key: &PublicKey) -> CertificateRequest<'_> {
     CertificateRequest { publication, ..request(profile, key) }
 }
 
-fn server(dns: &[&str], ips: &[IpAddr]) -> Profile {
-    Profile::ServiceServer { dns: dns.iter().map(|&name| name.to_owned()).collect(), ips: ips.to_vec() }
-}
-
 #[test]
 fn device_and_service_chains_verify_strictly() {
     for algorithm in ALGORITHMS {
@@ -68,11 +67,12 @@ fn device_and_service_chains_verify_strictly() {
         openssl.must(&verify_and("-verify_hostname door.example", "sslserver", "services.pem"));
         assert!(!openssl.run(&verify("sslclient", "services.pem")).success, "a server is no client");
 
-        let client = Profile::ServiceClient {
-            uri: Some("spiffe://countersign.internal/service/pulse".to_owned()),
+        let names = AlternativeNames {
+            uris: vec!["spiffe://countersign.internal/service/pulse".to_owned()],
             dns: vec!["pulse.example".to_owned()],
             ips: vec![],
         };
+        let client = Profile::ServiceClient { names: names.into() };
         let leaf = issue(&hierarchy.services, published(client, key.public_key()));
         openssl.write("leaf.pem", leaf.pem());
         openssl.must(&verify("sslclient", "services.pem"));
@@ -178,7 +178,8 @@ fn certificates_beyond_2049_verify() {
     let root_key = key(KeyAlgorithm::P256);
     let at = countersign_core::time::Timestamp::parse("2045-01-01T00:00:00Z").unwrap();
     let serial = countersign_ca::random_serial(1).unwrap();
-    let root = Issuer::create_root("Late Root", root_key, serial, at).unwrap();
+    let late = subject("CN=Late Root");
+    let root = Issuer::create_root(late, Arc::new(root_key), serial, (at, ROOT_LIFE)).unwrap();
     assert_eq!(hierarchy.root.not_after().to_string(), "2036-05-29T12:00:00Z");
     let openssl = Openssl::new();
     openssl.write("root.pem", root.certificate_pem());

@@ -3,9 +3,9 @@
 
 use std::error::Error;
 
-use countersign_ca::{CertificateRequest, CsrError, KeyAlgorithm, KeyError, Profile, VerifiedCsr};
+use countersign_ca::{CertificateRequest, CsrError, KeyAlgorithm, KeyError, VerifiedCsr};
 
-use crate::hierarchy::{Hierarchy, device, issue, key, request};
+use crate::hierarchy::{Hierarchy, device, issue, key, request, server};
 use crate::openssl::Openssl;
 
 const P256: &[&str] = &["ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
@@ -65,7 +65,7 @@ fn an_rsa_key_gives_a_service_key_encipherment_and_a_device_none() {
     let openssl = Openssl::new();
     let hierarchy = Hierarchy::new(KeyAlgorithm::P256);
     let csr = VerifiedCsr::from_pem(&openssl.request(&["rsa:2048"], &[])).unwrap();
-    let server = Profile::ServiceServer { dns: vec!["door.example".to_owned()], ips: vec![] };
+    let server = server(&["door.example"], &[]);
     for (leaf, usage) in [
         (
             issue(&hierarchy.services, request(server, csr.public_key())),

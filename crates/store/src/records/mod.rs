@@ -25,6 +25,7 @@ pub(crate) mod reports;
 pub(crate) mod revocations;
 pub(crate) mod rollout;
 pub(crate) mod selections;
+pub(crate) mod service_certificates;
 pub(crate) mod sessions;
 pub(crate) mod sites;
 mod spelled;

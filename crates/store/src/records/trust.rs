@@ -4,14 +4,16 @@ use std::collections::HashMap;
 
 use countersign_core::certificate::{CertificateState, Lifetime, RevocationReason};
 use countersign_core::device::DeviceStatus;
-use countersign_core::ids::{CertificateRef, DeviceId, DeviceName, SecretHash, SpkiSha256, Tenant};
+use countersign_core::ids::{
+    CertificateRef, DeviceId, DeviceName, IssuerKeyId, SecretHash, SpkiSha256, Tenant,
+};
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
 
 use super::revocations::RevocationRow;
 use super::tenants::TenantRow;
 use crate::error::StoreError;
-use crate::row::{FromRow, Row};
+use crate::row::{FromRow, Item, Row};
 use crate::statement::sql;
 use crate::transaction::Reading;
 
@@ -43,6 +45,10 @@ pub struct TrustChanges {
     pub tenants: Vec<TenantRow>,
     /// The devices, as they are now.
     pub devices: Vec<ChangedDevice>,
+    /// The CAs that were added or changed.
+    pub issuers: Vec<IssuerKeyId>,
+    /// The certificates of services that were revoked.
+    pub revoked_services: Vec<CertificateRef>,
 }
 
 /// A device that doors must hear of.
@@ -202,9 +208,10 @@ impl Reading<'_> {
         })
     }
 
-    /// What [`Writing::device_trust_changed`](crate::Writing::device_trust_changed) and
-    /// [`Writing::tenant_trust_changed`](crate::Writing::tenant_trust_changed) were called for after
-    /// `epoch`.
+    /// What [`Writing::device_trust_changed`](crate::Writing::device_trust_changed),
+    /// [`Writing::tenant_trust_changed`](crate::Writing::tenant_trust_changed) and
+    /// [`Writing::issuer_trust_changed`](crate::Writing::issuer_trust_changed) were called for after
+    /// `epoch`, and the certificates of services that were revoked since.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -215,8 +222,23 @@ impl Reading<'_> {
             .all(&mut self.connection)
             .await?;
         let devices = self.changed_devices(epoch).await?;
-        Ok(TrustChanges { version, tenants, devices })
+        let issuers: Vec<Item<IssuerKeyId>> =
+            sql("issuers", "SELECT key_id AS item FROM issuers WHERE trust_epoch > $1")
+                .bind(epoch)
+                .all(&mut self.connection)
+                .await?;
+        let revoked_services = sql(
+            "service_certificates",
+            "SELECT issuer_key_id, serial_number FROM service_certificates
+             WHERE trust_epoch <> 0 AND trust_epoch > $1",
+        )
+        .bind(epoch)
+        .all(&mut self.connection)
+        .await?;
+        let issuers = issuers.into_iter().map(|Item(issuer)| issuer).collect();
+        Ok(TrustChanges { version, tenants, devices, issuers, revoked_services })
     }
+
     /// Four statements, however many devices there are.
     async fn changed_devices(&mut self, epoch: u64) -> Result<Vec<ChangedDevice>, StoreError> {
         let mut devices: Vec<ChangedDevice> = sql(

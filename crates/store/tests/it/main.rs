@@ -29,9 +29,11 @@ mod on_sqlite {
     mod presence;
     mod rollout;
     mod round_trips;
+    pub(crate) mod service_certificates;
     mod staged_tokens;
     mod together;
     mod trust;
+    mod upgrading;
 }
 
 #[path = "both"]
@@ -57,7 +59,9 @@ mod on_postgres {
     mod presence;
     mod rollout;
     mod round_trips;
+    mod service_certificates;
     mod staged_tokens;
     mod together;
     mod trust;
+    mod upgrading;
 }

@@ -15,7 +15,8 @@ use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
 use countersign_store::{
     AgentReport, Approval, CertificateChange, CertificateRow, DeviceRow, EnrollmentKeyRow, Inserted,
-    Installation, SiteRow, Store, StoreError, StoreUrl, TenantRow,
+    Installation, IssuerRole, IssuerRow, IssuerState, KeptKey, Origin, SiteRow, Store, StoreError, StoreUrl,
+    TenantRow,
 };
 
 use super::database::{Database, Intruder};
@@ -209,6 +210,22 @@ pub(crate) async fn insert_tenant(store: &Store, slug: &str) -> (TenantRow, Site
 /// The issuer of every test certificate.
 pub(crate) fn issuer() -> IssuerKeyId {
     IssuerKeyId::from([7; 32])
+}
+
+/// A CA that makes devices.
+pub(crate) fn device_ca(key_id: IssuerKeyId, name: &str) -> IssuerRow {
+    IssuerRow {
+        key_id,
+        name: name.parse().unwrap(),
+        role: IssuerRole::Device,
+        parent: None,
+        environment: None,
+        state: IssuerState::Active,
+        origin: Origin::Made,
+        certificate: vec![0x30, 1, 0],
+        key: KeptKey::Sealed(vec![1, 2, 3]),
+        created_at: now(),
+    }
 }
 
 /// A fresh reference under that issuer.

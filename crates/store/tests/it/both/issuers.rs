@@ -1,19 +1,16 @@
 //! Issuers, CRL numbers that only rise, and who stays on a CRL how long.
 
 use countersign_core::certificate::RevocationReason;
+use countersign_core::ids::IssuerKeyId;
 use countersign_core::time::Timestamp;
-use countersign_store::{CrlRow, IntentRow, IssuerRole, IssuerRow, RevocationRow, StoreError};
+use countersign_store::{
+    CrlRow, IntentRow, IssuerRole, IssuerRow, IssuerState, KeptKey, RevocationRow, StoreError,
+};
 
-use super::fixture::{DAY, Fixture, HOUR, issuer, now, read, reference, write};
+use super::fixture::{DAY, Fixture, HOUR, device_ca, issuer, now, read, reference, write};
 
 async fn insert_issuer(fixture: &Fixture) -> IssuerRow {
-    let row = IssuerRow {
-        key_id: issuer(),
-        role: IssuerRole::Device,
-        certificate: vec![0x30, 1, 0],
-        sealed_key: vec![1, 2, 3],
-        created_at: now(),
-    };
+    let row = device_ca(issuer(), "device");
     let written = row.clone();
     write!(fixture.store, |w| w.insert_issuer(&written)).unwrap();
     row
@@ -34,6 +31,65 @@ async fn an_issuer_reads_back_and_prints_without_its_key() {
 }
 
 #[tokio::test]
+async fn every_custody_reads_back_and_a_key_may_move() {
+    let fixture = Fixture::new().await;
+    let row = insert_issuer(&fixture).await;
+    let uri = "pkcs11:token=example;object=device".to_owned();
+    for key in [KeptKey::Pkcs11(uri), KeptKey::Offline, KeptKey::Sealed(vec![4])] {
+        let kept = key.clone();
+        assert!(write!(fixture.store, |w| w.set_issuer_key(issuer(), &kept)).unwrap());
+        let stored = read!(fixture.store, |r| r.issuers()).unwrap();
+        assert_eq!(stored, [IssuerRow { key, ..row.clone() }]);
+    }
+    let unknown = IssuerKeyId::from([8; 32]);
+    assert!(!write!(fixture.store, |w| w.set_issuer_key(unknown, &KeptKey::Offline)).unwrap());
+}
+
+#[tokio::test]
+async fn one_ca_of_a_role_and_an_environment_is_active() {
+    let fixture = Fixture::new().await;
+    insert_issuer(&fixture).await;
+    let second = device_ca([8; 32].into(), "device-2");
+    let active = second.clone();
+    assert!(write!(fixture.store, |w| w.insert_issuer(&active)).is_err(), "two are active");
+    let other =
+        IssuerRow { environment: Some("staging".parse().unwrap()), ..device_ca([9; 32].into(), "staging") };
+    write!(fixture.store, |w| w.insert_issuer(&other)).unwrap();
+    let prepared = IssuerRow { state: IssuerState::Prepared, ..second };
+    let id = prepared.key_id;
+    write!(fixture.store, |w| w.insert_issuer(&prepared)).unwrap();
+    let namesake = IssuerRow { state: IssuerState::Prepared, ..device_ca([6; 32].into(), "device-2") };
+    assert!(write!(fixture.store, |w| w.insert_issuer(&namesake)).is_err(), "a name is unique");
+
+    let (from, to) = (IssuerState::Prepared, IssuerState::Active);
+    assert!(write!(fixture.store, |w| w.move_issuer(id, from, to)).is_err(), "two would be active");
+    let moved =
+        write!(fixture.store, |w| w.move_issuer(issuer(), IssuerState::Active, IssuerState::Retiring));
+    assert!(moved.unwrap());
+    assert!(write!(fixture.store, |w| w.move_issuer(id, from, to)).unwrap());
+    assert!(!write!(fixture.store, |w| w.move_issuer(id, from, to)).unwrap(), "not prepared any more");
+
+    // Intermediates are as many as one likes.
+    for (name, key) in [("web", [3; 32]), ("database", [4; 32])] {
+        let row = IssuerRow { role: IssuerRole::Intermediate, ..device_ca(key.into(), name) };
+        write!(fixture.store, |w| w.insert_issuer(&row)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_changed_ca_is_among_the_changes_of_trust() {
+    let fixture = Fixture::new().await;
+    insert_issuer(&fixture).await;
+    let before = read!(fixture.store, |r| r.snapshot_version()).unwrap().epoch;
+    assert!(read!(fixture.store, |r| r.trust_changes_since(before)).unwrap().issuers.is_empty());
+    let version = write!(fixture.store, |w| w.issuer_trust_changed(issuer())).unwrap();
+    assert_eq!(version.epoch, before + 1);
+    assert_eq!(read!(fixture.store, |r| r.trust_changes_since(before)).unwrap().issuers, [issuer()]);
+    let epoch = version.epoch;
+    assert!(read!(fixture.store, |r| r.trust_changes_since(epoch)).unwrap().issuers.is_empty());
+}
+
+#[tokio::test]
 async fn crl_numbers_rise_and_the_latest_crl_stays() {
     let fixture = Fixture::new().await;
     insert_issuer(&fixture).await;
@@ -46,7 +102,7 @@ async fn crl_numbers_rise_and_the_latest_crl_stays() {
         let stored = read!(fixture.store, |r| r.latest_crl(issuer())).unwrap().unwrap();
         assert_eq!(stored.number, latest);
     }
-    let unknown = countersign_core::ids::IssuerKeyId::from([8; 32]);
+    let unknown = IssuerKeyId::from([8; 32]);
     let refused = write!(fixture.store, |w| w.next_crl_number(unknown)).unwrap_err();
     assert!(matches!(refused, StoreError::Corrupt { table: "issuers", .. }), "{refused}");
 }

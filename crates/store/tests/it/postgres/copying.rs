@@ -9,15 +9,17 @@ use countersign_core::ids::{ApiTokenId, ChallengeId, RequestId, SelectionId, Tru
 use countersign_core::scope::{Scope, Scopes};
 use countersign_store::{
     AgentReport, ApiTokenRow, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow,
-    DeniedKeyRow, DeviceFilter, IssuerRole, IssuerRow, OVER_CERTIFICATE, PasswordHash, PasswordTokenRow,
-    Presence, RefusalRow, RevocationSelector, Role, SelectionRow, SessionRow, StagedTokenRow, Store,
-    StoreError, StoreUrl, TraitKind, TrustBundleReport, UsageRow, UserRow, copy,
+    DeniedKeyRow, DeviceFilter, IssuerRole, IssuerRow, KeptKey, OVER_CERTIFICATE, PasswordHash,
+    PasswordTokenRow, Presence, RefusalRow, RevocationSelector, Role, SelectionRow, ServiceCertificateFilter,
+    SessionRow, StagedTokenRow, Store, StoreError, StoreUrl, TraitKind, TrustBundleReport, UsageRow, UserRow,
+    copy,
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
 use crate::on_sqlite::anchors;
 use crate::on_sqlite::commands::new_command;
-use crate::on_sqlite::fixture::{DAY, Fixture, issuer, now, random, read, write};
+use crate::on_sqlite::fixture::{DAY, Fixture, device_ca, issuer, now, random, read, write};
+use crate::on_sqlite::service_certificates::server;
 use crate::postgres::database::Database;
 use crate::sqlite::database::drop_audit_triggers;
 
@@ -90,6 +92,7 @@ async fn filled() -> Fixture {
     fixture.revoke(&active).await;
     fixture.enrollment_key(3).await;
     fill_the_rest(&fixture).await;
+    fill_the_pki(&fixture).await;
     anchor(&fixture).await;
     fixture
 }
@@ -136,15 +139,6 @@ async fn fill_the_rest(fixture: &Fixture) {
         created_at: now(),
         expires_at: now() + DAY,
     };
-    let issuing = IssuerRow {
-        key_id: issuer(),
-        role: IssuerRole::Device,
-        certificate: vec![0x30, 0],
-        sealed_key: vec![0; 64],
-        created_at: now(),
-    };
-    let crl =
-        CrlRow { issuer: issuer(), number: 1, this_update: now(), next_update: now() + DAY, der: vec![1] };
     let refusal = RefusalRow {
         id: RequestId::random(),
         at: now(),
@@ -173,12 +167,34 @@ async fn fill_the_rest(fixture: &Fixture) {
             w.insert_session(&session).await?;
             w.insert_api_token(&api_token).await?;
             w.put_password_token(&password_token).await?;
-            w.insert_issuer(&issuing).await?;
-            w.next_crl_number(issuing.key_id).await?;
-            w.save_crl(&crl).await?;
             w.insert_refusals(&[refusal]).await?;
             w.insert_selection(&selection, now()).await?;
             w.insert_intent(&intent).await
+        })
+    });
+    done.await.unwrap();
+}
+
+async fn fill_the_pki(fixture: &Fixture) {
+    let issuing = device_ca(issuer(), "device");
+    let token = KeptKey::Pkcs11("pkcs11:token=example;object=web".to_owned());
+    let below = IssuerRow {
+        role: IssuerRole::Intermediate,
+        parent: Some(issuer()),
+        environment: Some("staging".parse().unwrap()),
+        key: token,
+        ..device_ca([8; 32].into(), "web")
+    };
+    let service = server("web");
+    let crl =
+        CrlRow { issuer: issuer(), number: 1, this_update: now(), next_update: now() + DAY, der: vec![1] };
+    let done = fixture.store.write::<_, StoreError, _>(move |w| {
+        Box::pin(async move {
+            w.insert_issuer(&issuing).await?;
+            w.insert_issuer(&below).await?;
+            w.insert_service_certificate(&service).await?;
+            w.next_crl_number(issuing.key_id).await?;
+            w.save_crl(&crl).await
         })
     });
     done.await.unwrap();
@@ -210,6 +226,8 @@ async fn everything(store: &Store) -> Vec<String> {
     facts.push(format!("{:?}", read!(store, |r| r.audit_entries(&audit)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.verify_audit()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.issuers()).unwrap()));
+    let services = ServiceCertificateFilter { limit: 10, ..ServiceCertificateFilter::default() };
+    facts.push(format!("{:?}", read!(store, |r| r.service_certificates(&services)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.latest_crl(issuer())).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.unfinished_intents()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.user_by_email("owner@example")).unwrap()));

@@ -23,6 +23,23 @@ pub(crate) const CORRUPTIONS: &[(&str, &str)] = &[
     ("UPDATE tenants SET slug = 'Not A Slug'", "tenant_slug"),
 ];
 
+/// SQL: some bytes.
+pub(crate) const BYTES: &str = "'\\x3000'";
+
+/// SQL: some time.
+pub(crate) const TIME: &str = "'2026-02-11T09:00:00Z'";
+
+/// The migrations that were there before CAs had names.
+pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_platform", include_str!("../../../migrations/postgres/0001_platform.sql")),
+    ("0002_devices", include_str!("../../../migrations/postgres/0002_devices.sql")),
+    ("0003_audit", include_str!("../../../migrations/postgres/0003_audit.sql")),
+    ("0004_commands", include_str!("../../../migrations/postgres/0004_commands.sql")),
+    ("0005_people", include_str!("../../../migrations/postgres/0005_people.sql")),
+    ("0006_fleet", include_str!("../../../migrations/postgres/0006_fleet.sql")),
+    ("0007_audit_anchors", include_str!("../../../migrations/postgres/0007_audit_anchors.sql")),
+];
+
 pub(crate) struct Database {
     url: String,
 }
@@ -39,6 +56,16 @@ impl Database {
     /// The URL as a text that reads back.
     pub(crate) fn text(&self) -> String {
         self.url.clone()
+    }
+
+    /// Somebody else's connection to the database without a table: with what is there before one.
+    pub(crate) async fn empty(&self) -> Intruder {
+        let mut intruder = self.intruder().await;
+        intruder.execute("CREATE SCHEMA countersign").await.unwrap();
+        let statuses = "'online', 'offline', 'maintenance', 'decommissioned', 'quarantined', 'pending'";
+        let create = format!("CREATE TYPE public.device_status AS ENUM ({statuses})");
+        intruder.execute(AssertSqlSafe(create)).await.unwrap();
+        intruder
     }
 
     /// Somebody else's connection, who may do anything.

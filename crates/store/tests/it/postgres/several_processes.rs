@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::device::{DeviceEvent, DeviceStatus};
 use countersign_core::ids::{DeviceId, IssuerKeyId};
-use countersign_store::{AuditFilter, Inserted, IssuerRole, IssuerRow, Store, StoreError};
+use countersign_store::{AuditFilter, Inserted, Store, StoreError};
 use futures_util::future::join_all;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
 
-use crate::on_postgres::fixture::{Fixture, issuer, now, read, write};
+use crate::on_postgres::fixture::{Fixture, device_ca, issuer, now, read, write};
 
 async fn two() -> (Fixture, [Store; 2]) {
     let fixture = Fixture::new().await;
@@ -75,13 +75,7 @@ async fn a_decision_on_what_was_read_in_the_same_transaction_holds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn epochs_and_crl_numbers_are_given_out_once() {
     let (fixture, stores) = two().await;
-    let row = IssuerRow {
-        key_id: issuer(),
-        role: IssuerRole::Device,
-        certificate: vec![1],
-        sealed_key: vec![2],
-        created_at: now(),
-    };
+    let row = device_ca(issuer(), "device");
     write!(fixture.store, |w| w.insert_issuer(&row)).unwrap();
     let key: IssuerKeyId = issuer();
     let tenant = fixture.tenant.id;

@@ -23,6 +23,23 @@ pub(crate) const CORRUPTIONS: &[(&str, &str)] = &[
     ("UPDATE tenants SET slug = 'Not A Slug'", "tenant_slug"),
 ];
 
+/// SQL: some bytes.
+pub(crate) const BYTES: &str = "x'3000'";
+
+/// SQL: some time.
+pub(crate) const TIME: &str = "1770800400000";
+
+/// The migrations that were there before CAs had names.
+pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_platform", include_str!("../../../migrations/sqlite/0001_platform.sql")),
+    ("0002_devices", include_str!("../../../migrations/sqlite/0002_devices.sql")),
+    ("0003_audit", include_str!("../../../migrations/sqlite/0003_audit.sql")),
+    ("0004_commands", include_str!("../../../migrations/sqlite/0004_commands.sql")),
+    ("0005_people", include_str!("../../../migrations/sqlite/0005_people.sql")),
+    ("0006_fleet", include_str!("../../../migrations/sqlite/0006_fleet.sql")),
+    ("0007_audit_anchors", include_str!("../../../migrations/sqlite/0007_audit_anchors.sql")),
+];
+
 pub(crate) struct Database {
     pub(crate) directory: TempDir,
 }
@@ -39,6 +56,11 @@ impl Database {
     /// The URL as a text that reads back.
     pub(crate) fn text(&self) -> String {
         self.url().to_string()
+    }
+
+    /// Somebody else's connection to the database without a table.
+    pub(crate) async fn empty(&self) -> Intruder {
+        self.intruder().await
     }
 
     /// Somebody else's connection, who may do anything.

@@ -1,26 +1,31 @@
 //! What start-up mends after a crash, and the places where tests crash the process.
 
-use countersign_store::StoreError;
+use countersign_core::time::Timestamp;
+use countersign_store::{Company, IntentRow, StoreError};
 
 use crate::authority::Authority;
 use crate::issue::abandon_intent;
+use crate::sweep::INTENT_LIFE;
 
 impl Authority {
     /// Abandons every issuance that did not reach its record: whatever was signed under its serial
-    /// was never handed out, and is revoked.
+    /// was never handed out, and is revoked. Where other authorities write the same database an open
+    /// intent may be one that they are about to record: there only those are abandoned that are older
+    /// than any issuance takes, and the sweep takes the rest when they are.
     pub(crate) async fn repair(&self) -> Result<(), StoreError> {
-        let now = self.now();
+        let (now, company) = (self.now(), self.store.company());
         let mut abandoned = 0;
         loop {
             let batch = self
                 .store
                 .write(move |w| {
                     Box::pin(async move {
-                        let intents = w.unfinished_intents().await?;
-                        for intent in &intents {
+                        let mut dead = w.unfinished_intents().await?;
+                        dead.retain(|intent| is_dead(intent, company, now));
+                        for intent in &dead {
                             abandon_intent(w, intent, now).await?;
                         }
-                        Ok::<_, StoreError>(intents.len())
+                        Ok::<_, StoreError>(dead.len())
                     })
                 })
                 .await?;
@@ -34,6 +39,15 @@ impl Authority {
             self.crl.want_now();
         }
         Ok(())
+    }
+}
+
+/// Whether nobody can be about to record what was intended. The oldest intents come first, so that a
+/// batch without a dead one has none behind it.
+fn is_dead(intent: &IntentRow, company: Company, now: Timestamp) -> bool {
+    match company {
+        Company::Alone => true,
+        Company::Others => now > intent.at + INTENT_LIFE,
     }
 }
 

@@ -24,8 +24,9 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// Three heartbeats missed: the device is offline.
 const SILENCE: Duration = Duration::from_secs(180);
 
-/// An issuance takes milliseconds; after this long its caller is gone.
-const INTENT_LIFE: Duration = Duration::from_secs(600);
+/// An issuance takes milliseconds; after this long its caller is gone. Longer than all its steps may take
+/// together before they are given up, and than clocks of several authorities may differ.
+pub(crate) const INTENT_LIFE: Duration = Duration::from_secs(600);
 
 /// How long refusals can be explained.
 const REFUSALS_KEPT: Duration = Duration::from_secs(7 * 86_400);

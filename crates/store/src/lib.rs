@@ -75,6 +75,6 @@ pub use records::trust::{
 };
 pub use records::users::{PasswordHash, Role, UserRow};
 pub use records::{LIST_LIMIT, SWEEP_LIMIT};
-pub use store::{Migrated, Store};
+pub use store::{Company, Migrated, Store};
 pub use transaction::{Reading, Writing};
 pub use url::{StoreUrl, StoreUrlError};

@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::job::{Change, Haste, Message};
 use crate::readers::{Readers, silent};
 use crate::transaction::{Reading, Writing};
-use crate::url::StoreUrl;
+use crate::url::{Place, StoreUrl};
 use crate::writer::Writer;
 use crate::{migrations, postgres};
 
@@ -32,6 +32,15 @@ struct Inner {
     /// How long a read may take; `None`: as long as it takes.
     patience: Option<Duration>,
     writer: Option<mpsc::Sender<Message>>,
+}
+
+/// Who may write a database while this process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// Nobody else: SQLite's file is locked.
+    Alone,
+    /// Any number of other processes: PostgreSQL.
+    Others,
 }
 
 /// What [`Store::migrate`] did.
@@ -83,6 +92,15 @@ impl Store {
             postgres::adoption::prepare(&self.inner.url).await?;
         }
         self.change(|writing| Box::pin(migrations::apply(writing)), Haste::None).await
+    }
+
+    /// Who may write this database too.
+    #[must_use]
+    pub fn company(&self) -> Company {
+        match self.inner.url.place() {
+            Place::Sqlite(_) => Company::Alone,
+            Place::Postgres(_) => Company::Others,
+        }
     }
 
     /// Runs `work` in a read transaction: one consistent view.

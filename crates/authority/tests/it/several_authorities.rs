@@ -1,5 +1,6 @@
 //! Two authorities on one database: what one decides, the doors of the other enforce in under a second.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use countersign_authority::Authority;
@@ -7,7 +8,8 @@ use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::snapshot::{Bar, Standing};
 use countersign_store::{CertificateRow, Store};
 
-use crate::on_postgres::house::{House, SECOND, claim};
+use crate::on_postgres::house::{House, MINUTE, SECOND, claim, fresh_key, request};
+use crate::races::run_until_intended;
 
 /// Another authority on the same database, with a store of its own.
 async fn neighbour(house: &House) -> Arc<Authority> {
@@ -63,4 +65,45 @@ async fn a_token_that_one_authority_revoked_opens_nothing_at_the_other() {
     assert!(neighbour.authenticate_agent(&device.token).await.is_ok());
     house.authority.deny(&house.operate(), device.id).await.unwrap();
     assert!(neighbour.authenticate_agent(&device.token).await.is_err());
+}
+
+/// What another authority is about to sign when this one starts is not taken for what a crash left open.
+#[tokio::test]
+async fn an_authority_that_starts_leaves_what_another_is_about_to_record() {
+    let house = House::new().await;
+    let enrolment = request(&house.key().await, "pump", Some(&fresh_key()));
+    let mut enrolling = pin!(house.enrol(&enrolment));
+    assert!(run_until_intended(&house.store, enrolling.as_mut()).await.is_none());
+    house.pass(MINUTE * 10);
+    let neighbour = neighbour(&house).await;
+    let enrolled = enrolling.await.unwrap();
+    assert!(enrolled.mtls.is_ok(), "{:?}", enrolled.mtls.err());
+    let row = house.in_state(enrolled.device.id, CertificateState::Active).await;
+    assert!(!neighbour.snapshot().denied.contains(&row.reference));
+    house.check(&[enrolled.device.id]).await;
+}
+
+/// The refusing twin: nobody records after so long, whoever notices first.
+#[tokio::test]
+async fn what_a_crash_left_open_is_abandoned_once_nobody_can_record_it() {
+    for sweeps in [true, false] {
+        let house = House::new().await;
+        let enrolment = request(&house.key().await, "pump", Some(&fresh_key()));
+        {
+            let mut enrolling = pin!(house.enrol(&enrolment));
+            assert!(run_until_intended(&house.store, enrolling.as_mut()).await.is_none());
+            // Here its process dies.
+        }
+        let started = neighbour(&house).await;
+        let open = async || house.read(|r| Box::pin(async move { r.unfinished_intents().await })).await;
+        assert_eq!(open().await.len(), 1, "it may still be recorded");
+        house.pass(MINUTE * 10 + SECOND);
+        let denied = if sweeps {
+            started.sweep().await.unwrap();
+            started.snapshot().denied.len()
+        } else {
+            neighbour(&house).await.snapshot().denied.len()
+        };
+        assert_eq!((open().await.len(), denied), (0, 1));
+    }
 }

@@ -61,6 +61,11 @@ pub(crate) async fn take_time(connection: &mut PgConnection) -> Result<(), sqlx:
     control(connection, "SET LOCAL statement_timeout = 0").await
 }
 
+/// Lets statements of this transaction sort and join a whole fleet without temporary files.
+pub(crate) async fn take_room(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    control(connection, "SET LOCAL work_mem = '64MB'").await
+}
+
 /// Waits for the turn to write, outside a transaction. It is given back when the connection closes.
 pub(crate) async fn take_turn(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     control(connection, TAKE_TURN).await
@@ -76,6 +81,7 @@ fn common(options: &PgConnectOptions) -> PgConnectOptions {
         .clone()
         .application_name("countersign")
         .statement_cache_capacity(256)
-        .options([("search_path", SEARCH_PATH)])
+        // Compiling a statement takes longer than any of ours runs.
+        .options([("search_path", SEARCH_PATH), ("jit", "off")])
         .disable_statement_logging()
 }

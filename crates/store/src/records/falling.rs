@@ -11,7 +11,9 @@ use countersign_core::ids::{
 use countersign_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::connection::Connection;
 use crate::error::StoreError;
+use crate::postgres;
 use crate::row::{FromRow, Row};
 use crate::statement::{Statement, sql};
 use crate::transaction::{Reading, Writing};
@@ -154,25 +156,69 @@ impl Reading<'_> {
 
 /// SQL: the devices of what falls that are left with nothing usable: their active certificate falls,
 /// or the pending one and there is no other.
-const STRANDED: &str = "INSERT INTO stranded_devices SELECT h.device_uuid
-    FROM falling_certificates f JOIN device_certificates h ON h.id = f.certificate_id
-    GROUP BY h.device_uuid
-    HAVING max(CASE WHEN h.status = 'ACTIVE' THEN 1 ELSE 0 END) = 1
-        OR (max(CASE WHEN h.status = 'PENDING_ACTIVATION' THEN 1 ELSE 0 END) = 1
+const STRANDED: &str = "INSERT INTO stranded_devices SELECT f.device_uuid
+    FROM falling_certificates f
+    GROUP BY f.device_uuid
+    HAVING max(CASE WHEN f.status = 'ACTIVE' THEN 1 ELSE 0 END) = 1
+        OR (max(CASE WHEN f.status = 'PENDING_ACTIVATION' THEN 1 ELSE 0 END) = 1
             AND NOT EXISTS (SELECT 1 FROM device_certificates k
-                WHERE k.device_uuid = h.device_uuid AND k.status = 'ACTIVE' AND k.not_after >= $1))";
+                WHERE k.device_uuid = f.device_uuid AND k.status = 'ACTIVE' AND k.not_after >= $1))";
 
-/// SQL: the temporary tables, with the columns' types of the records.
+/// SQL: the temporary tables, with the columns' types of the records. What is gathered holds all that is
+/// asked of it later, so that the records are read once and written once.
 const TEMPORARY: [&str; 6] = [
     "CREATE TEMPORARY TABLE IF NOT EXISTS falling_certificates AS
-     SELECT id AS certificate_id, device_uuid FROM device_certificates LIMIT 0",
-    "CREATE UNIQUE INDEX IF NOT EXISTS falling_certificates_idx ON falling_certificates (certificate_id)",
+     SELECT id, device_uuid, tenant_id, issuer_key_id, serial_number, spki_sha256, status, not_after
+     FROM device_certificates LIMIT 0",
+    "CREATE UNIQUE INDEX IF NOT EXISTS falling_certificates_idx ON falling_certificates (id)",
     "CREATE TEMPORARY TABLE IF NOT EXISTS stranded_devices AS
      SELECT device_uuid FROM device_certificates LIMIT 0",
     "CREATE UNIQUE INDEX IF NOT EXISTS stranded_devices_idx ON stranded_devices (device_uuid)",
     "DELETE FROM falling_certificates",
     "DELETE FROM stranded_devices",
 ];
+
+/// SQL: takes those certificates of `c` along that are neither revoked nor expired; `$source` says which
+/// rows are `c`, `$which` which of them.
+macro_rules! gather {
+    ($source:literal, $which:literal) => {
+        concat!(
+            "INSERT INTO falling_certificates
+             SELECT c.id, c.device_uuid, c.tenant_id, c.issuer_key_id, c.serial_number, c.spki_sha256,
+                 c.status, c.not_after
+             FROM ",
+            $source,
+            " WHERE ",
+            $which,
+            " AND c.status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED') ON CONFLICT DO NOTHING"
+        )
+    };
+}
+
+const LISTED_IDS: &str = gather!("device_certificates c", "c.id IN ({})");
+const LISTED_SERIALS: &str = gather!("device_certificates c", "c.serial_number IN ({})");
+const LISTED_KEYS: &str = gather!("device_certificates c", "c.spki_sha256 IN ({})");
+const LISTED_DEVICES: &str = gather!("device_certificates c", "c.device_uuid IN ({})");
+const OF_TENANT: &str =
+    gather!("device_certificates c JOIN devices d ON d.id = c.device_uuid", "d.org_id = $1");
+const OF_ISSUER: &str = gather!("device_certificates c", "c.issuer_key_id = $1");
+const OF_SAME_KEY: &str = gather!(
+    "falling_certificates f JOIN device_certificates c
+         ON c.device_uuid = f.device_uuid AND c.spki_sha256 = f.spki_sha256",
+    "true"
+);
+const OF_STRANDED: &str =
+    gather!("stranded_devices s JOIN device_certificates c ON c.device_uuid = s.device_uuid", "true");
+
+impl RevocationSelector {
+    /// Whether it selects, of any device, all certificates or none: then nothing can fall with them.
+    const fn takes_whole_devices(&self) -> bool {
+        match self {
+            Self::Devices(_) | Self::Tenant(_) => true,
+            Self::Certificates(_) | Self::Serials(_) | Self::Keys(_) | Self::Issuer(_) => false,
+        }
+    }
+}
 
 impl Writing<'_> {
     /// Gathers what falls when the selected certificates are revoked: these, unless they merely are
@@ -187,6 +233,7 @@ impl Writing<'_> {
         scope: Option<TenantId>,
         fall: Fall,
     ) -> Result<Falling, StoreError> {
+        take_room(&mut self.connection).await?;
         self.run_all(&TEMPORARY).await?;
         self.gather_selected(selector).await?;
         if let Some(tenant) = scope {
@@ -200,24 +247,15 @@ impl Writing<'_> {
             .await?;
         }
         self.run_all(&["ANALYZE falling_certificates"]).await?;
-        if fall.reason != RevocationReason::Superseded {
-            self.run_all(&["INSERT INTO falling_certificates SELECT c.id, c.device_uuid
-                 FROM falling_certificates f JOIN device_certificates r ON r.id = f.certificate_id
-                 JOIN device_certificates c
-                     ON c.device_uuid = r.device_uuid AND c.spki_sha256 = r.spki_sha256
-                 WHERE c.status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED')
-                 ON CONFLICT DO NOTHING"])
-                .await?;
+        let falls_alone = selector.takes_whole_devices();
+        if !falls_alone && fall.reason != RevocationReason::Superseded {
+            self.run_all(&[OF_SAME_KEY]).await?;
         }
         sql("stranded_devices", STRANDED).bind(fall.at).run(&mut self.connection).await?;
-        self.run_all(&[
-            "ANALYZE stranded_devices",
-            "INSERT INTO falling_certificates SELECT c.id, c.device_uuid
-             FROM stranded_devices s JOIN device_certificates c ON c.device_uuid = s.device_uuid
-             WHERE c.status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED')
-             ON CONFLICT DO NOTHING",
-        ])
-        .await?;
+        self.run_all(&["ANALYZE stranded_devices"]).await?;
+        if !falls_alone {
+            self.run_all(&[OF_STRANDED]).await?;
+        }
         self.falling().await
     }
 
@@ -225,9 +263,8 @@ impl Writing<'_> {
         Ok(Falling {
             certificates: sql(
                 TABLE,
-                "SELECT c.id, c.device_uuid, c.tenant_id, c.serial_number, c.status
-                 FROM falling_certificates f JOIN device_certificates c ON c.id = f.certificate_id
-                 ORDER BY c.tenant_id, c.device_uuid, c.id",
+                "SELECT id, device_uuid, tenant_id, serial_number, status FROM falling_certificates
+                 ORDER BY tenant_id, device_uuid, id",
             )
             .all(&mut self.connection)
             .await?,
@@ -281,44 +318,56 @@ impl Writing<'_> {
         sql(
             TABLE,
             "UPDATE device_certificates SET status = 'REVOKED', revoked_at = $1, revocation_reason = $2
-             WHERE id IN (SELECT certificate_id FROM falling_certificates)",
+             WHERE id IN (SELECT id FROM falling_certificates)",
         )
         .bind(fall.at)
         .bind(fall.reason)
         .run(&mut self.connection)
         .await?;
-        self.run_all(&["INSERT INTO revocations
+        sql(
+            "revocations",
+            "INSERT INTO revocations
                  (issuer_key_id, serial_number, spki_sha256, revoked_at, reason, expires_at)
-             SELECT issuer_key_id, serial_number,
-                 CASE WHEN revocation_reason = 'superseded' THEN NULL ELSE spki_sha256 END,
-                 revoked_at, revocation_reason, not_after
-             FROM device_certificates
-             WHERE id IN (SELECT certificate_id FROM falling_certificates) AND status = 'REVOKED'
-             ON CONFLICT (issuer_key_id, serial_number) DO NOTHING"])
-            .await?;
+             SELECT issuer_key_id, serial_number, CASE WHEN $1 = 'superseded' THEN NULL ELSE spki_sha256 END,
+                 $2, $1, not_after
+             FROM falling_certificates WHERE true
+             ON CONFLICT (issuer_key_id, serial_number) DO NOTHING",
+        )
+        .bind(fall.reason)
+        .bind(fall.at)
+        .run(&mut self.connection)
+        .await?;
         if fall.reason == RevocationReason::Superseded {
             self.deny_stranded_keys(fall.at).await?;
         }
+        self.bar_stranded(fall.at).await?;
+        self.forget_falling().await
+    }
+
+    /// The devices that are left with nothing usable are in quarantine, and doors must hear of all whose
+    /// certificates fall. Each row is written once: whoever has the new epoch already is done.
+    async fn bar_stranded(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        let epoch = self.raise_epoch().await?.epoch;
         sql(
             "devices",
             "UPDATE devices SET status = 'quarantined', quarantined_at = $1, quarantined_reason = $2,
-                 pending_key = NULL, grant_until = NULL, revision = revision + 1
+                 pending_key = NULL, grant_until = NULL, revision = revision + 1, trust_epoch = $3
              WHERE id IN (SELECT device_uuid FROM stranded_devices) AND status <> 'decommissioned'",
         )
-        .bind(fall.at)
+        .bind(at)
         .bind(QuarantineReason::known(QuarantineReason::REVOKED))
+        .bind(epoch)
         .run(&mut self.connection)
         .await?;
-        let version = self.raise_epoch().await?;
         sql(
             "devices",
             "UPDATE devices SET trust_epoch = $1
-             WHERE id IN (SELECT device_uuid FROM falling_certificates)",
+             WHERE id IN (SELECT device_uuid FROM falling_certificates) AND trust_epoch <> $1",
         )
-        .bind(version.epoch)
+        .bind(epoch)
         .run(&mut self.connection)
-        .await?;
-        self.forget_falling().await
+        .await
+        .map(drop)
     }
 
     /// A key that was in use proves nothing once an admin has revoked it, even for the reason
@@ -334,7 +383,7 @@ impl Writing<'_> {
              SELECT c.spki_sha256, d.org_id, d.id, $1 FROM stranded_devices s
              JOIN devices d ON d.id = s.device_uuid
              JOIN device_certificates c ON c.device_uuid = d.id
-             JOIN falling_certificates f ON f.certificate_id = c.id
+             JOIN falling_certificates f ON f.id = c.id
              WHERE c.spki_sha256 IS NOT NULL
              ON CONFLICT (spki_sha256) DO NOTHING",
         )
@@ -360,20 +409,12 @@ impl Writing<'_> {
     }
 }
 
-const LISTED_IDS: &str = "INSERT INTO falling_certificates SELECT id, device_uuid FROM device_certificates
-    WHERE id IN ({}) AND status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED') ON CONFLICT DO NOTHING";
-const LISTED_SERIALS: &str = "INSERT INTO falling_certificates
-    SELECT id, device_uuid FROM device_certificates WHERE serial_number IN ({})
-    AND status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED') ON CONFLICT DO NOTHING";
-const LISTED_KEYS: &str = "INSERT INTO falling_certificates
-    SELECT id, device_uuid FROM device_certificates WHERE spki_sha256 IN ({})
-    AND status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED') ON CONFLICT DO NOTHING";
-const LISTED_DEVICES: &str = "INSERT INTO falling_certificates
-    SELECT id, device_uuid FROM device_certificates WHERE device_uuid IN ({})
-    AND status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED') ON CONFLICT DO NOTHING";
-const OF_TENANT: &str = "INSERT INTO falling_certificates
-    SELECT c.id, c.device_uuid FROM device_certificates c JOIN devices d ON d.id = c.device_uuid
-    WHERE d.org_id = $1 AND c.status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED')";
-const OF_ISSUER: &str = "INSERT INTO falling_certificates
-    SELECT id, device_uuid FROM device_certificates
-    WHERE issuer_key_id = $1 AND status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED')";
+/// Room to work in, for this transaction, where that has to be asked for.
+async fn take_room(connection: &mut Connection<'_>) -> Result<(), StoreError> {
+    match connection {
+        Connection::Sqlite(_) => Ok(()),
+        Connection::Postgres(inner) => postgres::settings::take_room(inner)
+            .await
+            .map_err(|source| StoreError::of_statement("falling_certificates", source)),
+    }
+}

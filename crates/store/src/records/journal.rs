@@ -10,6 +10,7 @@ use countersign_core::time::Timestamp;
 use super::audit::{HEADS, Head, TABLE, hash};
 use crate::connection::Connection;
 use crate::error::StoreError;
+use crate::postgres;
 use crate::row::{FromRow, Row};
 use crate::rows::Rows;
 use crate::statement::{Statement, sql};
@@ -30,15 +31,23 @@ pub(crate) struct Journal {
 }
 
 /// An entry's fields as the texts that are stored and hashed.
-struct Entry {
-    chain: String,
-    at: Timestamp,
-    event: &'static str,
-    actor: String,
-    device: String,
-    certificate: String,
-    details: String,
+pub(crate) struct Entry {
+    pub(crate) chain: String,
+    pub(crate) at: Timestamp,
+    pub(crate) event: &'static str,
+    pub(crate) actor: String,
+    pub(crate) device: String,
+    pub(crate) certificate: String,
+    pub(crate) details: String,
     requests: Vec<String>,
+}
+
+/// An entry with its place in its chain, ready to be written.
+pub(crate) struct Linked {
+    pub(crate) entry: Entry,
+    pub(crate) sequence: u64,
+    /// The chain's hash after it.
+    pub(crate) hash: ChainHash,
 }
 
 /// The end of one of several chains.
@@ -78,7 +87,7 @@ impl Journal {
         }
         let entries = std::mem::take(&mut self.entries);
         let mut heads = heads_of(&entries, connection).await?;
-        let mut rows = Rows::of(TABLE, &COLUMNS);
+        let mut linked = Vec::with_capacity(entries.len());
         let mut named = Vec::new();
         for mut entry in entries {
             let start = || Head { sequence: 0, hash: CHAIN_START };
@@ -87,9 +96,9 @@ impl Journal {
             *head = Head { sequence, hash: entry.chained(sequence).hash(&head.hash) };
             let requests = std::mem::take(&mut entry.requests);
             named.extend(requests.into_iter().map(|request| (request, entry.chain.clone(), sequence)));
-            rows.add(entry.row(sequence, &head.hash));
+            linked.push(Linked { entry, sequence, hash: head.hash });
         }
-        rows.insert(connection, "").await?;
+        write_linked(linked, connection).await?;
         for (request, chain, sequence) in named {
             index(connection, request, chain, sequence).await?;
         }
@@ -100,6 +109,18 @@ impl Journal {
         let replace = "ON CONFLICT (chain) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash";
         ends.insert(connection, replace).await.map(|_written| ())
     }
+}
+
+/// Writes entries that have their places. On SQLite lists of values are as quick as anything.
+async fn write_linked(linked: Vec<Linked>, connection: &mut Connection<'_>) -> Result<(), StoreError> {
+    if let Connection::Postgres(inner) = connection {
+        return postgres::journal::write(inner, linked).await;
+    }
+    let mut rows = Rows::of(TABLE, &COLUMNS);
+    for one in linked {
+        rows.add(one.row());
+    }
+    rows.insert(connection, "").await.map(|_written| ())
 }
 
 /// Lets an entry be found under a request that it names.
@@ -163,17 +184,20 @@ impl Entry {
             details: &self.details,
         }
     }
+}
 
-    fn row(self, sequence: u64, hash: &ChainHash) -> [Value; COLUMNS.len()] {
+impl Linked {
+    fn row(self) -> [Value; COLUMNS.len()] {
+        let Self { entry, sequence, hash } = self;
         [
-            self.chain.into(),
+            entry.chain.into(),
             sequence.into(),
-            self.at.into(),
-            self.event.into(),
-            self.actor.into(),
-            self.device.into(),
-            self.certificate.into(),
-            self.details.into(),
+            entry.at.into(),
+            entry.event.into(),
+            entry.actor.into(),
+            entry.device.into(),
+            entry.certificate.into(),
+            entry.details.into(),
             hex::encode(hash).into(),
         ]
     }

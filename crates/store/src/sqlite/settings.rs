@@ -9,6 +9,14 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 /// How long a statement waits for another process's lock (a backup, a checkpoint).
 const BUSY: Duration = Duration::from_secs(5);
 
+/// What the writer keeps of the file at most, in KiB with a minus sign: a change of a whole fleet stays in
+/// memory until its commit instead of being written and read again.
+const WRITER_CACHE: &str = "-131072";
+
+/// After so many pages of 4 KiB the log is carried over into the file. A page that many changes touch, as
+/// those of indexes over random values, is then carried over once for all of them.
+const CHECKPOINT_AFTER: &str = "8192";
+
 /// Begins a transaction that writes: SQLite has one such at a time.
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 
@@ -17,7 +25,8 @@ pub(crate) fn writing(path: &Path) -> SqliteConnectOptions {
     common(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .pragma("cache_size", "-32768")
+        .pragma("cache_size", WRITER_CACHE)
+        .pragma("wal_autocheckpoint", CHECKPOINT_AFTER)
 }
 
 /// For the connections that read: they cannot write, whatever they are told.

@@ -2,7 +2,7 @@
 
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::ids::{CertificateId, DeviceId, UserId};
-use countersign_store::{AuditFault, AuditFilter, AuditReport, ChainScope, StoreError};
+use countersign_store::{AuditFault, AuditFilter, AuditReport, ChainScope, LogPart, StoreError};
 use countersign_testkit::property_cases;
 use proptest::prelude::*;
 use sqlx::{AssertSqlSafe, Executor as _};
@@ -90,6 +90,36 @@ async fn an_intact_log_reports_every_chain() {
         .map(|chain| (chain.tenant.as_ref().map(ToString::to_string), chain.entries))
         .collect();
     assert_eq!(chains, [(None, 4), (Some("acme".into()), 4), (Some("other".into()), 4)]);
+}
+
+/// More than one statement takes, of several chains in turn, behind entries that were there before.
+#[tokio::test]
+async fn thousands_of_entries_of_one_change_are_chained_in_their_order() {
+    const MANY: u64 = 5000;
+    let fixture = filled().await;
+    let before = read!(fixture.store, |r| r.last_audit_id()).unwrap();
+    write!(fixture.store, |w| async move {
+        for number in 0..MANY {
+            let chain = CHAINS[usize::try_from(number % 3).unwrap()];
+            w.append_audit(&entry(chain, AuditEvent::CertificateRevoked).detail("number", number)).await?;
+        }
+        Ok::<_, StoreError>(())
+    })
+    .unwrap();
+    let report = verify(&fixture).await;
+    assert!(report.is_intact(), "{report:?}");
+    assert_eq!(report.chains.iter().map(|chain| chain.entries).sum::<u64>(), MANY + 12);
+    let (mut after, mut number) = (before, 0);
+    let last = read!(fixture.store, |r| r.last_audit_id()).unwrap();
+    while after < last {
+        let filter = AuditFilter { limit: 1000, ..AuditFilter::default() };
+        for linked in read!(fixture.store, |r| r.audit_log(&filter, LogPart { after, last })).unwrap() {
+            assert_eq!(linked.record.details.get("number"), Some(&number.to_string()));
+            assert_eq!(linked.record.sequence, 5 + number / 3);
+            (after, number) = (linked.record.id, number + 1);
+        }
+    }
+    assert_eq!(number, MANY);
 }
 
 #[tokio::test]

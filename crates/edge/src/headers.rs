@@ -13,6 +13,10 @@ use countersign_core::ids::RequestId;
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE};
 use thiserror::Error;
 
+use family::{Families, Family};
+
+mod family;
+
 /// The device's name within its tenant.
 pub const COUNTERSIGN_DEVICE: HeaderName = HeaderName::from_static("countersign-device");
 /// The device's tenant.
@@ -24,16 +28,17 @@ pub const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 /// The rest of the client's chain (RFC 9440 section 2.3).
 pub const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 
-/// How one family of names is told.
-enum Family {
-    Name(&'static str),
-    Prefix(&'static str),
-}
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Every header family that hands a client's identity to an application, ours and others'. Names are
 /// lower case with `-` for whatever is neither letter nor digit: servers that turn headers into
 /// variables (CGI and its heirs) make one name of `Client-Cert`, `client_cert` and `client.cert`.
-const IDENTITY: [Family; 18] = [
+const IDENTITY: Families = Families::new(&[
     Family::Name("client-cert"),
     Family::Name("client-cert-chain"),
     Family::Name("x-forwarded-client-cert"),
@@ -52,45 +57,45 @@ const IDENTITY: [Family; 18] = [
     Family::Name("x-arr-clientcert"),
     Family::Prefix("x-arr-clientcert-"),
     Family::Prefix("countersign-"),
-];
+]);
 
 /// Headers that say where a request came from: replaced by what the socket says.
-const PROVENANCE: [Family; 4] = [
+const PROVENANCE: Families = Families::new(&[
     Family::Name("forwarded"),
     Family::Prefix("x-forwarded-"),
     Family::Name("x-real-ip"),
     Family::Name("x-forwarded"),
-];
+]);
 
 /// Headers about one connection (RFC 9110 section 7.6.1). `Upgrade` is not among them: whoever
 /// forwards decides about it, and reads it after this.
-const HOP_BY_HOP: [Family; 6] = [
+const HOP_BY_HOP: Families = Families::new(&[
     Family::Name("connection"),
     Family::Name("keep-alive"),
     Family::Prefix("proxy-"),
     Family::Name("te"),
     Family::Name("transfer-encoding"),
     Family::Name("http2-settings"),
-];
+]);
 
 /// Headers that decide what a message means, which a `Connection` header may not take away.
-const ESSENTIAL: [Family; 4] = [
+const ESSENTIAL: Families = Families::new(&[
     Family::Name("host"),
     Family::Name("content-length"),
     Family::Name("authorization"),
     Family::Name("cookie"),
-];
+]);
 
 /// Fields that may not stand in trailers because they frame or route the message (RFC 9110 section
 /// 6.5.1).
-const NOT_IN_TRAILERS: [Family; 6] = [
+const NOT_IN_TRAILERS: Families = Families::new(&[
     Family::Name("host"),
     Family::Name("content-length"),
     Family::Name("content-encoding"),
     Family::Name("trailer"),
     Family::Name("upgrade"),
     Family::Name("authorization"),
-];
+]);
 
 /// Why a request's headers are refused, with status 400.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -117,13 +122,13 @@ impl HeaderError {
 /// Whether a header hands a client's identity to an application, in any family's spelling.
 #[must_use]
 pub fn is_identity_header(name: &HeaderName) -> bool {
-    belongs(name.as_str(), &IDENTITY)
+    IDENTITY.holds(name.as_str())
 }
 
 /// Whether a header says where a request came from, in any spelling.
 #[must_use]
 pub fn is_provenance_header(name: &HeaderName) -> bool {
-    belongs(name.as_str(), &PROVENANCE)
+    PROVENANCE.holds(name.as_str())
 }
 
 /// Removes from a request what a client may not say: every identity and provenance header, and the
@@ -136,10 +141,7 @@ pub fn is_provenance_header(name: &HeaderName) -> bool {
 pub fn strip_request(headers: &mut HeaderMap) -> Result<usize, HeaderError> {
     let named = named_by_connection(headers)?;
     for name in &named {
-        if [IDENTITY.as_slice(), &PROVENANCE, &ESSENTIAL]
-            .into_iter()
-            .any(|families| belongs(name.as_str(), families))
-        {
+        if [IDENTITY, PROVENANCE, ESSENTIAL].iter().any(|families| families.holds(name.as_str())) {
             return Err(HeaderError::NamedByConnection(name.as_str().to_owned()));
         }
     }
@@ -197,55 +199,92 @@ pub struct Origin<'a> {
     pub port: u16,
 }
 
-/// Replaces `Forwarded` (RFC 7239), `X-Forwarded-{For,Proto,Host,Port}` and `X-Real-IP`.
-pub fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>) {
-    remove(headers, &[&PROVENANCE]);
-    let address = origin.client.ip().to_canonical();
-    let scheme = origin.scheme.as_str();
-    let node = SocketAddr::new(address, origin.client.port());
-    let host = origin.host.filter(|host| host.bytes().all(is_host_byte));
-    let forwarded = match host {
-        Some(host) => format!("for=\"{node}\";host=\"{host}\";proto={scheme}"),
-        None => format!("for=\"{node}\";proto={scheme}"),
-    };
-    put(headers, HeaderName::from_static("forwarded"), forwarded);
-    if let Ok(address) = HeaderValue::try_from(address.to_string()) {
-        headers.insert(HeaderName::from_static("x-forwarded-for"), address.clone());
-        headers.insert(HeaderName::from_static("x-real-ip"), address);
-    }
-    headers.insert(HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static(scheme));
-    headers.insert(HeaderName::from_static("x-forwarded-port"), HeaderValue::from(origin.port));
-    if let Some(host) = host {
-        put(headers, HeaderName::from_static("x-forwarded-host"), host.to_owned());
+/// What is said of an origin, ready to be set: it is the same for all requests that have it.
+#[derive(Clone, Debug)]
+pub struct Provenance {
+    forwarded: Option<HeaderValue>,
+    address: Option<HeaderValue>,
+    host: Option<HeaderValue>,
+    scheme: HeaderValue,
+    port: HeaderValue,
+}
+
+impl From<&Origin<'_>> for Provenance {
+    fn from(origin: &Origin<'_>) -> Self {
+        let address = origin.client.ip().to_canonical();
+        let scheme = origin.scheme.as_str();
+        let node = SocketAddr::new(address, origin.client.port());
+        let host = origin.host.filter(|host| host.bytes().all(is_host_byte));
+        let forwarded = match host {
+            Some(host) => format!("for=\"{node}\";host=\"{host}\";proto={scheme}"),
+            None => format!("for=\"{node}\";proto={scheme}"),
+        };
+        Self {
+            forwarded: value(forwarded),
+            address: value(address.to_string()),
+            host: host.and_then(|host| value(host.to_owned())),
+            scheme: HeaderValue::from_static(scheme),
+            port: HeaderValue::from(origin.port),
+        }
     }
 }
 
-/// What a door tells an upstream about the client, from the handshake alone.
-#[derive(Clone, Copy, Debug)]
-pub struct IdentityHeaders<'a> {
-    /// The device that was admitted; `None`: nobody, and no certificate is passed on either.
-    pub identity: Option<&'a Identity>,
-    /// Its certificate, DER.
-    pub leaf: Option<&'a [u8]>,
-    /// The certificate of the device CA that vouches for it, DER: ours, not one that the client sent.
-    pub issuer: Option<&'a [u8]>,
-    /// The request.
-    pub request: RequestId,
+/// Replaces `Forwarded` (RFC 7239), `X-Forwarded-{For,Proto,Host,Port}` and `X-Real-IP`.
+pub fn set_forwarded(headers: &mut HeaderMap, provenance: &Provenance) {
+    remove(headers, &[&PROVENANCE]);
+    let Provenance { forwarded, address, host, scheme, port } = provenance;
+    headers.insert(X_FORWARDED_PROTO, scheme.clone());
+    headers.insert(X_FORWARDED_PORT, port.clone());
+    put(headers, FORWARDED, forwarded.as_ref());
+    put(headers, X_FORWARDED_FOR, address.as_ref());
+    put(headers, X_REAL_IP, address.as_ref());
+    put(headers, X_FORWARDED_HOST, host.as_ref());
+}
+
+/// What a door tells an upstream about a device, from the handshake alone, ready to be set: it is the same
+/// for all requests over a connection.
+#[derive(Clone, Debug)]
+pub struct IdentityValues {
+    tenant: Option<HeaderValue>,
+    device: Option<HeaderValue>,
+    leaf: Option<HeaderValue>,
+    issuer: Option<HeaderValue>,
+}
+
+impl IdentityValues {
+    /// For a device, its certificate, and the certificate of the device CA that vouches for it: ours, not
+    /// one that the client sent. DER both.
+    #[must_use]
+    pub fn new(identity: &Identity, leaf: Option<&[u8]>, issuer: Option<&[u8]>) -> Self {
+        Self {
+            tenant: value(identity.tenant().as_str().to_owned()),
+            device: value(identity.device().as_str().to_owned()),
+            leaf: leaf.map(byte_sequence).and_then(value),
+            issuer: issuer.map(byte_sequence).and_then(value),
+        }
+    }
 }
 
 /// Replaces every identity header by `Client-Cert`, `Client-Cert-Chain` (RFC 9440: the device CA, and
-/// nothing that merely followed the leaf in the handshake) and our own `Countersign-*`.
-pub fn set_identity(headers: &mut HeaderMap, facts: &IdentityHeaders<'_>) {
+/// nothing that merely followed the leaf in the handshake) and our own `Countersign-*`. `None`: nobody was
+/// admitted, and no certificate is passed on either.
+pub fn set_identity(headers: &mut HeaderMap, request: &HeaderValue, device: Option<&IdentityValues>) {
     remove(headers, &[&IDENTITY]);
-    put(headers, COUNTERSIGN_REQUEST_ID, facts.request.to_string());
-    let Some(identity) = facts.identity else { return };
-    put(headers, COUNTERSIGN_TENANT, identity.tenant().as_str().to_owned());
-    put(headers, COUNTERSIGN_DEVICE, identity.device().as_str().to_owned());
-    for (name, certificate) in [(CLIENT_CERT, facts.leaf), (CLIENT_CERT_CHAIN, facts.issuer)] {
-        if let Some(der) = certificate {
-            put(headers, name, byte_sequence(der));
-        }
-    }
+    headers.insert(COUNTERSIGN_REQUEST_ID, request.clone());
+    let Some(IdentityValues { tenant, device, leaf, issuer }) = device else { return };
+    put(headers, COUNTERSIGN_TENANT, tenant.as_ref());
+    put(headers, COUNTERSIGN_DEVICE, device.as_ref());
+    put(headers, CLIENT_CERT, leaf.as_ref());
+    put(headers, CLIENT_CERT_CHAIN, issuer.as_ref());
+}
+
+/// A request's id as it stands in a header.
+#[must_use]
+pub fn id_value(request: RequestId) -> HeaderValue {
+    let mut text = uuid::Uuid::encode_buffer();
+    let text: &str = request.uuid().hyphenated().encode_lower(&mut text);
+    // Hex digits and hyphens always are a value.
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// A structured-field byte sequence (RFC 9651 section 3.3.5): `:base64:`.
@@ -262,10 +301,14 @@ pub(crate) fn byte_sequences(certificates: &[Box<[u8]>]) -> String {
     certificates.iter().map(|der| byte_sequence(der)).collect::<Vec<_>>().join(", ")
 }
 
-/// The text becomes the header's value without being copied.
-fn put(headers: &mut HeaderMap, name: HeaderName, value: String) {
-    if let Ok(value) = HeaderValue::try_from(value) {
-        headers.insert(name, value);
+/// The text becomes the value without being copied.
+fn value(text: String) -> Option<HeaderValue> {
+    HeaderValue::try_from(text).ok()
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: Option<&HeaderValue>) {
+    if let Some(value) = value {
+        headers.insert(name, value.clone());
     }
 }
 
@@ -301,31 +344,15 @@ fn strip_hop(headers: &mut HeaderMap, named: &[HeaderName]) {
     }
 }
 
-fn remove(headers: &mut HeaderMap, lists: &[&[Family]]) {
+fn remove(headers: &mut HeaderMap, lists: &[&Families]) {
     let found: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| lists.iter().any(|families| belongs(name.as_str(), families)))
+        .filter(|name| lists.iter().any(|families| families.holds(name.as_str())))
         .cloned()
         .collect();
     for name in found {
         headers.remove(name);
     }
-}
-
-fn belongs(name: &str, families: &[Family]) -> bool {
-    families.iter().any(|family| match family {
-        Family::Name(exact) => name.len() == exact.len() && has_prefix(name, exact),
-        Family::Prefix(prefix) => has_prefix(name, prefix),
-    })
-}
-
-/// Whether `name`, which is lower case as every [`HeaderName`], starts like a family. The first letter
-/// decides almost always.
-fn has_prefix(name: &str, prefix: &str) -> bool {
-    let folded = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
-    name.as_bytes().first() == prefix.as_bytes().first()
-        && name.len() >= prefix.len()
-        && name.bytes().map(folded).zip(prefix.bytes()).all(|(a, b)| a == b)
 }
 
 #[cfg(test)]
@@ -502,7 +529,7 @@ mod tests {
             map(&[("x-forwarded-for", "6.6.6.6"), ("x_forwarded_for", "6.6.6.6"), ("forwarded", "x")]);
         let client = "[::ffff:192.0.2.7]:4711".parse().unwrap();
         let origin = Origin { client, scheme: Scheme::Https, host: Some("a.example:8443"), port: 8443 };
-        set_forwarded(&mut headers, &origin);
+        set_forwarded(&mut headers, &Provenance::from(&origin));
         let expected = [
             ("forwarded", "for=\"192.0.2.7:4711\";host=\"a.example:8443\";proto=https"),
             ("x-forwarded-for", "192.0.2.7"),
@@ -519,7 +546,7 @@ mod tests {
         let client = "[2001:db8::1]:1".parse().unwrap();
         let origin = Origin { client, scheme: Scheme::Http, host: Some("a\";for=1.1.1.1"), port: 80 };
         let mut headers = HeaderMap::new();
-        set_forwarded(&mut headers, &origin);
+        set_forwarded(&mut headers, &Provenance::from(&origin));
         assert_eq!(headers["forwarded"], "for=\"[2001:db8::1]:1\";proto=http");
         assert!(!headers.contains_key("x-forwarded-host"));
     }
@@ -531,8 +558,9 @@ mod tests {
         let mut headers =
             map(&[("client-cert", "forged"), ("client_cert", "forged"), ("countersign-peer", "x")]);
         let (leaf, issuer) = (Some(&[1, 2, 3][..]), Some(&[4][..]));
-        let facts = IdentityHeaders { identity: Some(&identity), leaf, issuer, request };
-        set_identity(&mut headers, &facts);
+        let values = IdentityValues::new(&identity, leaf, issuer);
+        let id_header = id_value(request);
+        set_identity(&mut headers, &id_header, Some(&values));
         let id = request.to_string();
         let expected = [
             ("countersign-request-id", id.as_str()),
@@ -542,7 +570,7 @@ mod tests {
             ("client-cert-chain", ":BA==:"),
         ];
         assert_eq!(headers, map(&expected));
-        set_identity(&mut headers, &IdentityHeaders { identity: None, ..facts });
+        set_identity(&mut headers, &id_header, None);
         assert_eq!(headers, map(&expected[..1]));
     }
 

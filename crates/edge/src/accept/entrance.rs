@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use countersign_tls::{DoorTls, HandshakeError, Peer, ServerStream};
 use ipnet::IpNet;
+use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -142,8 +143,8 @@ async fn serve(entered: Entered, entrance: &Arc<Entrance>, worker: Arc<Worker>) 
     let Entered { stream, peer, address, local, slot } = entered;
     let live = entrance.gate.register(&entrance.registry, &peer);
     let framing = Framing::default();
-    let arrived =
-        Arrived { peer, address, local, worker, live, framing, share: OnceLock::new(), _slot: slot };
+    let (told, share) = (Mutex::default(), OnceLock::new());
+    let arrived = Arrived { peer, address, local, worker, live, framing, told, share, _slot: slot };
     connection::serve(stream, arrived, entrance.timing).await;
 }
 

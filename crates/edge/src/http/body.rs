@@ -4,16 +4,17 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
+use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full};
 use tower::util::BoxCloneSyncService;
 
-use super::upstreams::Line;
+use super::upstreams::Answering;
 use crate::registry::RequestGuard;
 
 /// Why a body ended early.
@@ -25,9 +26,20 @@ pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 /// The control plane as the door calls it.
 pub type LocalService = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
+/// The body of what a door answers, unboxed: there is one for every request.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    /// The door's own.
+    Own(Full<Bytes>),
+    /// An upstream's.
+    Upstream(Passing<Answering>),
+    /// The control plane's.
+    ControlPlane(Passing<Body>),
+}
+
 /// A body of known content.
-pub(crate) fn full(content: impl Into<Bytes>) -> Body {
-    Full::new(content.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
+pub(crate) fn full(content: impl Into<Bytes>) -> Answered {
+    Answered::Own(Full::new(content.into()))
 }
 
 /// What is removed from the trailers that pass.
@@ -38,27 +50,41 @@ type TrailerFilter = fn(&mut HeaderMap);
 pub(crate) struct Passing<B> {
     inner: B,
     filter: TrailerFilter,
-    _kept: Kept,
-}
-
-/// What is held until a body has passed, and let go of after the body.
-#[derive(Debug, Default)]
-pub(crate) struct Kept {
+    /// Let go of after the body.
     _guard: Option<RequestGuard>,
-    _line: Option<Line>,
+    watched: Option<Arc<()>>,
 }
 
-impl Kept {
-    /// The request counts as under way, and the connection that the body comes over, if it is one to an
-    /// upstream, is lent.
-    pub(crate) const fn new(guard: RequestGuard, line: Option<Line>) -> Self {
-        Self { _guard: Some(guard), _line: line }
+/// Tells whether a body is still on its way.
+#[derive(Debug)]
+pub(crate) struct OnItsWay(Option<Arc<()>>);
+
+impl OnItsWay {
+    /// Whether it is.
+    pub(crate) fn is_so(&self) -> bool {
+        self.0.as_ref().is_some_and(|watched| Arc::strong_count(watched) > 1)
     }
 }
 
 impl<B> Passing<B> {
-    pub(crate) const fn new(inner: B, filter: TrailerFilter, kept: Kept) -> Self {
-        Self { inner, filter, _kept: kept }
+    /// A request's body.
+    pub(crate) fn request(inner: B, filter: TrailerFilter) -> Self
+    where
+        B: http_body::Body,
+    {
+        let watched = (!inner.is_end_stream()).then(Arc::default);
+        Self { inner, filter, _guard: None, watched }
+    }
+
+    /// An answer's body. Unless what is under way has been handed on, the request counts until the body
+    /// has passed.
+    pub(crate) const fn answer(inner: B, filter: TrailerFilter, guard: Option<RequestGuard>) -> Self {
+        Self { inner, filter, _guard: guard, watched: None }
+    }
+
+    /// Tells from now on whether this body is still there.
+    pub(crate) fn watch(&self) -> OnItsWay {
+        OnItsWay(self.watched.clone())
     }
 }
 
@@ -98,5 +124,37 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+impl http_body::Body for Answered {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Self::ControlPlane(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(body) => body.is_end_stream(),
+            Self::Upstream(body) => body.is_end_stream(),
+            Self::ControlPlane(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(body) => body.size_hint(),
+            Self::Upstream(body) => body.size_hint(),
+            Self::ControlPlane(body) => body.size_hint(),
+        }
     }
 }

@@ -9,12 +9,14 @@ use countersign_tls::{Peer, ServerStream};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::framing::Scanner;
 use super::room::Share;
 use super::service::{self, Worker};
+use super::told::Told;
 use super::wire::{Framing, Timing, Wire};
 use crate::accept::limits::Slot;
 use crate::registry::{Ending, Registration};
@@ -40,6 +42,8 @@ pub(crate) struct Arrived {
     pub(crate) live: Arc<Registration>,
     /// What its bytes look like.
     pub(crate) framing: Framing,
+    /// What was told about it last.
+    pub(crate) told: Mutex<Option<Arc<Told>>>,
     /// How much of the control plane its requests may take.
     pub(crate) share: OnceLock<Share>,
     /// Its place in the count of connections.

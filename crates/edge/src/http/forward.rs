@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use countersign_api::Arrival;
 use countersign_core::ids::RequestId;
 use http::uri::{Authority, PathAndQuery};
@@ -13,28 +14,34 @@ use tokio::time::timeout;
 use tower::ServiceExt as _;
 use tracing::{error, warn};
 
-use super::body::{Body, Kept, Passing};
+use super::body::{Answered, Passing, full};
 use super::connection::Arrived;
 use super::host::RequestedHost;
 use super::refusal::{self, Answer};
 use super::room::Share;
+use super::told::Told;
 use super::upgrade::{self, Wanted};
-use super::upstreams::Line;
+use super::upstreams::{Answering, UpstreamError};
 use crate::admit::Admitted;
 use crate::door::LocalControlPlane;
-use crate::headers::{self, IdentityHeaders, Origin, Scheme};
+use crate::headers;
 use crate::registry::RequestGuard;
 use crate::url::NormalisedPath;
 
 /// When a request that found no room may come again.
 const COME_AGAIN: Duration = Duration::from_secs(5);
 
+/// How many headers are added to a request for an upstream.
+const HEADERS_ADDED: usize = 12;
+
 /// A request that was let in, and what is known of it.
-pub(crate) struct Onward {
+pub(crate) struct Onward<'a> {
     pub(crate) admitted: Admitted,
     pub(crate) arrived: Arc<Arrived>,
     pub(crate) request: Request<Incoming>,
     pub(crate) id: RequestId,
+    /// Its id as it stands in a header.
+    pub(crate) marked: &'a HeaderValue,
     pub(crate) host: RequestedHost,
     pub(crate) path: NormalisedPath,
     pub(crate) guard: RequestGuard,
@@ -46,14 +53,16 @@ pub(crate) struct Onward {
 /// when the client leaves: what it has begun to change is not left half done. A request that finds no
 /// room there is answered 503.
 pub(crate) async fn to_control_plane(
-    onward: Onward,
+    onward: Onward<'_>,
     local: &LocalControlPlane,
-) -> Result<Response<Body>, Answer> {
-    let Onward { admitted, arrived, mut request, id, host, path, guard, patience, wanted } = onward;
+) -> Result<Response<Answered>, Answer> {
+    let Onward { admitted, arrived, mut request, id, marked: _, host, path, guard, patience, wanted } =
+        onward;
     let version = request.version();
+    let told = Told::over(&arrived, &host)?;
     let headers = request.headers_mut();
-    headers::set_forwarded(headers, &origin(&arrived, &host));
-    headers.insert(header::HOST, host_value(&host)?);
+    headers::set_forwarded(headers, &told.provenance);
+    headers.insert(header::HOST, told.host_value.clone());
     *request.uri_mut() = onward_uri(&path)?;
     *request.extensions_mut() = http::Extensions::new();
     let arrival = Arrival { peer: admitted.peer().clone(), address: arrived.address, request_id: id };
@@ -63,8 +72,7 @@ pub(crate) async fn to_control_plane(
         request.extensions_mut().insert(offer);
         (wanted, door_end)
     });
-    let request =
-        request.map(|body| Passing::new(body, headers::strip_trailers, Kept::default()).boxed_unsync());
+    let request = request.map(|body| Passing::request(body, headers::strip_trailers).boxed_unsync());
     let place = arrived.worker.gate.room.take(arrived.share.get_or_init(Share::default)).await;
     let failed = |answer| arrived.worker.gate.tell_of_failure(&arrived, id, (&host, &path), answer);
     let place = place.ok_or_else(|| failed(Answer::overloaded(COME_AGAIN)))?;
@@ -80,92 +88,79 @@ pub(crate) async fn to_control_plane(
     let protocol = response.headers_mut().remove(header::UPGRADE);
     headers::strip_response(response.headers_mut());
     refusal::secure(response.headers_mut());
-    let kept = match (response.status(), protocol, offered) {
+    let guard = match (response.status(), protocol, offered) {
         (StatusCode::SWITCHING_PROTOCOLS, Some(protocol), Some((wanted, door_end))) => {
             upgrade::announce(response.headers_mut(), protocol);
             wanted.join_control_plane(door_end, arrived, guard);
-            Kept::default()
+            None
         }
         (StatusCode::SWITCHING_PROTOCOLS, ..) => return Err(Answer::internal()),
         (StatusCode::UPGRADE_REQUIRED, Some(protocol), _) if version == Version::HTTP_11 => {
             upgrade::announce(response.headers_mut(), protocol);
-            Kept::new(guard, None)
+            Some(guard)
         }
-        _ => Kept::new(guard, None),
+        _ => Some(guard),
     };
-    Ok(response.map(|body| Passing::new(body, headers::strip_trailers, kept).boxed_unsync()))
+    Ok(response.map(|body| Answered::ControlPlane(Passing::answer(body, headers::strip_trailers, guard))))
 }
 
 /// Sends a request to an HTTP/1.1 server, with what the handshake showed.
-pub(crate) async fn to_http(onward: Onward, upstream: &Authority) -> Result<Response<Body>, Answer> {
-    let Onward { admitted, arrived, mut request, id, host, path, guard, patience, wanted } = onward;
+pub(crate) async fn to_http(onward: Onward<'_>, upstream: &Authority) -> Result<Response<Answered>, Answer> {
+    let Onward { admitted, arrived, mut request, id, marked, host, path, guard, patience, wanted } = onward;
+    let told = Told::over(&arrived, &host)?;
     let headers = request.headers_mut();
+    // Grows once for what is added here.
+    headers.reserve(HEADERS_ADDED);
     headers.remove(header::EXPECT);
     join_cookies(headers);
-    headers.insert(header::HOST, host_value(&host)?);
-    headers::set_forwarded(headers, &origin(&arrived, &host));
-    let identity = admitted.certificate().map(|claim| &claim.identity);
-    let leaf = admitted.peer().chain_der().first().map(AsRef::as_ref);
-    let issuer = admitted.peer().issuer_der();
-    headers::set_identity(headers, &IdentityHeaders { identity, leaf, issuer, request: id });
-    refusal::mark(headers, id);
+    headers.insert(header::HOST, told.host_value.clone());
+    headers::set_forwarded(headers, &told.provenance);
+    let device = admitted.certificate().and(told.device.as_ref());
+    headers::set_identity(headers, marked, device);
+    refusal::mark(headers, marked);
     if let Some(wanted) = &wanted {
         wanted.announce(headers);
     }
     *request.uri_mut() = onward_uri(&path)?;
     *request.version_mut() = Version::HTTP_11;
     *request.extensions_mut() = http::Extensions::new();
-    let request =
-        request.map(|body| Passing::new(body, headers::strip_trailers, Kept::default()).boxed_unsync());
+    let request = request.map(|body| Passing::request(body, headers::strip_trailers));
     let failed = |answer| arrived.worker.gate.tell_of_failure(&arrived, id, (&host, &path), answer);
-    let (response, line) = match timeout(patience, arrived.worker.upstreams.request(upstream, request)).await
-    {
-        Err(_elapsed) => return Err(failed(Answer::upstream_timeout())),
-        Ok(Err(error)) => {
+    match arrived.worker.upstreams.request(upstream, request, patience).await {
+        Ok(response) => answer(response, wanted, &arrived, guard).map_err(failed),
+        Err(UpstreamError::Timeout) => Err(failed(Answer::upstream_timeout())),
+        Err(error @ (UpstreamError::Connect(_) | UpstreamError::Request(_))) => {
             let reason = std::error::Error::source(&error);
             warn!(%error, reason, request = %id, %upstream, "upstream gave no answer");
-            return Err(failed(Answer::upstream_unreachable()));
+            Err(failed(Answer::upstream_unreachable()))
         }
-        Ok(Ok(answered)) => answered,
-    };
-    answer(response, line, wanted, &arrived, guard).map_err(failed)
+    }
 }
 
 fn answer(
-    mut response: Response<Incoming>,
-    line: Line,
+    mut response: Response<Answering>,
     wanted: Option<Wanted>,
     arrived: &Arc<Arrived>,
     guard: RequestGuard,
-) -> Result<Response<Body>, Answer> {
+) -> Result<Response<Answered>, Answer> {
     let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let protocol = response.headers_mut().remove(header::UPGRADE);
     headers::strip_response(response.headers_mut());
-    let kept = match (is_switch, wanted, protocol) {
-        (false, ..) => Kept::new(guard, Some(line)),
+    match (is_switch, wanted, protocol) {
+        (false, ..) => Ok(response
+            .map(|body| Answered::Upstream(Passing::answer(body, headers::strip_trailers, Some(guard))))),
         (true, Some(wanted), Some(protocol)) => {
             let upstream = hyper::upgrade::on(&mut response);
             upgrade::announce(response.headers_mut(), protocol);
             wanted.join(upstream, Arc::clone(arrived), guard);
-            Kept::default()
+            Ok(response.map(|body| {
+                body.run_on();
+                full(Bytes::new())
+            }))
         }
         // An upstream that switches unasked has lost the thread.
-        (true, ..) => return Err(Answer::upstream_unreachable()),
-    };
-    Ok(response.map(|body| Passing::new(body, headers::strip_trailers, kept).boxed_unsync()))
-}
-
-fn origin<'a>(arrived: &Arrived, host: &'a RequestedHost) -> Origin<'a> {
-    Origin {
-        client: arrived.address,
-        scheme: Scheme::Https,
-        host: Some(&host.authority),
-        port: arrived.local.port(),
+        (true, ..) => Err(Answer::upstream_unreachable()),
     }
-}
-
-fn host_value(host: &RequestedHost) -> Result<HeaderValue, Answer> {
-    HeaderValue::from_str(&host.authority).map_err(|error| Answer::bad_request("BAD_HOST", error))
 }
 
 fn onward_uri(path: &NormalisedPath) -> Result<Uri, Answer> {

@@ -9,6 +9,7 @@ pub(crate) mod refusal;
 pub(crate) mod room;
 pub(crate) mod route;
 pub(crate) mod service;
+pub(crate) mod told;
 pub(crate) mod upgrade;
 pub(crate) mod upstreams;
 pub(crate) mod wire;

@@ -9,7 +9,7 @@ use countersign_core::ids::RequestId;
 use countersign_core::snapshot::BlockResponse;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::body::{Body, full};
+use super::body::{Answered, full};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: &str = "application/json";
@@ -110,7 +110,7 @@ impl Answer {
     }
 
     /// As it goes out.
-    pub(crate) fn into_response(self, request: RequestId) -> Response<Body> {
+    pub(crate) fn into_response(self, request: RequestId) -> Response<Answered> {
         let (media, content) = match self.body {
             Some((content, media)) => (HeaderValue::from_str(&media).ok(), content),
             None => {
@@ -148,10 +148,8 @@ pub(crate) fn secure(headers: &mut HeaderMap) {
 }
 
 /// Marks an answer with its request's id, ours instead of whatever an upstream wrote.
-pub(crate) fn mark(headers: &mut HeaderMap, request: RequestId) {
-    if let Ok(value) = HeaderValue::from_str(&request.to_string()) {
-        headers.insert(X_REQUEST_ID, value);
-    }
+pub(crate) fn mark(headers: &mut HeaderMap, request: &HeaderValue) {
+    headers.insert(X_REQUEST_ID, request.clone());
 }
 
 #[cfg(test)]

@@ -11,11 +11,11 @@ use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::Standing;
 use countersign_core::time::{Clock, Timestamp};
 use countersign_tls::Peer;
-use http::{HeaderMap, Method, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::Incoming;
 use tracing::info;
 
-use super::body::Body;
+use super::body::Answered;
 use super::connection::Arrived;
 use super::forward::{self, Onward};
 use super::host::RequestedHost;
@@ -146,15 +146,16 @@ impl Gate {
 pub(crate) async fn handle(
     arrived: Arc<Arrived>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> Result<Response<Answered>, Infallible> {
     arrived.live.turn();
     let id = RequestId::random();
+    let marked = headers::id_value(id);
     let version = request.version();
-    let mut response = match respond(arrived, request, id).await {
+    let mut response = match respond(arrived, request, (id, &marked)).await {
         Ok(response) => response,
         Err(answer) => answer.into_response(id),
     };
-    refusal::mark(response.headers_mut(), id);
+    refusal::mark(response.headers_mut(), &marked);
     if version == Version::HTTP_2 {
         response.headers_mut().remove(header::CONNECTION);
     }
@@ -164,8 +165,8 @@ pub(crate) async fn handle(
 async fn respond(
     arrived: Arc<Arrived>,
     mut request: Request<Incoming>,
-    id: RequestId,
-) -> Result<Response<Body>, Answer> {
+    (id, marked): (RequestId, &HeaderValue),
+) -> Result<Response<Answered>, Answer> {
     let gate = Arc::clone(&arrived.worker.gate);
     let Cleared { host, path, route, admitted, wanted } = hear(&gate, &arrived, &mut request, id)?;
     if admitted.standing() == Some(Standing::Pending)
@@ -176,7 +177,7 @@ async fn respond(
     }
     let guard = Live::request(&arrived.live, kind_of(route, &path));
     let patience = gate.upstream_timeout;
-    let onward = Onward { admitted, arrived, request, id, host, path, guard, patience, wanted };
+    let onward = Onward { admitted, arrived, request, id, marked, host, path, guard, patience, wanted };
     match &route.target {
         Target::ControlPlane(local) => forward::to_control_plane(onward, local).await,
         Target::Http(upstream) => forward::to_http(onward, upstream).await,

@@ -267,6 +267,12 @@ impl DoorHandle {
         self.registry.count(device)
     }
 
+    /// How many connections are silent and rest, with nothing but their TLS state.
+    #[must_use]
+    pub fn resting_connections(&self) -> usize {
+        self.registry.resting()
+    }
+
     /// Closes the door: takes no new connection, lets requests under way finish for at most
     /// `grace`, cuts what is left, and waits for the threads to end.
     pub async fn drain(mut self, grace: Duration) {

@@ -49,7 +49,7 @@ impl Live {
         self.end(Ending::Kill);
     }
 
-    fn is_told(&self, ending: Ending) -> bool {
+    pub(crate) fn is_told(&self, ending: Ending) -> bool {
         self.ending.load(Ordering::SeqCst) >= ending as u8
     }
 
@@ -147,6 +147,7 @@ struct Sessions {
 /// The live connections of a door.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
+    resting: AtomicUsize,
     sessions: Mutex<Sessions>,
     next: AtomicU64,
     gone: Notify,
@@ -197,6 +198,11 @@ impl Registry {
     pub(crate) fn count(&self, device: &DeviceKey) -> usize {
         let sessions = self.sessions.lock();
         sessions.devices.get(device).map_or(0, |all| all.iter().map(|one| one.members.len()).sum())
+    }
+
+    /// How many connections are silent and hold no buffers.
+    pub(crate) fn resting(&self) -> usize {
+        self.resting.load(Ordering::Relaxed)
     }
 
     /// Judges every certificate again, under a new snapshot.
@@ -378,6 +384,24 @@ impl std::ops::Deref for Registration {
     type Target = Live;
     fn deref(&self) -> &Live {
         &self.live
+    }
+}
+
+impl Registration {
+    /// Counts the connection as resting until this is dropped.
+    pub(crate) fn resting(&self) -> Resting<'_> {
+        self.registry.resting.fetch_add(1, Ordering::Relaxed);
+        Resting(&self.registry)
+    }
+}
+
+/// A connection that rests.
+#[derive(Debug)]
+pub(crate) struct Resting<'a>(&'a Registry);
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        self.0.resting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

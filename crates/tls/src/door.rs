@@ -117,7 +117,7 @@ impl DoorTls {
         };
         let stream = REFUSED.scope(Cell::new(None), handshake).await?;
         let peer = self.judge(stream.get_ref().1)?;
-        Ok((ServerStream(stream), peer))
+        Ok((ServerStream(Box::new(stream)), peer))
     }
 
     fn judge(&self, connection: &ServerConnection) -> Result<Peer, HandshakeError> {

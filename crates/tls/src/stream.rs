@@ -4,11 +4,14 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead as _, AsyncRead, AsyncWrite, ReadBuf};
 
 /// A TLS connection a door has accepted: plain text in and out.
+///
+/// Its state, of more than a kilobyte, has a place of its own, so that whoever holds the stream can be moved
+/// about and does not hold that much more than once.
 #[derive(Debug)]
-pub struct ServerStream<IO>(pub(crate) tokio_rustls::server::TlsStream<IO>);
+pub struct ServerStream<IO>(pub(crate) Box<tokio_rustls::server::TlsStream<IO>>);
 
 impl<IO> ServerStream<IO> {
     /// The transport below.
@@ -18,27 +21,38 @@ impl<IO> ServerStream<IO> {
     }
 }
 
+impl<IO: AsyncRead + AsyncWrite + Unpin> ServerStream<IO> {
+    /// Ready when there is plain text to be read, and how many bytes of it at least: none means that the
+    /// peer has said goodbye. Needs no buffer of the caller's while there is nothing.
+    ///
+    /// # Errors
+    /// When the connection is lost, or what came in is not proper TLS.
+    pub fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0).poll_fill_buf(cx).map_ok(<[u8]>::len)
+    }
+}
+
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for ServerStream<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        Pin::new(&mut *self.0).poll_read(cx, buf)
     }
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ServerStream<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut *self.0).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut *self.0).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut *self.0).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -50,7 +64,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ServerStream<IO> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+        Pin::new(&mut *self.0).poll_write_vectored(cx, bufs)
     }
 }
 

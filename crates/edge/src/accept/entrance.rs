@@ -94,7 +94,8 @@ fn admit_connection(stream: TcpStream, address: SocketAddr, entrance: &Arc<Entra
     };
     let (entrance, worker) = (Arc::clone(entrance), Arc::clone(worker));
     tokio::spawn(async move {
-        let entered = enter(stream, address, &entrance, slot);
+        // Boxed: what a handshake needs is not kept for as long as the connection lasts.
+        let entered = Box::pin(enter(stream, address, &entrance, slot));
         let entered = match timeout(entrance.handshake_timeout, entered).await {
             Ok(entered) => entered,
             Err(_elapsed) => Err(EntryError::Timeout),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use countersign_tls::{Peer, ServerStream};
@@ -10,6 +11,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -17,7 +19,7 @@ use super::framing::Scanner;
 use super::room::Share;
 use super::service::{self, Worker};
 use super::told::Told;
-use super::wire::{Framing, Timing, Wire};
+use super::wire::{Awakening, Framing, Timing, Wire};
 use crate::accept::limits::Slot;
 use crate::registry::{Ending, Registration};
 
@@ -54,26 +56,100 @@ pub(crate) struct Arrived {
 pub(crate) async fn serve(stream: ServerStream<TcpStream>, arrived: Arrived, timing: Timing) {
     let arrived = Arc::new(arrived);
     if arrived.peer.alpn() == Some(b"h2") {
-        http_2(stream, arrived, timing).await;
+        // Boxed: a silent connection of the other kind need not have room for it.
+        Box::pin(http_2(stream, arrived, timing)).await;
     } else {
         http_1(stream, arrived, timing).await;
     }
 }
 
+/// A connection is the HTTP library's, with its buffers, only while there is something to say: a silent one
+/// rests, from its beginning and between requests, with nothing but its TLS state.
 async fn http_1(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: Timing) {
-    let (live, gate, address) =
-        (Arc::clone(&arrived.live), Arc::clone(&arrived.worker.gate), arrived.address);
+    let live = Arc::clone(&arrived.live);
     let scanner = Some(Scanner::new());
-    let wire = Wire::new(stream, scanner, arrived.framing.clone(), Arc::clone(&live), timing);
+    let mut wire = Wire::new(stream, scanner, arrived.framing.clone(), Arc::clone(&live), timing);
+    loop {
+        if !rest(&mut wire, &live).await {
+            return;
+        }
+        match Box::pin(converse(wire, &arrived)).await {
+            Some(silent) => wire = silent,
+            None => return,
+        }
+        arrived.told.lock().take();
+    }
+}
+
+/// Waits for the next word of a silent connection, and ends it when it is told to. Whether there is one.
+async fn rest(wire: &mut Wire<ServerStream<TcpStream>>, live: &Registration) -> bool {
+    let _resting = live.resting();
+    let awakening = tokio::select! {
+        biased;
+        () = live.told(Ending::Retire) => Awakening::Goodbye,
+        awakening = wire.rest() => awakening,
+    };
+    match awakening {
+        Awakening::Word => return true,
+        Awakening::End => return false,
+        Awakening::Goodbye => {}
+    }
+    tokio::select! {
+        biased;
+        () = live.told(Ending::Kill) => {}
+        ended = wire.shutdown() => {
+            if let Err(error) = ended {
+                debug!(%error, "connection ended early");
+            }
+        }
+    }
+    false
+}
+
+/// Serves the requests of a connection until it ends, which gives `None`, or falls silent.
+async fn converse(
+    wire: Wire<ServerStream<TcpStream>>,
+    arrived: &Arc<Arrived>,
+) -> Option<Wire<ServerStream<TcpStream>>> {
     let mut builder = http1::Builder::new();
     // The wire keeps the time, and tells a head that drips from a connection that waits.
     builder.header_read_timeout(None).max_buf_size(HEAD_LIMIT);
-    let service = service_fn(move |request| service::handle(Arc::clone(&arrived), request));
-    let connection = builder.serve_connection(TokioIo::new(wire), service).with_upgrades();
-    let ended = drive(connection, &live, |connection| connection.graceful_shutdown()).await;
+    let own = Arc::clone(arrived);
+    let service = service_fn(move |request| service::handle(Arc::clone(&own), request));
+    let mut connection = builder.serve_connection(TokioIo::new(wire), service).with_upgrades();
+    let framing = &arrived.framing;
+    let until_silence = std::future::poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+        Poll::Pending if framing.is_silent() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    let stop = tokio::select! {
+        biased;
+        () = arrived.live.told(Ending::Retire) => Stop::Retire,
+        ended = until_silence => ended.map_or(Stop::Rest, Stop::Ended),
+    };
+    let ended = match stop {
+        Stop::Ended(ended) => ended,
+        Stop::Rest => {
+            let parts = connection.into_parts()?;
+            return Some(parts.io.into_inner().resting(parts.read_buf));
+        }
+        Stop::Retire => {
+            retire(connection, &arrived.live, |connection| connection.graceful_shutdown()).await?
+        }
+    };
+    let ended = ended.inspect_err(|error| debug!(%error, "connection ended early"));
     if ended.is_err_and(|error| error.is_parse()) {
-        gate.tell_of_unreadable(address);
+        arrived.worker.gate.tell_of_unreadable(arrived.address);
     }
+    None
+}
+
+/// Why a conversation stops.
+enum Stop {
+    Ended(Result<(), hyper::Error>),
+    Retire,
+    Rest,
 }
 
 async fn http_2(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: Timing) {
@@ -87,34 +163,40 @@ async fn http_2(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: 
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_PATIENCE);
     let service = service_fn(move |request| service::handle(Arc::clone(&arrived), request));
-    let connection = builder.serve_connection(TokioIo::new(wire), service);
+    let mut connection = builder.serve_connection(TokioIo::new(wire), service);
+    let ended = tokio::select! {
+        biased;
+        () = live.told(Ending::Retire) => None,
+        ended = &mut connection => Some(ended),
+    };
+    let ended = match ended {
+        Some(ended) => Some(ended),
+        None => retire(connection, &live, |connection| connection.graceful_shutdown()).await,
+    };
     // Over HTTP/2 what cannot be read resets its stream.
-    drop(drive(connection, &live, |connection| connection.graceful_shutdown()).await);
+    if let Some(Err(error)) = ended {
+        debug!(%error, "connection ended early");
+    }
 }
 
-/// Runs a connection until it ends, retires when told to, and is dropped, which closes the socket,
-/// when it is to be cut.
-async fn drive<C>(connection: C, live: &Registration, retire: fn(Pin<&mut C>)) -> Result<(), hyper::Error>
+/// Lets a connection end after the responses under way. `None`: it is to be cut, and is dropped, which
+/// closes the socket.
+async fn retire<C>(
+    connection: C,
+    live: &Registration,
+    gracefully: fn(Pin<&mut C>),
+) -> Option<Result<(), hyper::Error>>
 where
     C: Future<Output = Result<(), hyper::Error>>,
 {
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
+    if live.is_told(Ending::Kill) {
+        return None;
+    }
+    gracefully(connection.as_mut());
+    tokio::select! {
         biased;
-        () = live.told(Ending::Kill) => return Ok(()),
-        () = live.told(Ending::Retire) => None,
+        () = live.told(Ending::Kill) => None,
         ended = connection.as_mut() => Some(ended),
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            retire(connection.as_mut());
-            tokio::select! {
-                biased;
-                () = live.told(Ending::Kill) => return Ok(()),
-                ended = connection.as_mut() => ended,
-            }
-        }
-    };
-    ended.inspect_err(|error| debug!(%error, "connection ended early"))
+    }
 }

@@ -63,6 +63,11 @@ impl Scanner {
         }
     }
 
+    /// Whether nothing of a next message has come.
+    pub(crate) fn is_between(&self) -> bool {
+        self.part == Part::RequestLine && self.line_length == 0
+    }
+
     /// Looks at the next bytes.
     pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> Finding {
         while !bytes.is_empty() && self.finding == Finding::Clean {

@@ -148,6 +148,8 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<Answered>, Infallible> {
     arrived.live.turn();
+    // Until there is an answer; then its body counts.
+    let _under_way = Live::request(&arrived.live, RequestKind::Plain);
     let id = RequestId::random();
     let marked = headers::id_value(id);
     let version = request.version();

@@ -1,5 +1,5 @@
 //! The stream below the HTTP library: ends it when a head takes too long or nobody asks for
-//! anything, and watches the framing of HTTP/1.1.
+//! anything, watches the framing of HTTP/1.1, and says when a connection has fallen silent.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf as _, Bytes};
+use countersign_tls::ServerStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::framing::{Finding, Scanner};
@@ -23,9 +26,13 @@ pub(crate) struct Timing {
     pub(crate) idle: Duration,
 }
 
+/// After how long without a byte an HTTP/1.1 connection between two requests counts as silent.
+const LULL: Duration = Duration::from_secs(1);
+
 const WATCHING: u8 = 0;
 const AMBIGUOUS: u8 = 1;
 const UPGRADED: u8 = 2;
+const SILENT: u8 = 3;
 
 /// What is known of a connection's framing, shared with its requests.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +58,30 @@ impl Framing {
     fn is_watching(&self) -> bool {
         self.0.load(Ordering::Relaxed) == WATCHING
     }
+
+    /// Whether nothing is under way, and nothing has been for a while: the HTTP library can be spared.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == SILENT
+    }
+
+    fn fall_silent(&self) {
+        self.0.store(SILENT, Ordering::Relaxed);
+    }
+
+    fn wake(&self) {
+        self.0.store(WATCHING, Ordering::Relaxed);
+    }
+}
+
+/// How a silent connection's rest ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awakening {
+    /// There is something to be read.
+    Word,
+    /// The client has said goodbye.
+    Goodbye,
+    /// It was silent for too long, or is lost.
+    End,
 }
 
 /// A connection's stream.
@@ -69,6 +100,10 @@ pub(crate) struct Wire<IO> {
     /// How many of these there had been then.
     turns: usize,
     alarm: Pin<Box<Sleep>>,
+    /// Whether what was written may not have been passed on.
+    owes: bool,
+    /// What the HTTP library had read and not used when the connection fell silent.
+    unread: Bytes,
 }
 
 impl<IO> Wire<IO> {
@@ -82,7 +117,23 @@ impl<IO> Wire<IO> {
         let now = Instant::now();
         let alarm = Box::pin(sleep_until(now + timing.idle));
         let turns = live.turns();
-        Self { io, scanner, framing, live, timing, head_began: None, last_sign: now, turns, alarm }
+        let (head_began, last_sign, owes, unread) = (None, now, false, Bytes::new());
+        Self { io, scanner, framing, live, timing, head_began, last_sign, turns, alarm, owes, unread }
+    }
+
+    /// The same wire, for the HTTP library to begin anew on: `unread` is read first.
+    pub(crate) fn resting(mut self, unread: Bytes) -> Self {
+        self.unread = unread;
+        self
+    }
+
+    /// When this connection is silent, unless something happens.
+    fn silent_at(&self) -> Option<Instant> {
+        let is_between = self.framing.is_watching()
+            && self.scanner.as_ref().is_some_and(Scanner::is_between)
+            && !self.owes
+            && !self.live.is_busy();
+        is_between.then(|| self.last_sign + LULL)
     }
 
     fn saw(&mut self, bytes: &[u8]) {
@@ -113,19 +164,50 @@ impl<IO> Wire<IO> {
                 Some(began) => began + self.timing.header,
                 None => self.last_sign + self.timing.idle,
             };
+            let silent_at = self.silent_at().filter(|silent| *silent < deadline);
+            let next = silent_at.unwrap_or(deadline);
             // An alarm that rings early is set again then: cheaper than setting it at every sign.
-            if deadline < self.alarm.deadline() {
-                self.alarm.as_mut().reset(deadline);
+            if next < self.alarm.deadline() {
+                self.alarm.as_mut().reset(next);
             }
             ready!(self.alarm.as_mut().poll(cx));
-            if deadline > self.alarm.deadline() {
-                self.alarm.as_mut().reset(deadline);
+            if next > self.alarm.deadline() {
+                self.alarm.as_mut().reset(next);
                 continue;
+            }
+            if silent_at.is_some() {
+                // Whoever drives the connection looks for it.
+                self.framing.fall_silent();
+                return Poll::Pending;
             }
             if self.head_began.is_some() || !self.live.is_busy() {
                 return Poll::Ready(());
             }
         }
+    }
+}
+
+impl Wire<ServerStream<TcpStream>> {
+    /// Waits for the client's next word, holding nothing to read it into.
+    pub(crate) async fn rest(&mut self) -> Awakening {
+        std::future::poll_fn(|cx| self.poll_rest(cx)).await
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Awakening> {
+        match self.io.poll_peek(cx) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Awakening::Goodbye),
+            Poll::Ready(Ok(_bytes)) => {
+                self.framing.wake();
+                return Poll::Ready(Awakening::Word);
+            }
+            Poll::Ready(Err(_lost)) => return Poll::Ready(Awakening::End),
+            Poll::Pending => {}
+        }
+        let deadline = self.last_sign + self.timing.idle;
+        if self.alarm.deadline() != deadline {
+            self.alarm.as_mut().reset(deadline);
+        }
+        self.alarm.as_mut().poll(cx).map(|()| Awakening::End)
     }
 }
 
@@ -136,6 +218,12 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Wire<IO> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if !this.unread.is_empty() {
+            let here = this.unread.len().min(buf.remaining());
+            buf.put_slice(this.unread.get(..here).unwrap_or_default());
+            this.unread.advance(here);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         match Pin::new(&mut this.io).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => {
@@ -153,11 +241,14 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Wire<IO> {
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Wire<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.owes = true;
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.owes &= !matches!(flushed, Poll::Ready(Ok(())));
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -169,6 +260,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Wire<IO> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.owes = true;
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 

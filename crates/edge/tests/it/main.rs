@@ -11,6 +11,7 @@ mod identity_headers;
 mod limits;
 mod paths;
 mod proxy_protocol;
+mod resting;
 mod rules;
 mod site;
 mod smuggling;

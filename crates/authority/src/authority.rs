@@ -22,6 +22,7 @@ use crate::installation;
 use crate::issue::IssuanceError;
 use crate::issuers::{Issuers, Registry};
 use crate::limits::Limits;
+use crate::ocsp::Ocsp;
 use crate::presence::PresenceQueue;
 use crate::publish::Publisher;
 use crate::questions::Questions;
@@ -69,6 +70,7 @@ pub struct Authority {
     pub(crate) setup: crate::people::SetupGate,
     pub(crate) token_uses: crate::api_tokens::TokenUses,
     pub(crate) crl: CrlWork,
+    pub(crate) ocsp: Ocsp,
     pub(crate) unseen_refusals: crate::refusals::UnseenRefusals,
     pub(crate) node: u8,
 }
@@ -136,6 +138,7 @@ impl Authority {
             limits: Limits::default(),
             setup: crate::people::SetupGate::new(users == 0, now)?,
             crl: CrlWork::default(),
+            ocsp: Ocsp::default(),
             token_uses: crate::api_tokens::TokenUses::default(),
             unseen_refusals: crate::refusals::UnseenRefusals::default(),
             node: installation.node,

@@ -1,18 +1,23 @@
 //! Certificate revocation lists: for everyone who is not one of our doors.
+//!
+//! A list for each shard, which a certificate names, and one of them all. Whatever is revoked leaves a
+//! mark on its shard, in the transaction that revokes it; what is marked is signed soon, and what gets old
+//! in time. The whole list, which may be long, is signed when somebody wants it and it is behind.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use countersign_ca::{CrlContents, CrlEntry};
-use countersign_ca::{CrlError, Issuer};
+use countersign_ca::{CrlContents, CrlEntry, CrlError};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::Lifetime;
+use countersign_core::crl_scope::CrlScope;
 use countersign_core::ids::IssuerKeyId;
 use countersign_core::time::Timestamp;
-use countersign_store::{CrlRow, IssuerRole, StoreError};
+pub use countersign_store::CrlName;
+use countersign_store::{CrlMark, CrlRow, RevocationRow, StoreError};
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, timeout};
 
 use crate::authority::Authority;
@@ -22,17 +27,24 @@ use crate::issuers::Ca;
 /// How long a CRL says it is good for: a day; it is signed anew at two thirds of that.
 const CRL_LIFE: Duration = Duration::from_secs(86_400);
 
-/// How long revocations wait for company before the CRL is signed.
+/// When a CRL is signed anew.
+const RENEWED_AFTER: Duration = Duration::from_secs(16 * 3600);
+
+/// How long revocations wait for company before their CRLs are signed.
 const GATHER: Duration = Duration::from_millis(500);
 
-/// How long to wait before looking whether a CRL has become old.
+/// How long to wait before looking whether a CRL has become old, or another authority left a mark.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Word that the CRLs are behind.
+/// How many lists are signed in one go.
+const BATCH: usize = 64;
+
+/// Word that CRLs are behind, and the right to sign them.
 #[derive(Debug, Default)]
 pub(crate) struct CrlWork {
     urgent: Notify,
-    waiting: AtomicBool,
+    /// Held while lists are signed, so that nothing is signed twice.
+    signing: Mutex<()>,
 }
 
 impl CrlWork {
@@ -40,22 +52,6 @@ impl CrlWork {
     pub(crate) fn want_now(&self) {
         self.urgent.notify_one();
     }
-
-    /// Something was revoked that nobody has or that was replaced: the next look takes it along.
-    pub(crate) fn want_soon(&self) {
-        self.waiting.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Whose CRLs are behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    /// Nobody's.
-    None,
-    /// Those of the CAs that make devices: what is revoked on request.
-    OfDevices,
-    /// Those of every issuing CA: what was signed and abandoned may be a door's.
-    All,
 }
 
 /// No CRL could be signed.
@@ -64,9 +60,19 @@ pub enum SignCrlError {
     /// The CA failed.
     #[error("cannot sign the CRL")]
     Sign(#[from] CrlError),
+    /// The signing was cut off.
+    #[error("the CRL was not signed to its end")]
+    Cut(#[from] tokio::task::JoinError),
     /// The store failed.
     #[error("cannot keep the CRL")]
     Store(#[from] StoreError),
+}
+
+/// What a list is to say, and the marks that it answers.
+struct Draft {
+    list: CrlName,
+    contents: CrlContents,
+    marks: Vec<CrlMark>,
 }
 
 impl Authority {
@@ -77,62 +83,185 @@ impl Authority {
             if woken.is_ok() {
                 tokio::time::sleep_until(Instant::now() + GATHER).await;
             }
-            let wanted = match (self.crl.waiting.swap(false, Ordering::Relaxed), woken) {
-                (true, _) => Wanted::All,
-                (false, Ok(())) => Wanted::OfDevices,
-                (false, Err(_)) => Wanted::None,
-            };
-            for ca in self.issuers().all() {
-                if let Err(error) = self.refresh_crl(ca, wanted).await {
-                    // What could not be signed is still wanted.
-                    self.crl.want_soon();
-                    tracing::error!(error = %Chain(&error), issuer = %ca.key_id(), "cannot publish the crl");
-                }
+            if let Err(error) = self.refresh_crls().await {
+                tracing::error!(error = %Chain(&error), "cannot publish the crls");
             }
         }
     }
 
-    /// Signs the CRLs for a start: a process that died after a revocation may not have come to sign
-    /// the list that has it.
+    /// Signs the CRLs that are behind: those of shards in which something was revoked since, those at two
+    /// thirds of their life, and the first one of every CA. One CA that fails does not keep the others from
+    /// theirs.
     ///
     /// # Errors
-    /// See [`SignCrlError`].
+    /// The last failure; see [`SignCrlError`].
     pub async fn refresh_crls(&self) -> Result<(), SignCrlError> {
-        for ca in self.issuers().all() {
-            self.refresh_crl(ca, Wanted::All).await?;
+        let _alone = self.crl.signing.lock().await;
+        let behind = self.crls_behind().await?;
+        let issuers = self.issuers();
+        let mut result = Ok(());
+        for (issuer, scopes) in behind {
+            let Some(ca) = issuers.by_key(issuer) else { continue };
+            for batch in scopes.chunks(BATCH) {
+                if let Err(error) = self.sign_crls(ca, batch).await {
+                    tracing::error!(error = %Chain(&error), %issuer, "cannot sign the crls of a ca");
+                    result = Err(error);
+                    break;
+                }
+            }
         }
-        Ok(())
+        result
     }
 
-    /// Nothing where the key is not at hand: its list is signed where that is.
-    async fn refresh_crl(&self, ca: &Ca, wanted: Wanted) -> Result<(), SignCrlError> {
-        let Ok(issuer) = ca.issuer() else { return Ok(()) };
-        let (id, now) = (ca.key_id(), self.now());
-        let latest = self.store.read(move |r| Box::pin(async move { r.latest_crl(id).await })).await?;
-        let is_old = latest.as_ref().is_none_or(|crl| {
-            Lifetime { issued_at: crl.this_update, expires_at: crl.next_update }.renewal_due(now)
-        });
-        let is_wanted = match wanted {
-            Wanted::None => false,
-            Wanted::OfDevices => ca.role() == IssuerRole::Device,
-            // A root's list has nothing of what is issued from day to day.
-            Wanted::All => ca.role() != IssuerRole::Root,
-        };
-        if is_old || is_wanted { self.sign_crl(issuer, now).await } else { Ok(()) }
-    }
-
-    async fn sign_crl(&self, issuer: &Issuer, now: Timestamp) -> Result<(), SignCrlError> {
-        let id = issuer.key_id();
-        // The number is taken before signing: a crash leaves a gap, never a repetition.
-        let (number, entries) = self
+    async fn crls_behind(&self) -> Result<BTreeMap<IssuerKeyId, Vec<CrlScope>>, StoreError> {
+        let before = self.now() - RENEWED_AFTER;
+        let lists = self.lists();
+        let issuers = self.issuers();
+        let cas: Vec<_> = issuers.all().map(|ca| ca.key_id()).collect();
+        let mut behind = self
             .store
-            .write(move |w| {
+            .read(move |r| {
                 Box::pin(async move {
-                    Ok::<_, StoreError>((w.next_crl_number(id).await?, w.crl_entries(id, now).await?))
+                    let mut behind = r.crls_made_before(before).await?;
+                    behind.extend(r.crl_marks(None).await?.iter().map(|mark| lists.answering(mark)));
+                    for issuer in cas {
+                        let whole = CrlName { issuer, scope: CrlScope::Whole };
+                        if r.latest_crl(whole).await?.is_none() {
+                            behind.push(whole);
+                        }
+                    }
+                    Ok::<_, StoreError>(behind)
                 })
             })
             .await?;
-        let contents = CrlContents {
+        behind.sort_unstable();
+        behind.dedup();
+        let mut by_issuer: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for CrlName { issuer, scope } in behind {
+            by_issuer.entry(issuer).or_default().push(scope);
+        }
+        Ok(by_issuer)
+    }
+
+    /// The CRL of a CA and scope as it is now, signed first when it is behind; `None` when there is no such
+    /// CA or list, or the CA's key is kept elsewhere and has left us none.
+    ///
+    /// # Errors
+    /// See [`SignCrlError`].
+    pub async fn crl(&self, list: CrlName) -> Result<Option<CrlRow>, SignCrlError> {
+        if !self.lists().have(list.scope) {
+            return Ok(None);
+        }
+        if let (Some(row), Behind::No) = self.crl_on_record(list).await? {
+            return Ok(Some(row));
+        }
+        let _alone = self.crl.signing.lock().await;
+        let (row, behind) = self.crl_on_record(list).await?;
+        let issuers = self.issuers();
+        match (issuers.by_key(list.issuer), behind) {
+            (Some(ca), Behind::Yes) if ca.issuer().is_ok() => {
+                self.sign_crls(ca, &[list.scope]).await?;
+                Ok(self.crl_on_record(list).await?.0)
+            }
+            _ => Ok(row),
+        }
+    }
+
+    async fn crl_on_record(&self, list: CrlName) -> Result<(Option<CrlRow>, Behind), StoreError> {
+        let (row, marks, highest) = self
+            .store
+            .read(move |r| {
+                Box::pin(async move {
+                    let row = r.latest_crl(list).await?;
+                    let marks = r.crl_marks(Some(list.issuer)).await?;
+                    Ok::<_, StoreError>((row, marks, r.highest_shard_number(list.issuer).await?))
+                })
+            })
+            .await?;
+        let is_behind = row.as_ref().is_none_or(|row| {
+            let life = Lifetime { issued_at: row.this_update, expires_at: row.next_update };
+            let lacks = match list.scope {
+                CrlScope::Whole => !marks.is_empty() || highest > row.number,
+                CrlScope::Shard(_) => marks.iter().any(|mark| mark.list == list),
+            };
+            lacks || life.renewal_due(self.now())
+        });
+        Ok((row, if is_behind { Behind::Yes } else { Behind::No }))
+    }
+
+    /// Signs lists of one CA and clears the marks that they answer. Nothing where the key is not at hand:
+    /// its lists are signed where that is.
+    async fn sign_crls(&self, ca: &Arc<Ca>, scopes: &[CrlScope]) -> Result<(), SignCrlError> {
+        if ca.issuer().is_err() {
+            return Ok(());
+        }
+        let drafts = self.draft_crls(ca.key_id(), scopes).await?;
+        let signer = Arc::clone(ca);
+        // Signing may wait for a token, and takes its time with long lists.
+        let signed = tokio::task::spawn_blocking(move || sign_all(&signer, drafts)).await??;
+        let entry = crls_entry(ca.key_id(), &signed, self.now());
+        self.store
+            .write(move |w| {
+                Box::pin(async move {
+                    for (row, _entries, marks) in &signed {
+                        // A later list that is on record may lack what these marks stand for.
+                        if w.save_crl(row).await? {
+                            for mark in marks {
+                                w.clear_crl_mark(mark).await?;
+                            }
+                        }
+                    }
+                    w.append_audit(&entry).await
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Numbers first: a crash leaves a gap, never a repetition. Marks before entries: what a mark stands for
+    /// is among the entries.
+    async fn draft_crls(&self, issuer: IssuerKeyId, scopes: &[CrlScope]) -> Result<Vec<Draft>, StoreError> {
+        let (now, kept) = (self.now(), self.lists());
+        let count = u32::try_from(scopes.len()).unwrap_or(u32::MAX);
+        let first = self
+            .store
+            .write(move |w| Box::pin(async move { w.next_crl_numbers(issuer, count).await }))
+            .await?;
+        let lists: Vec<_> = scopes.iter().map(|scope| CrlName { issuer, scope: *scope }).collect();
+        let (marks, entries) = self
+            .store
+            .read(move |r| {
+                Box::pin(async move {
+                    let marks = r.crl_marks(Some(issuer)).await?;
+                    let mut entries = Vec::with_capacity(lists.len());
+                    for list in lists {
+                        entries.push((list, r.crl_entries(list, now).await?));
+                    }
+                    Ok::<_, StoreError>((marks, entries))
+                })
+            })
+            .await?;
+        let drafts = (first..).zip(entries).map(|(number, (list, entries))| Draft {
+            list,
+            contents: self.crl_contents(list, number, now, entries),
+            marks: marks.iter().filter(|mark| kept.answering(mark) == list).copied().collect(),
+        });
+        Ok(drafts.collect())
+    }
+
+    fn crl_contents(
+        &self,
+        list: CrlName,
+        number: u64,
+        now: Timestamp,
+        entries: Vec<RevocationRow>,
+    ) -> CrlContents {
+        // RFC 5280 section 5.2.5: a list of a part says which, by the place that certificates name.
+        let distribution_point = match list.scope {
+            CrlScope::Whole => None,
+            CrlScope::Shard(_) => self.crl_url(list),
+        };
+        CrlContents {
             number,
             this_update: now.floor_to_second(),
             next_update: (now + CRL_LIFE).floor_to_second(),
@@ -144,36 +273,81 @@ impl Authority {
                     reason: row.reason,
                 })
                 .collect(),
-            distribution_point: None,
-        };
-        let der = issuer.sign_crl(&contents)?;
-        let entry = AuditEntry::new(None, now, AuditEvent::CrlSigned, Actor::System)
-            .detail("issuer", id)
-            .detail("number", number)
-            .detail("entries", contents.entries.len());
-        let row = CrlRow {
-            issuer: id,
-            number,
-            this_update: contents.this_update,
-            next_update: contents.next_update,
-            der,
-        };
-        self.store
-            .write(move |w| {
-                Box::pin(async move {
-                    w.save_crl(&row).await?;
-                    w.append_audit(&entry).await
-                })
-            })
-            .await?;
-        Ok(())
+            distribution_point,
+        }
     }
 
-    /// The latest CRL of a CA, DER.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn latest_crl(&self, issuer: IssuerKeyId) -> Result<Option<CrlRow>, StoreError> {
-        self.store.read(move |r| Box::pin(async move { r.latest_crl(issuer).await })).await
+    fn lists(&self) -> Lists {
+        if self.config.public_base_url.is_some() { Lists::Sharded } else { Lists::Whole }
     }
+
+    /// Where a list is published, when the installation has a public address.
+    pub(crate) fn crl_url(&self, list: CrlName) -> Option<String> {
+        let base = self.config.public_base_url.as_deref()?.trim_end_matches('/');
+        Some(match list.scope {
+            CrlScope::Whole => format!("{base}/pki/crl/{}.crl", list.issuer),
+            CrlScope::Shard(_) => format!("{base}/pki/crl/{}-{}.crl", list.issuer, list.scope),
+        })
+    }
+}
+
+/// Which lists there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lists {
+    /// One of each shard, besides the whole one.
+    Sharded,
+    /// The whole one alone: without a public address, nothing in the list of a shard would say that it is
+    /// about a part (RFC 5280 section 5.2.5), and no certificate names it.
+    Whole,
+}
+
+impl Lists {
+    /// The list that is signed because of a mark.
+    const fn answering(self, mark: &CrlMark) -> CrlName {
+        match self {
+            Self::Sharded => mark.list,
+            Self::Whole => CrlName { issuer: mark.list.issuer, scope: CrlScope::Whole },
+        }
+    }
+
+    const fn have(self, scope: CrlScope) -> bool {
+        matches!((self, scope), (Self::Sharded, _) | (Self::Whole, CrlScope::Whole))
+    }
+}
+
+/// Whether a list lacks something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    Yes,
+    No,
+}
+
+type Signed = (CrlRow, usize, Vec<CrlMark>);
+
+fn sign_all(ca: &Ca, drafts: Vec<Draft>) -> Result<Vec<Signed>, SignCrlError> {
+    let Ok(issuer) = ca.issuer() else { return Ok(Vec::new()) };
+    drafts
+        .into_iter()
+        .map(|Draft { list, contents, marks }| {
+            let row = CrlRow {
+                issuer: list.issuer,
+                scope: list.scope,
+                number: contents.number,
+                this_update: contents.this_update,
+                next_update: contents.next_update,
+                der: issuer.sign_crl(&contents)?,
+            };
+            Ok((row, contents.entries.len(), marks))
+        })
+        .collect()
+}
+
+fn crls_entry(issuer: IssuerKeyId, signed: &[Signed], now: Timestamp) -> AuditEntry {
+    let numbers = signed.iter().map(|(row, ..)| row.number);
+    let entries: usize = signed.iter().map(|(_, entries, _)| entries).sum();
+    AuditEntry::new(None, now, AuditEvent::CrlSigned, Actor::System)
+        .detail("issuer", issuer)
+        .detail("number", numbers.max().unwrap_or_default())
+        .detail("lists", signed.len())
+        .detail("entries", entries)
 }

@@ -9,11 +9,12 @@ use countersign_ca::{KeyError, PublicKey, random_serial};
 use countersign_ca::{Profile, Publication};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::{CertificateState, RevocationReason};
+use countersign_core::crl_scope::CrlScope;
 use countersign_core::identity::Identity;
-use countersign_core::ids::{CertificateId, CertificateRef, DeviceId, Tenant};
+use countersign_core::ids::{CertificateId, CertificateRef, DeviceId, IssuerKeyId, SerialNumber, Tenant};
 use countersign_core::time::Timestamp;
 use countersign_store::{
-    CertificateRow, CertificateSummary, IntentRow, RevocationRow, Store, StoreError, Writing,
+    CertificateRow, CertificateSummary, CrlName, IntentRow, RevocationRow, Store, StoreError, Writing,
 };
 use thiserror::Error;
 
@@ -116,13 +117,15 @@ impl Authority {
     ) -> Result<IssuedCertificate, IssuanceError> {
         let now = self.now();
         let profile_name = profile.as_str().to_owned();
+        let serial = random_serial(self.node)?;
+        let publication = self.publication_of(issuer.key_id(), &serial);
         let prepared = issuer.prepare(CertificateRequest {
             profile,
             public_key: key,
-            serial: random_serial(self.node)?,
+            serial,
             issued_at: now,
             lifetime,
-            publication: self.publication_of(issuer),
+            publication,
         })?;
         let intent = IntentRow {
             reference: prepared.reference(),
@@ -162,13 +165,13 @@ impl Authority {
         entry
     }
 
-    fn publication_of(&self, issuer: &Issuer) -> Publication {
+    fn publication_of(&self, issuer: IssuerKeyId, serial: &SerialNumber) -> Publication {
         let Some(base) = self.config.public_base_url.as_deref() else { return Publication::default() };
         let base = base.trim_end_matches('/');
-        let id = issuer.key_id();
         Publication {
-            crl_url: Some(format!("{base}/pki/crl/{id}.crl")),
-            ca_issuers_url: Some(format!("{base}/pki/ca/{id}.pem")),
+            crl_url: self.crl_url(CrlName { issuer, scope: CrlScope::of(serial) }),
+            ca_issuers_url: Some(format!("{base}/pki/ca/{issuer}.cer")),
+            ocsp_url: Some(format!("{base}/pki/ocsp")),
         }
     }
 
@@ -188,7 +191,6 @@ impl Authority {
             .await?;
         if is_open {
             self.publish_abandoned(reference.clone()).await;
-            self.crl.want_soon();
         }
         Ok(())
     }

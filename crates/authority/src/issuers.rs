@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use countersign_ca::{Issuer, IssuerKind, KeyEncryptionKey, SealedKey, SigningKey, certificate_pem};
-use countersign_core::ids::{CaName, Environment, IssuerKeyId, TrustBundleHash};
+use countersign_ca::{
+    Issuer, IssuerKind, KeyEncryptionKey, SealedKey, SigningKey, certificate_pem, serial_of,
+};
+use countersign_core::ids::{CaName, CertificateRef, Environment, IssuerKeyId, TrustBundleHash};
 use countersign_core::time::Timestamp;
 use countersign_store::{IssuerRole, IssuerRow, IssuerState, KeptKey, Origin, Store, StoreError};
 use thiserror::Error;
@@ -163,6 +165,14 @@ impl Issuers {
     /// The same in PEM: what goes with a certificate that the CA issued.
     pub(crate) fn chain_pem(&self, key_id: IssuerKeyId) -> String {
         self.chain(key_id).iter().map(|ca| ca.certificate_pem()).collect()
+    }
+
+    /// Whether a CA on record has this certificate.
+    pub(crate) fn has_signed_a_ca(&self, reference: &CertificateRef) -> bool {
+        self.all.iter().any(|ca| {
+            ca.parent() == Some(reference.issuer)
+                && serial_of(ca.certificate_der()).is_ok_and(|serial| serial == reference.serial)
+        })
     }
 
     /// What devices pin: the root above the CA of the doors. The registry is not opened without one.

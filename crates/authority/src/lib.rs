@@ -35,6 +35,7 @@ mod issue;
 mod issuers;
 pub mod limits;
 mod names;
+pub mod ocsp;
 pub mod passwords;
 pub mod people;
 mod possession;

@@ -165,8 +165,6 @@ impl Authority {
                 })
             })
             .await?;
-        // Replaced in good standing: the next CRL is soon enough.
-        self.crl.want_soon();
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! The two stations of a certificate on its way out: prepared, then issued.
 
 use countersign_core::certificate::Lifetime;
-use countersign_core::ids::{CertificateRef, SpkiSha256};
+use countersign_core::ids::{CertificateRef, SerialNumber, SpkiSha256};
+use der::Decode as _;
 use der::pem::LineEnding;
 
 /// Evidence that a to-be-signed certificate passed every lint. Only [`crate::Issuer::prepare`]
@@ -77,6 +78,16 @@ impl IssuedCertificate {
 #[must_use]
 pub fn certificate_pem(der: &[u8]) -> String {
     pem(der)
+}
+
+/// The serial number of a certificate on record.
+///
+/// # Errors
+/// When it is no certificate, or has a number that RFC 5280 section 4.1.2.2 does not allow.
+pub fn serial_of(der: &[u8]) -> der::Result<SerialNumber> {
+    let certificate = x509_cert::Certificate::from_der(der)?;
+    SerialNumber::from_be_bytes(certificate.tbs_certificate().serial_number().as_bytes())
+        .map_err(|_invalid| der::Tag::Integer.value_error().into())
 }
 
 #[expect(clippy::expect_used, reason = "PEM of a certificate of a few KiB cannot overflow")]

@@ -126,8 +126,18 @@ fn sorted(entries: &[CrlEntry]) -> Result<Vec<&CrlEntry>, CrlError> {
 }
 
 fn revoked(entry: &CrlEntry) -> der::Result<RevokedCert> {
-    let reason = match entry.reason {
-        // RFC 5280 section 5.3.1: absent, not zero.
+    Ok(RevokedCert {
+        serial_number: x509_cert::serial_number::SerialNumber::new(entry.serial.as_bytes())?,
+        revocation_date: time(entry.revoked_at)?,
+        crl_entry_extensions: reason_code(entry.reason)
+            .map(|reason| Ok::<_, der::Error>(vec![extension(CrlReason::OID, false, &reason)?]))
+            .transpose()?,
+    })
+}
+
+/// A reason as lists and responders spell it: none given is absent, not zero (RFC 5280 section 5.3.1).
+pub(crate) const fn reason_code(reason: RevocationReason) -> Option<CrlReason> {
+    match reason {
         RevocationReason::Unspecified => None,
         RevocationReason::KeyCompromise => Some(CrlReason::KeyCompromise),
         RevocationReason::CaCompromise => Some(CrlReason::CaCompromise),
@@ -135,12 +145,5 @@ fn revoked(entry: &CrlEntry) -> der::Result<RevokedCert> {
         RevocationReason::Superseded => Some(CrlReason::Superseded),
         RevocationReason::CessationOfOperation => Some(CrlReason::CessationOfOperation),
         RevocationReason::PrivilegeWithdrawn => Some(CrlReason::PrivilegeWithdrawn),
-    };
-    Ok(RevokedCert {
-        serial_number: x509_cert::serial_number::SerialNumber::new(entry.serial.as_bytes())?,
-        revocation_date: time(entry.revoked_at)?,
-        crl_entry_extensions: reason
-            .map(|reason| Ok::<_, der::Error>(vec![extension(CrlReason::OID, false, &reason)?]))
-            .transpose()?,
-    })
+    }
 }

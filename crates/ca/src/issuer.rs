@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use const_oid::db::rfc5280::{ID_AD_CA_ISSUERS, ID_KP_CLIENT_AUTH, ID_KP_SERVER_AUTH};
+use const_oid::db::rfc5280::{ID_AD_CA_ISSUERS, ID_AD_OCSP, ID_KP_CLIENT_AUTH, ID_KP_SERVER_AUTH};
 use const_oid::{AssociatedOid as _, ObjectIdentifier};
 use countersign_core::certificate::Lifetime;
 use countersign_core::ids::{CertificateRef, IssuerKeyId, SerialNumber};
@@ -326,10 +326,12 @@ impl Issuer {
         let subject_key_id = SubjectKeyIdentifier(OctetString::new(request.public_key.subject_key_id())?);
         extensions.push(extension(SubjectKeyIdentifier::OID, false, &subject_key_id)?);
         extensions.push(extension(AuthorityKeyIdentifier::OID, false, &self.authority_key_id()?)?);
+        let mut publication = request.publication.clone();
         if matches!(profile, Profile::Ocsp { .. }) {
             extensions.push(extension(OCSP_NO_CHECK, false, &Null)?);
+            (publication.crl_url, publication.ocsp_url) = (None, None);
         }
-        extensions.extend(publication_extensions(&request.publication)?);
+        extensions.extend(publication_extensions(&publication)?);
         Ok(extensions)
     }
 
@@ -387,13 +389,15 @@ fn publication_extensions(publication: &Publication) -> der::Result<Vec<Extensio
         };
         extensions.push(extension(CrlDistributionPoints::OID, false, &CrlDistributionPoints(vec![point]))?);
     }
-    if let Some(url) = &publication.ca_issuers_url {
-        let access = AccessDescription { access_method: ID_AD_CA_ISSUERS, access_location: name::uri(url)? };
-        extensions.push(extension(
-            AuthorityInfoAccessSyntax::OID,
-            false,
-            &AuthorityInfoAccessSyntax(vec![access]),
-        )?);
+    let places = [(ID_AD_OCSP, &publication.ocsp_url), (ID_AD_CA_ISSUERS, &publication.ca_issuers_url)];
+    let access = places
+        .into_iter()
+        .filter_map(|(method, url)| Some((method, url.as_deref()?)))
+        .map(|(access_method, url)| Ok(AccessDescription { access_method, access_location: name::uri(url)? }))
+        .collect::<der::Result<Vec<_>>>()?;
+    if !access.is_empty() {
+        let access = AuthorityInfoAccessSyntax(access);
+        extensions.push(extension(AuthorityInfoAccessSyntax::OID, false, &access)?);
     }
     Ok(extensions)
 }

@@ -22,6 +22,7 @@ pub mod issuer;
 pub mod key;
 mod lint;
 mod name;
+pub mod ocsp;
 pub mod profile;
 pub mod public_key;
 pub mod random;
@@ -30,7 +31,7 @@ mod signed;
 mod tbs;
 
 pub use anchor::{AnchorFileError, SignedAnchor, public_key_from_pem};
-pub use certificate::{IssuedCertificate, PreparedCertificate, certificate_pem};
+pub use certificate::{IssuedCertificate, PreparedCertificate, certificate_pem, serial_of};
 pub use crl::{CrlContents, CrlEntry, CrlError};
 pub use csr::{CsrError, VerifiedCsr};
 pub use custody::Signer;

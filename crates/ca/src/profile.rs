@@ -118,6 +118,9 @@ pub struct Publication {
     pub crl_url: Option<String>,
     /// The issuer's certificate (authority information access, caIssuers), http or https.
     pub ca_issuers_url: Option<String>,
+    /// Who answers about it (authority information access, ocsp), http or https; left out of the
+    /// certificates of responders themselves.
+    pub ocsp_url: Option<String>,
 }
 
 impl Profile {

@@ -155,6 +155,11 @@ impl PublicKey {
         }
     }
 
+    /// What the SubjectPublicKeyInfo's BIT STRING holds.
+    pub(crate) fn key_bits(&self) -> &[u8] {
+        &self.key_bits
+    }
+
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
     }

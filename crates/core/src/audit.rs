@@ -138,6 +138,8 @@ events! {
     CrlSigned => "crl.signed",
     /// A certificate for the doors themselves was issued.
     DoorCertificateIssued => "door.certificate_issued",
+    /// A CA certified a responder that answers OCSP requests for it.
+    OcspResponderCertified => "ocsp.responder_certified",
     /// A door or the control plane refused somebody.
     Refused => "access.refused",
     /// A door let somebody through whom `enforce` would refuse.

@@ -15,6 +15,7 @@ pub mod anchor;
 pub mod audit;
 pub mod certificate;
 pub mod command;
+pub mod crl_scope;
 pub mod device;
 pub mod identity;
 pub mod ids;

@@ -17,6 +17,7 @@ mod accept;
 mod admit;
 mod door;
 mod http;
+mod ocsp_question;
 mod registry;
 mod report;
 mod trust;

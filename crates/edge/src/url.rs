@@ -7,6 +7,8 @@ use countersign_core::access::Place;
 use countersign_core::ids::AgentId;
 use thiserror::Error;
 
+use crate::ocsp_question;
+
 /// Whether paths that an upstream may read differently from us are let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum OddPaths {
@@ -68,7 +70,8 @@ impl PathError {
 /// Evidence that a request target was normalised: only [`NormalisedPath::parse`] makes one.
 ///
 /// The path has unreserved characters decoded (RFC 3986 section 6.2.2.2), escapes in upper case,
-/// `\` read as `/`, no empty segments and no dot segments. The query is as the client sent it.
+/// `\` read as `/`, no empty segments and no dot segments; an OCSP request in it is one segment. The
+/// query is as the client sent it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NormalisedPath {
     text: String,
@@ -92,14 +95,13 @@ impl NormalisedPath {
         if !path.starts_with(['/', '\\']) {
             return Err(PathError::NotAbsolute);
         }
-        if is_plainly_normal(path) {
+        if is_plainly_normal(path) && !path.starts_with(ocsp_question::PREFIX) {
             return Ok(Self { text: target.to_owned(), path_length: path.len() });
         }
-        let decoded = decode_unreserved(path, odd)?;
-        if odd == OddPaths::Refused {
-            refuse_odd(&decoded)?;
-        }
-        let mut text = resolve_segments(&decoded);
+        let mut text = match ocsp_question::in_one_spelling(path) {
+            Some(text) => text,
+            None => normalise(path, odd)?,
+        };
         let path_length = text.len();
         if let Some(query) = query {
             text.push('?');
@@ -164,6 +166,14 @@ fn is_plainly_normal(path: &str) -> bool {
 
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+fn normalise(path: &str, odd: OddPaths) -> Result<String, PathError> {
+    let decoded = decode_unreserved(path, odd)?;
+    if odd == OddPaths::Refused {
+        refuse_odd(&decoded)?;
+    }
+    Ok(resolve_segments(&decoded))
 }
 
 /// Decodes escapes of unreserved characters and writes the others in upper case.

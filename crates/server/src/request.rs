@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
 use countersign_api::Arrival;
 use countersign_authority::authorized::{Authorized, Caller, Permission};
@@ -59,12 +59,20 @@ impl<S: Sync> FromRequest<S> for Unread {
 }
 
 impl Unread {
+    /// The body as it is.
+    ///
+    /// # Errors
+    /// 413 over `limit` bytes; 400 for what is not whole.
+    pub(crate) async fn bytes(self, limit: usize) -> Outcome<Bytes> {
+        axum::body::to_bytes(self.0, limit).await.map_err(unread)
+    }
+
     /// The fields of the JSON object in the body; an empty body is an empty object.
     ///
     /// # Errors
     /// 413 over 1 MiB; 400 for what is not whole or not a JSON object.
     pub(crate) async fn fields(self) -> Outcome<Fields> {
-        let bytes = axum::body::to_bytes(self.0, BODY_LIMIT).await.map_err(unread)?;
+        let bytes = self.bytes(BODY_LIMIT).await?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Fields::new(serde_json::Map::new()));
         }

@@ -124,6 +124,8 @@ fn pki_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(pki::publish::bundle))
         .routes(routes!(pki::publish::ca))
         .routes(routes!(pki::publish::crl))
+        .routes(routes!(pki::ocsp::post))
+        .routes(routes!(pki::ocsp::get))
 }
 
 fn health_routes() -> OpenApiRouter<ControlPlane> {

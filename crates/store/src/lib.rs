@@ -41,6 +41,7 @@ pub use records::certificates::{
 };
 pub use records::challenges::ChallengeRow;
 pub use records::commands::{CommandCursor, CommandOutcome, CommandPage, CommandRow};
+pub use records::crls::{CrlMark, CrlName, CrlRow};
 pub use records::denials::{
     DeniedKeyFilter, DeniedKeyPage, DeniedKeyRow, DeniedTraitRow, ListedDeniedKey, TraitKind,
 };
@@ -52,7 +53,7 @@ pub use records::falling::{
 };
 pub use records::installation::Installation;
 pub use records::intents::IntentRow;
-pub use records::issuers::{CrlRow, IssuerRole, IssuerRow, IssuerState, KeptKey, Origin};
+pub use records::issuers::{IssuerRole, IssuerRow, IssuerState, KeptKey, Origin};
 pub use records::password_tokens::PasswordTokenRow;
 pub use records::presence::Presence;
 pub use records::refusals::RefusalRow;
@@ -68,6 +69,7 @@ pub use records::service_certificates::{
 pub use records::sessions::SessionRow;
 pub use records::sites::ListedSite;
 pub use records::staged_tokens::StagedTokenRow;
+pub use records::standing::RecordedStanding;
 pub use records::tenants::{SiteRow, TenantRow};
 pub use records::together::Traits;
 pub use records::trust::{

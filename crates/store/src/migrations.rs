@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0006_fleet"),
     migration!("0007_audit_anchors"),
     migration!("0008_issuers"),
+    migration!("0009_crl_shards"),
 ];
 
 const TABLE: &str = "schema_migrations";

@@ -2,6 +2,7 @@
 
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::command::{CommandKind, CommandState};
+use countersign_core::crl_scope::CrlScope;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
     AgentId, ApiTokenId, CaName, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName,
@@ -73,6 +74,7 @@ macro_rules! texts {
 }
 
 texts! {
+    CrlScope,
     AgentId, DeviceName, DeviceStatus, Enforcement, ExpiredCertPolicy, IssuerKeyId, QuarantineReason,
     RevocationReason, Scopes, SecretHash, SerialNumber, SpkiSha256, String, Tenant, TrustBundleHash,
     CommandKind, CommandState, CaName, Environment, ServiceLabel,

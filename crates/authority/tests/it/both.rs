@@ -21,6 +21,7 @@ mod grant;
 mod heartbeat;
 pub(crate) mod house;
 mod invariants;
+mod ocsp;
 mod one_step;
 mod passwords;
 mod people;

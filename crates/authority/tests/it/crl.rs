@@ -1,7 +1,10 @@
 //! CRLs carry what was revoked, their numbers rise, and they are signed anew before they get old.
 
+use countersign_authority::crl::CrlName;
+use countersign_authority::{Authority, AuthorityConfig};
 use countersign_core::certificate::{CertificateState, RevocationReason};
-use countersign_core::ids::{IssuerKeyId, SerialNumber};
+use countersign_core::crl_scope::CrlScope;
+use countersign_core::ids::{CertificateRef, IssuerKeyId, SerialNumber};
 use countersign_store::CrlRow;
 use der::Decode as _;
 use x509_cert::crl::CertificateList;
@@ -11,7 +14,8 @@ use super::house::{DAY, HOUR, House, SECOND, fresh_key};
 impl House {
     /// The CRL of the device CA: the issuer of some device's certificate.
     async fn crl(&self, issuer: IssuerKeyId) -> CrlRow {
-        self.authority.latest_crl(issuer).await.unwrap().unwrap()
+        let list = CrlName { issuer, scope: CrlScope::Whole };
+        self.authority.crl(list).await.unwrap().unwrap()
     }
 }
 
@@ -19,6 +23,82 @@ fn serials(crl: &CrlRow) -> Vec<SerialNumber> {
     let list: CertificateList = CertificateList::from_der(&crl.der).unwrap();
     let entries = list.tbs_cert_list.revoked_certificates.unwrap_or_default();
     entries.iter().map(|one| SerialNumber::from_be_bytes(one.serial_number.as_bytes()).unwrap()).collect()
+}
+
+/// Where the tests publish.
+const PUBLIC: &str = "https://pki.example.com";
+
+impl House {
+    /// The same house with a public address: certificates name the lists of their shards.
+    async fn published(mut self) -> Self {
+        let config = AuthorityConfig { public_base_url: Some(PUBLIC.to_owned()), ..self.config() };
+        self.authority = Authority::open(self.store.clone(), self.clock.clone(), config).await.unwrap();
+        self
+    }
+
+    async fn shard(&self, issuer: IssuerKeyId, serial: &SerialNumber) -> CrlRow {
+        let list = CrlName { issuer, scope: CrlScope::of(serial) };
+        self.authority.crl(list).await.unwrap().unwrap()
+    }
+}
+
+fn has(der: &[u8], text: &str) -> bool {
+    der.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+#[tokio::test]
+async fn a_certificate_names_the_list_of_its_shard_and_that_list_says_so() {
+    let house = House::new().await.published().await;
+    let device = house.device("pump").await;
+    let row = house.in_state(device.id, CertificateState::Active).await;
+    let CertificateRef { issuer, serial } = row.reference.clone();
+    let url = format!("{PUBLIC}/pki/crl/{issuer}-{}.crl", CrlScope::of(&serial));
+    assert!(has(&row.der, &url));
+    let empty = house.shard(issuer, &serial).await;
+    assert!(has(&empty.der, &url) && serials(&empty).is_empty());
+
+    let reason = RevocationReason::KeyCompromise;
+    house.authority.revoke_certificate(&house.operate(), row.id, reason).await.unwrap();
+    house.authority.refresh_crls().await.unwrap();
+    let list = house.shard(issuer, &serial).await;
+    assert!(has(&list.der, &url) && list.number > empty.number);
+    assert_eq!(serials(&list), std::slice::from_ref(&serial));
+    let whole = house.crl(issuer).await;
+    assert!(!has(&whole.der, "/pki/crl/") && whole.number > list.number);
+    assert_eq!(serials(&whole), [serial]);
+}
+
+#[tokio::test]
+async fn only_the_list_of_the_shard_is_signed_anew() {
+    let house = House::new().await.published().await;
+    let device = house.device("pump").await;
+    let row = house.in_state(device.id, CertificateState::Active).await;
+    let CertificateRef { issuer, serial } = row.reference.clone();
+    let other = SerialNumber::from_be_bytes(&[1, !serial.as_bytes().last().unwrap()]).unwrap();
+    let (before, whole) = (house.shard(issuer, &other).await, house.crl(issuer).await);
+    let reason = RevocationReason::KeyCompromise;
+    house.authority.revoke_certificate(&house.operate(), row.id, reason).await.unwrap();
+    house.authority.refresh_crls().await.unwrap();
+    assert_eq!(house.shard(issuer, &other).await, before);
+    let list = CrlName { issuer, scope: CrlScope::Whole };
+    let on_record = house.read(move |r| Box::pin(async move { r.latest_crl(list).await })).await;
+    assert_eq!(on_record, Some(whole), "it waits until somebody wants it");
+    assert!(house.read(|r| Box::pin(async move { r.crl_marks(None).await })).await.is_empty());
+}
+
+#[tokio::test]
+async fn without_a_public_address_there_is_the_whole_list_alone() {
+    let house = House::new().await;
+    let device = house.device("pump").await;
+    let row = house.in_state(device.id, CertificateState::Active).await;
+    let CertificateRef { issuer, serial } = row.reference.clone();
+    let reason = RevocationReason::KeyCompromise;
+    house.authority.revoke_certificate(&house.operate(), row.id, reason).await.unwrap();
+    house.authority.refresh_crls().await.unwrap();
+    let list = CrlName { issuer, scope: CrlScope::of(&serial) };
+    assert_eq!(house.authority.crl(list).await.unwrap(), None);
+    assert_eq!(serials(&house.crl(issuer).await), [serial]);
+    assert!(house.read(|r| Box::pin(async move { r.crl_marks(None).await })).await.is_empty());
 }
 
 #[tokio::test]
@@ -55,7 +135,7 @@ async fn numbers_rise_over_restarts_and_entries_stay_until_one_list_after_their_
     let reason = RevocationReason::KeyCompromise;
     house.authority.revoke_certificate(&house.operate(), row.id, reason).await.unwrap();
     let mut last = 0;
-    for (pass, listed) in [(HOUR, true), (DAY * 89, true), (DAY * 2, true), (HOUR, false)] {
+    for (pass, listed) in [(HOUR, true), (DAY * 89, true), (DAY * 2, true), (DAY, false)] {
         house.pass(pass);
         let next = house.reopened(countersign_authority::IssuerMode::Embedded).await;
         next.refresh_crls().await.unwrap();

@@ -98,6 +98,7 @@ fn request(profile: Profile, public_key: &PublicKey) -> CertificateRequest<'_> {
         publication: Publication {
             crl_url: Some("http://pki.example/crl".to_owned()),
             ca_issuers_url: Some("http://pki.example/ca".to_owned()),
+            ocsp_url: Some("http://pki.example/ocsp".to_owned()),
         },
     }
 }

@@ -8,6 +8,8 @@ mod csr_mutation;
 mod hierarchy;
 mod issuer;
 mod keys_at_rest;
+mod ocsp_answers;
+mod ocsp_questions;
 mod openssl;
 mod openssl_accepts;
 mod openssl_requests;

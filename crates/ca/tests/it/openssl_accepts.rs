@@ -41,6 +41,7 @@ fn published(profile: Profile, key: &PublicKey) -> CertificateRequest<'_> {
     let publication = Publication {
         crl_url: Some(CRL_URL.to_owned()),
         ca_issuers_url: Some("http://pki.example/devices.cer".to_owned()),
+        ocsp_url: Some("http://pki.example/ocsp".to_owned()),
     };
     CertificateRequest { publication, ..request(profile, key) }
 }

@@ -104,7 +104,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "--public-base-url",
         "\"http://pki.example.com\"",
         Shown::Example,
-        "Base of the URLs written into certificates (CRL, issuer). Default: none are written.",
+        "Base of the URLs written into certificates (CRL, OCSP, issuer). Default: none are written.",
     ),
     Setting::new(
         "drain_seconds",

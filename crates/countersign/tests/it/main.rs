@@ -43,6 +43,7 @@ mod on_postgres;
 #[path = "both.rs"]
 mod on_sqlite;
 mod openssl_accepts_what_is_issued_and_published;
+mod other_libraries_agree_about_what_is_revoked;
 mod pasted_rules_hold_at_the_door;
 mod program;
 mod reference_is_generated;

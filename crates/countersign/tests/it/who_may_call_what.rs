@@ -141,6 +141,8 @@ impl Trial<'_> {
             About::Anchor => "1".to_owned(),
             About::Ca => format!("{}.pem", self.issuer()),
             About::RevocationList => format!("{}.crl", self.issuer()),
+            // No request at all, which has an answer of its own.
+            About::Question => "MAA".to_owned(),
         }
     }
 
@@ -177,7 +179,8 @@ impl Trial<'_> {
             | About::AgentCommand
             | About::Anchor
             | About::Ca
-            | About::RevocationList => self.target(self.shared),
+            | About::RevocationList
+            | About::Question => self.target(self.shared),
             About::DeniedKey => denied_key(self.plane).await,
         }
     }

@@ -1,7 +1,9 @@
 //! GET `/pki/bundle.pem`, `/pki/ca/:id.pem`, `/pki/crl/:shard.crl`.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
+use countersign_authority::crl::CrlName;
+use countersign_core::crl_scope::CrlScope;
 use countersign_core::ids::IssuerKeyId;
 use http::header;
 
@@ -10,6 +12,7 @@ use crate::request::{Segment, named};
 use crate::state::ControlPlane;
 
 const PEM: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/x-pem-file")];
+const DER: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/pkix-cert")];
 const CRL: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/pkix-crl")];
 
 /// Every CA certificate, root first.
@@ -20,31 +23,41 @@ pub(crate) async fn bundle(State(state): State<ControlPlane>) -> impl IntoRespon
     (PEM, bundle)
 }
 
-/// One CA certificate, by its key id.
+/// One CA certificate, by its key id: in PEM, or in DER as certificates refer to it (RFC 5280 section
+/// 4.2.2.1).
 #[utoipa::path(get, path = "/pki/ca/{file}", tag = "pki", operation_id = "getCa",
-    params(("file" = String, Path, description = "key id, then .pem")),
-    responses((status = 200, content_type = "application/x-pem-file", body = String)))]
-pub(crate) async fn ca(
-    State(state): State<ControlPlane>,
-    Segment(file): Segment,
-) -> Outcome<impl IntoResponse> {
-    let id = key_id(&file, ".pem")?;
-    let found = state.authority.ca_certificates().into_iter().find(|(known, _)| *known == id);
-    let (_, pem) = found.ok_or_else(|| Failure::not_found("CA"))?;
-    Ok((PEM, pem))
+    params(("file" = String, Path, description = "key id, then .pem or .cer")),
+    responses((status = 200, content(
+        (String = "application/x-pem-file"),
+        (Vec<u8> = "application/pkix-cert"),
+    ))))]
+pub(crate) async fn ca(State(state): State<ControlPlane>, Segment(file): Segment) -> Outcome<Response> {
+    let (ending, headers) = if file.ends_with(".cer") { (".cer", DER) } else { (".pem", PEM) };
+    let id = key_id(&file, ending)?;
+    let found = state.authority.cas().into_iter().find(|known| known.key_id == id);
+    let ca = found.ok_or_else(|| Failure::not_found("CA"))?;
+    let contents = if headers == DER { ca.certificate } else { ca.certificate_pem().into_bytes() };
+    Ok((headers, contents).into_response())
 }
 
-/// The revocation list of a CA, by its key id.
+/// A revocation list of a CA, by its key id: the whole one, or the one that certificates name, which has
+/// those whose serial number ends in the same octet.
 #[utoipa::path(get, path = "/pki/crl/{file}", tag = "pki", operation_id = "getCrl",
-    params(("file" = String, Path, description = "key id, then .crl")),
+    params(("file" = String, Path, description = "key id, then .crl; or key id, -, two hex digits, .crl")),
     responses((status = 200, content_type = "application/pkix-crl", body = Vec<u8>)))]
 pub(crate) async fn crl(
     State(state): State<ControlPlane>,
     Segment(file): Segment,
 ) -> Outcome<impl IntoResponse> {
-    let id = key_id(&file, ".crl")?;
-    let latest = state.authority.latest_crl(id).await.map_err(|error| Failure::internal(&error))?;
-    let latest = latest.ok_or_else(|| Failure::not_found("revocation list"))?;
+    let missing = || Failure::not_found("revocation list");
+    let name = file.strip_suffix(".crl").ok_or_else(missing)?;
+    let (id, scope) = match name.split_once('-') {
+        None => (name, CrlScope::Whole),
+        Some((id, shard)) => (id, shard.parse().map_err(|_no_scope| missing())?),
+    };
+    let list = CrlName { issuer: named(id, "CA")?, scope };
+    let latest = state.authority.crl(list).await.map_err(|error| Failure::internal(&error))?;
+    let latest = latest.ok_or_else(missing)?;
     Ok((CRL, latest.der))
 }
 

@@ -18,6 +18,9 @@ const VALUES: usize = 4000;
 /// The record of the schema itself, which the target has from its own migration.
 const MIGRATIONS: &str = "schema_migrations";
 
+/// What the target marks by itself as revocations come in: there every CRL is signed anew.
+const CRL_WANTED: &str = "crl_wanted";
+
 /// How far a copy is.
 #[derive(Clone, Copy, Debug)]
 pub struct CopyProgress<'a> {
@@ -124,7 +127,7 @@ async fn matched(source: &mut Source, target: &mut Target) -> Result<Vec<Table>,
         tables.push(Table { name, columns: matched });
     }
     same_migrations(source, target, &tables).await?;
-    tables.retain(|table| table.name != MIGRATIONS);
+    tables.retain(|table| table.name != MIGRATIONS && table.name != CRL_WANTED);
     Ok(tables)
 }
 

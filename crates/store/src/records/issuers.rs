@@ -1,4 +1,4 @@
-//! The installation's CAs and their CRLs.
+//! The installation's CAs.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use countersign_core::time::Timestamp;
 
 use super::spelled::spelled_enum;
 use crate::error::StoreError;
-use crate::row::{FromRow, Number, Row};
+use crate::row::{FromRow, Row};
 use crate::statement::sql;
 use crate::transaction::{Reading, Writing};
 
@@ -153,33 +153,6 @@ impl FromRow for IssuerRow {
     }
 }
 
-/// A signed CRL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CrlRow {
-    /// Who signed it.
-    pub issuer: IssuerKeyId,
-    /// Its number, from [`Writing::next_crl_number`].
-    pub number: u64,
-    /// From when it speaks.
-    pub this_update: Timestamp,
-    /// By when the next one comes.
-    pub next_update: Timestamp,
-    /// The CRL itself, DER.
-    pub der: Vec<u8>,
-}
-
-impl FromRow for CrlRow {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            issuer: row.parsed("issuer_key_id")?,
-            number: row.number("number")?,
-            this_update: row.time("this_update")?,
-            next_update: row.time("next_update")?,
-            der: row.bytes("der")?,
-        })
-    }
-}
-
 impl Reading<'_> {
     /// Every CA, oldest first.
     ///
@@ -189,20 +162,6 @@ impl Reading<'_> {
         sql(TABLE, "SELECT * FROM issuers ORDER BY created_at, key_id LIMIT 1000")
             .all(&mut self.connection)
             .await
-    }
-
-    /// An issuer's latest CRL.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn latest_crl(&mut self, issuer: IssuerKeyId) -> Result<Option<CrlRow>, StoreError> {
-        sql(
-            "crls",
-            "SELECT issuer_key_id, number, this_update, next_update, der FROM crls WHERE issuer_key_id = $1",
-        )
-        .bind(issuer)
-        .optional(&mut self.connection)
-        .await
     }
 }
 
@@ -283,43 +242,5 @@ impl Writing<'_> {
             .run(&mut self.connection)
             .await?;
         Ok(version)
-    }
-
-    /// Takes the issuer's next CRL number: higher than any that was ever committed.
-    ///
-    /// # Errors
-    /// [`StoreError`], also when the issuer is unknown.
-    pub async fn next_crl_number(&mut self, issuer: IssuerKeyId) -> Result<u64, StoreError> {
-        let Number(number) = sql(
-            TABLE,
-            "UPDATE issuers SET crl_number = crl_number + 1 WHERE key_id = $1 RETURNING crl_number AS number",
-        )
-        .bind(issuer)
-        .one(&mut self.connection)
-        .await?;
-        Ok(number)
-    }
-
-    /// Records a CRL as its issuer's latest; without effect when a later one is on record.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn save_crl(&mut self, crl: &CrlRow) -> Result<(), StoreError> {
-        sql(
-            "crls",
-            "INSERT INTO crls (issuer_key_id, number, this_update, next_update, der)
-             VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (issuer_key_id) DO UPDATE SET number = excluded.number,
-                 this_update = excluded.this_update, next_update = excluded.next_update, der = excluded.der
-             WHERE excluded.number > crls.number",
-        )
-        .bind(crl.issuer)
-        .bind(crl.number)
-        .bind(crl.this_update)
-        .bind(crl.next_update)
-        .bind(crl.der.as_slice())
-        .run(&mut self.connection)
-        .await
-        .map(|_one| ())
     }
 }

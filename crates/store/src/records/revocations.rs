@@ -1,7 +1,7 @@
 //! Revoked certificates: the deny set and the source of CRLs.
 
 use countersign_core::certificate::RevocationReason;
-use countersign_core::ids::{CertificateRef, IssuerKeyId, SpkiSha256};
+use countersign_core::ids::{CertificateRef, SpkiSha256};
 use countersign_core::time::Timestamp;
 
 use crate::error::StoreError;
@@ -67,30 +67,6 @@ impl Reading<'_> {
         )
         .bind(since)
         .bind(now)
-        .all(&mut self.connection)
-        .await
-    }
-
-    /// What the issuer's next CRL lists: every revoked certificate that has not yet been on a CRL
-    /// issued after its end (RFC 5280 section 3.3).
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn crl_entries(
-        &mut self,
-        issuer: IssuerKeyId,
-        now: Timestamp,
-    ) -> Result<Vec<RevocationRow>, StoreError> {
-        let since = self.latest_crl(issuer).await?.map(|crl| crl.this_update);
-        sql(
-            TABLE,
-            "SELECT * FROM revocations
-             WHERE issuer_key_id = $1 AND revoked_at <= $2 AND (expires_at >= $3 OR revoked_at >= $3)
-             ORDER BY revoked_at, serial_number",
-        )
-        .bind(issuer)
-        .bind(now)
-        .bind(since.unwrap_or(Timestamp::from_millis(i64::MIN)))
         .all(&mut self.connection)
         .await
     }

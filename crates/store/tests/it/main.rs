@@ -17,6 +17,7 @@ mod on_sqlite {
     pub(crate) mod commands;
     mod concurrency;
     mod crash;
+    mod crls;
     mod denials;
     mod device_lists;
     mod devices;
@@ -31,6 +32,7 @@ mod on_sqlite {
     mod round_trips;
     pub(crate) mod service_certificates;
     mod staged_tokens;
+    mod standing;
     mod together;
     mod trust;
     mod upgrading;
@@ -47,6 +49,7 @@ mod on_postgres {
     mod commands;
     mod concurrency;
     mod crash;
+    mod crls;
     mod denials;
     mod device_lists;
     mod devices;
@@ -61,6 +64,7 @@ mod on_postgres {
     mod round_trips;
     mod service_certificates;
     mod staged_tokens;
+    mod standing;
     mod together;
     mod trust;
     mod upgrading;

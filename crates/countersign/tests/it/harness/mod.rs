@@ -11,6 +11,7 @@ mod device_acts;
 mod installation;
 mod invariant;
 mod openssl;
+mod relay;
 mod waiting;
 
 pub(crate) use admin::{Admin, done, read};
@@ -22,4 +23,5 @@ pub(crate) use device::{Device, csr_pem, enrolment, identity_pem};
 pub(crate) use installation::{Installation, Time};
 pub(crate) use invariant::assert_sound;
 pub(crate) use openssl::{openssl, revoked_serials, serial_of};
+pub(crate) use relay::Relay;
 pub(crate) use waiting::{eventually, until, within};

@@ -54,6 +54,8 @@ pub(super) enum About {
     DeniedKey,
     Ca,
     RevocationList,
+    /// An OCSP request in the path.
+    Question,
     Agent,
     /// A command of the device that is used where nothing should happen to it.
     Command,
@@ -258,6 +260,8 @@ fn rows_of_things() -> Vec<Row> {
         row("getCaBundle", May::Anyone),
         row("getCa", May::Anyone).about(About::Ca),
         row("getCrl", May::Anyone).about(About::RevocationList),
+        row("askOcsp", May::Anyone),
+        row("getOcsp", May::Anyone).about(About::Question),
         row("getHealth", May::Anyone),
         row("getReadiness", May::Anyone),
         row("getOpenApi", May::Anyone),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use countersign_core::TrustDomain;
 use countersign_core::agent_settings::AgentSettings;
 use countersign_core::certificate::{CertificateState, Lifetime, RevocationReason};
+use countersign_core::crl_scope::CrlScope;
 use countersign_core::device::DeviceStatus;
 use countersign_core::ids::{
     AgentId, CertificateId, CertificateRef, DeviceId, EnrollmentKeyId, IssuerKeyId, SecretHash, SerialNumber,
@@ -14,7 +15,7 @@ use countersign_core::settings::MtlsSettings;
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
 use countersign_store::{
-    AgentReport, Approval, CertificateChange, CertificateRow, DeviceRow, EnrollmentKeyRow, Inserted,
+    AgentReport, Approval, CertificateChange, CertificateRow, CrlName, DeviceRow, EnrollmentKeyRow, Inserted,
     Installation, IssuerRole, IssuerRow, IssuerState, KeptKey, Origin, SiteRow, Store, StoreError, StoreUrl,
     TenantRow,
 };
@@ -205,6 +206,11 @@ pub(crate) async fn insert_tenant(store: &Store, slug: &str) -> (TenantRow, Site
     });
     assert!(done.await.unwrap());
     (tenant, site)
+}
+
+/// The list of everything that [`issuer`] has revoked.
+pub(crate) fn whole() -> CrlName {
+    CrlName { issuer: issuer(), scope: CrlScope::Whole }
 }
 
 /// The issuer of every test certificate.

@@ -4,10 +4,10 @@ use countersign_core::certificate::RevocationReason;
 use countersign_core::ids::IssuerKeyId;
 use countersign_core::time::Timestamp;
 use countersign_store::{
-    CrlRow, IntentRow, IssuerRole, IssuerRow, IssuerState, KeptKey, RevocationRow, StoreError,
+    CrlName, CrlRow, IntentRow, IssuerRole, IssuerRow, IssuerState, KeptKey, RevocationRow, StoreError,
 };
 
-use super::fixture::{DAY, Fixture, HOUR, device_ca, issuer, now, read, reference, write};
+use super::fixture::{DAY, Fixture, HOUR, device_ca, issuer, now, read, reference, whole, write};
 
 async fn insert_issuer(fixture: &Fixture) -> IssuerRow {
     let row = device_ca(issuer(), "device");
@@ -17,7 +17,8 @@ async fn insert_issuer(fixture: &Fixture) -> IssuerRow {
 }
 
 fn crl(number: u64, this_update: Timestamp) -> CrlRow {
-    CrlRow { issuer: issuer(), number, this_update, next_update: this_update + DAY, der: vec![9] }
+    let CrlName { issuer, scope } = whole();
+    CrlRow { issuer, scope, number, this_update, next_update: this_update + DAY, der: vec![9] }
 }
 
 #[tokio::test]
@@ -94,16 +95,16 @@ async fn crl_numbers_rise_and_the_latest_crl_stays() {
     let fixture = Fixture::new().await;
     insert_issuer(&fixture).await;
     for expected in 1..=3 {
-        assert_eq!(write!(fixture.store, |w| w.next_crl_number(issuer())).unwrap(), expected);
+        assert_eq!(write!(fixture.store, |w| w.next_crl_numbers(issuer(), 1)).unwrap(), expected);
     }
-    assert_eq!(read!(fixture.store, |r| r.latest_crl(issuer())).unwrap(), None);
+    assert_eq!(read!(fixture.store, |r| r.latest_crl(whole())).unwrap(), None);
     for (number, latest) in [(2, 2), (3, 3), (1, 3)] {
         write!(fixture.store, |w| w.save_crl(&crl(number, now()))).unwrap();
-        let stored = read!(fixture.store, |r| r.latest_crl(issuer())).unwrap().unwrap();
+        let stored = read!(fixture.store, |r| r.latest_crl(whole())).unwrap().unwrap();
         assert_eq!(stored.number, latest);
     }
     let unknown = IssuerKeyId::from([8; 32]);
-    let refused = write!(fixture.store, |w| w.next_crl_number(unknown)).unwrap_err();
+    let refused = write!(fixture.store, |w| w.next_crl_numbers(unknown, 1)).unwrap_err();
     assert!(matches!(refused, StoreError::Corrupt { table: "issuers", .. }), "{refused}");
 }
 
@@ -125,7 +126,7 @@ async fn an_entry_leaves_the_crl_only_after_one_issued_past_its_end() {
 
     let listed = |at: Timestamp| {
         let store = fixture.store.clone();
-        async move { read!(store, |r| r.crl_entries(issuer(), at)).unwrap() }
+        async move { read!(store, |r| r.crl_entries(whole(), at)).unwrap() }
     };
     assert_eq!(listed(now()).await, std::slice::from_ref(&revocation));
     write!(fixture.store, |w| w.save_crl(&crl(1, now() + HOUR * 9))).unwrap();

@@ -9,7 +9,7 @@ use countersign_store::{
     IssuedCount, Origin, RevocationRow, ServiceCertificateFilter, ServiceCertificateRow, ServiceState,
 };
 
-use super::fixture::{DAY, Fixture, HOUR, device_ca, issuer, now, random, read, reference, write};
+use super::fixture::{DAY, Fixture, HOUR, device_ca, issuer, now, random, read, reference, whole, write};
 
 /// A server's certificate of a day.
 pub(crate) fn server(label: &str) -> ServiceCertificateRow {
@@ -103,7 +103,7 @@ async fn a_revocation_reaches_the_crl_and_the_doors_once() {
     assert_eq!(changes.revoked_services, std::slice::from_ref(&web.reference));
     let material = read!(fixture.store, |r| r.trust_material(now())).unwrap();
     assert_eq!(material.revocations, [revocation_of(&web)]);
-    let listed = read!(fixture.store, |r| r.crl_entries(issuer(), now() + DAY)).unwrap();
+    let listed = read!(fixture.store, |r| r.crl_entries(whole(), now() + DAY)).unwrap();
     assert_eq!(listed, [revocation_of(&web)]);
     let [stored] = all(&fixture, ServiceCertificateFilter::default()).await.try_into().unwrap();
     let (revoked_at, reason) = (Some(now() + HOUR), Some(RevocationReason::KeyCompromise));

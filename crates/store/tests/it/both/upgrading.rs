@@ -1,7 +1,8 @@
 //! A database of an earlier version keeps what it has when it is migrated.
 
+use countersign_core::crl_scope::CrlScope;
 use countersign_core::ids::IssuerKeyId;
-use countersign_store::{IssuerRole, IssuerState, KeptKey, Origin, Store};
+use countersign_store::{CrlName, IssuerRole, IssuerState, KeptKey, Origin, Store};
 use sqlx::{AssertSqlSafe, Executor as _};
 
 use super::database::{BYTES, Database, MIGRATIONS, TIME};
@@ -50,7 +51,8 @@ async fn the_first_three_cas_get_names_and_keep_their_crls() {
         assert_eq!((row.state, row.origin), (IssuerState::Active, Origin::Made));
         assert_eq!(row.key, KeptKey::Sealed(row.certificate));
         let id = row.key_id;
-        assert_eq!(read!(store, |r| r.latest_crl(id)).unwrap().unwrap().number, u64::from(byte));
-        assert_eq!(write!(store, |w| w.next_crl_number(id)).unwrap(), u64::from(byte) + 1);
+        let whole = CrlName { issuer: id, scope: CrlScope::Whole };
+        assert_eq!(read!(store, |r| r.latest_crl(whole)).unwrap().unwrap().number, u64::from(byte));
+        assert_eq!(write!(store, |w| w.next_crl_numbers(id, 1)).unwrap(), u64::from(byte) + 1);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::{CertificateState, RevocationReason};
+use countersign_core::crl_scope::CrlScope;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{ApiTokenId, ChallengeId, RequestId, SelectionId, TrustBundleHash, UserId};
 use countersign_core::scope::{Scope, Scopes};
@@ -18,7 +19,7 @@ use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
 use crate::on_sqlite::anchors;
 use crate::on_sqlite::commands::new_command;
-use crate::on_sqlite::fixture::{DAY, Fixture, device_ca, issuer, now, random, read, write};
+use crate::on_sqlite::fixture::{DAY, Fixture, device_ca, issuer, now, random, read, whole, write};
 use crate::on_sqlite::service_certificates::server;
 use crate::postgres::database::Database;
 use crate::sqlite::database::drop_audit_triggers;
@@ -186,15 +187,21 @@ async fn fill_the_pki(fixture: &Fixture) {
         ..device_ca([8; 32].into(), "web")
     };
     let service = server("web");
-    let crl =
-        CrlRow { issuer: issuer(), number: 1, this_update: now(), next_update: now() + DAY, der: vec![1] };
+    let crl = CrlRow {
+        issuer: issuer(),
+        scope: CrlScope::Whole,
+        number: 1,
+        this_update: now(),
+        next_update: now() + DAY,
+        der: vec![1],
+    };
     let done = fixture.store.write::<_, StoreError, _>(move |w| {
         Box::pin(async move {
             w.insert_issuer(&issuing).await?;
             w.insert_issuer(&below).await?;
             w.insert_service_certificate(&service).await?;
-            w.next_crl_number(issuing.key_id).await?;
-            w.save_crl(&crl).await
+            w.next_crl_numbers(issuing.key_id, 1).await?;
+            w.save_crl(&crl).await.map(|_first| ())
         })
     });
     done.await.unwrap();
@@ -228,7 +235,7 @@ async fn everything(store: &Store) -> Vec<String> {
     facts.push(format!("{:?}", read!(store, |r| r.issuers()).unwrap()));
     let services = ServiceCertificateFilter { limit: 10, ..ServiceCertificateFilter::default() };
     facts.push(format!("{:?}", read!(store, |r| r.service_certificates(&services)).unwrap()));
-    facts.push(format!("{:?}", read!(store, |r| r.latest_crl(issuer())).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.latest_crl(whole())).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.unfinished_intents()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.user_by_email("owner@example")).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.anchor_key()).unwrap()));
@@ -263,7 +270,7 @@ async fn everything_arrives_as_it_was() {
     let entry = AuditEntry::new(None, now(), AuditEvent::LoginFailed, Actor::System);
     write!(store, |w| w.append_audit(&entry)).unwrap();
     assert!(read!(store, |r| r.verify_audit()).unwrap().is_intact());
-    let (number, key) = (write!(store, |w| w.next_crl_number(issuer())).unwrap(), issuer());
+    let (number, key) = (write!(store, |w| w.next_crl_numbers(issuer(), 1)).unwrap(), issuer());
     assert_eq!((number, key), (2, issuer()));
     let reopened = Store::open(&fixture.url).await.unwrap();
     assert_eq!(everything(&reopened).await, before, "the source is as it was");

@@ -82,7 +82,7 @@ async fn epochs_and_crl_numbers_are_given_out_once() {
     let taken = in_both(&stores, move |store, _number| async move {
         let taken = store.write::<_, StoreError, _>(move |w| {
             Box::pin(async move {
-                Ok((w.tenant_trust_changed(tenant).await?.epoch, w.next_crl_number(key).await?))
+                Ok((w.tenant_trust_changed(tenant).await?.epoch, w.next_crl_numbers(key, 1).await?))
             })
         });
         taken.await.unwrap()

@@ -23,6 +23,7 @@ use crate::issue::IssuanceError;
 use crate::issuers::{Issuers, Registry};
 use crate::limits::Limits;
 use crate::ocsp::Ocsp;
+use crate::plan::PlannedCa;
 use crate::presence::PresenceQueue;
 use crate::publish::Publisher;
 use crate::questions::Questions;
@@ -126,8 +127,23 @@ impl Authority {
         clock: Arc<dyn Clock>,
         config: AuthorityConfig,
     ) -> Result<Arc<Self>, OpenError> {
+        Self::found(store, clock, config, &[]).await
+    }
+
+    /// The same, with other CAs than the usual ones on first start: of those given, the root, the device
+    /// and the service CA.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn found(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        config: AuthorityConfig,
+        founding: &[PlannedCa],
+    ) -> Result<Arc<Self>, OpenError> {
         let now = clock.now();
-        let (registry, installation, anchors) = installation::open_or_create(&store, &config, now).await?;
+        let opened = installation::open_or_create(&store, &config, founding, now).await?;
+        let (registry, installation, anchors) = opened;
         let publisher = Publisher::new(TrustSnapshot::empty(config.trust_domain.clone(), now));
         let users = store.read(|r| Box::pin(async move { r.count_users().await })).await?;
         let authority = Arc::new(Self {

@@ -1,20 +1,21 @@
 //! The installation: made on first start with its CAs, opened on every other.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::{CertificateRequest, DistinguishedName, IssueError, Issuer};
 use countersign_ca::{KeyAlgorithm, SigningKey, random_bytes, random_serial};
-use countersign_ca::{KeyEncryptionKey, SealedKey};
-use countersign_ca::{Profile, Publication};
+use countersign_ca::{KeyEncryptionKey, Publication};
 use countersign_core::agent_settings::AgentSettings;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
-use countersign_core::ids::{IssuerKeyId, SiteId, TenantId};
+use countersign_core::identity::TrustDomain;
+use countersign_core::ids::{SiteId, TenantId};
 use countersign_core::settings::MtlsSettings;
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
 use countersign_store::Installation;
-use countersign_store::{IssuerRole, IssuerRow, IssuerState, KeptKey, Origin};
+use countersign_store::{IssuerRole, IssuerRow, KeptKey};
 use countersign_store::{SiteRow, TenantRow};
 use countersign_store::{Store, StoreError};
 
@@ -22,6 +23,7 @@ use crate::anchors::{Anchors, installation_of};
 use crate::authority::{AuthorityConfig, DEFAULT_TENANT, OpenError};
 use crate::issue::IssuanceError;
 use crate::issuers::{Registry, kind_of};
+use crate::plan::PlannedCa;
 
 /// The life of a root: ten years.
 const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -29,17 +31,12 @@ const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The life of an issuing CA: five years.
 const ISSUING_LIFE: Duration = Duration::from_secs(5 * 365 * 86_400);
 
-/// A CA that is made, and the row that keeps it.
-struct Made {
-    issuer: Issuer,
-    row: IssuerRow,
-}
-
 /// Opens the installation in `store`, or makes it: a root with a device and a service CA, and the
 /// tenant `default`.
 pub(crate) async fn open_or_create(
     store: &Store,
     config: &AuthorityConfig,
+    founding: &[PlannedCa],
     now: Timestamp,
 ) -> Result<(Registry, Installation, Arc<Anchors>), OpenError> {
     let known = store.read(|r| Box::pin(async move { r.installation().await })).await?;
@@ -56,7 +53,7 @@ pub(crate) async fn open_or_create(
             });
         }
         Some(installation) => installation,
-        None => create(store, &kek, config, now).await?,
+        None => create(store, &kek, (config, founding), now).await?,
     };
     let registry = Registry::open(store, Arc::clone(&kek)).await?;
     let issuers = registry.current();
@@ -69,12 +66,12 @@ pub(crate) async fn open_or_create(
 async fn create(
     store: &Store,
     kek: &KeyEncryptionKey,
-    config: &AuthorityConfig,
+    (config, founding): (&AuthorityConfig, &[PlannedCa]),
     now: Timestamp,
 ) -> Result<Installation, OpenError> {
     let [random] = random_bytes::<1>()?;
     let node = 1 + random % 0x7f;
-    let made = make_issuers(kek, config, node, now)?;
+    let made = make_issuers(kek, (config, founding), node, now)?;
     let installation = Installation {
         trust_domain: config.trust_domain.clone(),
         node,
@@ -135,66 +132,64 @@ pub(crate) fn default_site(tenant: TenantId) -> SiteRow {
 
 fn make_issuers(
     kek: &KeyEncryptionKey,
-    config: &AuthorityConfig,
+    (config, founding): (&AuthorityConfig, &[PlannedCa]),
     node: u8,
     now: Timestamp,
 ) -> Result<Vec<IssuerRow>, OpenError> {
-    let domain = &config.trust_domain;
-    let named = |what: &str| DistinguishedName::of_common_name(&format!("{domain} {what} CA"));
-    let subject = named("root").map_err(IssueError::Name)?;
-    let key = SigningKey::generate(KeyAlgorithm::P256)?;
-    let sealed = kek.seal(&key, key.public_key().sha256().into())?;
-    let issuer = Issuer::create_root(subject, Arc::new(key), random_serial(node)?, (now, ROOT_LIFE))?;
-    let root = Made { row: row_of(&issuer, IssuerRole::Root, (None, sealed), now)?, issuer };
-    let device = Profile::IssuingDevice { subject: named("device").map_err(IssueError::Name)? };
-    let device = make_issuing(&root.issuer, kek, (IssuerRole::Device, device), node, now)?;
-    let service = Profile::IssuingService { subject: named("service").map_err(IssueError::Name)? };
-    let service = make_issuing(&root.issuer, kek, (IssuerRole::Service, service), node, now)?;
-    Ok(vec![root.row, device, service])
+    let wanted = |role| match founding.iter().find(|planned| planned.role == role) {
+        Some(planned) => Ok(planned.clone()),
+        None => usual(&config.trust_domain, role),
+    };
+    let planned = wanted(IssuerRole::Root)?;
+    let key = SigningKey::generate(planned.algorithm)?;
+    let sealed = KeptKey::Sealed(kek.seal(&key, key.public_key().sha256().into())?.into());
+    let (serial, life) = (random_serial(node)?, (now, planned.lifetime));
+    let root = Issuer::create_root(planned.subject.clone(), Arc::new(key), serial, life)?;
+    let mut rows = vec![planned.row(&root, (None, sealed), now)];
+    for role in [IssuerRole::Device, IssuerRole::Service] {
+        rows.push(make_issuing(&root, kek, &wanted(role)?, node, now)?);
+    }
+    Ok(rows)
+}
+
+/// The CA of a role that an installation begins with unless a plan has another; its name is its role.
+fn usual(domain: &TrustDomain, role: IssuerRole) -> Result<PlannedCa, OpenError> {
+    let name = |text: &str| text.parse().map_err(|_invalid| OpenError::MissingCa(role.as_str()));
+    let subject = DistinguishedName::of_common_name(&format!("{domain} {role} CA"));
+    let is_root = role == IssuerRole::Root;
+    Ok(PlannedCa {
+        name: name(role.as_str())?,
+        role,
+        parent: if is_root { None } else { Some(name("root")?) },
+        subject: subject.map_err(IssueError::Name)?,
+        algorithm: KeyAlgorithm::P256,
+        lifetime: if is_root { ROOT_LIFE } else { ISSUING_LIFE },
+        purposes: BTreeSet::new(),
+        path_length: None,
+        environment: None,
+    })
 }
 
 fn make_issuing(
     root: &Issuer,
     kek: &KeyEncryptionKey,
-    (role, profile): (IssuerRole, Profile),
+    planned: &PlannedCa,
     node: u8,
     now: Timestamp,
 ) -> Result<IssuerRow, OpenError> {
-    let key = SigningKey::generate(KeyAlgorithm::P256)?;
+    let key = SigningKey::generate(planned.algorithm)?;
     let prepared = root
         .prepare(CertificateRequest {
-            profile,
+            profile: planned.profile(),
             public_key: key.public_key(),
             serial: random_serial(node)?,
             issued_at: now,
-            lifetime: ISSUING_LIFE,
+            lifetime: planned.lifetime,
             publication: Publication::default(),
         })
         .map_err(IssuanceError::from)?;
     let certificate = root.sign(prepared).map_err(IssuanceError::from)?;
-    let sealed = kek.seal(&key, key.public_key().sha256().into())?;
-    let issuer = Issuer::open(certificate.der(), Arc::new(key), kind_of(role))?;
-    row_of(&issuer, role, (Some(root.key_id()), sealed), now)
-}
-
-/// The row of a CA of the first start; its name is its role.
-fn row_of(
-    issuer: &Issuer,
-    role: IssuerRole,
-    (parent, sealed): (Option<IssuerKeyId>, SealedKey),
-    now: Timestamp,
-) -> Result<IssuerRow, OpenError> {
-    let name = role.as_str().parse().map_err(|_invalid| OpenError::MissingCa(role.as_str()))?;
-    Ok(IssuerRow {
-        key_id: issuer.key_id(),
-        name,
-        role,
-        parent,
-        environment: None,
-        state: IssuerState::Active,
-        origin: Origin::Made,
-        certificate: issuer.certificate_der().to_vec(),
-        key: KeptKey::Sealed(sealed.into()),
-        created_at: now,
-    })
+    let sealed = KeptKey::Sealed(kek.seal(&key, key.public_key().sha256().into())?.into());
+    let issuer = Issuer::open(certificate.der(), Arc::new(key), kind_of(planned.role))?;
+    Ok(planned.row(&issuer, (Some(root.key_id()), sealed), now))
 }

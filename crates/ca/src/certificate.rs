@@ -90,6 +90,23 @@ pub fn serial_of(der: &[u8]) -> der::Result<SerialNumber> {
         .map_err(|_invalid| der::Tag::Integer.value_error().into())
 }
 
+/// The certificates of a PEM text, in DER, in their order.
+///
+/// # Errors
+/// When one of them is no certificate.
+pub fn certificates_from_pem(text: &str) -> der::Result<Vec<Vec<u8>>> {
+    let malformed = |_error| der::Error::from(der::ErrorKind::Failed);
+    let certificates = x509_cert::Certificate::load_pem_chain(text.as_bytes()).map_err(malformed)?;
+    certificates.iter().map(der::Encode::to_der).collect()
+}
+
+/// A revocation list on record in PEM.
+#[must_use]
+#[expect(clippy::expect_used, reason = "PEM of a revocation list in memory cannot overflow")]
+pub fn crl_pem(der: &[u8]) -> String {
+    der::pem::encode_string("X509 CRL", LineEnding::LF, der).expect("a revocation list fits")
+}
+
 #[expect(clippy::expect_used, reason = "PEM of a certificate of a few KiB cannot overflow")]
 pub(crate) fn pem(der: &[u8]) -> String {
     der::pem::encode_string("CERTIFICATE", LineEnding::LF, der).expect("a certificate fits")

@@ -35,6 +35,8 @@ pub enum KeyAlgorithm {
     Rsa4096,
 }
 
+const PEM_LABEL: &str = "PRIVATE KEY";
+
 /// The words for algorithms, in configuration, plans and commands.
 const ALGORITHMS: [(KeyAlgorithm, &str); 6] = [
     (KeyAlgorithm::P256, "p256"),
@@ -165,6 +167,17 @@ impl SigningKey {
         Ok(Self { pair, pkcs8: Zeroizing::new(pkcs8.to_vec()), public })
     }
 
+    /// Reads an unencrypted PKCS #8 key in PEM.
+    ///
+    /// # Errors
+    /// As [`Self::from_pkcs8_der`].
+    pub fn from_pkcs8_pem(text: &str) -> Result<Self, KeyError> {
+        let (label, der) =
+            der::pem::decode_vec(text.trim().as_bytes()).map_err(|_malformed| KeyError::Pkcs8)?;
+        let der = Zeroizing::new(der);
+        if label == PEM_LABEL { Self::from_pkcs8_der(&der) } else { Err(KeyError::Pkcs8) }
+    }
+
     /// The public half.
     #[must_use]
     pub const fn public_key(&self) -> &PublicKey {
@@ -197,7 +210,7 @@ impl SigningKey {
     #[must_use]
     #[expect(clippy::expect_used, reason = "PEM of a key of a few hundred bytes cannot overflow")]
     pub fn pkcs8_pem(&self) -> Zeroizing<String> {
-        let pem = der::pem::encode_string("PRIVATE KEY", LineEnding::LF, &self.pkcs8);
+        let pem = der::pem::encode_string(PEM_LABEL, LineEnding::LF, &self.pkcs8);
         Zeroizing::new(pem.expect("a short key fits"))
     }
 
@@ -241,6 +254,7 @@ mod tests {
             assert_eq!((key.algorithm(), again.algorithm()), (algorithm, algorithm));
             assert_eq!(key.public_key(), again.public_key());
             let signature = again.sign(b"message").unwrap();
+            assert_eq!(SigningKey::from_pkcs8_pem(&key.pkcs8_pem()).unwrap().public_key(), key.public_key());
             key.public_key().verify(b"message", &signature).unwrap();
             assert!(key.public_key().verify(b"another", &signature).is_err(), "{algorithm:?}");
             let other = SigningKey::generate(algorithm).unwrap();

@@ -18,6 +18,7 @@ pub mod crl;
 pub mod csr;
 pub mod custody;
 pub mod distinguished_name;
+pub mod facts;
 pub mod issuer;
 pub mod key;
 mod lint;
@@ -31,11 +32,14 @@ mod signed;
 mod tbs;
 
 pub use anchor::{AnchorFileError, SignedAnchor, public_key_from_pem};
-pub use certificate::{IssuedCertificate, PreparedCertificate, certificate_pem, serial_of};
+pub use certificate::{
+    IssuedCertificate, PreparedCertificate, certificate_pem, certificates_from_pem, crl_pem, serial_of,
+};
 pub use crl::{CrlContents, CrlEntry, CrlError};
 pub use csr::{CsrError, VerifiedCsr};
 pub use custody::Signer;
 pub use distinguished_name::{DistinguishedName, NameAttribute, NameError};
+pub use facts::CertificateFacts;
 pub use issuer::{CertificateRequest, IssueError, Issuer, IssuerKind, PrepareError, SignError};
 pub use key::{KeyAlgorithm, KeyError, SigningKey, UnknownAlgorithm};
 pub use lint::lint_names;

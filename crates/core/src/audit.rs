@@ -136,6 +136,10 @@ events! {
     ServerGeneratedKey => "certificate.server_generated_key",
     /// A CRL was signed.
     CrlSigned => "crl.signed",
+    /// A CA was made.
+    CaCreated => "ca.created",
+    /// A certificate for a service was issued.
+    ServiceCertificateIssued => "service.certificate_issued",
     /// A certificate for the doors themselves was issued.
     DoorCertificateIssued => "door.certificate_issued",
     /// A CA certified a responder that answers OCSP requests for it.

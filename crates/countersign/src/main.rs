@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod files_limit;
 mod logging;
+mod plan;
 mod ports;
 mod serve;
 

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use countersign_core::ids::{RequestId, Tenant};
 use countersign_core::time::Timestamp;
 
+use super::ca_arguments::CaCommand;
 use crate::config::ConfigFlags;
 
 const EXIT_CODES: &str = "\
@@ -48,6 +49,9 @@ pub(super) enum Command {
     /// Check the audit log
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Make and look at CAs
+    #[command(subcommand)]
+    Ca(CaCommand),
     /// Work on people's accounts, from the machine itself
     #[command(subcommand)]
     User(UserCommand),

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use super::arguments::{AuditCommand, Cli, Command, ConfigCommand, StoreCommand, UserCommand};
+use super::ca_arguments::CaCommand;
 use super::failure::Failure;
 use super::{
-    audit_anchor, audit_export, audit_verify, config_check, config_sample, explain, healthcheck, migrate,
-    output, serve, store_copy, user_reset_password,
+    audit_anchor, audit_export, audit_verify, ca_export, ca_init, ca_list, config_check, config_sample,
+    explain, healthcheck, migrate, output, serve, store_copy, user_reset_password,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
@@ -24,6 +25,11 @@ pub(crate) fn run() -> ExitCode {
         Command::Audit(AuditCommand::Anchor(arguments)) => audit_anchor::run(*arguments),
         Command::Audit(AuditCommand::Export(arguments)) => audit_export::run(*arguments),
         Command::Audit(AuditCommand::Verify(arguments)) => audit_verify::run(*arguments),
+        Command::Ca(CaCommand::Init(arguments)) => ca_init::run(*arguments),
+        Command::Ca(CaCommand::Tree(arguments)) => ca_list::tree(*arguments),
+        Command::Ca(CaCommand::Show(arguments)) => ca_list::show(*arguments),
+        Command::Ca(CaCommand::Export(arguments)) => ca_export::export(*arguments),
+        Command::Ca(CaCommand::Crl(arguments)) => ca_export::crl(*arguments),
         Command::User(UserCommand::ResetPassword(arguments)) => user_reset_password::run(*arguments),
         Command::Store(StoreCommand::Copy(arguments)) => store_copy::run(&arguments),
     };

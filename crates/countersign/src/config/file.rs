@@ -3,23 +3,22 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize as _;
+use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{ConfigError, Origin, Problem};
-use super::raw::Raw;
 
 /// The text of a file, or no file at all.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ConfigFile {
+pub(crate) struct ConfigFile {
     path: PathBuf,
     text: String,
 }
 
 impl ConfigFile {
     /// Reads a file.
-    pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs_err::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), text })
@@ -27,12 +26,12 @@ impl ConfigFile {
 
     /// A file with this text.
     #[cfg(test)]
-    pub(super) fn from_text(path: &str, text: &str) -> Self {
+    pub(crate) fn from_text(path: &str, text: &str) -> Self {
         Self { path: path.into(), text: text.to_owned() }
     }
 
     /// Where a part of the text stands.
-    pub(super) fn origin(&self, span: &Range<usize>) -> Origin {
+    pub(crate) fn origin(&self, span: &Range<usize>) -> Origin {
         let before = self.text.get(..span.start).unwrap_or(&self.text);
         Origin::File { path: self.path.clone(), line: before.matches('\n').count() + 1 }
     }
@@ -44,14 +43,14 @@ impl ConfigFile {
 
     /// Parses the text. Each entry that is unknown or of the wrong type is taken out and becomes a
     /// problem, until the rest is right.
-    pub(super) fn parse(&self, problems: &mut Vec<Problem>) -> Raw {
+    pub(crate) fn parse<R: DeserializeOwned + Default>(&self, problems: &mut Vec<Problem>) -> R {
         let (mut document, syntax) = DeTable::parse_recoverable(&self.text);
         if !syntax.is_empty() {
             problems.extend(syntax.iter().map(|error| self.problem(String::new(), error)));
-            return Raw::default();
+            return R::default();
         }
         loop {
-            let error = match Raw::deserialize(toml::Deserializer::from(document.clone())) {
+            let error = match R::deserialize(toml::Deserializer::from(document.clone())) {
                 Ok(raw) => return raw,
                 Err(error) => error,
             };
@@ -59,7 +58,7 @@ impl ConfigFile {
             let gone_on = taken.is_some();
             problems.push(self.problem(taken.unwrap_or_default(), &error));
             if !gone_on {
-                return Raw::default();
+                return R::default();
             }
         }
     }
@@ -104,11 +103,12 @@ fn take_out_of_item(item: &mut Spanned<DeValue<'_>>, at: usize) -> Option<String
 
 #[cfg(test)]
 mod tests {
+    use super::super::raw::Raw;
     use super::*;
 
     fn problems_of(text: &str) -> Vec<String> {
         let mut problems = Vec::new();
-        ConfigFile::from_text("c.toml", text).parse(&mut problems);
+        ConfigFile::from_text("c.toml", text).parse::<Raw>(&mut problems);
         problems.iter().map(ToString::to_string).collect()
     }
 

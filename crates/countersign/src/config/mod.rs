@@ -15,9 +15,10 @@ mod settings;
 mod tables;
 
 pub(crate) use environment::{Environment, Machine};
+pub(crate) use file::ConfigFile;
 pub(crate) use flags::ConfigFlags;
 pub(crate) use names::PublicName;
-pub(crate) use problem::ConfigError;
+pub(crate) use problem::{ConfigError, Origin, Problem};
 pub(crate) use resolve::{Loaded, load};
 pub(crate) use resolved::{
     AdminOnDoor, DoorCertificate, DoorClientAuth, HttpDoor, Issuer, LogFormat, Resolved,

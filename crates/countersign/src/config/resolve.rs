@@ -58,7 +58,7 @@ pub(super) fn resolve(
     file: &ConfigFile,
 ) -> Result<Loaded, ConfigError> {
     let mut problems = Vec::new();
-    let raw = file.parse(&mut problems);
+    let raw: Raw = file.parse(&mut problems);
     let mut pick = Picker::new(file, environment, problems);
     let mut notices: Vec<String> = environment
         .unknown(|name| {

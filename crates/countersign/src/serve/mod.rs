@@ -5,4 +5,5 @@ pub(crate) mod files;
 mod reports;
 mod run;
 
-pub(crate) use run::run;
+pub(crate) use files::make_private_directory;
+pub(crate) use run::{authority_config, run};

@@ -122,7 +122,13 @@ async fn drain(
 async fn open_authority(config: &Resolved) -> anyhow::Result<Arc<Authority>> {
     let store = Store::open(&config.database).await.context("open the database")?;
     store.migrate().await.context("bring the database up to date")?;
-    let wanted = AuthorityConfig {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    Authority::open(store, clock, authority_config(config)).await.context("open the authority")
+}
+
+/// How the configuration wants the authority to run.
+pub(crate) fn authority_config(config: &Resolved) -> AuthorityConfig {
+    AuthorityConfig {
         trust_domain: config.trust_domain.clone(),
         key_encryption_key: config.data_dir.join("key-encryption-key"),
         issuer: match config.issuer {
@@ -132,9 +138,7 @@ async fn open_authority(config: &Resolved) -> anyhow::Result<Arc<Authority>> {
         public_base_url: config.public_base_url.as_ref().map(|url| url.uri().to_string()),
         rules: config.rules.clone(),
         session_life: config.admin.session,
-    };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    Authority::open(store, clock, wanted).await.context("open the authority")
+    }
 }
 
 /// The task that writes refusals down.

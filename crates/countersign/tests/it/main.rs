@@ -15,6 +15,7 @@ mod a_device_lives_from_enrolment_to_renewal;
 mod a_device_without_an_issuer_gets_its_certificate_later;
 mod a_killed_agent_goes_on_where_it_was;
 mod a_locked_out_owner_comes_back_from_the_machine;
+mod a_plan_becomes_a_tree_of_cas;
 mod a_second_start_keeps_devices_and_their_certificates;
 mod a_stopping_server_finishes_what_it_began;
 mod a_taken_name_leaves_its_device_alone;

@@ -15,6 +15,11 @@ const COMMANDS: &[&[&str]] = &[
     &["audit", "verify"],
     &["audit", "export"],
     &["audit", "anchor"],
+    &["ca", "init"],
+    &["ca", "tree"],
+    &["ca", "show"],
+    &["ca", "export"],
+    &["ca", "crl"],
     &["user", "reset-password"],
     &["store", "copy"],
 ];
@@ -44,7 +49,7 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    for parent in [&[][..], &["config"], &["audit"], &["user"], &["store"]] {
+    for parent in [&[][..], &["config"], &["audit"], &["ca"], &["user"], &["store"]] {
         let help = run(folder.path(), &[], &[parent, &["--help"]].concat()).stdout;
         let (_, commands) = help.split_once("Commands:\n").unwrap();
         let names = commands

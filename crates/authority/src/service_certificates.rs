@@ -1,0 +1,153 @@
+//! Service certificates: issued by a named CA for a key, recorded and written down.
+
+use std::time::Duration;
+
+use countersign_ca::{IssuedCertificate, Profile, PublicKey, ServiceNames};
+use countersign_core::alternative_names::AlternativeNames;
+use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
+use countersign_core::ids::{CaName, CertificateId, ServiceLabel};
+use countersign_store::{
+    Origin, ServiceCertificateFilter, ServiceCertificateRow, ServiceState, StoreError, Writing,
+};
+
+use crate::authority::Authority;
+use crate::issue::IssuanceError;
+
+/// A certificate that a service is to have.
+#[derive(Clone, Debug)]
+pub struct ServiceRequest {
+    /// Who signs it.
+    pub ca: CaName,
+    /// What it is for, and whom it names.
+    pub profile: Profile,
+    /// For how long.
+    pub lifetime: Duration,
+    /// What people call it.
+    pub label: Option<ServiceLabel>,
+}
+
+/// A service's certificate, handed out.
+#[derive(Clone, Debug)]
+pub struct ServiceCertificate {
+    /// The certificate.
+    pub certificate: IssuedCertificate,
+    /// The CAs above it, PEM, its issuer first and the root last.
+    pub chain: Vec<String>,
+}
+
+impl ServiceRequest {
+    pub(crate) const fn names(&self) -> Option<&ServiceNames> {
+        match &self.profile {
+            Profile::ServiceServer { names, .. } | Profile::ServiceClient { names } => Some(names),
+            Profile::Root { .. }
+            | Profile::IssuingDevice { .. }
+            | Profile::IssuingService { .. }
+            | Profile::Intermediate { .. }
+            | Profile::Device { .. }
+            | Profile::Ocsp { .. } => None,
+        }
+    }
+
+    pub(crate) fn alternatives(&self) -> AlternativeNames {
+        self.names().map(|names| names.alternatives.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn row(&self, issued: &IssuedCertificate) -> ServiceCertificateRow {
+        ServiceCertificateRow {
+            id: CertificateId::random(),
+            reference: issued.reference().clone(),
+            profile: self.profile.as_str().to_owned(),
+            origin: Origin::Made,
+            label: self.label.clone(),
+            subject: self.profile.subject_text(),
+            names: self.alternatives(),
+            spki: issued.spki(),
+            der: issued.der().to_vec(),
+            state: ServiceState::Active,
+            lifetime: issued.lifetime(),
+            revoked_at: None,
+            reason: None,
+        }
+    }
+}
+
+impl Authority {
+    /// Issues a certificate for a service's key. Of the certificates with its label, those that were in
+    /// use are superseded.
+    ///
+    /// # Errors
+    /// [`IssuanceError`]; then nothing was handed out.
+    pub async fn issue_service_certificate(
+        &self,
+        request: &ServiceRequest,
+        key: &PublicKey,
+        actor: Actor,
+    ) -> Result<ServiceCertificate, IssuanceError> {
+        let issuers = self.issuers();
+        let ca = issuers.by_name(&request.ca)?;
+        let issued = self.issue_for_service(ca, request.profile.clone(), key, request.lifetime).await?;
+        let row = request.row(&issued);
+        let entry = issued_entry(&row, &request.ca, actor);
+        let recorded =
+            self.store.write(move |w| Box::pin(async move { record(w, &row, &entry).await })).await;
+        if let Err(error) = recorded {
+            self.abandon(issued.reference()).await?;
+            return Err(error.into());
+        }
+        let chain = issuers.chain(ca.key_id()).iter().map(|above| above.certificate_pem()).collect();
+        Ok(ServiceCertificate { certificate: issued, chain })
+    }
+
+    /// The newest certificate with a label that is in use.
+    pub(crate) async fn service_certificate_in_use(
+        &self,
+        label: &ServiceLabel,
+    ) -> Result<Option<ServiceCertificateRow>, StoreError> {
+        let filter = ServiceCertificateFilter {
+            label: Some(label.clone()),
+            ends_after: Some(self.now()),
+            limit: 100,
+            ..ServiceCertificateFilter::default()
+        };
+        let found = self.store.read(move |r| Box::pin(async move { r.service_certificates(&filter).await }));
+        Ok(found.await?.into_iter().find(|row| row.state == ServiceState::Active))
+    }
+}
+
+async fn record(
+    w: &mut Writing<'_>,
+    row: &ServiceCertificateRow,
+    entry: &AuditEntry,
+) -> Result<(), StoreError> {
+    if !w.finish_intent(&row.reference).await? {
+        return Err(StoreError::raced("issuance intent", &row.reference.serial));
+    }
+    if let Some(label) = &row.label {
+        let filter = ServiceCertificateFilter {
+            label: Some(label.clone()),
+            ends_after: Some(row.lifetime.issued_at),
+            limit: 100,
+            ..ServiceCertificateFilter::default()
+        };
+        for former in w.service_certificates(&filter).await? {
+            w.supersede_service_certificate(&former.reference).await?;
+        }
+    }
+    w.insert_service_certificate(row).await?;
+    w.append_audit(entry).await
+}
+
+fn issued_entry(row: &ServiceCertificateRow, ca: &CaName, actor: Actor) -> AuditEntry {
+    let label = row.label.as_ref().map(ToString::to_string).unwrap_or_default();
+    AuditEntry::new(None, row.lifetime.issued_at, AuditEvent::ServiceCertificateIssued, actor)
+        .certificate(row.id)
+        .detail("ca", ca)
+        .detail("label", label)
+        .detail("profile", &row.profile)
+        .detail("serial", &row.reference.serial)
+        .detail("issuer", row.reference.issuer)
+        .detail("subject", &row.subject)
+        .detail("names", &row.names)
+        .detail("expiresAt", row.lifetime.expires_at)
+        .detail("spkiSha256", row.spki)
+}

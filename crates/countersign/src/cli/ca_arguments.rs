@@ -1,0 +1,102 @@
+//! Commands and flags of `ca`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use countersign_core::ids::CaName;
+
+use crate::config::ConfigFlags;
+
+/// `ca …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum CaCommand {
+    /// Make the CAs and certificates of a plan, those that are missing
+    #[command(
+        after_help = "Example:\n  countersign ca init --plan examples/ceneca.toml --data-dir /var/lib/countersign --out /etc/ceneca/certs"
+    )]
+    Init(Box<CaInitArguments>),
+    /// Draw the CAs, each below the one that signed it
+    #[command(after_help = "Example:\n  countersign ca tree --data-dir /var/lib/countersign")]
+    Tree(Box<CaTreeArguments>),
+    /// Show a CA
+    #[command(after_help = "Example:\n  countersign ca show device --data-dir /var/lib/countersign")]
+    Show(Box<CaShowArguments>),
+    /// Write a CA's certificate, PEM
+    #[command(
+        after_help = "Example:\n  countersign ca export web-services --chain --to web-services.pem --data-dir /var/lib/countersign"
+    )]
+    Export(Box<CaExportArguments>),
+    /// Write a CA's latest revocation list, PEM
+    #[command(
+        after_help = "Example:\n  countersign ca crl device --to device.crl.pem --data-dir /var/lib/countersign"
+    )]
+    Crl(Box<CaCrlArguments>),
+}
+
+/// `ca init`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CaInitArguments {
+    /// The plan, TOML
+    #[arg(long, value_name = "FILE")]
+    pub(super) plan: PathBuf,
+    /// Where certificates, and the keys of services, are written
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) out: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// `ca tree`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CaTreeArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// `ca show`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CaShowArguments {
+    /// The CA
+    #[arg(value_name = "NAME")]
+    pub(super) name: CaName,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// `ca export`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CaExportArguments {
+    /// The CA
+    #[arg(value_name = "NAME")]
+    pub(super) name: CaName,
+    /// Add the certificates of the CAs above it
+    #[arg(long)]
+    pub(super) chain: bool,
+    /// Where to write it, mode 0644; stdout when absent
+    #[arg(long, value_name = "FILE")]
+    pub(super) to: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// `ca crl`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CaCrlArguments {
+    /// The CA
+    #[arg(value_name = "NAME")]
+    pub(super) name: CaName,
+    /// Where to write it, mode 0644; stdout when absent
+    #[arg(long, value_name = "FILE")]
+    pub(super) to: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}

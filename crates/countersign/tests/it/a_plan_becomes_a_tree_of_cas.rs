@@ -38,8 +38,9 @@ fn the_example_is_made_once_and_passes_the_check_of_its_document() {
     for name in ["web", "agent", "postgresql", "mongodb"] {
         let [key, certificate] = ["key", "cert"].map(|what| file(&format!("{name}/{name}-{what}.pem")));
         assert_eq!((mode(Path::new(&key)), mode(Path::new(&certificate))), (0o600, 0o644));
+        let bundle = file("ca/ca-cert.pem");
         for strict in [&[][..], &["-x509_strict"]] {
-            let verify = [&["verify"], strict, &["-CAfile", &file("ca/ca-cert.pem"), &certificate]].concat();
+            let verify = [&["verify"], strict, &["-CAfile", &bundle, &certificate]].concat();
             let verified = openssl(&verify, b"");
             assert_eq!(verified.code, 0, "{name}: {}{}", verified.stdout, verified.stderr);
         }

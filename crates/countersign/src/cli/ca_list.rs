@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use anyhow::Context as _;
 use countersign_ca::CertificateFacts;
+use countersign_core::crl_scope::CrlScope;
 use countersign_core::ids::{CaName, IssuerKeyId};
 use countersign_core::time::{Clock as _, SystemClock, Timestamp};
-use countersign_store::{CrlRow, IssuedCount, IssuerRow, KeptKey, Store, StoreError, StoreUrl};
+use countersign_store::{CrlName, CrlRow, IssuedCount, IssuerRow, KeptKey, Store, StoreError, StoreUrl};
 use serde_json::{Value, json};
 
 use super::ca_arguments::{CaShowArguments, CaTreeArguments};
@@ -45,11 +46,12 @@ pub(super) async fn listed(database: &StoreUrl, now: Timestamp) -> Result<Vec<Li
         .collect()
 }
 
-/// The latest revocation list of a CA.
-pub(super) async fn latest_crl(database: &StoreUrl, ca: IssuerKeyId) -> Result<Option<CrlRow>, Failure> {
+/// The latest list of everything that a CA has revoked.
+pub(super) async fn latest_crl(database: &StoreUrl, issuer: IssuerKeyId) -> Result<Option<CrlRow>, Failure> {
+    let whole = CrlName { issuer, scope: CrlScope::Whole };
     let store = Store::open_for_reading(database).await.context("open the database")?;
     let crl: Result<_, StoreError> =
-        store.read(move |r| Box::pin(async move { r.latest_crl(ca).await })).await;
+        store.read(move |r| Box::pin(async move { r.latest_crl(whole).await })).await;
     store.close().await;
     Ok(crl.context("read the revocation list")?)
 }

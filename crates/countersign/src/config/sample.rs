@@ -53,6 +53,7 @@ fn ways(setting: &Setting) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::file::ConfigFile;
+    use super::super::raw::Raw;
     use super::*;
 
     /// The sample with every setting in force.
@@ -68,7 +69,7 @@ mod tests {
     fn the_sample_is_right_as_it_stands_and_with_every_setting_in_force() {
         for text in [sample(), uncommented()] {
             let mut problems = Vec::new();
-            let raw = ConfigFile::from_text("sample", &text).parse(&mut problems);
+            let raw = ConfigFile::from_text("sample", &text).parse::<Raw>(&mut problems);
             assert!(problems.is_empty(), "{problems:#?}");
             assert_eq!(raw.route.len() + raw.rule.len(), if text == sample() { 0 } else { 2 });
         }

@@ -342,13 +342,14 @@ mod tests {
     use super::super::environment::{Environment, Machine};
     use super::super::file::ConfigFile;
     use super::super::flags::ConfigFlags;
+    use super::super::raw::Raw;
     use super::super::resolve::resolve;
     use super::*;
 
     /// The keys that serde names when it meets an unknown one.
     fn keys_of(section: &str, text: &str) -> BTreeSet<String> {
         let mut problems = Vec::new();
-        ConfigFile::from_text("c", text).parse(&mut problems);
+        let _raw = ConfigFile::from_text("c", text).parse::<Raw>(&mut problems);
         let message = problems.first().unwrap().message.clone();
         let (_, expected) = message.split_once("expected ").unwrap();
         let names = expected.trim_start_matches("one of ").split([',', ' ']).filter(|name| !name.is_empty());

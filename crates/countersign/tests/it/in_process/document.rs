@@ -71,7 +71,7 @@ impl Operation {
     }
 
     pub(crate) fn takes_body(&self) -> bool {
-        self.described.get("requestBody").is_some()
+        self.described["requestBody"]["content"].get("application/json").is_some()
     }
 
     /// Whether an answer to this is JSON when all is well.

@@ -223,15 +223,20 @@ async fn confirm(house: &House, life: &mut (Device, Option<countersign_testkit::
     }
 }
 
-/// Each case is hundreds of questions, which take their time at a server.
+/// Each step is followed by many questions, which take their time at a server.
 fn cases() -> u32 {
     property_cases(if is_on_postgres() { 1 } else { 16 })
+}
+
+/// How many steps a life has at most.
+fn most_steps() -> usize {
+    if is_on_postgres() { 12 } else { 50 }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn the_invariants_hold_after_every_step(steps in prop::collection::vec(step(), 1..50)) {
+    fn the_invariants_hold_after_every_step(steps in prop::collection::vec(step(), 1..most_steps())) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let house = House::new().await;

@@ -146,8 +146,9 @@ impl Limits {
 
 fn next_full_at(what: &Limited, full_at: Timestamp, now: Timestamp) -> Result<Timestamp, TooMany> {
     let (count, period) = what.rate();
-    // A clock set back must not lock anybody out for longer than one period.
-    let full_at = full_at.max(now).min(now + period);
+    // No bucket lacks more than its whole content: one that seems to was filled before the clock was set
+    // back, which must not lock anybody out.
+    let full_at = if full_at > now + period { now } else { full_at.max(now) };
     let next = full_at + period / count;
     if next > now + period {
         return Err(TooMany { retry_after: next.since(now + period) });
@@ -192,6 +193,16 @@ mod tests {
             assert!(limits.take(Limited::ProvedRenewal(device), now).is_err());
             limits.give_back(&Limited::ProvedRenewal(device));
         }
+    }
+
+    #[test]
+    fn a_clock_set_back_locks_nobody_out() {
+        let limits = Limits::default();
+        let (before, device) = (Timestamp::from_secs(1_000_000), DeviceId::random());
+        limits.take(Limited::ProvedRenewal(device), before).unwrap();
+        let now = before - Duration::from_secs(3600);
+        limits.take(Limited::ProvedRenewal(device), now).unwrap();
+        assert!(limits.take(Limited::ProvedRenewal(device), now).is_err(), "and counts on from there");
     }
 
     #[test]

@@ -103,7 +103,8 @@ pub(crate) async fn complete(State(state): State<ControlPlane>, request: Request
     if let Ok(id) = HeaderValue::from_str(&asked.id.to_string()) {
         headers.insert("x-request-id", id);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Kept by nobody, unless whoever answers says for how long.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -51,6 +51,7 @@ macro_rules! described {
 }
 
 described! {
+    Der, "Octets: DER as it is.", Form::Known(KnownFormat::Binary);
     Moment, "A moment in UTC, RFC 3339.", Form::Known(KnownFormat::DateTime);
     AgentId, "An agent's name in agent URLs.", Form::Pattern("^[0-9a-f]{64}$");
     DeviceName, "A device's name.", Form::Pattern("^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$");

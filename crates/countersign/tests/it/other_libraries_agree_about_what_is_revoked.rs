@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
 use crate::harness::{Device, Installation, Relay, Time, done};
 
 /// An installation that others can ask, and files for them to read.
@@ -87,4 +90,41 @@ async fn they_hear_good_then_revoked_and_about_a_stranger_unknown() {
     assert!(asked.openssl_ocsp("-sha256 -no_nonce -cert leaf.pem").contains("leaf.pem: revoked"));
     let said = asked.gnutls_ocsp();
     assert!(said.contains("Certificate Status: revoked"), "{said}");
+}
+
+/// A request made by openssl, percent-encoded as RFC 6960 appendix A.1 wants it.
+fn in_a_path(request: &[u8]) -> String {
+    let base64 = STANDARD.encode(request);
+    base64.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_door_takes_a_request_in_its_path_however_it_is_spelt() {
+    let asked = Asked::new().await;
+    let device = Device::enrol(&asked.installation, "ws-01").await;
+    asked.write_chain(&device);
+    let made = asked.run("openssl", "ocsp -issuer issuer.pem -cert leaf.pem -no_nonce -reqout request.der");
+    assert!(made.success, "{}", made.text);
+    let request = fs_err::read(asked.installation.folder().join("request.der")).unwrap();
+    let (encoded, plain) = (in_a_path(&request), STANDARD.encode(&request));
+    let mut answers = Vec::new();
+    for path in [encoded, plain, URL_SAFE_NO_PAD.encode(&request)] {
+        let path = format!("/pki/ocsp/{path}");
+        let answer = asked.installation.connect().await.request("GET", &path, &[], "").await.unwrap();
+        assert_eq!((answer.status, answer.header("content-type")), (200, "application/ocsp-response"));
+        assert!(answer.header("cache-control").starts_with("max-age=300, public"), "{path}");
+        fs_err::write(asked.installation.folder().join("answer.der"), &answer.body).unwrap();
+        let said = asked.run(
+            "openssl",
+            "ocsp -issuer issuer.pem -cert leaf.pem -no_nonce -respin answer.der -CAfile root.pem \
+             -verify_other issuer.pem",
+        );
+        assert!(said.success && said.text.contains("leaf.pem: good"), "{}", said.text);
+        answers.push(answer.body);
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "the one that is kept");
+    let hidden =
+        asked.installation.connect().await.request("GET", "/pki/ocsp/..%2fca", &[], "").await.unwrap();
+    assert_eq!(hidden.status, 400, "what is no request gets no exception");
 }

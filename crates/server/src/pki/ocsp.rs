@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use countersign_api::wire::schema;
 use countersign_authority::ocsp::OcspReply;
 use countersign_core::time::Timestamp;
 use http::{HeaderValue, header};
@@ -23,29 +24,25 @@ const LIMIT: usize = 16 * 1024;
 
 /// Whether a certificate is good, revoked or unknown.
 #[utoipa::path(post, path = "/pki/ocsp", tag = "pki", operation_id = "askOcsp",
-    request_body(content_type = "application/ocsp-request", content = Vec<u8>),
-    responses((status = 200, content_type = "application/ocsp-response", body = Vec<u8>)))]
+    request_body(content_type = "application/ocsp-request", content = schema::Der),
+    responses((status = 200, content_type = "application/ocsp-response", body = schema::Der)))]
 pub(crate) async fn post(State(state): State<ControlPlane>, body: Unread) -> Response {
     // What cannot be read whole is malformed, which the protocol has an answer of its own for.
     let request = body.bytes(LIMIT).await.unwrap_or_default();
     let OcspReply { der, period: _ } = state.authority.answer_ocsp(&request).await;
-    let headers = [(header::CONTENT_TYPE, RESPONSE), (header::CACHE_CONTROL, NO_STORE)];
-    (headers, Body::from(der.to_vec())).into_response()
+    ([(header::CONTENT_TYPE, RESPONSE)], Body::from(der.to_vec())).into_response()
 }
-
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The same for caches on the way: the request as base64 or base64url in the path.
 #[utoipa::path(get, path = "/pki/ocsp/{request}", tag = "pki", operation_id = "getOcsp",
     params(("request" = String, Path, description = "the request, base64 or base64url")),
-    responses((status = 200, content_type = "application/ocsp-response", body = Vec<u8>)))]
+    responses((status = 200, content_type = "application/ocsp-response", body = schema::Der)))]
 pub(crate) async fn get(State(state): State<ControlPlane>, Segment(request): Segment) -> Response {
     let request = URL_SAFE_NO_PAD.decode(in_one_alphabet(&request)).unwrap_or_default();
     let reply = state.authority.answer_ocsp(&request).await;
     let mut response = Body::from(reply.der.to_vec()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, RESPONSE);
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
     if let Some(period) = reply.period {
         let left = period.next_update.secs() - state.authority.now().secs();
         let age = left.clamp(0, LONGEST_KEPT);

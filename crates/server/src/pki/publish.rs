@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use countersign_api::wire::schema;
 use countersign_authority::crl::CrlName;
 use countersign_core::crl_scope::CrlScope;
 use countersign_core::ids::IssuerKeyId;
@@ -29,7 +30,7 @@ pub(crate) async fn bundle(State(state): State<ControlPlane>) -> impl IntoRespon
     params(("file" = String, Path, description = "key id, then .pem or .cer")),
     responses((status = 200, content(
         (String = "application/x-pem-file"),
-        (Vec<u8> = "application/pkix-cert"),
+        (schema::Der = "application/pkix-cert"),
     ))))]
 pub(crate) async fn ca(State(state): State<ControlPlane>, Segment(file): Segment) -> Outcome<Response> {
     let (ending, headers) = if file.ends_with(".cer") { (".cer", DER) } else { (".pem", PEM) };
@@ -44,7 +45,7 @@ pub(crate) async fn ca(State(state): State<ControlPlane>, Segment(file): Segment
 /// those whose serial number ends in the same octet.
 #[utoipa::path(get, path = "/pki/crl/{file}", tag = "pki", operation_id = "getCrl",
     params(("file" = String, Path, description = "key id, then .crl; or key id, -, two hex digits, .crl")),
-    responses((status = 200, content_type = "application/pkix-crl", body = Vec<u8>)))]
+    responses((status = 200, content_type = "application/pkix-crl", body = schema::Der)))]
 pub(crate) async fn crl(
     State(state): State<ControlPlane>,
     Segment(file): Segment,

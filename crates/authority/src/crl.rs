@@ -117,23 +117,18 @@ impl Authority {
         let before = self.now() - RENEWED_AFTER;
         let lists = self.lists();
         let issuers = self.issuers();
-        let cas: Vec<_> = issuers.all().map(|ca| ca.key_id()).collect();
-        let mut behind = self
+        let (dates, marks) = self
             .store
-            .read(move |r| {
-                Box::pin(async move {
-                    let mut behind = r.crls_made_before(before).await?;
-                    behind.extend(r.crl_marks(None).await?.iter().map(|mark| lists.answering(mark)));
-                    for issuer in cas {
-                        let whole = CrlName { issuer, scope: CrlScope::Whole };
-                        if r.latest_crl(whole).await?.is_none() {
-                            behind.push(whole);
-                        }
-                    }
-                    Ok::<_, StoreError>(behind)
-                })
+            .read(|r| {
+                Box::pin(async move { Ok::<_, StoreError>((r.crl_dates().await?, r.crl_marks(None).await?)) })
             })
             .await?;
+        let old = dates.iter().filter(|date| date.this_update <= before && lists.have(date.list.scope));
+        let old = old.map(|date| date.list);
+        let wanted = marks.iter().map(|mark| lists.answering(mark));
+        let first = issuers.all().map(|ca| CrlName { issuer: ca.key_id(), scope: CrlScope::Whole });
+        let first = first.filter(|whole| dates.iter().all(|date| date.list != *whole));
+        let mut behind: Vec<_> = old.chain(wanted).chain(first).collect();
         behind.sort_unstable();
         behind.dedup();
         let mut by_issuer: BTreeMap<_, Vec<_>> = BTreeMap::new();

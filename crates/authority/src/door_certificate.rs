@@ -9,13 +9,13 @@ use countersign_ca::{Profile, ServerPurposes};
 use countersign_core::alternative_names::AlternativeNames;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::Lifetime;
-use countersign_core::ids::CertificateId;
-use countersign_store::{Origin, ServiceCertificateRow, ServiceState, StoreError};
+use countersign_store::StoreError;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::authority::Authority;
 use crate::issue::IssuanceError;
+use crate::service_certificates::{Former, made_row};
 
 /// The life of a door's certificate: a year.
 const LIFE: Duration = Duration::from_secs(365 * 86_400);
@@ -69,8 +69,7 @@ impl Authority {
         let key = SigningKey::generate(KeyAlgorithm::P256)?;
         let alternatives =
             AlternativeNames { uris: Vec::new(), dns: names.dns.clone(), ips: names.ips.clone() };
-        let profile =
-            Profile::ServiceServer { names: alternatives.clone().into(), purposes: ServerPurposes::Server };
+        let profile = Profile::ServiceServer { names: alternatives.into(), purposes: ServerPurposes::Server };
         let issuers = self.issuers();
         let ca = issuers.active_service().map_err(IssuanceError::from)?;
         let issued = self.issue_for_service(ca, profile.clone(), key.public_key(), LIFE).await?;
@@ -82,30 +81,8 @@ impl Authority {
             .detail("expiresAt", issued.lifetime().expires_at)
             .detail("spkiSha256", issued.spki())
             .detail("names", names.dns.iter().cloned().chain(addresses).collect::<Vec<_>>().join(" "));
-        let row = ServiceCertificateRow {
-            id: CertificateId::random(),
-            reference: reference.clone(),
-            profile: profile.as_str().to_owned(),
-            origin: Origin::Made,
-            label: LABEL.parse().ok(),
-            subject: profile.subject_text(),
-            names: alternatives,
-            spki: issued.spki(),
-            der: issued.der().to_vec(),
-            state: ServiceState::Active,
-            lifetime: issued.lifetime(),
-            revoked_at: None,
-            reason: None,
-        };
-        self.store
-            .write(move |w| {
-                Box::pin(async move {
-                    w.finish_intent(&reference).await?;
-                    w.insert_service_certificate(&row).await?;
-                    w.append_audit(&entry).await
-                })
-            })
-            .await?;
+        let row = made_row(&profile, LABEL.parse().ok(), &issued);
+        self.record_service_certificate(row, entry, Former::Kept).await?;
         Ok(DoorCertificate {
             chain: std::iter::once(issued.der().to_vec())
                 .chain(issuers.chain(ca.key_id()).iter().map(|above| above.certificate_der().to_vec()))

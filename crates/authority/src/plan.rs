@@ -182,7 +182,7 @@ impl Authority {
             let Some(row) = self.service_certificate_in_use(&planned.label).await? else { continue };
             let issuer = issuers.by_key(row.reference.issuer).map(|ca| ca.name());
             let request = request_of(planned);
-            let (subject, names) = (planned.profile.subject_text(), request.alternatives());
+            let (subject, names) = (planned.profile.subject_text(), request.profile.alternatives());
             let label = &planned.label;
             let mut differs = |what: &str, there: &str, planned: &str| {
                 if there != planned {

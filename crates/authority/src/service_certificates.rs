@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_ca::{IssuedCertificate, Profile, PublicKey, ServiceNames};
-use countersign_core::alternative_names::AlternativeNames;
+use countersign_ca::{IssuedCertificate, Profile, PublicKey};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::ids::{CaName, CertificateId, ServiceLabel};
 use countersign_store::{
@@ -35,40 +34,36 @@ pub struct ServiceCertificate {
     pub chain: Vec<String>,
 }
 
-impl ServiceRequest {
-    pub(crate) const fn names(&self) -> Option<&ServiceNames> {
-        match &self.profile {
-            Profile::ServiceServer { names, .. } | Profile::ServiceClient { names } => Some(names),
-            Profile::Root { .. }
-            | Profile::IssuingDevice { .. }
-            | Profile::IssuingService { .. }
-            | Profile::Intermediate { .. }
-            | Profile::Device { .. }
-            | Profile::Ocsp { .. } => None,
-        }
+/// What is recorded of a certificate that was issued here.
+pub(crate) fn made_row(
+    profile: &Profile,
+    label: Option<ServiceLabel>,
+    issued: &IssuedCertificate,
+) -> ServiceCertificateRow {
+    ServiceCertificateRow {
+        id: CertificateId::random(),
+        reference: issued.reference().clone(),
+        profile: profile.as_str().to_owned(),
+        origin: Origin::Made,
+        label,
+        subject: profile.subject_text(),
+        names: profile.alternatives(),
+        spki: issued.spki(),
+        der: issued.der().to_vec(),
+        state: ServiceState::Active,
+        lifetime: issued.lifetime(),
+        revoked_at: None,
+        reason: None,
     }
+}
 
-    pub(crate) fn alternatives(&self) -> AlternativeNames {
-        self.names().map(|names| names.alternatives.clone()).unwrap_or_default()
-    }
-
-    pub(crate) fn row(&self, issued: &IssuedCertificate) -> ServiceCertificateRow {
-        ServiceCertificateRow {
-            id: CertificateId::random(),
-            reference: issued.reference().clone(),
-            profile: self.profile.as_str().to_owned(),
-            origin: Origin::Made,
-            label: self.label.clone(),
-            subject: self.profile.subject_text(),
-            names: self.alternatives(),
-            spki: issued.spki(),
-            der: issued.der().to_vec(),
-            state: ServiceState::Active,
-            lifetime: issued.lifetime(),
-            revoked_at: None,
-            reason: None,
-        }
-    }
+/// What becomes of former certificates with the label of a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Former {
+    /// They are replaced.
+    Superseded,
+    /// They stay in use: each authority has doors and responders of its own.
+    Kept,
 }
 
 impl Authority {
@@ -86,16 +81,31 @@ impl Authority {
         let issuers = self.issuers();
         let ca = issuers.by_name(&request.ca)?;
         let issued = self.issue_for_service(ca, request.profile.clone(), key, request.lifetime).await?;
-        let row = request.row(&issued);
+        let row = made_row(&request.profile, request.label.clone(), &issued);
         let entry = issued_entry(&row, &request.ca, actor);
-        let recorded =
-            self.store.write(move |w| Box::pin(async move { record(w, &row, &entry).await })).await;
-        if let Err(error) = recorded {
-            self.abandon(issued.reference()).await?;
-            return Err(error.into());
-        }
+        self.record_service_certificate(row, entry, Former::Superseded).await?;
         let chain = issuers.chain(ca.key_id()).iter().map(|above| above.certificate_pem()).collect();
         Ok(ServiceCertificate { certificate: issued, chain })
+    }
+
+    /// Records a certificate that was signed for what is no device, with its entry.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when its intent was given up meanwhile; then the certificate is abandoned and
+    /// may not be handed out.
+    pub(crate) async fn record_service_certificate(
+        &self,
+        row: ServiceCertificateRow,
+        entry: AuditEntry,
+        former: Former,
+    ) -> Result<(), StoreError> {
+        let reference = row.reference.clone();
+        let recorded =
+            self.store.write(move |w| Box::pin(async move { record(w, &row, &entry, former).await })).await;
+        if recorded.is_err() {
+            self.abandon(&reference).await?;
+        }
+        recorded
     }
 
     /// The newest certificate with a label that is in use.
@@ -118,19 +128,20 @@ async fn record(
     w: &mut Writing<'_>,
     row: &ServiceCertificateRow,
     entry: &AuditEntry,
+    former: Former,
 ) -> Result<(), StoreError> {
     if !w.finish_intent(&row.reference).await? {
         return Err(StoreError::raced("issuance intent", &row.reference.serial));
     }
-    if let Some(label) = &row.label {
+    if let (Former::Superseded, Some(label)) = (former, &row.label) {
         let filter = ServiceCertificateFilter {
             label: Some(label.clone()),
             ends_after: Some(row.lifetime.issued_at),
             limit: 100,
             ..ServiceCertificateFilter::default()
         };
-        for former in w.service_certificates(&filter).await? {
-            w.supersede_service_certificate(&former.reference).await?;
+        for replaced in w.service_certificates(&filter).await? {
+            w.supersede_service_certificate(&replaced.reference).await?;
         }
     }
     w.insert_service_certificate(row).await?;

@@ -145,6 +145,20 @@ impl Profile {
         DistinguishedName::new(self.subject()).map(|name| name.to_string()).unwrap_or_default()
     }
 
+    /// The alternative names of a service, as they were given; none for what is no service.
+    #[must_use]
+    pub fn alternatives(&self) -> AlternativeNames {
+        match self {
+            Self::ServiceServer { names, .. } | Self::ServiceClient { names } => names.alternatives.clone(),
+            Self::Root { .. }
+            | Self::IssuingDevice { .. }
+            | Self::IssuingService { .. }
+            | Self::Intermediate { .. }
+            | Self::Device { .. }
+            | Self::Ocsp { .. } => AlternativeNames::default(),
+        }
+    }
+
     /// How long such a certificate lives unless a tenant or the configuration says otherwise.
     #[must_use]
     pub const fn default_lifetime(&self) -> Duration {

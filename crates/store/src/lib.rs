@@ -41,7 +41,7 @@ pub use records::certificates::{
 };
 pub use records::challenges::ChallengeRow;
 pub use records::commands::{CommandCursor, CommandOutcome, CommandPage, CommandRow};
-pub use records::crls::{CrlMark, CrlName, CrlRow};
+pub use records::crls::{CrlDate, CrlMark, CrlName, CrlRow};
 pub use records::denials::{
     DeniedKeyFilter, DeniedKeyPage, DeniedKeyRow, DeniedTraitRow, ListedDeniedKey, TraitKind,
 };

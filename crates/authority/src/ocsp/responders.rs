@@ -5,18 +5,17 @@ use std::sync::Arc;
 
 use countersign_ca::ocsp::{AskedCertificate, AskedIssuer, OcspResponder};
 use countersign_ca::{DistinguishedName, KeyAlgorithm, Profile, SigningKey};
-use countersign_core::alternative_names::AlternativeNames;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::Lifetime;
-use countersign_core::ids::{CertificateId, IssuerKeyId};
+use countersign_core::ids::IssuerKeyId;
 use countersign_core::time::Timestamp;
-use countersign_store::{Origin, ServiceCertificateRow, ServiceState, StoreError};
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
 use super::OcspError;
 use crate::authority::Authority;
 use crate::issuers::{Ca, Issuers};
+use crate::service_certificates::{Former, made_row};
 
 /// What the responders' certificates are called on record.
 const LABEL: &str = "ocsp";
@@ -110,32 +109,8 @@ impl Authority {
             .detail("issuer", reference.issuer)
             .detail("expiresAt", issued.lifetime().expires_at)
             .detail("spkiSha256", issued.spki());
-        let row = ServiceCertificateRow {
-            id: CertificateId::random(),
-            reference: reference.clone(),
-            profile: profile.as_str().to_owned(),
-            origin: Origin::Made,
-            label: LABEL.parse().ok(),
-            subject: profile.subject_text(),
-            names: AlternativeNames::default(),
-            spki: issued.spki(),
-            der: issued.der().to_vec(),
-            state: ServiceState::Active,
-            lifetime: issued.lifetime(),
-            revoked_at: None,
-            reason: None,
-        };
-        self.store
-            .write(move |w| {
-                Box::pin(async move {
-                    if !w.finish_intent(&reference).await? {
-                        return Err(StoreError::raced("issuance intent", &reference.serial));
-                    }
-                    w.insert_service_certificate(&row).await?;
-                    w.append_audit(&entry).await
-                })
-            })
-            .await?;
+        let row = made_row(&profile, LABEL.parse().ok(), &issued);
+        self.record_service_certificate(row, entry, Former::Kept).await?;
         let responder = Arc::new(OcspResponder::new(issued.der(), key)?);
         Ok(Certified { responder, lifetime: issued.lifetime() })
     }

@@ -9,7 +9,7 @@ use countersign_authority::{Operate, View};
 use countersign_core::anchor::ANCHOR_FORMAT;
 use http::{HeaderValue, StatusCode, header};
 
-use crate::admin::devices::{cursor, page_size};
+use crate::admin::lists::{cursor, page_size};
 use crate::failure::Outcome;
 use crate::request::{Allowed, QueryFields, Segment, named};
 use crate::scopes::{AuditRead, AuditWrite};

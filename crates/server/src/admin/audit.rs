@@ -10,7 +10,7 @@ use countersign_authority::audit::{AuditFilter, AuditRecord, ChainScope};
 use countersign_core::audit::AuditEvent;
 use countersign_core::time::Timestamp;
 
-use crate::admin::devices::{cursor, page_size};
+use crate::admin::lists::{self, cursor, page_size};
 use crate::failure::Outcome;
 use crate::fields::Fields;
 use crate::request::{Allowed, QueryFields};
@@ -40,7 +40,7 @@ pub(crate) async fn query(
     Allowed(by, _): Allowed<View, AuditRead>,
     QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<AuditList>> {
-    let tenant = fields.text("tenant", 64);
+    let tenant = lists::tenant(&mut fields);
     let limit = page_size(&mut fields);
     let mut filter = AuditFilter {
         scope: ChainScope::All,
@@ -54,10 +54,8 @@ pub(crate) async fn query(
         limit,
         before: cursor(&mut fields),
     };
-    fields.refuse_unknown();
-    fields.finish()?;
-    if let Some(tenant) = tenant {
-        filter.scope = ChainScope::Tenant(state.authority.find_tenant(&by, &tenant).await?.slug);
+    if let Some(tenant) = lists::read_whole(fields, &state, &by, tenant).await? {
+        filter.scope = ChainScope::Tenant(tenant.slug);
     }
     let records = state.authority.audit(&by, filter).await?;
     let is_full = records.len() >= limit as usize;

@@ -12,6 +12,7 @@ use countersign_core::time::Timestamp;
 use futures_util::stream;
 use http::{HeaderValue, header};
 
+use crate::admin::lists;
 use crate::failure::Outcome;
 use crate::request::{Allowed, QueryFields};
 use crate::scopes::AuditRead;
@@ -35,7 +36,7 @@ pub(crate) async fn export(
     Allowed(by, _): Allowed<View, AuditRead>,
     QueryFields(mut fields): QueryFields,
 ) -> Outcome<Response> {
-    let tenant = fields.text("tenant", 64);
+    let tenant = lists::tenant(&mut fields);
     let format = fields.read("format", |text| match text {
         "jsonl" => Ok(ExportFormat::JsonLines),
         "csv" => Ok(ExportFormat::Csv),
@@ -46,10 +47,8 @@ pub(crate) async fn export(
         until: fields.read("to", Timestamp::parse),
         ..AuditFilter::default()
     };
-    fields.refuse_unknown();
-    fields.finish()?;
-    if let Some(tenant) = tenant {
-        filter.scope = ChainScope::Tenant(state.authority.find_tenant(&by, &tenant).await?.slug);
+    if let Some(tenant) = lists::read_whole(fields, &state, &by, tenant).await? {
+        filter.scope = ChainScope::Tenant(tenant.slug);
     }
     let format = format.unwrap_or(ExportFormat::JsonLines);
     let export = state.authority.export_audit(&by, (filter, format)).await?;

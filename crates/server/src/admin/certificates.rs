@@ -11,7 +11,7 @@ use countersign_authority::devices::{CertificateFilter, CertificateRow};
 use countersign_authority::{Operate, View};
 use countersign_core::certificate::{CertificateState, RevocationReason};
 
-use crate::admin::devices::{cursor, page_size};
+use crate::admin::lists::{self, cursor, page_size};
 use crate::admin::quarantine::wire_applied;
 use crate::failure::Outcome;
 use crate::request::{Allowed, JsonFields, QueryFields, Segment, named};
@@ -35,18 +35,14 @@ pub(crate) async fn list(
     Allowed(by, _): Allowed<View, CertificatesRead>,
     QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<CertificateList>> {
-    let tenant = fields.text("tenant", 64);
+    let tenant = lists::tenant(&mut fields);
     let mut filter = CertificateFilter {
         state: fields.parsed("state"),
         limit: page_size(&mut fields),
         after: cursor(&mut fields),
         ..CertificateFilter::default()
     };
-    fields.refuse_unknown();
-    fields.finish()?;
-    if let Some(tenant) = tenant {
-        filter.tenant = Some(state.authority.find_tenant(&by, &tenant).await?.id);
-    }
+    filter.tenant = lists::read_whole(fields, &state, &by, tenant).await?.map(|tenant| tenant.id);
     let page = state.authority.list_certificates(&by, filter).await?;
     Ok(Json(CertificateList {
         certificates: page.certificates.iter().map(wire_certificate).collect(),

@@ -9,7 +9,7 @@ use countersign_authority::{Operate, View};
 use countersign_core::command::CommandKind;
 use http::StatusCode;
 
-use crate::admin::devices::{cursor, page_size};
+use crate::admin::lists::{cursor, page_size};
 use crate::failure::{Failure, Outcome};
 use crate::fields::Fields;
 use crate::request::{Allowed, JsonFields, QueryFields, Segment, Segments, named};

@@ -10,7 +10,7 @@ use countersign_api::wire::schema;
 use countersign_authority::denials::{DeniedKeyFilter, DeniedTraitRow, ListedDeniedKey, TraitKind};
 use countersign_authority::{Administer, View};
 
-use crate::admin::devices::{cursor, page_size};
+use crate::admin::lists::{self, cursor, page_size};
 use crate::admin::quarantine::wire_applied;
 use crate::failure::{Failure, Outcome};
 use crate::request::{Allowed, QueryFields, Segment, named};
@@ -35,18 +35,14 @@ pub(crate) async fn list(
     Allowed(by, _): Allowed<View, DevicesRead>,
     QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<DeniedKeyList>> {
-    let tenant = fields.text("tenant", 64);
+    let tenant = lists::tenant(&mut fields);
     let mut filter = DeniedKeyFilter {
         tenant: None,
         device: fields.parsed("deviceId"),
         limit: page_size(&mut fields),
         after: cursor(&mut fields),
     };
-    fields.refuse_unknown();
-    fields.finish()?;
-    if let Some(tenant) = tenant {
-        filter.tenant = Some(state.authority.find_tenant(&by, &tenant).await?.id);
-    }
+    filter.tenant = lists::read_whole(fields, &state, &by, tenant).await?.map(|tenant| tenant.id);
     let traits = if filter.after.is_none() && filter.device.is_none() {
         state.authority.denied_traits(&by, filter.tenant).await?
     } else {

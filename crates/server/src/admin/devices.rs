@@ -1,7 +1,5 @@
 //! GET `/devices`, GET and PATCH `/devices/:id`, GET `/devices/:id/certificates`.
 
-use std::str::FromStr;
-
 use axum::Json;
 use axum::extract::State;
 use countersign_api::ErrorBody;
@@ -16,9 +14,9 @@ use countersign_authority::quarantine::Maintenance;
 use countersign_authority::{Operate, View};
 
 use crate::admin::certificates::wire_certificate;
+use crate::admin::lists::{self, cursor, page_size};
 use crate::admin::quarantine::decided;
 use crate::failure::{Failure, Outcome};
-use crate::fields::Fields;
 use crate::request::{Allowed, JsonFields, QueryFields, Segment, named};
 use crate::scopes::{CertificatesRead, DevicesRead, DevicesWrite};
 use crate::state::ControlPlane;
@@ -42,7 +40,7 @@ pub(crate) async fn list(
     Allowed(by, _): Allowed<View, DevicesRead>,
     QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<DeviceList>> {
-    let tenant = fields.text("tenant", 64);
+    let tenant = lists::tenant(&mut fields);
     let mut filter = DeviceFilter {
         text: fields.text("q", 255),
         status: fields.parsed("status"),
@@ -51,11 +49,7 @@ pub(crate) async fn list(
         limit: page_size(&mut fields),
         after: cursor(&mut fields),
     };
-    fields.refuse_unknown();
-    fields.finish()?;
-    if let Some(tenant) = tenant {
-        filter.tenant = Some(state.authority.find_tenant(&by, &tenant).await?.id);
-    }
+    filter.tenant = lists::read_whole(fields, &state, &by, tenant).await?.map(|tenant| tenant.id);
     let page = state.authority.list_devices(&by, filter).await?;
     Ok(Json(DeviceList {
         devices: wire_devices(&state, page.devices).await?,
@@ -117,20 +111,6 @@ pub(crate) async fn certificates(
 ) -> Outcome<Json<CertificateList>> {
     let rows = state.authority.device_certificates(&by, named(&id, "device")?).await?;
     Ok(Json(CertificateList { certificates: rows.iter().map(wire_certificate).collect(), next_cursor: None }))
-}
-
-/// The size of a page.
-pub(crate) fn page_size(fields: &mut Fields) -> u32 {
-    let limit = fields.read("limit", |text| match text.parse() {
-        Ok(limit @ 1..=500) => Ok(limit),
-        Ok(_) | Err(_) => Err("must be a whole number from 1 to 500"),
-    });
-    limit.unwrap_or(100)
-}
-
-/// Where a page begins.
-pub(crate) fn cursor<T: FromStr>(fields: &mut Fields) -> Option<T> {
-    fields.read("cursor", |text| text.parse().map_err(|_invalid| "is not one of ours"))
 }
 
 async fn wire_devices(state: &ControlPlane, rows: Vec<DeviceRow>) -> Outcome<Vec<DeviceBody>> {

@@ -14,6 +14,7 @@ pub(crate) mod device_tokens;
 pub(crate) mod devices;
 pub(crate) mod enrollment_keys;
 pub(crate) mod health;
+pub(crate) mod lists;
 pub(crate) mod passwords;
 pub(crate) mod quarantine;
 pub(crate) mod reported;

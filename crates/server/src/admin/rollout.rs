@@ -12,7 +12,7 @@ use countersign_authority::rollout::{BlockedFilter, DAY, Rollout};
 use countersign_authority::{Own, View};
 use countersign_core::ids::TenantId;
 
-use crate::admin::devices::{cursor, page_size};
+use crate::admin::lists::{self, cursor, page_size};
 use crate::admin::quarantine::wire_applied;
 use crate::failure::{Failure, Outcome};
 use crate::request::{Allowed, QueryFields};
@@ -70,7 +70,7 @@ pub(crate) async fn blocked(
     Allowed(by, _): Allowed<View, DevicesRead>,
     QueryFields(mut fields): QueryFields,
 ) -> Outcome<Json<BlockedList>> {
-    let tenant = fields.text("tenant", 64);
+    let tenant = lists::tenant(&mut fields);
     let days = fields.read("days", |text| match text.parse() {
         Ok(days @ 1..=7_u32) => Ok(days),
         Ok(_) | Err(_) => Err("must be a whole number from 1 to 7"),
@@ -82,11 +82,7 @@ pub(crate) async fn blocked(
         limit: page_size(&mut fields),
         after: cursor(&mut fields),
     };
-    fields.refuse_unknown();
-    fields.finish()?;
-    if let Some(tenant) = tenant {
-        filter.tenant = Some(state.authority.find_tenant(&by, &tenant).await?.id);
-    }
+    filter.tenant = lists::read_whole(fields, &state, &by, tenant).await?.map(|tenant| tenant.id);
     let page = state.authority.blocked_devices(&by, filter).await?;
     let device = |device: countersign_authority::rollout::BlockedDevice| BlockedDeviceBody {
         id: device.id,

@@ -58,6 +58,21 @@ impl FromRow for CrlName {
     }
 }
 
+/// When a list was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrlDate {
+    /// Which list.
+    pub list: CrlName,
+    /// From when it speaks.
+    pub this_update: Timestamp,
+}
+
+impl FromRow for CrlDate {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self { list: CrlName::from_row(row)?, this_update: row.time("this_update")? })
+    }
+}
+
 /// A mark that something was revoked which a shard's list does not have yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CrlMark {
@@ -85,18 +100,14 @@ impl Reading<'_> {
             .await
     }
 
-    /// The lists made before `before`.
+    /// When each list on record was made.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn crls_made_before(&mut self, before: Timestamp) -> Result<Vec<CrlName>, StoreError> {
-        sql(
-            TABLE,
-            "SELECT issuer_key_id, shard FROM crls WHERE this_update <= $1 ORDER BY issuer_key_id, shard",
-        )
-        .bind(before)
-        .all(&mut self.connection)
-        .await
+    pub async fn crl_dates(&mut self) -> Result<Vec<CrlDate>, StoreError> {
+        sql(TABLE, "SELECT issuer_key_id, shard, this_update FROM crls ORDER BY issuer_key_id, shard")
+            .all(&mut self.connection)
+            .await
     }
 
     /// The highest number among an issuer's lists of shards; zero when there are none.

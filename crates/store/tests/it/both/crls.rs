@@ -3,7 +3,7 @@
 use countersign_core::certificate::RevocationReason;
 use countersign_core::crl_scope::CrlScope;
 use countersign_core::ids::{CertificateRef, SerialNumber};
-use countersign_store::{CrlName, CrlRow, RevocationRow};
+use countersign_store::{CrlDate, CrlName, CrlRow, RevocationRow};
 
 use super::fixture::{DAY, Fixture, device_ca, issuer, now, read, whole, write};
 
@@ -80,7 +80,7 @@ async fn each_list_has_its_latest_and_the_highest_of_shards_is_known() {
     }
     assert_eq!(read!(fixture.store, |r| r.latest_crl(shard(1))).unwrap().unwrap().number, 2);
     assert_eq!(read!(fixture.store, |r| r.highest_shard_number(issuer())).unwrap(), 3);
-    let before = read!(fixture.store, |r| r.crls_made_before(now())).unwrap();
-    assert_eq!(before, [shard(1), shard(2), whole()]);
-    assert!(read!(fixture.store, |r| r.crls_made_before(now() - DAY)).unwrap().is_empty());
+    let dates = read!(fixture.store, |r| r.crl_dates()).unwrap();
+    let this_update = now();
+    assert_eq!(dates, [shard(1), shard(2), whole()].map(|list| CrlDate { list, this_update }));
 }

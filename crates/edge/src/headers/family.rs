@@ -40,7 +40,7 @@ const fn letter(byte: u8) -> u32 {
     if byte.is_ascii_lowercase() { 1 << (byte - b'a') } else { 1 << 31 }
 }
 
-/// Whether `name`, which is lower case as every [`HeaderName`], starts like a family.
+/// Whether `name`, which is lower case as every name of a header, starts like a family.
 fn has_prefix(name: &str, prefix: &str) -> bool {
     let folded = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     name.as_bytes().first() == prefix.as_bytes().first()

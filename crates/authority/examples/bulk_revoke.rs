@@ -72,7 +72,8 @@ async fn timed<T>(what: &str, work: impl Future<Output = T>) -> T {
 async fn open(store: &Store, directory: &Path) -> Arc<Authority> {
     let config = AuthorityConfig {
         trust_domain: TrustDomain::default(),
-        key_encryption_key: directory.join("kek"),
+        key_encryption_key: countersign_authority::KeySource::File(directory.join("kek")),
+        token: None,
         issuer: IssuerMode::Embedded,
         public_base_url: None,
         rules: Vec::new(),

@@ -1,11 +1,10 @@
 //! Anchor: the ends of all audit chains, signed by a key of their own, for keeping elsewhere.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use countersign_ca::{AnchorFileError, PublicKey, SignedAnchor, public_key_from_pem};
-use countersign_ca::{KeyAlgorithm, KeyEncryptionKey, KeyError, SealedKey, SigningKey};
+use countersign_ca::{KeyAlgorithm, KeyEncryptionKey, KeyError, KeySource, SealedKey, SigningKey};
 use countersign_core::anchor::{AnchorStatement, AnchoredHead};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent, ChainHash};
 use countersign_core::identity::TrustDomain;
@@ -19,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use crate::authority::{Authority, OpenError};
 use crate::authorized::{Authorized, Forbidden, Operate, View};
 use crate::enrol::Chain;
+use crate::keys::open_kek;
 
 /// The longest time between two looks whether an anchor is due: clocks can jump.
 const LOOK: Duration = Duration::from_secs(15);
@@ -245,8 +245,12 @@ impl Authority {
 /// Anchors an installation that no authority is running on, for whoever may use its files.
 ///
 /// # Errors
-/// [`OpenError`], also when there is no installation or its key-encryption key is not at `path`.
-pub async fn anchor_at_rest(store: &Store, path: &Path, now: Timestamp) -> Result<SignedAnchor, OpenError> {
+/// [`OpenError`], also when there is no installation or its key-encryption key is not what `source` gives.
+pub async fn anchor_at_rest(
+    store: &Store,
+    source: &KeySource,
+    now: Timestamp,
+) -> Result<SignedAnchor, OpenError> {
     let (installation, issuers) = store
         .read(|r| Box::pin(async move { Ok::<_, StoreError>((r.installation().await?, r.issuers().await?)) }))
         .await?;
@@ -256,10 +260,7 @@ pub async fn anchor_at_rest(store: &Store, path: &Path, now: Timestamp) -> Resul
     else {
         return Err(missing);
     };
-    if !path.exists() {
-        return Err(OpenError::NoKeyEncryptionKey(path.to_owned()));
-    }
-    let kek = KeyEncryptionKey::load_or_create(path)?;
+    let kek = open_kek(store, source).await?;
     let named = (installation.trust_domain, hash_of(&root.certificate));
     let anchors = Anchors::open(store, &kek, named, now).await?;
     let anchored =

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use countersign_ca::IssueError;
 use countersign_ca::KeyError;
+use countersign_ca::KeySource;
 use countersign_ca::SealError;
+use countersign_ca::TokenSettings;
 use countersign_core::identity::TrustDomain;
 use countersign_core::ids::TenantId;
 use countersign_core::snapshot::{RuleSource, TrustSnapshot};
@@ -43,8 +45,10 @@ pub enum IssuerMode {
 pub struct AuthorityConfig {
     /// The installation's name; must be what the database says once it exists.
     pub trust_domain: TrustDomain,
-    /// Where the key-encryption key lies.
-    pub key_encryption_key: PathBuf,
+    /// Where the key-encryption key comes from.
+    pub key_encryption_key: KeySource,
+    /// The token in which new keys of CAs are made, and in which those made before lie.
+    pub token: Option<TokenSettings>,
     /// Who signs.
     pub issuer: IssuerMode,
     /// Where the world reaches `/pki`; written into certificates when known.

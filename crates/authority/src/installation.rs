@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ca::{CertificateRequest, DistinguishedName, IssueError, Issuer};
-use countersign_ca::{KeyAlgorithm, SigningKey, random_bytes, random_serial};
-use countersign_ca::{KeyEncryptionKey, Publication};
+use countersign_ca::{KeyAlgorithm, Publication, random_bytes, random_serial};
 use countersign_core::agent_settings::AgentSettings;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::identity::TrustDomain;
@@ -15,7 +14,7 @@ use countersign_core::settings::MtlsSettings;
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
 use countersign_store::Installation;
-use countersign_store::{IssuerRole, IssuerRow, KeptKey};
+use countersign_store::{IssuerRole, IssuerRow};
 use countersign_store::{SiteRow, TenantRow};
 use countersign_store::{Store, StoreError};
 
@@ -23,6 +22,7 @@ use crate::anchors::{Anchors, installation_of};
 use crate::authority::{AuthorityConfig, DEFAULT_TENANT, OpenError};
 use crate::issue::IssuanceError;
 use crate::issuers::{Registry, kind_of};
+use crate::keys::{Keys, MadeKey, on_a_thread, open_kek};
 use crate::plan::PlannedCa;
 
 /// The life of a root: ten years.
@@ -40,11 +40,8 @@ pub(crate) async fn open_or_create(
     now: Timestamp,
 ) -> Result<(Registry, Installation, Arc<Anchors>), OpenError> {
     let known = store.read(|r| Box::pin(async move { r.installation().await })).await?;
-    let kek_path = &config.key_encryption_key;
-    if known.is_some() && !kek_path.exists() {
-        return Err(OpenError::NoKeyEncryptionKey(kek_path.clone()));
-    }
-    let kek = Arc::new(KeyEncryptionKey::load_or_create(kek_path)?);
+    let kek = open_kek(store, &config.key_encryption_key).await?;
+    let keys = Arc::new(Keys::new(kek, config.token.clone()));
     let installation = match known {
         Some(installation) if installation.trust_domain != config.trust_domain => {
             return Err(OpenError::OtherTrustDomain {
@@ -53,25 +50,26 @@ pub(crate) async fn open_or_create(
             });
         }
         Some(installation) => installation,
-        None => create(store, &kek, (config, founding), now).await?,
+        None => create(store, &keys, (config, founding), now).await?,
     };
-    let registry = Registry::open(store, Arc::clone(&kek)).await?;
+    let registry = Registry::open(store, Arc::clone(&keys)).await?;
     let issuers = registry.current();
     let first = issuers.first_root().ok_or(OpenError::MissingCa("root"))?;
     let anchored = (installation.trust_domain.clone(), installation_of(first.certificate_der()));
-    let anchors = Anchors::open(store, &kek, anchored, now).await?;
+    let anchors = Anchors::open(store, &keys.kek, anchored, now).await?;
     Ok((registry, installation, anchors))
 }
 
 async fn create(
     store: &Store,
-    kek: &KeyEncryptionKey,
+    keys: &Arc<Keys>,
     (config, founding): (&AuthorityConfig, &[PlannedCa]),
     now: Timestamp,
 ) -> Result<Installation, OpenError> {
     let [random] = random_bytes::<1>()?;
     let node = 1 + random % 0x7f;
-    let made = make_issuers(kek, (config, founding), node, now)?;
+    let (keys, domain, founding) = (Arc::clone(keys), config.trust_domain.clone(), founding.to_vec());
+    let made = on_a_thread(move || make_issuers(&keys, (&domain, &founding), node, now)).await?;
     let installation = Installation {
         trust_domain: config.trust_domain.clone(),
         node,
@@ -131,23 +129,22 @@ pub(crate) fn default_site(tenant: TenantId) -> SiteRow {
 }
 
 fn make_issuers(
-    kek: &KeyEncryptionKey,
-    (config, founding): (&AuthorityConfig, &[PlannedCa]),
+    keys: &Keys,
+    (domain, founding): (&TrustDomain, &[PlannedCa]),
     node: u8,
     now: Timestamp,
 ) -> Result<Vec<IssuerRow>, OpenError> {
     let wanted = |role| match founding.iter().find(|planned| planned.role == role) {
         Some(planned) => Ok(planned.clone()),
-        None => usual(&config.trust_domain, role),
+        None => usual(domain, role),
     };
     let planned = wanted(IssuerRole::Root)?;
-    let key = SigningKey::generate(planned.algorithm)?;
-    let sealed = KeptKey::Sealed(kek.seal(&key, key.public_key().sha256().into())?.into());
+    let MadeKey { signer, kept } = keys.make(planned.algorithm, &planned.name)?;
     let (serial, life) = (random_serial(node)?, (now, planned.lifetime));
-    let root = Issuer::create_root(planned.subject.clone(), Arc::new(key), serial, life)?;
-    let mut rows = vec![planned.row(&root, (None, sealed), now)];
+    let root = Issuer::create_root(planned.subject.clone(), signer, serial, life)?;
+    let mut rows = vec![planned.row(&root, (None, kept), now)];
     for role in [IssuerRole::Device, IssuerRole::Service] {
-        rows.push(make_issuing(&root, kek, &wanted(role)?, node, now)?);
+        rows.push(make_issuing(&root, keys, &wanted(role)?, node, now)?);
     }
     Ok(rows)
 }
@@ -172,16 +169,16 @@ fn usual(domain: &TrustDomain, role: IssuerRole) -> Result<PlannedCa, OpenError>
 
 fn make_issuing(
     root: &Issuer,
-    kek: &KeyEncryptionKey,
+    keys: &Keys,
     planned: &PlannedCa,
     node: u8,
     now: Timestamp,
 ) -> Result<IssuerRow, OpenError> {
-    let key = SigningKey::generate(planned.algorithm)?;
+    let MadeKey { signer, kept } = keys.make(planned.algorithm, &planned.name)?;
     let prepared = root
         .prepare(CertificateRequest {
             profile: planned.profile(),
-            public_key: key.public_key(),
+            public_key: signer.public_key(),
             serial: random_serial(node)?,
             issued_at: now,
             lifetime: planned.lifetime,
@@ -189,7 +186,6 @@ fn make_issuing(
         })
         .map_err(IssuanceError::from)?;
     let certificate = root.sign(prepared).map_err(IssuanceError::from)?;
-    let sealed = KeptKey::Sealed(kek.seal(&key, key.public_key().sha256().into())?.into());
-    let issuer = Issuer::open(certificate.der(), Arc::new(key), kind_of(planned.role))?;
-    Ok(planned.row(&issuer, (Some(root.key_id()), sealed), now))
+    let issuer = Issuer::open(certificate.der(), signer, kind_of(planned.role))?;
+    Ok(planned.row(&issuer, (Some(root.key_id()), kept), now))
 }

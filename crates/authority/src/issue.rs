@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use crate::authority::Authority;
 use crate::issuers::{Ca, NoIssuer};
+use crate::keys::signing;
 use crate::together::Answers;
 
 /// A certificate could not be made. Nothing was handed out.
@@ -138,7 +139,7 @@ impl Authority {
         self.together.intents.ask(Intended { intent, entry }).await?;
         crate::repair::crash_point("intent");
         let reference = prepared.reference();
-        match issuer.sign(prepared) {
+        match signing(issuer, move |issuer| issuer.sign(prepared)).await {
             Ok(certificate) => {
                 crate::repair::crash_point("sign");
                 Ok(certificate)

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use countersign_ca::{
-    Issuer, IssuerKind, KeyEncryptionKey, SealedKey, SigningKey, certificate_pem, serial_of,
-};
+use countersign_ca::{Issuer, IssuerKind, KeyAlgorithm, certificate_pem, serial_of};
 use countersign_core::ids::{CaName, CertificateRef, Environment, IssuerKeyId, TrustBundleHash};
 use countersign_core::time::Timestamp;
 use countersign_store::{IssuerRole, IssuerRow, IssuerState, KeptKey, Origin, Store, StoreError};
@@ -13,6 +11,7 @@ use thiserror::Error;
 
 use crate::authority::OpenError;
 use crate::enrol::Chain;
+use crate::keys::{Keys, MadeKey, MakeKeyError, on_a_thread};
 
 /// A CA of the installation, with its key if that is at hand.
 #[derive(Debug)]
@@ -205,24 +204,34 @@ impl Issuers {
 /// The registry, and what opens the keys of what is added to it.
 pub(crate) struct Registry {
     current: ArcSwap<Issuers>,
-    /// What seals the keys of CAs.
-    pub(crate) kek: Arc<KeyEncryptionKey>,
+    /// What makes and opens the keys of CAs.
+    pub(crate) keys: Arc<Keys>,
 }
 
 impl Registry {
     /// Opens every CA. Fails closed: with a sealed key that does not open, or without an active CA for
     /// devices and one for services, nothing starts.
-    pub(crate) async fn open(store: &Store, kek: Arc<KeyEncryptionKey>) -> Result<Self, OpenError> {
+    pub(crate) async fn open(store: &Store, keys: Arc<Keys>) -> Result<Self, OpenError> {
         let rows = store.read(|r| Box::pin(async move { r.issuers().await })).await?;
         let mut all = Vec::with_capacity(rows.len());
         for row in parents_first(rows) {
-            let issuer = opened(&row, &kek)?;
+            let issuer = opened(&row, &keys)?;
             all.push(Arc::new(Ca { row, issuer }));
         }
         let issuers = Issuers::new(all);
         issuers.active_device().map_err(|_none| OpenError::MissingCa("device"))?;
         issuers.root().ok_or(OpenError::MissingCa("service"))?;
-        Ok(Self { current: ArcSwap::from_pointee(issuers), kek })
+        Ok(Self { current: ArcSwap::from_pointee(issuers), keys })
+    }
+
+    /// Makes a key for a CA where new ones are kept.
+    pub(crate) async fn make_key(
+        &self,
+        algorithm: KeyAlgorithm,
+        ca: &CaName,
+    ) -> Result<MadeKey, MakeKeyError> {
+        let (keys, ca) = (Arc::clone(&self.keys), ca.clone());
+        on_a_thread(move || keys.make(algorithm, &ca)).await
     }
 
     /// The CAs as they are now.
@@ -239,29 +248,29 @@ impl Registry {
             .into_iter()
             .map(|row| match before.by_key(row.key_id) {
                 Some(ca) if ca.row == row => Arc::clone(ca),
-                _ => Arc::new(self.reopened(row)),
+                known => Arc::new(self.reopened(row, known.map(AsRef::as_ref))),
             })
             .collect();
         self.current.store(Arc::new(Issuers::new(all)));
         Ok(())
     }
 
-    fn reopened(&self, row: IssuerRow) -> Ca {
-        let issuer = opened(&row, &self.kek).unwrap_or_else(|error| {
+    /// One whose key does not open any more keeps the key that is in memory: it was sealed anew, with
+    /// what this process has not got.
+    fn reopened(&self, row: IssuerRow, known: Option<&Ca>) -> Ca {
+        let issuer = opened(&row, &self.keys).unwrap_or_else(|error| {
             tracing::error!(error = %Chain(&error), ca = %row.name, issuer = %row.key_id, "cannot open the key of a ca");
-            None
+            let sealed = matches!(row.key, KeptKey::Sealed(_));
+            known.filter(|ca| sealed && ca.row.certificate == row.certificate).and_then(|ca| ca.issuer.clone())
         });
         Ca { row, issuer }
     }
 }
 
 /// A CA's signing half; `None` when its key is not with us.
-fn opened(row: &IssuerRow, kek: &KeyEncryptionKey) -> Result<Option<Issuer>, OpenError> {
-    let key: SigningKey = match &row.key {
-        KeptKey::Sealed(sealed) => kek.open(&SealedKey::from(sealed.clone()), row.key_id)?,
-        KeptKey::Pkcs11(_) | KeptKey::Offline => return Ok(None),
-    };
-    Ok(Some(Issuer::open(&row.certificate, Arc::new(key), kind_of(row.role))?))
+fn opened(row: &IssuerRow, keys: &Keys) -> Result<Option<Issuer>, OpenError> {
+    let Some(key) = keys.open(row)? else { return Ok(None) };
+    Ok(Some(Issuer::open(&row.certificate, key, kind_of(row.role))?))
 }
 
 pub(crate) const fn kind_of(role: IssuerRole) -> IssuerKind {

@@ -33,6 +33,7 @@ pub mod follow;
 mod installation;
 mod issue;
 mod issuers;
+mod keys;
 pub mod limits;
 mod names;
 pub mod ocsp;
@@ -49,6 +50,7 @@ pub mod refusals;
 pub mod renew;
 mod repair;
 pub mod reported;
+pub mod reseal;
 pub mod revoke;
 pub mod rollout;
 pub mod service_certificates;
@@ -63,7 +65,7 @@ pub mod unenroll;
 mod usage;
 pub mod users;
 
-pub use countersign_ca::certificate_pem;
+pub use countersign_ca::{KeySource, SecretFile, TokenSettings, certificate_pem};
 
 pub use authority::{Authority, AuthorityConfig, IssuerMode, OpenError};
 pub use authorized::{Administer, Authorized, Caller, Forbidden, Operate, Own, View};

@@ -2,10 +2,9 @@
 //! alone, and what exists differently is refused.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_ca::{CertificateFacts, IssueError, Issuer, KeyError, SealError, SigningKey, random_serial};
+use countersign_ca::{CertificateFacts, IssueError, Issuer, KeyError, SigningKey, random_serial};
 pub use countersign_ca::{DistinguishedName, KeyAlgorithm, Profile, Purpose, ServerPurposes, ServiceNames};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::ids::{CaName, Environment, ServiceLabel, SpkiSha256};
@@ -18,6 +17,8 @@ use zeroize::Zeroizing;
 use crate::authority::Authority;
 use crate::issue::IssuanceError;
 use crate::issuers::{Ca, NoIssuer, kind_of};
+pub use crate::keys::MakeKeyError;
+use crate::keys::{MadeKey, on_a_thread};
 use crate::service_certificates::{ServiceCertificate, ServiceRequest};
 
 /// A CA that is to exist.
@@ -103,9 +104,9 @@ pub enum PlanError {
     /// No key could be made.
     #[error("cannot make a key")]
     Key(#[from] KeyError),
-    /// A CA's key could not be sealed.
-    #[error("cannot seal the key of a CA")]
-    Seal(#[from] SealError),
+    /// No key could be made for a CA.
+    #[error("cannot give a CA its key")]
+    CaKey(#[from] MakeKeyError),
     /// The store failed.
     #[error("cannot use the store")]
     Store(#[from] StoreError),
@@ -197,7 +198,8 @@ impl Authority {
         if wrong.is_empty() { Ok(()) } else { Err(PlanError::Contradicts(wrong)) }
     }
 
-    /// Makes a planned CA unless it exists; its key is sealed into the store.
+    /// Makes a planned CA unless it exists, with a key in the token if there is one, else sealed into the
+    /// store.
     ///
     /// # Errors
     /// See [`PlanError`].
@@ -207,22 +209,22 @@ impl Authority {
             return Ok(Outcome::Exists);
         }
         let now = self.now();
-        let key = SigningKey::generate(planned.algorithm)?;
-        let sealed = KeptKey::Sealed(self.registry.kek.seal(&key, key.public_key().sha256().into())?.into());
+        let MadeKey { signer, kept } = self.registry.make_key(planned.algorithm, &planned.name).await?;
         let (row, intent) = match &planned.parent {
             None => {
                 let life = (now, planned.lifetime);
                 let serial = random_serial(self.node)?;
-                let root = Issuer::create_root(planned.subject.clone(), Arc::new(key), serial, life)?;
-                (planned.row(&root, (None, sealed), now), None)
+                let subject = planned.subject.clone();
+                let root = on_a_thread(move || Issuer::create_root(subject, signer, serial, life)).await?;
+                (planned.row(&root, (None, kept), now), None)
             }
             Some(parent) => {
                 let parent = issuers.by_name(parent)?;
                 let profile = planned.profile();
                 let issued =
-                    self.issue_for_service(parent, profile, key.public_key(), planned.lifetime).await?;
-                let issuer = Issuer::open(issued.der(), Arc::new(key), kind_of(planned.role))?;
-                let row = planned.row(&issuer, (Some(parent.key_id()), sealed), now);
+                    self.issue_for_service(parent, profile, signer.public_key(), planned.lifetime).await?;
+                let issuer = Issuer::open(issued.der(), signer, kind_of(planned.role))?;
+                let row = planned.row(&issuer, (Some(parent.key_id()), kept), now);
                 (row, Some(issued.reference().clone()))
             }
         };

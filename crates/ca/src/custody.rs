@@ -1,9 +1,20 @@
 //! Where a CA's private key lies, and how it is asked to sign.
 
+pub mod pkcs11;
+
 use std::fmt;
 
 use crate::key::{KeyError, SigningKey};
 use crate::public_key::PublicKey;
+
+/// How long a custody takes to sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As long as the arithmetic.
+    Quick,
+    /// It may wait for a device: not to be called where other work waits too.
+    Slow,
+}
 
 /// A private key in some custody: in memory, in a token, anywhere that signs on request. An
 /// [`crate::Issuer`] holds one and checks every signature that it gives.
@@ -20,6 +31,11 @@ pub trait Signer: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the custody does not sign. It may be away for a while: the next call tries again.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError>;
+
+    /// How long that takes.
+    fn pace(&self) -> Pace {
+        Pace::Quick
+    }
 }
 
 impl Signer for SigningKey {

@@ -22,7 +22,7 @@ use x509_cert::ext::pkix::{
 };
 
 use crate::certificate::{IssuedCertificate, PreparedCertificate, pem};
-use crate::custody::Signer;
+use crate::custody::{Pace, Signer};
 use crate::distinguished_name::{DistinguishedName, NameError};
 use crate::key::KeyError;
 use crate::lint;
@@ -231,6 +231,12 @@ impl Issuer {
     #[must_use]
     pub const fn kind(&self) -> IssuerKind {
         self.facts.kind
+    }
+
+    /// How long its key takes to sign.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.key.pace()
     }
 
     /// Its certificate in DER.

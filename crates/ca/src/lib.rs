@@ -3,8 +3,9 @@
 //!
 //! This crate may sign and may not decide: whether somebody gets a certificate, how serial numbers
 //! are reserved and what is written down is the authority's business. It does no network and no
-//! database I/O; the only file it touches is the key-encryption key. It is linked by the authority
-//! alone, so that an edge or an agent cannot mint a certificate.
+//! database I/O; the only files it touches are those of the key-encryption key and of a token's PIN,
+//! and the module through which a token is spoken to ([`custody::pkcs11`]). It is linked by the
+//! authority alone, so that an edge or an agent cannot mint a certificate.
 //!
 //! Templates decide what a certificate says ([`Profile`]); from a signing request only the public
 //! key is used ([`VerifiedCsr`]). Everything follows RFC 5280 and is checked by named lints
@@ -17,10 +18,12 @@ pub mod certificate;
 pub mod crl;
 pub mod csr;
 pub mod custody;
+mod derivation;
 pub mod distinguished_name;
 pub mod facts;
 pub mod issuer;
 pub mod key;
+pub mod key_source;
 mod lint;
 mod name;
 pub mod ocsp;
@@ -28,6 +31,7 @@ pub mod profile;
 pub mod public_key;
 pub mod random;
 pub mod seal;
+pub mod secret_file;
 mod signed;
 mod tbs;
 
@@ -37,13 +41,16 @@ pub use certificate::{
 };
 pub use crl::{CrlContents, CrlEntry, CrlError};
 pub use csr::{CsrError, VerifiedCsr};
-pub use custody::Signer;
+pub use custody::pkcs11::{KeyUri, KeyUriError, Token, TokenError, TokenKey, TokenSettings};
+pub use custody::{Pace, Signer};
 pub use distinguished_name::{DistinguishedName, NameAttribute, NameError};
 pub use facts::CertificateFacts;
 pub use issuer::{CertificateRequest, IssueError, Issuer, IssuerKind, PrepareError, SignError};
 pub use key::{KeyAlgorithm, KeyError, SigningKey, UnknownAlgorithm};
+pub use key_source::KeySource;
 pub use lint::lint_names;
 pub use profile::{Profile, Publication, Purpose, ServerPurposes, ServiceNames};
 pub use public_key::{PublicKey, SignatureError};
 pub use random::{random_bytes, random_serial};
 pub use seal::{KeyEncryptionKey, SealError, SealedKey};
+pub use secret_file::{SecretError, SecretFile};

@@ -105,6 +105,13 @@ impl PublicKey {
         Self::new(Kind::Rsa, bits)
     }
 
+    /// From the two numbers, the highest octet first.
+    pub(crate) fn rsa_of_numbers(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
+        let number = |octets| UintRef::new(octets).map_err(KeyError::Malformed);
+        let key = RsaPublicKey { modulus: number(modulus)?, exponent: number(exponent)? };
+        Self::rsa(&key.to_der().map_err(KeyError::Malformed)?)
+    }
+
     fn new(kind: Kind, bits: &[u8]) -> Result<Self, KeyError> {
         check_key_bits(kind, bits)?;
         let verifier = verifier(kind, kind.signature_algorithm()).ok_or(KeyError::Invalid(kind.name()))?;

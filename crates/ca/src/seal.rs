@@ -1,4 +1,4 @@
-//! CA keys at rest: sealed with a key-encryption key that lies in a file of its own.
+//! CA keys at rest: sealed with a key-encryption key that lies outside the database.
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
@@ -13,14 +13,19 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::derivation::{self, Derivation};
 use crate::key::{KeyError, SigningKey};
 use crate::random::random_bytes;
+use crate::secret_file::SecretError;
 
 const KEY_LENGTH: usize = 32;
 const NAME_LENGTH: usize = 8;
 /// Version 1 of the sealed form: these four octets, the key-encryption key's name, the nonce, then
 /// the ciphertext with its tag.
 const MAGIC: &[u8; 4] = b"CSK\x01";
+/// Version 2, for keys derived from a passphrase: between the name and the nonce lies what Argon2id was
+/// run with.
+const MAGIC_DERIVED: &[u8; 4] = b"CSK\x02";
 
 /// Why a key could not be sealed or opened.
 #[derive(Debug, Error)]
@@ -46,21 +51,25 @@ pub enum SealError {
     #[error("cannot use the key")]
     Key(#[source] KeyError),
     /// Not a sealed key, or of a later version.
-    #[error("not a sealed key of version 1")]
+    #[error("not a sealed key of version 1 or 2")]
     Format,
     /// Sealed with another key-encryption key.
     #[error(
-        "the key was sealed with another key-encryption key (it names {sealed_with}, this one is {this})"
+        "the key was sealed with another key-encryption key: with {sealed_with}, and here is {this}; \
+         configure what it was sealed with, `countersign ca reseal` changes it"
     )]
     WrongKey {
-        /// The name of the key-encryption key that sealed it.
+        /// What sealed it: its kind and its name.
         sealed_with: String,
-        /// The name of the one at hand.
+        /// What is at hand.
         this: String,
     },
     /// Altered, or the key of another issuer.
     #[error("the sealed key of issuer {0} was altered or belongs to another issuer")]
     Altered(IssuerKeyId),
+    /// A passphrase or a credential cannot be had.
+    #[error("cannot read what the key-encryption key comes from")]
+    Secret(#[from] SecretError),
 }
 
 /// The key that seals CA keys (AES-256-GCM). It lies outside the database and its backup: a copy of
@@ -69,6 +78,8 @@ pub struct KeyEncryptionKey {
     key: RandomizedNonceKey,
     /// The first octets of a hash of it, to tell a wrong key from a damaged one.
     name: [u8; NAME_LENGTH],
+    /// How it came of a passphrase, if it did.
+    derivation: Option<Derivation>,
 }
 
 /// A private key as it lies on disk or in the database.
@@ -80,6 +91,16 @@ impl SealedKey {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// How the key that sealed it came of a passphrase, if it did.
+    pub(crate) fn derivation(&self) -> Result<Option<Derivation>, SealError> {
+        parts(&self.0).map(|parts| parts.derivation).ok_or(SealError::Format)
+    }
+
+    /// What sealed it, in words.
+    pub(crate) fn sealed_with(&self) -> Result<String, SealError> {
+        parts(&self.0).map(|parts| in_words(parts.name, parts.derivation)).ok_or(SealError::Format)
     }
 }
 
@@ -104,16 +125,24 @@ impl KeyEncryptionKey {
     /// saying what to do; never replaces a file that exists.
     pub fn load_or_create(path: &Path) -> Result<Self, SealError> {
         match fs::File::open(path) {
-            Ok(file) => Self::load(path, file),
+            Ok(file) => Self::read(path, file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 create(path)?;
-                Self::load(path, fs::File::open(path).map_err(SealError::File)?)
+                Self::load(path)
             }
             Err(error) => Err(SealError::File(error)),
         }
     }
 
-    fn load(path: &Path, file: fs::File) -> Result<Self, SealError> {
+    /// Reads the key-encryption key from its file.
+    ///
+    /// # Errors
+    /// The same; makes none.
+    pub fn load(path: &Path) -> Result<Self, SealError> {
+        Self::read(path, fs::File::open(path).map_err(SealError::File)?)
+    }
+
+    fn read(path: &Path, file: fs::File) -> Result<Self, SealError> {
         let metadata = file.metadata().map_err(SealError::File)?;
         let mode = metadata.permissions().mode() & 0o7777;
         if mode & 0o077 != 0 {
@@ -121,18 +150,29 @@ impl KeyEncryptionKey {
         }
         let mut contents = Zeroizing::new(Vec::with_capacity(128));
         file.take(128).read_to_end(&mut contents).map_err(SealError::File)?;
+        Self::of_octets(&contents, path)
+    }
+
+    /// From what a file holds.
+    pub(crate) fn of_octets(contents: &[u8], path: &Path) -> Result<Self, SealError> {
         let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
         let text = contents.trim_ascii_end();
         let read = if contents.len() == KEY_LENGTH {
-            bytes.copy_from_slice(&contents);
+            bytes.copy_from_slice(contents);
             true
         } else {
             hex::decode_to_slice(text, bytes.as_mut_slice()).is_ok()
         };
-        if read { Self::new(&bytes) } else { Err(SealError::Contents { path: path.to_owned() }) }
+        if read { Self::new(&bytes, None) } else { Err(SealError::Contents { path: path.to_owned() }) }
     }
 
-    fn new(bytes: &[u8; KEY_LENGTH]) -> Result<Self, SealError> {
+    /// From a passphrase.
+    pub(crate) fn of_passphrase(passphrase: &str, derivation: Derivation) -> Result<Self, SealError> {
+        let bytes = derivation.key_of(passphrase).map_err(SealError::Key)?;
+        Self::new(&bytes, Some(derivation))
+    }
+
+    fn new(bytes: &[u8; KEY_LENGTH], derivation: Option<Derivation>) -> Result<Self, SealError> {
         let key = RandomizedNonceKey::new(&AES_256_GCM, bytes)
             .map_err(|_unspecified| SealError::Key(KeyError::Crypto("use the key-encryption key")))?;
         let labelled = Zeroizing::new([b"countersign key-encryption key name".as_slice(), bytes].concat());
@@ -140,7 +180,7 @@ impl KeyEncryptionKey {
         for (to, from) in name.iter_mut().zip(digest(&SHA256, &labelled).as_ref()) {
             *to = *from;
         }
-        Ok(Self { key, name })
+        Ok(Self { key, name, derivation })
     }
 
     /// Seals a CA's key; the sealed form opens for this issuer only.
@@ -154,7 +194,7 @@ impl KeyEncryptionKey {
             .key
             .seal_in_place_append_tag(self.associated(issuer), &mut *text)
             .map_err(|_unspecified| SealError::Key(KeyError::Crypto("seal")))?;
-        Ok(SealedKey([MAGIC, &self.name[..], nonce.as_ref(), &text].concat()))
+        Ok(SealedKey([self.header().as_slice(), nonce.as_ref(), &text].concat()))
     }
 
     /// Opens a sealed key.
@@ -163,9 +203,9 @@ impl KeyEncryptionKey {
     /// Fails closed: refuses what this key-encryption key did not seal for this issuer, bit for
     /// bit, and a key that is not the issuer's.
     pub fn open(&self, sealed: &SealedKey, issuer: IssuerKeyId) -> Result<SigningKey, SealError> {
-        let (name, nonce, ciphertext) = parts(&sealed.0).ok_or(SealError::Format)?;
-        if *name != self.name {
-            let (sealed_with, this) = (hex::encode(name), hex::encode(self.name));
+        let Parts { name, derivation, nonce, ciphertext } = parts(&sealed.0).ok_or(SealError::Format)?;
+        if *name != self.name || derivation != self.derivation {
+            let (sealed_with, this) = (in_words(name, derivation), in_words(&self.name, self.derivation));
             return Err(SealError::WrongKey { sealed_with, this });
         }
         let mut text = Zeroizing::new(ciphertext.to_vec());
@@ -183,7 +223,15 @@ impl KeyEncryptionKey {
 
     /// What the tag covers besides the key: the header and the issuer.
     fn associated(&self, issuer: IssuerKeyId) -> Aad<Vec<u8>> {
-        Aad::from([MAGIC, &self.name[..], issuer.as_bytes()].concat())
+        Aad::from([self.header().as_slice(), issuer.as_bytes()].concat())
+    }
+
+    /// What stands before the nonce.
+    fn header(&self) -> Vec<u8> {
+        match self.derivation {
+            None => [MAGIC, &self.name[..]].concat(),
+            Some(derivation) => [MAGIC_DERIVED, &self.name[..], &derivation.to_bytes()].concat(),
+        }
     }
 }
 
@@ -193,11 +241,33 @@ impl fmt::Debug for KeyEncryptionKey {
     }
 }
 
-fn parts(sealed: &[u8]) -> Option<(&[u8; NAME_LENGTH], &[u8; NONCE_LEN], &[u8])> {
-    let rest = sealed.strip_prefix(MAGIC)?;
+/// A sealed key, taken apart.
+struct Parts<'a> {
+    name: &'a [u8; NAME_LENGTH],
+    derivation: Option<Derivation>,
+    nonce: &'a [u8; NONCE_LEN],
+    ciphertext: &'a [u8],
+}
+
+fn parts(sealed: &[u8]) -> Option<Parts<'_>> {
+    let (magic, rest) = sealed.split_first_chunk::<4>()?;
     let (name, rest) = rest.split_first_chunk()?;
+    let (derivation, rest) = match magic {
+        MAGIC => (None, rest),
+        MAGIC_DERIVED => {
+            let (bytes, rest) = rest.split_first_chunk::<{ derivation::LENGTH }>()?;
+            (Some(Derivation::from_bytes(bytes)?), rest)
+        }
+        _ => return None,
+    };
     let (nonce, ciphertext) = rest.split_first_chunk()?;
-    Some((name, nonce, ciphertext))
+    Some(Parts { name, derivation, nonce, ciphertext })
+}
+
+/// A key-encryption key by its kind and name, never itself.
+fn in_words(name: &[u8; NAME_LENGTH], derivation: Option<Derivation>) -> String {
+    let kind = if derivation.is_some() { "passphrase" } else { "key" };
+    format!("{kind} {}", hex::encode(name))
 }
 
 /// Writes a fresh key beside `path` and links it there, so that the file appears whole, and that of

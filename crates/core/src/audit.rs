@@ -150,6 +150,8 @@ events! {
     WouldRefuse => "access.would_refuse",
     /// How many refusals of one kind a minute had.
     RefusalsCounted => "access.counted",
+    /// Every sealed key was sealed anew.
+    KeysResealed => "keys.resealed",
     /// The key that signs anchors was made.
     AnchorKeyCreated => "audit.anchor_key_created",
     /// The ends of all chains were signed.

@@ -1,6 +1,6 @@
 //! What tests of every crate share: a certificate authority with its evil twin, a clock that stands
-//! still, a client of doors that can be told to do what no good client does, a PostgreSQL server, and how
-//! often a property is tried.
+//! still, a client of doors that can be told to do what no good client does, a PostgreSQL server, a
+//! PKCS #11 token, and how often a property is tried.
 //!
 //! For tests only: no crate may depend on it otherwise, and it knows nothing but `core`, so that what
 //! it makes is not made by the code under test.
@@ -16,6 +16,7 @@ mod key;
 mod leaf;
 mod postgres;
 mod property;
+mod soft_token;
 
 pub use ca::{TestCa, TestCertificate};
 pub use client::{Answer, ClientFailure, Connection, DoorClient, HttpVersion, TlsVersion};
@@ -24,3 +25,4 @@ pub use key::{KeyKind, TestKey};
 pub use leaf::{LeafSpec, NOT_AFTER, NOT_BEFORE, Signer, purpose, usage};
 pub use postgres::{PostgresDatabase, PostgresServer};
 pub use property::property_cases;
+pub use soft_token::{SoftToken, TOKEN_LABEL, TOKEN_PIN};

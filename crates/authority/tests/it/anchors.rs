@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_authority::anchor_check::{AnchorFault, AnchorReport, Became, Evidence, check_anchors};
 use countersign_authority::anchors::{AnchorError, SignedAnchor, anchor_at_rest};
-use countersign_authority::{Forbidden, OpenError, Operate, View};
+use countersign_authority::{Forbidden, KeySource, OpenError, Operate, View};
 use countersign_core::anchor::AnchorStatement;
 use countersign_core::audit::AuditEvent;
 use countersign_store::{AnchorRow, AuditFilter, Role, Store};
@@ -56,7 +56,7 @@ async fn the_last_one_is_made_when_the_store_is_closed() {
     assert_eq!((faults.on_record, faults.faults), (1, vec![]));
     let next = anchor_at_rest(&store, &house.config().key_encryption_key, house.now()).await.unwrap();
     assert_eq!(next.statement().number, 2);
-    let lost = house.config().key_encryption_key.with_extension("lost");
+    let lost = KeySource::File(house.config().key_encryption_key.path().with_extension("lost"));
     let refusal = refused(anchor_at_rest(&store, &lost, house.now()).await);
     assert!(matches!(refusal, OpenError::NoKeyEncryptionKey(_)), "{refusal}");
 }

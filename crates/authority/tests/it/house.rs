@@ -13,7 +13,7 @@ use countersign_authority::enrollment_keys::{Approval, CreatedKey, WantedKey};
 use countersign_authority::renew::{RenewError, Renewed};
 use countersign_authority::settings::{Precondition, SettingsChange};
 use countersign_authority::{
-    Administer, Authority, AuthorityConfig, Authorized, Caller, IssuerMode, Operate, Own, View,
+    Administer, Authority, AuthorityConfig, Authorized, Caller, IssuerMode, KeySource, Operate, Own, View,
 };
 use countersign_core::audit::AuditEvent;
 use countersign_core::certificate::CertificateState;
@@ -357,7 +357,8 @@ impl Device {
 fn config(key_encryption_key: PathBuf, issuer: IssuerMode) -> AuthorityConfig {
     AuthorityConfig {
         trust_domain: TrustDomain::default(),
-        key_encryption_key,
+        key_encryption_key: KeySource::File(key_encryption_key),
+        token: None,
         issuer,
         public_base_url: None,
         rules: Vec::new(),

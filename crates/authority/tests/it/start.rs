@@ -1,6 +1,6 @@
 //! An installation is made once and opens with its own name, its own key and its own CAs alone.
 
-use countersign_authority::{Authority, OpenError};
+use countersign_authority::{Authority, KeySource, OpenError};
 use countersign_core::audit::AuditEvent;
 use countersign_store::{AuditFilter, ChainScope};
 
@@ -33,10 +33,11 @@ async fn fails_closed_under_another_name() {
 async fn fails_closed_without_its_key_and_with_another() {
     let house = House::new().await;
     let mut config = house.config();
-    config.key_encryption_key = config.key_encryption_key.with_extension("lost");
+    let lost = config.key_encryption_key.path().with_extension("lost");
+    config.key_encryption_key = KeySource::File(lost.clone());
     let refusal = refused(Authority::open(house.store.clone(), house.clock.clone(), config.clone()).await);
     assert!(matches!(refusal, OpenError::NoKeyEncryptionKey(_)), "{refusal}");
-    assert!(!config.key_encryption_key.exists(), "no other key is put in its place");
+    assert!(!lost.exists(), "no other key is put in its place");
 
     let other = House::new().await;
     config.key_encryption_key = other.config().key_encryption_key;

@@ -13,3 +13,5 @@ mod ocsp_questions;
 mod openssl;
 mod openssl_accepts;
 mod openssl_requests;
+mod passphrases;
+mod tokens;

@@ -49,8 +49,8 @@ async fn in_the_database(config: &Resolved) -> Result<SignedAnchor, Failure> {
             failure
         }
     })?;
-    let key = config.data_dir.join("key-encryption-key");
-    let anchor = anchor_at_rest(&store, &key, SystemClock.now()).await.context("anchor the audit");
+    let source = &config.key_encryption_key;
+    let anchor = anchor_at_rest(&store, source, SystemClock.now()).await.context("anchor the audit");
     store.close().await;
     Ok(anchor?)
 }

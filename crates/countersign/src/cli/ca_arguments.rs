@@ -31,6 +31,11 @@ pub(super) enum CaCommand {
         after_help = "Example:\n  countersign ca crl device --to device.crl.pem --data-dir /var/lib/countersign"
     )]
     Crl(Box<CaCrlArguments>),
+    /// Seal the keys of CAs with another key-encryption key: a new passphrase, or another place
+    #[command(
+        after_help = "Example:\n  countersign ca reseal --to-passphrase-file new-passphrase --config /etc/countersign/countersign.toml"
+    )]
+    Reseal(Box<CaResealArguments>),
 }
 
 /// `ca init`.
@@ -99,4 +104,28 @@ pub(super) struct CaCrlArguments {
     pub(super) to: Option<PathBuf>,
     #[command(flatten)]
     pub(super) config: ConfigFlags,
+}
+
+/// `ca reseal`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CaResealArguments {
+    #[command(flatten)]
+    pub(super) to: ResealTarget,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// Where the key-encryption key comes from afterwards.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct ResealTarget {
+    /// A file, mode 0600, with the new passphrase on one line
+    #[arg(long, value_name = "FILE")]
+    pub(super) to_passphrase_file: Option<PathBuf>,
+    /// A file with the new key, made if there is none
+    #[arg(long, value_name = "FILE")]
+    pub(super) to_file: Option<PathBuf>,
 }

@@ -10,6 +10,7 @@ mod ca_arguments;
 mod ca_export;
 mod ca_init;
 mod ca_list;
+mod ca_reseal;
 mod config_check;
 mod config_sample;
 mod explain;

@@ -8,8 +8,8 @@ use super::arguments::{AuditCommand, Cli, Command, ConfigCommand, StoreCommand, 
 use super::ca_arguments::CaCommand;
 use super::failure::Failure;
 use super::{
-    audit_anchor, audit_export, audit_verify, ca_export, ca_init, ca_list, config_check, config_sample,
-    explain, healthcheck, migrate, output, serve, store_copy, user_reset_password,
+    audit_anchor, audit_export, audit_verify, ca_export, ca_init, ca_list, ca_reseal, config_check,
+    config_sample, explain, healthcheck, migrate, output, serve, store_copy, user_reset_password,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
@@ -30,6 +30,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Ca(CaCommand::Show(arguments)) => ca_list::show(*arguments),
         Command::Ca(CaCommand::Export(arguments)) => ca_export::export(*arguments),
         Command::Ca(CaCommand::Crl(arguments)) => ca_export::crl(*arguments),
+        Command::Ca(CaCommand::Reseal(arguments)) => ca_reseal::run(*arguments),
         Command::User(UserCommand::ResetPassword(arguments)) => user_reset_password::run(*arguments),
         Command::Store(StoreCommand::Copy(arguments)) => store_copy::run(&arguments),
     };

@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use countersign_authority::SecretFile;
 
 use super::names::PublicName;
 
 /// Every variable of ours begins with this.
 const PREFIX: &str = "COUNTERSIGN_";
+
+/// Where systemd lays down the credentials of a service.
+pub(super) const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// The variables that matter to Countersign.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +33,14 @@ impl Environment {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// A file with a secret, by its path: a credential when it lies where systemd lays those down.
+    pub(crate) fn secret_file(&self, path: PathBuf) -> SecretFile {
+        match self.variable(CREDENTIALS) {
+            Some(directory) if path.starts_with(directory) => SecretFile::Credential(path),
+            Some(_) | None => SecretFile::Own(path),
+        }
+    }
+
     /// The variables of ours that name no setting: misspelt, or set by a container platform for a
     /// service that is called `countersign`.
     pub(crate) fn unknown<'a>(&'a self, known: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = &'a str> {
@@ -36,7 +50,8 @@ impl Environment {
 
 impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        let matters = |name: &str| name.starts_with(PREFIX) || name.starts_with("CLOUDFLARE_");
+        let matters =
+            |name: &str| name.starts_with(PREFIX) || name.starts_with("CLOUDFLARE_") || name == CREDENTIALS;
         Self(variables.into_iter().filter(|(name, _)| matters(name)).collect())
     }
 }

@@ -4,6 +4,7 @@
 mod environment;
 mod file;
 mod flags;
+mod keys;
 mod names;
 mod pick;
 mod problem;

@@ -64,6 +64,11 @@ impl<R: Outside> Layers<R> {
         Self { key, flag: None, file, in_environment: true }
     }
 
+    /// Which setting it is.
+    pub(super) const fn key(&self) -> &'static str {
+        self.key
+    }
+
     /// The same without the environment: entries of a list of tables have no variable.
     pub(super) const fn only_in_file(mut self) -> Self {
         self.in_environment = false;
@@ -185,10 +190,20 @@ impl<'a> Picker<'a> {
         Some((path, origin))
     }
 
+    /// What the environment says under a name that is not a setting's.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.variable(name)
+    }
+
+    /// A path and where it comes from.
+    pub(super) fn placed(&mut self, layers: Layers<String>) -> Option<(PathBuf, Origin)> {
+        let (text, origin) = self.given(layers)?;
+        Some((self.rooted(text, &origin), origin))
+    }
+
     /// A path; a relative one in the file starts from the file's folder.
     pub(super) fn path(&mut self, layers: Layers<String>) -> Option<PathBuf> {
-        let (text, origin) = self.given(layers)?;
-        Some(self.rooted(text, &origin))
+        self.placed(layers).map(|(path, _origin)| path)
     }
 
     /// A list whose items read themselves; each bad item is a problem of its own.

@@ -24,6 +24,7 @@ pub(super) struct Raw {
     pub(super) admin: RawAdmin,
     pub(super) http_door: RawHttpDoor,
     pub(super) mtls: RawMtls,
+    pub(super) pki: RawPki,
     pub(super) route: Vec<Spanned<RawRoute>>,
     pub(super) rule: Vec<Spanned<RawRule>>,
 }
@@ -65,6 +66,29 @@ pub(super) struct RawHttpDoor {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawMtls {
     pub(super) issuer: Place<String>,
+}
+
+/// `[pki]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPki {
+    pub(super) key_encryption_key_file: Place<String>,
+    pub(super) key_encryption_key_credential: Place<String>,
+    pub(super) passphrase_file: Place<String>,
+    pub(super) passphrase_credential: Place<String>,
+    pub(super) pkcs11: RawPkcs11,
+}
+
+/// `[pki.pkcs11]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPkcs11 {
+    pub(super) module: Place<String>,
+    pub(super) token: Place<String>,
+    pub(super) serial: Place<String>,
+    pub(super) pin_file: Place<String>,
+    pub(super) pin_credential: Place<String>,
+    pub(super) sessions: Place<u64>,
 }
 
 /// `[[route]]`.

@@ -9,9 +9,10 @@ use std::time::Duration;
 use countersign_core::settings::Enforcement;
 use countersign_store::StoreUrl;
 
-use super::environment::{Environment, Machine};
+use super::environment::{CREDENTIALS, Environment, Machine};
 use super::file::ConfigFile;
 use super::flags::ConfigFlags;
+use super::keys;
 use super::names::PublicName;
 use super::pick::{Layers, Picker};
 use super::problem::ConfigError;
@@ -62,7 +63,9 @@ pub(super) fn resolve(
     let mut pick = Picker::new(file, environment, problems);
     let mut notices: Vec<String> = environment
         .unknown(|name| {
-            name == VARIABLE_OF_FILE || name.starts_with("CLOUDFLARE_") || settings::has_variable(name)
+            [VARIABLE_OF_FILE, CREDENTIALS].contains(&name)
+                || name.starts_with("CLOUDFLARE_")
+                || settings::has_variable(name)
         })
         .map(|name| format!("the environment variable {name} names no setting"))
         .collect();
@@ -120,6 +123,7 @@ fn settings_of(
     let admin = admin(pick, raw.admin, from_flags, &public_names);
     let http_door = http_door(pick, raw.http_door, flags.listen_http, machine);
     let issuer = issuer(pick, Layers::new("mtls.issuer", raw.mtls.issuer), notices);
+    let (key_encryption_key, token) = keys::keys(pick, raw.pki, &data_dir);
     let routes = tables::routes(pick, raw.route);
     let rules = tables::rules(pick, raw.rule);
     notices.extend(tables::doubts(&rules));
@@ -137,6 +141,8 @@ fn settings_of(
         admin,
         http_door,
         issuer,
+        key_encryption_key,
+        token,
         routes,
         rules,
     }
@@ -329,7 +335,7 @@ fn seconds(pick: &mut Picker<'_>, layers: Layers<u64>, least: u64, default: u64)
     Duration::from_secs(number(pick, layers, least, default))
 }
 
-fn count(pick: &mut Picker<'_>, layers: Layers<u64>, default: u64) -> NonZeroUsize {
+pub(super) fn count(pick: &mut Picker<'_>, layers: Layers<u64>, default: u64) -> NonZeroUsize {
     let number = number(pick, layers, 1, default);
     usize::try_from(number).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN)
 }

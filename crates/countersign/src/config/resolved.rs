@@ -1,13 +1,14 @@
 //! What the configuration means: typed, complete, checked.
 //!
 //! Every setting with a default has its value here; the few that mean something by being absent
-//! (`ports_file`, `public_base_url`, a route's `host`) are the only Options.
+//! (`ports_file`, `public_base_url`, `[pki.pkcs11]`, a route's `host`) are the only Options.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use countersign_authority::{KeySource, TokenSettings};
 use countersign_core::TrustDomain;
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::RuleSource;
@@ -46,6 +47,10 @@ pub(crate) struct Resolved {
     pub(crate) http_door: HttpDoor,
     /// Who issues device certificates.
     pub(crate) issuer: Issuer,
+    /// Where the key-encryption key comes from.
+    pub(crate) key_encryption_key: KeySource,
+    /// The token in which the keys of new CAs are made.
+    pub(crate) token: Option<TokenSettings>,
     /// What the door forwards besides the control plane, longest path first within a host.
     pub(crate) routes: Vec<Route>,
     /// The enabled rules, in order.

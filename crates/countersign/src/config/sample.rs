@@ -14,7 +14,7 @@ pub(crate) fn sample() -> String {
     let mut text = HEAD.to_owned();
     let mut section = "";
     for setting in SETTINGS {
-        let (table, key) = setting.key.split_once('.').unwrap_or(("", setting.key));
+        let (table, key) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
         if table != section {
             section = table;
             text.push_str(&header(setting, table));

@@ -256,6 +256,70 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Who issues device certificates: embedded, or none (devices enrol without one). cloudflare\nbehaves as none unless CLOUDFLARE_API_TOKEN and CLOUDFLARE_ZONE_ID are set, and is refused\nin this version when they are.",
     ),
     Setting::new(
+        "pki.key_encryption_key_file",
+        "",
+        "\"/etc/countersign/key-encryption-key\"",
+        Shown::Example,
+        "File with the key that seals the keys of CAs, 32 octets or 64 hex digits, mode 0600; made at the\nfirst start. Default: key-encryption-key in data_dir.",
+    ),
+    Setting::new(
+        "pki.key_encryption_key_credential",
+        "",
+        "\"key-encryption-key\"",
+        Shown::Example,
+        "Or the systemd credential with that key (LoadCredential= or LoadCredentialEncrypted=). Default:\nnone.",
+    ),
+    Setting::new(
+        "pki.passphrase_file",
+        "",
+        "\"/run/keys/countersign-passphrase\"",
+        Shown::Example,
+        "Or a file, mode 0600, with a passphrase of 12 characters or more on one line, from which the key\nis derived with Argon2id. `countersign ca reseal` changes it, or where the key comes from.\nDefault: none.",
+    ),
+    Setting::new(
+        "pki.passphrase_credential",
+        "",
+        "\"passphrase\"",
+        Shown::Example,
+        "Or the systemd credential with that passphrase. Default: none.",
+    ),
+    Setting::new(
+        "pki.pkcs11.module",
+        "",
+        "\"/usr/lib/softhsm/libsofthsm2.so\"",
+        Shown::Example,
+        "The library through which a PKCS #11 token is spoken to. With a token, the keys of new CAs are\nmade in it and never leave it. Default: no token, keys are sealed into the database.",
+    ),
+    Setting::new("pki.pkcs11.token", "", "\"countersign\"", Shown::Example, "The token's label."),
+    Setting::new(
+        "pki.pkcs11.serial",
+        "",
+        "\"8d3c7a5f0b1e2c44\"",
+        Shown::Example,
+        "The token's serial number, instead of the label or besides it.",
+    ),
+    Setting::new(
+        "pki.pkcs11.pin_file",
+        "",
+        "\"/run/keys/countersign-pin\"",
+        Shown::Example,
+        "File, mode 0600, with the PIN of the token's user.",
+    ),
+    Setting::new(
+        "pki.pkcs11.pin_credential",
+        "",
+        "\"pin\"",
+        Shown::Example,
+        "Or the systemd credential with that PIN.",
+    ),
+    Setting::new(
+        "pki.pkcs11.sessions",
+        "",
+        "4",
+        Shown::Default,
+        "How many requests sign in the token at once.",
+    ),
+    Setting::new(
         "route.host",
         "",
         "\"app.example.com\"",
@@ -349,7 +413,7 @@ mod tests {
     /// The keys that serde names when it meets an unknown one.
     fn keys_of(section: &str, text: &str) -> BTreeSet<String> {
         let mut problems = Vec::new();
-        let _raw = ConfigFile::from_text("c", text).parse::<Raw>(&mut problems);
+        ConfigFile::from_text("c", text).parse::<Raw>(&mut problems);
         let message = problems.first().unwrap().message.clone();
         let (_, expected) = message.split_once("expected ").unwrap();
         let names = expected.trim_start_matches("one of ").split([',', ' ']).filter(|name| !name.is_empty());
@@ -361,7 +425,7 @@ mod tests {
     #[test]
     fn every_key_of_the_file_is_a_documented_setting_and_the_other_way_round() {
         let mut keys = keys_of("", "probe = 1");
-        for table in ["admin", "http_door", "mtls"] {
+        for table in ["admin", "http_door", "mtls", "pki", "pki.pkcs11"] {
             assert!(keys.remove(table), "{table} in {keys:?}");
             keys.extend(keys_of(table, &format!("[{table}]\nprobe = 1")));
         }

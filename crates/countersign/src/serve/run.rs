@@ -130,7 +130,8 @@ async fn open_authority(config: &Resolved) -> anyhow::Result<Arc<Authority>> {
 pub(crate) fn authority_config(config: &Resolved) -> AuthorityConfig {
     AuthorityConfig {
         trust_domain: config.trust_domain.clone(),
-        key_encryption_key: config.data_dir.join("key-encryption-key"),
+        key_encryption_key: config.key_encryption_key.clone(),
+        token: config.token.clone(),
         issuer: match config.issuer {
             Issuer::Embedded => IssuerMode::Embedded,
             Issuer::None => IssuerMode::None,

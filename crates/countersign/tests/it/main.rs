@@ -38,6 +38,7 @@ mod forged_headers_and_paths_lead_nowhere;
 mod harness;
 mod healthcheck_asks_the_admin_listener;
 mod in_process;
+mod keys_are_sealed_anew_all_or_none;
 mod nothing_brings_a_revoked_key_back;
 #[path = "both.rs"]
 mod on_postgres;
@@ -52,6 +53,7 @@ mod serve_keeps_its_state_and_ends_in_order;
 mod server;
 mod services_fit_systemd;
 mod the_commands_read_what_a_server_wrote;
+mod the_keys_of_cas_stay_in_their_token;
 mod the_openapi_document_is_true;
 mod the_transcript_of_the_readme_works;
 mod the_websocket_takes_what_it_can_use_and_nothing_else;

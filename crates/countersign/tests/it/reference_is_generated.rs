@@ -20,6 +20,7 @@ const COMMANDS: &[&[&str]] = &[
     &["ca", "show"],
     &["ca", "export"],
     &["ca", "crl"],
+    &["ca", "reseal"],
     &["user", "reset-password"],
     &["store", "copy"],
 ];

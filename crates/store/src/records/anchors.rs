@@ -193,6 +193,22 @@ impl Writing<'_> {
         .await
     }
 
+    /// Replaces the sealed form of the key that signs anchors; `false` when there is no such key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_sealed_anchor_key(
+        &mut self,
+        key: IssuerKeyId,
+        sealed: &[u8],
+    ) -> Result<bool, StoreError> {
+        sql(KEYS, "UPDATE anchor_keys SET sealed_key = $2 WHERE key_id = $1")
+            .bind(key)
+            .bind(sealed)
+            .changed(&mut self.connection)
+            .await
+    }
+
     /// Records an anchor.
     ///
     /// # Errors

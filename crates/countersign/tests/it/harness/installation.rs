@@ -1,5 +1,6 @@
 //! `countersign serve`, in a folder and on ports of its own.
 
+use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -37,6 +38,7 @@ pub(crate) enum Time {
 pub(crate) struct Installation {
     folder: TempDir,
     config: String,
+    variables: Vec<(&'static str, OsString)>,
     time: Option<FakeTime>,
     process: Option<Child>,
     ports: Ports,
@@ -111,6 +113,7 @@ impl Installation {
         Self {
             folder,
             config: config.to_owned(),
+            variables: Vec::new(),
             time,
             process: None,
             ports,
@@ -163,6 +166,7 @@ impl Installation {
             .stdin(Stdio::null())
             .stdout(fs_err::File::create(folder.join("printed")).unwrap().into_file())
             .stderr(log.into_file());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.envs(self.database.iter().map(|database| (DATABASE_URL, database.url())));
         if let Some(time) = &self.time {
             time.rule(&mut command);
@@ -218,6 +222,11 @@ impl Installation {
     /// Lets the process end at the next place with this name, as a power cut would; `None`: at none.
     pub(crate) fn crash_at(&self, name: Option<&str>) {
         fs_err::write(self.folder.path().join("crash-at"), name.unwrap_or_default()).unwrap();
+    }
+
+    /// Sets a variable of the environment; the next start has it.
+    pub(crate) fn set_variable(&mut self, name: &'static str, value: &OsStr) {
+        self.variables.push((name, value.to_owned()));
     }
 
     /// Changes the configuration file; the next start reads it.

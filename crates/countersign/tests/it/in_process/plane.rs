@@ -9,7 +9,7 @@ use bytes::Bytes;
 use countersign_api::Arrival;
 use countersign_authority::door_certificate::DoorNames;
 use countersign_authority::refusals::RefusalReport;
-use countersign_authority::{Authority, AuthorityConfig, IssuerMode};
+use countersign_authority::{Authority, AuthorityConfig, IssuerMode, KeySource};
 use countersign_core::ids::{RequestId, TenantId};
 use countersign_core::time::{Clock, SystemClock};
 use countersign_server::{
@@ -260,7 +260,8 @@ async fn installation(database: Database) -> (Records, Store, Arc<ManualClock>, 
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
     let config = AuthorityConfig {
         trust_domain: "countersign.internal".parse().unwrap(),
-        key_encryption_key: folder.path().join("key-encryption-key"),
+        key_encryption_key: KeySource::File(folder.path().join("key-encryption-key")),
+        token: None,
         issuer: IssuerMode::Embedded,
         public_base_url: None,
         rules: Vec::new(),

@@ -13,6 +13,7 @@ use x509_cert::ext::pkix::AuthorityKeyIdentifier;
 use x509_cert::ext::pkix::crl::{CrlNumber, CrlReason, IssuingDistributionPoint};
 use x509_cert::name::Name;
 
+use crate::crl_lint;
 use crate::issuer::{Issuer, SignError};
 use crate::name;
 use crate::tbs::{extension, time};
@@ -61,6 +62,14 @@ pub enum CrlError {
     /// Something in it has no place in a revocation list.
     #[error("cannot encode the revocation list")]
     Encode(#[source] der::Error),
+    /// A lint refused it.
+    #[error("the revocation list fails the lint {name}: {detail}")]
+    Lint {
+        /// The lint's name.
+        name: &'static str,
+        /// What it found.
+        detail: String,
+    },
     /// It could not be signed.
     #[error("cannot sign the revocation list")]
     Sign(#[source] SignError),
@@ -72,7 +81,8 @@ impl Issuer {
     /// distribution point when there is one.
     ///
     /// # Errors
-    /// Refuses a list that is due before it is made and one that names a certificate twice.
+    /// Refuses a list that is due before it is made, one that names a certificate twice, and whatever else
+    /// fails a lint, naming it.
     pub fn sign_crl(&self, contents: &CrlContents) -> Result<Vec<u8>, CrlError> {
         let (this_update, next_update) = (contents.this_update, contents.next_update);
         if next_update.secs() <= this_update.secs() {
@@ -81,6 +91,9 @@ impl Issuer {
         let entries = sorted(&contents.entries)?;
         let body =
             self.build_crl(contents, &entries).and_then(|list| list.to_der()).map_err(CrlError::Encode)?;
+        // Linted is what was read back, not what was meant.
+        let read = TbsCertList::from_der(&body).map_err(CrlError::Encode)?;
+        crl_lint::check(&crl_lint::Subject { list: &read, contents, issuer: self.facts() })?;
         self.sign_body(&body).map_err(CrlError::Sign)
     }
 

@@ -179,6 +179,11 @@ impl DistinguishedName {
         }
     }
 
+    /// A name of nothing that we write: of somebody else's certificate, where nobody looks at it.
+    pub(crate) const fn without_attributes() -> Self {
+        Self(Vec::new())
+    }
+
     /// Its attributes, the most general one first.
     #[must_use]
     pub fn attributes(&self) -> &[(NameAttribute, String)] {

@@ -9,16 +9,18 @@
 //!
 //! Templates decide what a certificate says ([`Profile`]); from a signing request only the public
 //! key is used ([`VerifiedCsr`]). Everything follows RFC 5280 and is checked by named lints
-//! ([`lint_names`]) before it is signed.
+//! ([`certificate_lints`], [`crl_lints`]) before it is signed.
 //!
 //! Start reading at [`Issuer`], then `profile.rs` and `lint.rs`.
 
 pub mod anchor;
 pub mod certificate;
 pub mod crl;
+mod crl_lint;
 pub mod csr;
 pub mod custody;
 mod derivation;
+pub mod describe;
 pub mod distinguished_name;
 pub mod facts;
 pub mod issuer;
@@ -27,6 +29,7 @@ pub mod key_source;
 mod lint;
 mod name;
 pub mod ocsp;
+pub mod pkcs12;
 pub mod profile;
 pub mod public_key;
 pub mod random;
@@ -40,15 +43,19 @@ pub use certificate::{
     IssuedCertificate, PreparedCertificate, certificate_pem, certificates_from_pem, crl_pem, serial_of,
 };
 pub use crl::{CrlContents, CrlEntry, CrlError};
+pub use crl_lint::crl_lints;
 pub use csr::{CsrError, VerifiedCsr};
 pub use custody::pkcs11::{KeyUri, KeyUriError, Token, TokenError, TokenKey, TokenSettings};
 pub use custody::{Pace, Signer};
+pub use describe::{CertificateDescription, CertificateFault, CertificateRole};
 pub use distinguished_name::{DistinguishedName, NameAttribute, NameError};
 pub use facts::CertificateFacts;
 pub use issuer::{CertificateRequest, IssueError, Issuer, IssuerKind, PrepareError, SignError};
 pub use key::{KeyAlgorithm, KeyError, SigningKey, UnknownAlgorithm};
 pub use key_source::KeySource;
 pub use lint::lint_names;
+pub use lint::{LintRow, certificate_lints, lint_names};
+pub use pkcs12::{Pkcs12Contents, Pkcs12Error, pkcs12};
 pub use profile::{Profile, Publication, Purpose, ServerPurposes, ServiceNames};
 pub use public_key::{PublicKey, SignatureError};
 pub use random::{random_bytes, random_serial};

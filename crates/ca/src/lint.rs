@@ -24,6 +24,12 @@ use crate::profile::{Profile, Purpose, ServerPurposes};
 use crate::public_key::{Kind, PublicKey};
 use crate::tbs::{Tbs, timestamp};
 
+mod table;
+
+pub use table::{LintRow, certificate_lints};
+
+use table::{LINTS, Needs};
+
 pub(crate) const ISSUER_MAY_SIGN_PROFILE: &str = "issuer_may_sign_profile";
 
 /// What is looked at: the certificate as read back, and what it is to be.
@@ -38,42 +44,7 @@ pub(crate) struct Subject<'a> {
 
 type Finding = Result<(), String>;
 
-struct Lint {
-    name: &'static str,
-    check: fn(&Subject<'_>) -> Finding,
-}
-
-const LINTS: &[Lint] = &[
-    Lint { name: "version_is_3", check: version_is_3 },
-    Lint { name: "serial_positive_and_at_most_20_octets", check: serial_positive_and_at_most_20_octets },
-    Lint { name: "serial_has_room_for_64_random_bits", check: serial_has_room_for_64_random_bits },
-    Lint { name: "issuer_name_is_the_issuers_subject", check: issuer_name_is_the_issuers_subject },
-    Lint { name: ISSUER_MAY_SIGN_PROFILE, check: issuer_may_sign_profile },
-    Lint { name: "validity_within_issuer", check: validity_within_issuer },
-    Lint { name: "lifetime_positive", check: lifetime_positive },
-    Lint { name: "dates_use_right_time_type", check: dates_use_right_time_type },
-    Lint { name: "subject_present", check: subject_present },
-    Lint { name: "key_is_the_requested_one", check: key_is_the_requested_one },
-    Lint { name: "extensions_unique", check: extensions_unique },
-    Lint { name: "no_unknown_critical_extension", check: no_unknown_critical_extension },
-    Lint { name: "critical_bits_right", check: critical_bits_right },
-    Lint { name: "ski_present", check: ski_present },
-    Lint { name: "aki_matches_issuer", check: aki_matches_issuer },
-    Lint { name: "leaf_is_not_ca", check: leaf_is_not_ca },
-    Lint { name: "ca_has_key_cert_sign", check: ca_has_key_cert_sign },
-    Lint { name: "path_length_matches_profile", check: path_length_matches_profile },
-    Lint { name: "path_length_within_issuer", check: path_length_within_issuer },
-    Lint { name: "key_usage_matches_profile", check: key_usage_matches_profile },
-    Lint { name: "eku_matches_profile", check: eku_matches_profile },
-    Lint { name: "purposes_within_issuer", check: purposes_within_issuer },
-    Lint { name: "no_check_is_for_responders", check: no_check_is_for_responders },
-    Lint { name: "device_has_exactly_one_identity_uri", check: device_has_exactly_one_identity_uri },
-    Lint { name: "no_reserved_name", check: no_reserved_name },
-    Lint { name: "service_names_well_formed", check: service_names_well_formed },
-    Lint { name: "publication_urls_are_http", check: publication_urls_are_http },
-];
-
-/// The names of the lints, in the order in which they run.
+/// The names of the lints of certificates, in the order in which they run.
 pub fn lint_names() -> impl Iterator<Item = &'static str> {
     LINTS.iter().map(|lint| lint.name)
 }
@@ -83,6 +54,21 @@ pub(crate) fn check(subject: &Subject<'_>) -> Result<(), PrepareError> {
     LINTS.iter().try_for_each(|lint| {
         (lint.check)(subject).map_err(|detail| PrepareError::Lint { name: lint.name, detail })
     })
+}
+
+/// What every lint finds in a certificate that exists, each by its name; those that need the issuer only
+/// if it is known.
+pub(crate) fn findings(subject: &Subject<'_>, issuer: IssuerKnown) -> Vec<(&'static str, String)> {
+    let known = issuer == IssuerKnown::Yes;
+    let lints = LINTS.iter().filter(|lint| known || lint.needs == Needs::Nothing);
+    lints.filter_map(|lint| Some((lint.name, (lint.check)(subject).err()?))).collect()
+}
+
+/// Whether the issuer of a certificate that exists is at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IssuerKnown {
+    Yes,
+    No,
 }
 
 fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Finding {
@@ -201,6 +187,11 @@ const KNOWN: [ObjectIdentifier; 8] = [
     CrlDistributionPoints::OID,
     AuthorityInfoAccessSyntax::OID,
 ];
+
+/// Whether every relying party can be expected to know an extension.
+pub(crate) fn is_known(extension: &ObjectIdentifier) -> bool {
+    KNOWN.contains(extension)
+}
 
 fn no_unknown_critical_extension(subject: &Subject<'_>) -> Finding {
     let mut extensions = subject.tbs.extensions.iter();

@@ -167,6 +167,15 @@ impl PublicKey {
         &self.key_bits
     }
 
+    /// Type and size, for people: `P-256`, `RSA-2048`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.kind {
+            Kind::P256 | Kind::P384 | Kind::Ed25519 => self.kind.name().to_owned(),
+            Kind::Rsa => format!("RSA-{}", rsa_bits(&self.key_bits).unwrap_or_default()),
+        }
+    }
+
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
     }

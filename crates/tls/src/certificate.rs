@@ -13,7 +13,7 @@ use x509_cert::certificate::Version;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
-    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName,
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, NameConstraints, SubjectAltName,
     SubjectKeyIdentifier,
 };
 use x509_cert::time::Time;
@@ -66,6 +66,7 @@ pub(crate) struct Extensions {
     pub(crate) names: Vec<GeneralName>,
     pub(crate) subject_key_id: Option<Box<[u8]>>,
     pub(crate) authority_key_id: Option<Box<[u8]>>,
+    pub(crate) has_critical_name_constraints: bool,
     pub(crate) has_unknown_critical: bool,
 }
 
@@ -172,6 +173,7 @@ impl Extensions {
                 let id = AuthorityKeyIdentifier::from_der(value)?.key_identifier;
                 self.authority_key_id = id.map(|id| id.as_bytes().into());
             }
+            NameConstraints::OID => self.has_critical_name_constraints = extension.critical,
             _ => self.has_unknown_critical |= extension.critical,
         }
         Ok(())

@@ -11,6 +11,7 @@ use imbl::Vector;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use crate::certificate::{Parsed, spki};
+use crate::fitness::{check_ca, is_valid_at};
 
 /// A device CA, ready to verify with.
 #[derive(Debug)]
@@ -26,16 +27,9 @@ impl Issuer {
     /// critical extension we do not understand, or another key than the snapshot says.
     fn open(trusted: &TrustedIssuer) -> Option<Self> {
         let parsed = Parsed::from_der(&trusted.certificate).ok()?;
-        let extensions = &parsed.extensions;
-        let is_ca = extensions.basic_constraints.as_ref().is_some_and(|basic| basic.ca);
-        let may_sign = extensions.key_usage.as_ref().is_some_and(|usage| usage.key_cert_sign());
+        check_ca(&parsed).ok()?;
         let key = SpkiSha256::of(spki(&trusted.certificate).ok()?);
-        if !is_ca
-            || !may_sign
-            || extensions.has_unknown_critical
-            || !parsed.key_type().is_accepted()
-            || IssuerKeyId::from(key) != trusted.key_id
-        {
+        if IssuerKeyId::from(key) != trusted.key_id {
             return None;
         }
         let certificate = Arc::clone(&trusted.certificate);
@@ -45,7 +39,7 @@ impl Issuer {
 
     /// Whether the CA is within its own validity.
     pub(crate) fn is_valid_at(&self, now: Timestamp) -> bool {
-        self.parsed.not_before() <= now && now <= self.parsed.not_after()
+        is_valid_at(&self.parsed, now)
     }
 
     /// Whether `leaf` says that this CA issued it: by name, and by key identifier if it gives one.

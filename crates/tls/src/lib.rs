@@ -9,6 +9,7 @@
 
 mod cache;
 mod certificate;
+mod chain_check;
 mod client;
 mod client_verifier;
 mod connector;
@@ -16,8 +17,10 @@ mod credential;
 mod details;
 mod distinguished_name;
 mod door;
+mod fitness;
 mod handshake;
 mod issuers;
+mod path;
 mod peer;
 mod pem;
 mod provider;
@@ -26,13 +29,16 @@ mod stream;
 mod untrusted;
 mod verdict;
 
+pub use chain_check::{AcceptedChain, ChainCheck, ChainCheckError, ChainPurpose};
 pub use client::{ClientError, ClientIdentity, ClientTls, ConnectError, ServerTrust};
 pub use connector::{Connecting, HttpsConnector, HttpsStream};
 pub use credential::{CredentialError, ServerCredential, ServerCredentials};
 pub use details::LeafDetails;
 pub use door::{ClientAuth, DoorTls, DoorTlsError};
 pub use handshake::HandshakeError;
+pub use path::PathError;
 pub use peer::{Peer, TlsProtocol};
+pub use pem::{CertificateFileError, certificates_of, private_key_of, revocation_lists_of};
 pub use stream::{ClientStream, ServerStream};
 pub use untrusted::UntrustedReason;
 pub use verdict::unverified_identity;

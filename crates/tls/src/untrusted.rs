@@ -18,7 +18,7 @@ pub enum UntrustedReason {
     UnknownCriticalExtension,
     /// A leaf that is a CA, may sign certificates, or may not sign handshakes.
     WrongKeyUsage,
-    /// No extended key usage, not clientAuth, or anyExtendedKeyUsage.
+    /// No extended key usage, not the one that is asked for, or anyExtendedKeyUsage.
     WrongExtendedKeyUsage,
     /// No SAN URI that is a device identity.
     NoIdentity,
@@ -74,13 +74,15 @@ impl UntrustedReason {
             Self::Malformed => "the certificate is not well-formed",
             Self::UnsupportedKey => "the key type or size is not accepted",
             Self::UnknownCriticalExtension => "a critical extension is not understood",
-            Self::WrongKeyUsage => "the certificate is a CA or its key usage does not fit a device",
-            Self::WrongExtendedKeyUsage => "the extended key usage is not exactly for client authentication",
+            Self::WrongKeyUsage => "the certificate is a CA, or its key usage does not fit a leaf",
+            Self::WrongExtendedKeyUsage => {
+                "the extended key usage is missing, for another purpose or for any"
+            }
             Self::NoIdentity => "the certificate names no device",
             Self::SeveralIdentities => "the certificate names more than one device",
-            Self::UnknownIssuer => "the issuer is no device CA known here",
-            Self::IssuerUnfit => "the issuing CA is not valid at this time",
-            Self::BadSignature => "the signature is not from the device CA it names",
+            Self::UnknownIssuer => "the issuer is no CA that is trusted here",
+            Self::IssuerUnfit => "the issuing CA is not valid at this time, or may not issue",
+            Self::BadSignature => "the signature is not from the CA it names",
         }
     }
 }

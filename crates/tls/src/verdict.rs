@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use const_oid::ObjectIdentifier;
 use countersign_core::Identity;
 use countersign_core::ids::{CertificateRef, SpkiSha256};
 use countersign_core::snapshot::{CertificateClaim, TrustSnapshot};
@@ -14,14 +13,13 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use crate::cache::Cache;
 use crate::certificate::{Parsed, spki};
+use crate::fitness::{Side, check_leaf};
 use crate::issuers::{Bundle, Bundles, Issuer};
 use crate::provider::provider;
 use crate::untrusted::UntrustedReason;
 
 const MAX_CHAIN_BYTES: usize = 8 * 1024;
 const MAX_CHAIN_CERTIFICATES: usize = 4;
-const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
-const ANY_EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
 /// A leaf that a device CA of ours vouches for.
 #[derive(Debug)]
@@ -138,28 +136,7 @@ pub fn unverified_identity(certificate: &[u8]) -> Result<Identity, UntrustedReas
 ///
 /// Fails closed: a leaf that could serve as anything but a device's is refused.
 fn identity(leaf: &Parsed) -> Result<Identity, UntrustedReason> {
-    let extensions = &leaf.extensions;
-    if !leaf.key_type().is_accepted() {
-        return Err(UntrustedReason::UnsupportedKey);
-    }
-    if extensions.has_unknown_critical {
-        return Err(UntrustedReason::UnknownCriticalExtension);
-    }
-    if leaf.not_before() > leaf.not_after() {
-        return Err(UntrustedReason::Malformed);
-    }
-    let is_ca = extensions.basic_constraints.as_ref().is_some_and(|basic| basic.ca);
-    let usage_fits = extensions
-        .key_usage
-        .as_ref()
-        .is_none_or(|usage| usage.digital_signature() && !usage.key_cert_sign() && !usage.crl_sign());
-    if is_ca || !usage_fits {
-        return Err(UntrustedReason::WrongKeyUsage);
-    }
-    let purposes = extensions.extended_key_usage.as_ref().map(|eku| eku.0.as_slice()).unwrap_or_default();
-    if !purposes.contains(&CLIENT_AUTH) || purposes.contains(&ANY_EXTENDED_KEY_USAGE) {
-        return Err(UntrustedReason::WrongExtendedKeyUsage);
-    }
+    check_leaf(leaf, Side::Client)?;
     let mut uris = leaf.uris();
     match (uris.next(), uris.next()) {
         (None, _) => Err(UntrustedReason::NoIdentity),

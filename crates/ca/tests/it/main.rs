@@ -5,7 +5,9 @@
 mod crl;
 mod csr;
 mod csr_mutation;
+mod descriptions;
 mod hierarchy;
+mod independent_linter;
 mod issuer;
 mod keys_at_rest;
 mod ocsp_answers;
@@ -14,4 +16,5 @@ mod openssl;
 mod openssl_accepts;
 mod openssl_requests;
 mod passphrases;
+mod pkcs12;
 mod tokens;

@@ -1,6 +1,6 @@
 //! The `openssl` command of the machine, as an independent judge.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -23,6 +23,10 @@ impl Openssl {
 
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.directory.path()
     }
 
     pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) {

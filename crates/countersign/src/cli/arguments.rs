@@ -7,6 +7,7 @@ use countersign_core::ids::{RequestId, Tenant};
 use countersign_core::time::Timestamp;
 
 use super::ca_arguments::CaCommand;
+use super::cert_arguments::CertCommand;
 use crate::config::ConfigFlags;
 
 const EXIT_CODES: &str = "\
@@ -52,6 +53,9 @@ pub(super) enum Command {
     /// Make and look at CAs
     #[command(subcommand)]
     Ca(CaCommand),
+    /// Read, judge and convert certificates
+    #[command(subcommand)]
+    Cert(CertCommand),
     /// Work on people's accounts, from the machine itself
     #[command(subcommand)]
     User(UserCommand),

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use countersign_authority::SecretFile;
+use zeroize::Zeroizing;
 
 use super::names::PublicName;
 
@@ -39,6 +40,13 @@ impl Environment {
             Some(directory) if path.starts_with(directory) => SecretFile::Credential(path),
             Some(_) | None => SecretFile::Own(path),
         }
+    }
+
+    /// A secret that a command was told to find in a variable of this process, whatever its name; `None`
+    /// when it is not set, or no text.
+    pub(crate) fn secret(name: &str) -> Option<Zeroizing<String>> {
+        let found = std::env::vars_os().find(|(known, _)| known == name)?;
+        found.1.into_string().ok().map(Zeroizing::new)
     }
 
     /// The variables of ours that name no setting: misspelt, or set by a container platform for a

@@ -31,6 +31,8 @@ mod an_installation_moves_to_postgresql;
 mod answers_of_the_control_plane_have_one_shape;
 mod audit_verify_finds_a_changed_entry;
 mod bad_requests_get_clear_errors;
+mod cert_tools_read_and_convert_what_is_on_disk;
+mod cert_verify_judges_as_doors_do;
 mod clocks_may_differ_by_ten_minutes;
 mod command_line_says_what_is_wrong;
 mod docs_match_the_program;

@@ -21,6 +21,9 @@ const COMMANDS: &[&[&str]] = &[
     &["ca", "export"],
     &["ca", "crl"],
     &["ca", "reseal"],
+    &["cert", "inspect"],
+    &["cert", "verify"],
+    &["cert", "p12"],
     &["user", "reset-password"],
     &["store", "copy"],
 ];
@@ -50,7 +53,7 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    for parent in [&[][..], &["config"], &["audit"], &["ca"], &["user"], &["store"]] {
+    for parent in [&[][..], &["config"], &["audit"], &["ca"], &["cert"], &["user"], &["store"]] {
         let help = run(folder.path(), &[], &[parent, &["--help"]].concat()).stdout;
         let (_, commands) = help.split_once("Commands:\n").unwrap();
         let names = commands
@@ -72,4 +75,37 @@ fn the_sample_configuration_is_in_the_reference() {
     let folder = tempfile::tempdir().unwrap();
     let sample = run(folder.path(), &[], &["config", "sample"]);
     assert_on_file(&repository().join("docs/reference/countersign.toml"), &sample.stdout);
+}
+
+const LINTS_HEAD: &str = "\
+# Lints
+
+Every certificate and every revocation list is read back before it is signed and looked at by these named
+checks; the first that finds something refuses it, and nothing is signed. `countersign cert inspect` names
+those that a certificate from anywhere would fail. BR are the baseline requirements of the CA/Browser Forum
+for servers' certificates: they do not bind a private CA, and are followed where they make sense for one.
+
+Generated from the program; `UPDATE_SNAPSHOTS=1 cargo test -p countersign` writes it anew. What an
+independent linter, pkilint, says about the same certificates and lists is part of `scripts/test-long`
+(`scripts/lint-certificates` alone): no error, but for two findings that do not apply. Its check of URIs knows
+the schemes of the web only, and takes `spiffe://` for bad syntax; its check of DNS names knows no wildcards,
+which RFC 9525 has. Its rules of BR for revocation lists, which have no `cACompromise`, are not asked about a
+list with that reason.
+";
+
+#[test]
+fn every_lint_is_in_the_reference_with_its_source() {
+    let mut text = LINTS_HEAD.to_owned();
+    let certificates: Vec<_> = countersign_ca::certificate_lints().collect();
+    let lists: Vec<_> = countersign_ca::crl_lints().collect();
+    let mut names = std::collections::BTreeSet::new();
+    for (title, lints) in [("Certificates", certificates), ("Revocation lists", lists)] {
+        write!(text, "\n## {title}\n\n| lint | what it asks for | source |\n|---|---|---|\n").unwrap();
+        for lint in lints {
+            assert!(!lint.what.is_empty() && !lint.source.is_empty(), "{lint:?}");
+            assert!(names.insert(lint.name), "{} twice", lint.name);
+            writeln!(text, "| `{}` | {} | {} |", lint.name, lint.what, lint.source).unwrap();
+        }
+    }
+    assert_on_file(&repository().join("docs/reference/lints.md"), &text);
 }

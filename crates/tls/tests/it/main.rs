@@ -9,6 +9,7 @@
 )]
 
 mod certificates;
+mod chains;
 mod clients;
 mod credentials;
 mod https;

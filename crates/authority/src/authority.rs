@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use crate::anchors::{Anchors, hash_of};
 use crate::channels::Channels;
 use crate::crl::CrlWork;
+use crate::edges::EdgeReports;
 use crate::enrol::Chain;
 use crate::installation;
 use crate::issue::IssuanceError;
@@ -77,6 +78,7 @@ pub struct Authority {
     pub(crate) crl: CrlWork,
     pub(crate) ocsp: Ocsp,
     pub(crate) unseen_refusals: crate::refusals::UnseenRefusals,
+    pub(crate) edges: EdgeReports,
     pub(crate) node: u8,
 }
 
@@ -161,6 +163,7 @@ impl Authority {
             ocsp: Ocsp::default(),
             token_uses: crate::api_tokens::TokenUses::default(),
             unseen_refusals: crate::refusals::UnseenRefusals::default(),
+            edges: EdgeReports::default(),
             node: installation.node,
             anchors,
             registry,
@@ -221,6 +224,14 @@ impl Authority {
         self.issuers().all().map(|ca| (ca.key_id(), ca.certificate_pem())).collect()
     }
 
+    /// The certificates of all CAs that are not retired, in PEM, a CA after the one that signed it.
+    #[must_use]
+    pub fn trusted_ca_certificates(&self) -> String {
+        let issuers = self.issuers();
+        let trusted = issuers.all().filter(|ca| ca.state() != countersign_store::IssuerState::Retired);
+        trusted.map(|ca| ca.certificate_pem()).collect()
+    }
+
     /// Whether the store answers.
     ///
     /// # Errors
@@ -238,6 +249,9 @@ impl Authority {
             (self.flush_presence().await.and(self.flush_usage().await), self.flush_token_uses().await);
         if let Err(error) = self.anchor_if_older(std::time::Duration::ZERO).await {
             tracing::error!(error = %Chain(&error), "audit not anchored");
+        }
+        if let Err(error) = self.forget_edges().await {
+            tracing::error!(error = %Chain(&error), "word of the edges not taken back");
         }
         self.store.close().await;
         presence.and(uses)

@@ -9,6 +9,7 @@ use countersign_ca::{Profile, ServerPurposes};
 use countersign_core::alternative_names::AlternativeNames;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::Lifetime;
+use countersign_core::ids::IssuerKeyId;
 use countersign_store::StoreError;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -41,6 +42,8 @@ pub struct DoorCertificate {
     pub key: Zeroizing<Vec<u8>>,
     /// From when until when.
     pub lifetime: Lifetime,
+    /// Who signed it.
+    pub issuer: IssuerKeyId,
 }
 
 /// The doors got no certificate.
@@ -89,6 +92,7 @@ impl Authority {
                 .collect(),
             key: Zeroizing::new(key.pkcs8_der().to_vec()),
             lifetime: issued.lifetime(),
+            issuer: ca.key_id(),
         })
     }
 }

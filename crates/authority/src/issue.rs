@@ -72,6 +72,12 @@ pub(crate) fn record_intents(store: Store, intended: Vec<Arc<Intended>>) -> Answ
             .write(move |w| {
                 Box::pin(async move {
                     let intents: Vec<_> = intended.iter().map(|one| one.intent.clone()).collect();
+                    // Fails closed: whoever has not heard of it yet signs nothing with a retired CA.
+                    if let Some(retired) =
+                        w.retired_among(intents.iter().map(|one| one.reference.issuer)).await?
+                    {
+                        return Err(StoreError::raced("ca that is not retired", retired));
+                    }
                     w.insert_intents(&intents).await?;
                     for one in &intended {
                         w.append_audit(&one.entry).await?;
@@ -91,7 +97,8 @@ impl Authority {
         key: &PublicKey,
     ) -> Result<Unrecorded, IssuanceError> {
         let issuers = self.issuers();
-        let issuer = issuers.active_device()?.issuer()?;
+        let ca = issuers.device_ca_for(subject.identity.tenant(), subject.device)?;
+        let issuer = ca.issuer()?;
         let profile = Profile::Device { identity: subject.identity.clone() };
         let certificate = self.issue(issuer, profile, key, subject.lifetime, Some(&subject)).await?;
         Ok(Unrecorded { certificate, subject })
@@ -279,6 +286,7 @@ pub(crate) fn issued_entry(row: &CertificateRow, actor: Actor, tenant: &Tenant) 
 pub(crate) fn summary_of(row: &CertificateRow) -> CertificateSummary {
     CertificateSummary {
         serial: row.reference.serial.clone(),
+        issuer: Some(row.reference.issuer),
         issued_at: row.lifetime.issued_at,
         expires_at: row.lifetime.expires_at,
     }

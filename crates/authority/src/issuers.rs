@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use countersign_ca::{Issuer, IssuerKind, KeyAlgorithm, certificate_pem, serial_of};
-use countersign_core::ids::{CaName, CertificateRef, Environment, IssuerKeyId, TrustBundleHash};
+use countersign_core::ids::{
+    CaName, CertificateRef, DeviceId, Environment, IssuerKeyId, Tenant, TrustBundleHash,
+};
 use countersign_core::time::Timestamp;
-use countersign_store::{IssuerRole, IssuerRow, IssuerState, KeptKey, Origin, Store, StoreError};
+use countersign_store::{DeviceRow, IssuerRole, IssuerRow, IssuerState, KeptKey, Origin, Store, StoreError};
 use thiserror::Error;
 
 use crate::authority::OpenError;
 use crate::enrol::Chain;
 use crate::keys::{Keys, MadeKey, MakeKeyError, on_a_thread};
+use crate::rotation::open::OpenRotation;
 
 /// A CA of the installation, with its key if that is at hand.
 #[derive(Debug)]
@@ -93,13 +96,15 @@ impl Ca {
 pub(crate) struct Issuers {
     /// A parent before what it signed.
     all: Vec<Arc<Ca>>,
+    /// The rotations that go on.
+    rotations: Vec<OpenRotation>,
     /// The hash of what devices pin, worked out once: every heartbeat asks for it.
     trust_bundle: TrustBundleHash,
 }
 
 impl Issuers {
-    fn new(all: Vec<Arc<Ca>>) -> Self {
-        let mut issuers = Self { all, trust_bundle: TrustBundleHash::of("") };
+    fn new(all: Vec<Arc<Ca>>, rotations: Vec<OpenRotation>) -> Self {
+        let mut issuers = Self { all, rotations, trust_bundle: TrustBundleHash::of("") };
         issuers.trust_bundle = TrustBundleHash::of(&issuers.root_pem());
         issuers
     }
@@ -192,6 +197,33 @@ impl Issuers {
 }
 
 impl Issuers {
+    /// The rotations that go on, oldest first.
+    pub(crate) fn rotations(&self) -> &[OpenRotation] {
+        &self.rotations
+    }
+
+    /// The CA that signs a new certificate of a device: while a canary goes on, the new one for those
+    /// that go first, unless its key is not at hand.
+    pub(crate) fn device_ca_for(&self, tenant: &Tenant, device: DeviceId) -> Result<&Arc<Ca>, NoIssuer> {
+        let active = self.active_device()?;
+        let wanted = self
+            .rotations
+            .iter()
+            .find(|rotation| rotation.row.old == active.key_id())
+            .and_then(|rotation| self.by_key(rotation.ca_for(tenant, device)))
+            .filter(|ca| ca.issuer().is_ok());
+        Ok(wanted.unwrap_or(active))
+    }
+
+    /// Whether a device is to renew now, because its certificate is of the other CA of a rotation than
+    /// the one that it is to be of, and its turn has come.
+    pub(crate) fn calls(&self, device: &DeviceRow, now: Timestamp) -> bool {
+        let Some(issuer) = device.certificate.as_ref().and_then(|summary| summary.issuer) else {
+            return false;
+        };
+        self.rotations.iter().any(|rotation| rotation.calls((&device.tenant_slug, device.id), issuer, now))
+    }
+
     /// The root that the installation began with: what its anchors name, whatever has come since.
     pub(crate) fn first_root(&self) -> Option<&Arc<Ca>> {
         self.all
@@ -212,13 +244,13 @@ impl Registry {
     /// Opens every CA. Fails closed: with a sealed key that does not open, or without an active CA for
     /// devices and one for services, nothing starts.
     pub(crate) async fn open(store: &Store, keys: Arc<Keys>) -> Result<Self, OpenError> {
-        let rows = store.read(|r| Box::pin(async move { r.issuers().await })).await?;
+        let (rows, rotations) = on_record(store).await?;
         let mut all = Vec::with_capacity(rows.len());
         for row in parents_first(rows) {
             let issuer = opened(&row, &keys)?;
             all.push(Arc::new(Ca { row, issuer }));
         }
-        let issuers = Issuers::new(all);
+        let issuers = Issuers::new(all, rotations);
         issuers.active_device().map_err(|_none| OpenError::MissingCa("device"))?;
         issuers.root().ok_or(OpenError::MissingCa("service"))?;
         Ok(Self { current: ArcSwap::from_pointee(issuers), keys })
@@ -242,7 +274,7 @@ impl Registry {
     /// Reads the CAs anew. One whose key does not open is there without it, so that it signs nothing
     /// and the others go on.
     pub(crate) async fn reload(&self, store: &Store) -> Result<(), StoreError> {
-        let rows = store.read(|r| Box::pin(async move { r.issuers().await })).await?;
+        let (rows, rotations) = on_record(store).await?;
         let before = self.current();
         let all = parents_first(rows)
             .into_iter()
@@ -251,7 +283,7 @@ impl Registry {
                 known => Arc::new(self.reopened(row, known.map(AsRef::as_ref))),
             })
             .collect();
-        self.current.store(Arc::new(Issuers::new(all)));
+        self.current.store(Arc::new(Issuers::new(all, rotations)));
         Ok(())
     }
 
@@ -265,6 +297,18 @@ impl Registry {
         });
         Ca { row, issuer }
     }
+}
+
+/// The CAs and what goes on with them, of one moment.
+async fn on_record(store: &Store) -> Result<(Vec<IssuerRow>, Vec<OpenRotation>), StoreError> {
+    store
+        .read(|r| {
+            Box::pin(async move {
+                let rows = r.issuers().await?;
+                Ok((rows, OpenRotation::read_all(r).await?))
+            })
+        })
+        .await
 }
 
 /// A CA's signing half; `None` when its key is not with us.

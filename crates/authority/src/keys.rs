@@ -56,6 +56,11 @@ impl Keys {
         Self { kek, token: token.map(|settings| Arc::new(Token::new(settings))) }
     }
 
+    /// Whether new keys come to lie in a token.
+    pub(crate) const fn are_made_in_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Makes a key for a CA: in the token if there is one, sealed otherwise. May wait for a device.
     pub(crate) fn make(&self, algorithm: KeyAlgorithm, ca: &CaName) -> Result<MadeKey, MakeKeyError> {
         if let Some(token) = &self.token {

@@ -105,15 +105,17 @@ impl Authority {
         Ok(Heard { renewal: self.renewal_of(agent.device()) })
     }
 
-    /// Due at two thirds of the certificate's life, while an approval waits to be used, and when a
-    /// device that has a key still waits for its first certificate; never while nobody signs here.
+    /// Due at two thirds of the certificate's life, while an approval waits to be used, when a device that
+    /// has a key still waits for its first certificate, and when it is called to another CA; never while
+    /// nobody signs here.
     fn renewal_of(&self, device: &DeviceRow) -> Renewal {
+        let is_called = self.issuers().calls(device, self.now());
         let waits = device.grant_until.is_some() || device.pending_key.is_some();
         let is_due = device.certificate.as_ref().is_some_and(|summary| {
             Lifetime { issued_at: summary.issued_at, expires_at: summary.expires_at }.renewal_due(self.now())
         });
         match self.config.issuer {
-            IssuerMode::Embedded if waits || is_due => Renewal::Due,
+            IssuerMode::Embedded if waits || is_due || is_called => Renewal::Due,
             IssuerMode::Embedded | IssuerMode::None => Renewal::NotDue,
         }
     }

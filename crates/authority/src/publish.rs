@@ -57,6 +57,14 @@ impl Publisher {
         self.edges.lock().push(applied);
     }
 
+    /// How many edges are attached, and the lowest version that one of them enforces.
+    pub(crate) fn lowest(&self) -> (u32, Option<SnapshotVersion>) {
+        let mut edges = self.edges.lock();
+        edges.retain(|edge| edge.has_changed().is_ok());
+        let lowest = edges.iter().map(|edge| *edge.borrow()).min();
+        (u32::try_from(edges.len()).unwrap_or(u32::MAX), lowest)
+    }
+
     /// Waits until every attached edge enforces `version`, or patience ends.
     pub(crate) async fn applied(&self, version: SnapshotVersion) -> Applied {
         let edges: Vec<_> = {

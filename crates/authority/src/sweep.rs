@@ -59,6 +59,7 @@ impl Authority {
             self.close_windows(now).await,
             self.end_unused_grants(now).await,
             self.publish_changes().await.map(drop),
+            self.report_edges(now).await,
             self.forget_ended().await,
             self.abandon_stale(now).await,
             self.note_silence(now).await,

@@ -140,6 +140,16 @@ events! {
     CaCreated => "ca.created",
     /// A certificate for a service was issued.
     ServiceCertificateIssued => "service.certificate_issued",
+    /// A CA was made that is to take another's place.
+    CaRotationPrepared => "ca.rotation_prepared",
+    /// It was said which devices get certificates of the new CA first.
+    CaRotationCanary => "ca.rotation_canary",
+    /// The new CA signs for all; the old one is trusted still.
+    CaRotationActivated => "ca.rotation_activated",
+    /// The old CA is trusted no more.
+    CaRotationRetired => "ca.rotation_retired",
+    /// A rotation went a step back.
+    CaRotationRolledBack => "ca.rotation_rolled_back",
     /// A certificate for the doors themselves was issued.
     DoorCertificateIssued => "door.certificate_issued",
     /// A CA certified a responder that answers OCSP requests for it.

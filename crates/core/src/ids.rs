@@ -273,6 +273,14 @@ uuid_type!(
     SelectionId, "selection id"
 );
 uuid_type!(
+    /// One rotation of a CA.
+    RotationId, "rotation id"
+);
+uuid_type!(
+    /// One running authority, from its start to its end.
+    AuthorityId, "authority id"
+);
+uuid_type!(
     /// One request at a door or at the admin listener; also what `countersign explain` takes.
     RequestId, "request id"
 );

@@ -21,6 +21,7 @@ pub mod identity;
 pub mod ids;
 pub mod proof;
 pub mod renewal;
+pub mod rotation;
 pub mod scope;
 pub mod settings;
 pub mod snapshot;

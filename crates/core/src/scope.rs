@@ -58,6 +58,10 @@ scopes! {
     CertificatesRead => "certificates:read",
     /// Revoke certificates.
     CertificatesWrite => "certificates:write",
+    /// See CAs and how far their rotations are.
+    CasRead => "cas:read",
+    /// Rotate CAs.
+    CasWrite => "cas:write",
     /// See settings.
     SettingsRead => "settings:read",
     /// Change settings.

@@ -34,6 +34,7 @@ use countersign_core::access::Refusal;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 mod people;
+mod rotation;
 
 /// A request that failed.
 #[derive(Debug)]

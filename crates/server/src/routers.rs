@@ -104,6 +104,11 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::anchors::list, admin::anchors::create))
         .routes(routes!(admin::anchors::latest))
         .routes(routes!(admin::anchors::get))
+        .routes(routes!(admin::rotation::status, admin::rotation::prepare))
+        .routes(routes!(admin::rotation::canary))
+        .routes(routes!(admin::rotation::activate))
+        .routes(routes!(admin::rotation::retire))
+        .routes(routes!(admin::rotation::roll_back))
 }
 
 /// Seed 003's, for devices at a door and for people.

@@ -47,6 +47,7 @@ pub use records::denials::{
 };
 pub use records::device_lists::{DeviceCursor, DeviceFilter, DevicePage, SiteFilter};
 pub use records::devices::{CertificateSummary, DeviceRow, Inserted};
+pub use records::edge_reports::EdgeReportRow;
 pub use records::enrollment_keys::{Approval, EnrollmentKeyRow};
 pub use records::falling::{
     CertificateStanding, Fall, Falling, FallingCertificate, RevocationSelector, StrandedDevice,
@@ -62,6 +63,10 @@ pub use records::revocations::RevocationRow;
 pub use records::rollout::{
     BlockedDevice, BlockedFilter, BlockedPage, OVER_CERTIFICATE, TenantRollout, UsageRow, WouldRefuse,
 };
+pub use records::rotation_adoption::{
+    DependentCursor, DependentDevice, DependentPage, Dependents, SeenDevice,
+};
+pub use records::rotations::RotationRow;
 pub use records::selections::SelectionRow;
 pub use records::service_certificates::{
     IssuedCount, ServiceCertificateFilter, ServiceCertificateRow, ServiceState,

@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0007_audit_anchors"),
     migration!("0008_issuers"),
     migration!("0009_crl_shards"),
+    migration!("0010_ca_rotation"),
 ];
 
 const TABLE: &str = "schema_migrations";

@@ -5,10 +5,11 @@ use countersign_core::command::{CommandKind, CommandState};
 use countersign_core::crl_scope::CrlScope;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
-    AgentId, ApiTokenId, CaName, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName,
-    EnrollmentKeyId, Environment, IssuerKeyId, RequestId, SecretHash, SelectionId, SerialNumber,
+    AgentId, ApiTokenId, AuthorityId, CaName, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName,
+    EnrollmentKeyId, Environment, IssuerKeyId, RequestId, RotationId, SecretHash, SelectionId, SerialNumber,
     ServiceLabel, SiteId, SpkiSha256, Tenant, TenantId, TrustBundleHash, UserId,
 };
+use countersign_core::rotation::{Canary, RotationStep};
 use countersign_core::scope::Scopes;
 use countersign_core::settings::{Enforcement, ExpiredCertPolicy, Permission};
 use countersign_core::time::Timestamp;
@@ -78,6 +79,7 @@ texts! {
     AgentId, DeviceName, DeviceStatus, Enforcement, ExpiredCertPolicy, IssuerKeyId, QuarantineReason,
     RevocationReason, Scopes, SecretHash, SerialNumber, SpkiSha256, String, Tenant, TrustBundleHash,
     CommandKind, CommandState, CaName, Environment, ServiceLabel,
+    Canary, RotationStep,
     crate::records::users::Role,
     crate::records::issuers::IssuerRole,
     crate::records::issuers::IssuerState,
@@ -104,7 +106,7 @@ macro_rules! uuids {
 
 uuids! {
     ApiTokenId, CertificateId, ChallengeId, CommandId, DeviceId, EnrollmentKeyId, RequestId, SelectionId, SiteId, TenantId,
-    UserId,
+    UserId, RotationId, AuthorityId,
 }
 
 impl From<Timestamp> for Value {

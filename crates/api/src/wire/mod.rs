@@ -10,6 +10,7 @@ pub mod command_queue;
 pub mod credentials;
 pub mod fleet;
 pub mod reported;
+pub mod rotation;
 pub mod schema;
 pub mod sites;
 pub mod users;

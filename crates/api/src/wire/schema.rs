@@ -4,6 +4,7 @@
 use countersign_core::certificate::{CertificateState as State, RevocationReason as Reason};
 use countersign_core::command::{CommandKind, CommandState as Command};
 use countersign_core::device::DeviceStatus as Status;
+use countersign_core::rotation::RotationStep as Step;
 use countersign_core::scope::Scope as AnyScope;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, RefOr};
@@ -57,6 +58,11 @@ described! {
     DeviceName, "A device's name.", Form::Pattern("^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$");
     TenantSlug, "A tenant's slug.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
     SiteSlug, "A site's short name.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
+    CaName, "A CA's name.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
+    RotationStep, "How far the rotation of a CA is.",
+        Form::OneOf(Step::ALL.iter().map(|step| step.as_str()).collect());
+    AdoptionMeasure, "What of devices is measured before a new CA signs for all.",
+        Form::OneOf(vec!["trust_bundle", "canary_certificate", "nothing"]);
     SerialNumber, "A certificate's serial number, lower-case hex.", Form::Pattern("^([0-9a-f]{2}){1,20}$");
     Sha256, "A SHA-256 hash, hex.", Form::Pattern("^[0-9a-f]{64}$");
     DeviceStatus, "Where a device stands.",

@@ -33,6 +33,7 @@ mod repair;
 mod reported;
 mod revoke;
 mod rollout;
+mod rotation;
 mod settings;
 mod sites;
 mod start;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use countersign_core::ids::CaName;
 
+use super::ca_rotate_arguments::CaRotateArguments;
 use crate::config::ConfigFlags;
 
 /// `ca …`.
@@ -36,6 +37,10 @@ pub(super) enum CaCommand {
         after_help = "Example:\n  countersign ca reseal --to-passphrase-file new-passphrase --config /etc/countersign/countersign.toml"
     )]
     Reseal(Box<CaResealArguments>),
+    /// Replace a CA by a new one, step by step, without refusing anybody
+    #[command(after_help = "Example:\n  countersign ca rotate device --token-file owner.token\n  \
+                      countersign ca rotate device --canary-percent 5 --renew-now --token-file owner.token")]
+    Rotate(Box<CaRotateArguments>),
 }
 
 /// `ca init`.

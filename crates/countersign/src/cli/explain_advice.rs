@@ -21,6 +21,22 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
     ),
     ("BAD_WEBSOCKET", "what asks for a WebSocket is malformed", "mend the client"),
     (
+        "ROTATION_STATE",
+        "the rotation of the CA is not at a step that allows this",
+        "look with countersign ca rotate status",
+    ),
+    (
+        "ADOPTION_INCOMPLETE",
+        "edges or devices do not follow the new CA yet",
+        "wait, or look with countersign ca rotate status who does not",
+    ),
+    (
+        "CA_IN_USE",
+        "somebody depends on the CA",
+        "let them renew, or revoke what is left; countersign ca rotate status names them",
+    ),
+    ("CA_UNAVAILABLE", "the key of the CA is not at hand", "bring it back, or ask an authority that has it"),
+    (
         "COMMAND_LIMIT",
         "too many commands wait for the device",
         "let the device come back, or let them expire",

@@ -11,6 +11,8 @@ mod ca_export;
 mod ca_init;
 mod ca_list;
 mod ca_reseal;
+mod ca_rotate;
+mod ca_rotate_arguments;
 mod cert_arguments;
 mod cert_inspect;
 mod cert_p12;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -32,7 +32,16 @@ pub(super) struct Call<'a> {
 
 /// Asks the server of this configuration: status and body.
 pub(super) async fn ask(address: SocketAddr, call: Call<'_>) -> Result<(StatusCode, String), Failure> {
-    let answer = timeout(PATIENCE, send(address, call)).await;
+    ask_with(address, call, "").await
+}
+
+/// The same with a body, JSON or nothing.
+pub(super) async fn ask_with(
+    address: SocketAddr,
+    call: Call<'_>,
+    json: &str,
+) -> Result<(StatusCode, String), Failure> {
+    let answer = timeout(PATIENCE, send(address, call, json)).await;
     answer
         .with_context(|| format!("ask {address}: no answer in {} s", PATIENCE.as_secs()))
         .and_then(|answered| answered.with_context(|| format!("ask {address}")))
@@ -55,7 +64,7 @@ fn admin_port(path: &Path) -> Result<u16, Failure> {
     Ok(ports.admin)
 }
 
-async fn send(address: SocketAddr, call: Call<'_>) -> anyhow::Result<(StatusCode, String)> {
+async fn send(address: SocketAddr, call: Call<'_>, json: &str) -> anyhow::Result<(StatusCode, String)> {
     let stream = TcpStream::connect(address).await.context("connect")?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context("start HTTP")?;
@@ -65,7 +74,10 @@ async fn send(address: SocketAddr, call: Call<'_>) -> anyhow::Result<(StatusCode
     if let Some(token) = call.token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
-    let request = request.body(Empty::<Bytes>::new()).context("build the request")?;
+    if !json.is_empty() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    let request = request.body(Full::<Bytes>::from(json.to_owned())).context("build the request")?;
     let response = sender.send_request(request).await.context("send the request")?;
     let status = response.status();
     let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use countersign_authority::Authority;
 use countersign_authority::door_certificate::DoorNames;
 use countersign_core::certificate::Lifetime;
+use countersign_core::ids::IssuerKeyId;
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::SystemClock;
@@ -121,9 +122,10 @@ async fn credentials(
         }
         DoorCertificate::Issued => {
             let names = names(&config.public_names, config.http_door.listen.ip());
-            let (credential, lifetime) = issue(authority, &names).await?;
+            let (credential, shown) = issue(authority, &names).await?;
             let credentials = Arc::new(ServerCredentials::new(credential));
-            tokio::spawn(keep_fresh(Arc::clone(authority), names, Arc::clone(&credentials), lifetime));
+            authority.doors_show(shown.issuer);
+            tokio::spawn(keep_fresh(Arc::clone(authority), names, Arc::clone(&credentials), shown));
             Ok(credentials)
         }
     }
@@ -144,32 +146,47 @@ fn names(public: &[PublicName], bound: std::net::IpAddr) -> DoorNames {
     names
 }
 
-async fn issue(authority: &Authority, names: &DoorNames) -> anyhow::Result<(ServerCredential, Lifetime)> {
+/// What is to be known of the certificate that the door shows.
+#[derive(Clone, Copy)]
+struct Shown {
+    lifetime: Lifetime,
+    issuer: IssuerKeyId,
+}
+
+async fn issue(authority: &Authority, names: &DoorNames) -> anyhow::Result<(ServerCredential, Shown)> {
     let issued = authority.issue_door_certificate(names).await.context("issue the doors' certificate")?;
     let credential =
         ServerCredential::from_der(issued.chain, &issued.key).context("use the doors' certificate")?;
-    Ok((credential, issued.lifetime))
+    Ok((credential, Shown { lifetime: issued.lifetime, issuer: issued.issuer }))
 }
 
-/// Renews the doors' certificate at two thirds of its life and swaps it in, for ever.
+/// Renews the doors' certificate at two thirds of its life, and when another CA signs them, and swaps it
+/// in, for ever.
 async fn keep_fresh(
     authority: Arc<Authority>,
     names: DoorNames,
     credentials: Arc<ServerCredentials>,
-    mut lifetime: Lifetime,
+    mut shown: Shown,
 ) {
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut snapshots = authority.snapshots();
     loop {
-        tick.tick().await;
-        if !lifetime.renewal_due(authority.now()) {
+        let changed = tokio::select! {
+            _tick = tick.tick() => Ok(()),
+            changed = snapshots.changed() => changed,
+        };
+        // Nothing is published any more: the authority has ended.
+        let Ok(()) = changed else { return };
+        if authority.signs_doors(shown.issuer) && !shown.lifetime.renewal_due(authority.now()) {
             continue;
         }
         match issue(&authority, &names).await {
             Ok((credential, renewed)) => {
                 credentials.replace_default(credential);
-                lifetime = renewed;
-                tracing::info!(expires_at = %renewed.expires_at, "door certificate renewed");
+                shown = renewed;
+                authority.doors_show(shown.issuer);
+                tracing::info!(expires_at = %shown.lifetime.expires_at, issuer = %shown.issuer, "door certificate renewed");
             }
             Err(error) => tracing::error!(error = format!("{error:#}"), "door certificate not renewed"),
         }

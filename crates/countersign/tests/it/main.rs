@@ -13,6 +13,7 @@ mod a_crash_of_the_server_is_repaired;
 mod a_denied_device_does_not_come_back;
 mod a_device_lives_from_enrolment_to_renewal;
 mod a_device_without_an_issuer_gets_its_certificate_later;
+mod a_fleet_moves_to_a_new_ca_without_a_refused_request;
 mod a_killed_agent_goes_on_where_it_was;
 mod a_locked_out_owner_comes_back_from_the_machine;
 mod a_plan_becomes_a_tree_of_cas;

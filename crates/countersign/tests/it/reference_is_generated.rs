@@ -24,6 +24,9 @@ const COMMANDS: &[&[&str]] = &[
     &["cert", "inspect"],
     &["cert", "verify"],
     &["cert", "p12"],
+    &["ca", "rotate"],
+    &["ca", "rotate", "status"],
+    &["ca", "rotate", "rollback"],
     &["user", "reset-password"],
     &["store", "copy"],
 ];
@@ -53,7 +56,9 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    for parent in [&[][..], &["config"], &["audit"], &["ca"], &["cert"], &["user"], &["store"]] {
+    for parent in
+        [&[][..], &["config"], &["audit"], &["ca"], &["ca", "rotate"], &["cert"], &["user"], &["store"]]
+    {
         let help = run(folder.path(), &[], &[parent, &["--help"]].concat()).stdout;
         let (_, commands) = help.split_once("Commands:\n").unwrap();
         let names = commands

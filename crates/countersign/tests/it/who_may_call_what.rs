@@ -140,6 +140,7 @@ impl Trial<'_> {
             About::AgentCommand => format!("{} {}", device.agent, self.spare.command),
             About::Anchor => "1".to_owned(),
             About::Ca => format!("{}.pem", self.issuer()),
+            About::NamedCa => "root".to_owned(),
             About::RevocationList => format!("{}.crl", self.issuer()),
             // No request at all, which has an answer of its own.
             About::Question => "MAA".to_owned(),
@@ -179,6 +180,7 @@ impl Trial<'_> {
             | About::AgentCommand
             | About::Anchor
             | About::Ca
+            | About::NamedCa
             | About::RevocationList
             | About::Question => self.target(self.shared),
             About::DeniedKey => denied_key(self.plane).await,

@@ -19,6 +19,7 @@ pub(crate) mod passwords;
 pub(crate) mod quarantine;
 pub(crate) mod reported;
 pub(crate) mod rollout;
+pub(crate) mod rotation;
 pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod sites;

@@ -16,12 +16,11 @@ const PEM: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "applicatio
 const DER: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/pkix-cert")];
 const CRL: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/pkix-crl")];
 
-/// Every CA certificate, root first.
+/// Every CA certificate that is trusted, root first.
 #[utoipa::path(get, path = "/pki/bundle.pem", tag = "pki", operation_id = "getCaBundle",
     responses((status = 200, content_type = "application/x-pem-file", body = String)))]
 pub(crate) async fn bundle(State(state): State<ControlPlane>) -> impl IntoResponse {
-    let bundle: String = state.authority.ca_certificates().into_iter().map(|(_, pem)| pem).collect();
-    (PEM, bundle)
+    (PEM, state.authority.trusted_ca_certificates())
 }
 
 /// One CA certificate, by its key id: in PEM, or in DER as certificates refer to it (RFC 5280 section

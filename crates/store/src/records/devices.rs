@@ -2,7 +2,7 @@
 
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
-    AgentId, DeviceId, DeviceName, SecretHash, SerialNumber, SiteId, Tenant, TenantId,
+    AgentId, DeviceId, DeviceName, IssuerKeyId, SecretHash, SerialNumber, SiteId, Tenant, TenantId,
 };
 use countersign_core::time::Timestamp;
 
@@ -16,7 +16,7 @@ use crate::transaction::{Reading, Writing};
 pub(crate) const TABLE: &str = "devices";
 
 /// What a new one is written with.
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 24] = [
     "id",
     "org_id",
     "site_id",
@@ -33,6 +33,7 @@ const COLUMNS: [&str; 23] = [
     "mtls_cert_serial_number",
     "mtls_cert_expires_at",
     "mtls_cert_issued_at",
+    "certificate_issuer",
     "quarantined_at",
     "quarantined_reason",
     "pending_key",
@@ -107,6 +108,8 @@ pub struct DeviceRow {
 pub struct CertificateSummary {
     /// Its serial number.
     pub serial: SerialNumber,
+    /// Who signed it; `None` when that is not on record.
+    pub issuer: Option<IssuerKeyId>,
     /// When it was issued.
     pub issued_at: Timestamp,
     /// When it ends.
@@ -160,6 +163,7 @@ fn summary(row: &Row) -> Result<Option<CertificateSummary>, StoreError> {
     let Some(serial) = row.optional_parsed("mtls_cert_serial_number")? else { return Ok(None) };
     Ok(Some(CertificateSummary {
         serial,
+        issuer: row.optional_parsed("certificate_issuer")?,
         issued_at: row.time("mtls_cert_issued_at")?,
         expires_at: row.time("mtls_cert_expires_at")?,
     }))
@@ -188,6 +192,7 @@ impl DeviceRow {
                 certificate.map(|summary| &summary.serial).into(),
                 certificate.map(|summary| summary.expires_at).into(),
                 certificate.map(|summary| summary.issued_at).into(),
+                certificate.and_then(|summary| summary.issuer).into(),
                 device.quarantined_at.into(),
                 device.quarantined_reason.as_ref().into(),
                 device.pending_key.as_deref().into(),
@@ -325,13 +330,14 @@ impl Writing<'_> {
         sql(
             TABLE,
             "UPDATE devices SET mtls_cert_serial_number = $2, mtls_cert_issued_at = $3,
-                 mtls_cert_expires_at = $4
+                 mtls_cert_expires_at = $4, certificate_issuer = $5
              WHERE id = $1",
         )
         .bind(device)
         .bind(&summary.serial)
         .bind(summary.issued_at)
         .bind(summary.expires_at)
+        .bind(summary.issuer)
         .changed(&mut self.connection)
         .await
     }

@@ -53,6 +53,8 @@ pub(super) enum About {
     Site,
     DeniedKey,
     Ca,
+    /// The root, which is not rotated.
+    NamedCa,
     RevocationList,
     /// An OCSP request in the path.
     Question,
@@ -145,6 +147,20 @@ fn people_and_sites() -> Vec<Row> {
     ]
 }
 
+/// What is about the rotation of CAs. Of the root's there is none.
+fn rotations() -> Vec<Row> {
+    let rotation =
+        |operation, may| row(operation, may).about(About::NamedCa).elsewhere(Elsewhere::ForTheUnbound);
+    vec![
+        rotation("getCaRotation", VIEWER).done(404),
+        rotation("prepareCaRotation", OWNER).done(409),
+        rotation("chooseCaCanary", OWNER).done(404).body(|_| json!({ "percent": 5 })),
+        rotation("activateCaRotation", OWNER).done(404),
+        rotation("retireRotatedCa", OWNER).done(404),
+        rotation("rollBackCaRotation", OWNER).done(404),
+    ]
+}
+
 /// What is about many devices at once, and about what they leave behind.
 fn fleet() -> Vec<Row> {
     vec![
@@ -174,6 +190,7 @@ pub(super) fn table() -> Vec<Row> {
     let mut rows = rows_of_things();
     rows.extend(people_and_sites());
     rows.extend(fleet());
+    rows.extend(rotations());
     rows.extend(rows_of_the_audit());
     rows.push(row("logOut", VIEWER).done(204));
     rows

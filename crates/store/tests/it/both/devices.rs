@@ -93,6 +93,7 @@ async fn the_certificate_summary_says_whether_it_ever_had_one() {
     assert!(!device.ever_had_certificate());
     let summary = CertificateSummary {
         serial: "01aabb".parse().unwrap(),
+        issuer: Some([7; 32].into()),
         issued_at: now(),
         expires_at: now() + DAY * 90,
     };

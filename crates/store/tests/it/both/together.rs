@@ -20,6 +20,7 @@ fn with_certificate(mut device: DeviceRow) -> (DeviceRow, CertificateRow) {
     let certificate = new_certificate(&device, CertificateState::Active);
     device.certificate = Some(CertificateSummary {
         serial: certificate.reference.serial.clone(),
+        issuer: Some(certificate.reference.issuer),
         issued_at: certificate.lifetime.issued_at,
         expires_at: certificate.lifetime.expires_at,
     });

@@ -6,20 +6,23 @@ use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::crl_scope::CrlScope;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
-use countersign_core::ids::{ApiTokenId, ChallengeId, RequestId, SelectionId, TrustBundleHash, UserId};
+use countersign_core::ids::{
+    ApiTokenId, AuthorityId, ChallengeId, RequestId, RotationId, SelectionId, TrustBundleHash, UserId,
+};
+use countersign_core::rotation::{Canary, RenewalCall, RotationStep};
 use countersign_core::scope::{Scope, Scopes};
 use countersign_store::{
     AgentReport, ApiTokenRow, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow,
-    DeniedKeyRow, DeviceFilter, IssuerRole, IssuerRow, KeptKey, OVER_CERTIFICATE, PasswordHash,
-    PasswordTokenRow, Presence, RefusalRow, RevocationSelector, Role, SelectionRow, ServiceCertificateFilter,
-    SessionRow, StagedTokenRow, Store, StoreError, StoreUrl, TraitKind, TrustBundleReport, UsageRow, UserRow,
-    copy,
+    DeniedKeyRow, DeviceFilter, EdgeReportRow, IssuerRole, IssuerRow, KeptKey, OVER_CERTIFICATE,
+    PasswordHash, PasswordTokenRow, Presence, RefusalRow, RevocationSelector, Role, RotationRow,
+    SelectionRow, ServiceCertificateFilter, SessionRow, StagedTokenRow, Store, StoreError, StoreUrl,
+    TraitKind, TrustBundleReport, UsageRow, UserRow, copy,
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
 use crate::on_sqlite::anchors;
 use crate::on_sqlite::commands::new_command;
-use crate::on_sqlite::fixture::{DAY, Fixture, device_ca, issuer, now, random, read, whole, write};
+use crate::on_sqlite::fixture::{DAY, Fixture, HOUR, device_ca, issuer, now, random, read, whole, write};
 use crate::on_sqlite::service_certificates::server;
 use crate::postgres::database::Database;
 use crate::sqlite::database::drop_audit_triggers;
@@ -52,6 +55,7 @@ async fn filled() -> Fixture {
         let (id, tenant) = (device.id, device.tenant);
         let summary = CertificateSummary {
             serial: "0a".parse().unwrap(),
+            issuer: Some(issuer()),
             issued_at: now(),
             expires_at: now() + DAY + std::time::Duration::from_millis(7),
         };
@@ -186,6 +190,9 @@ async fn fill_the_pki(fixture: &Fixture) {
         key: token,
         ..device_ca([8; 32].into(), "web")
     };
+    let devices = DeviceFilter { limit: 1, ..DeviceFilter::default() };
+    let devices = read!(fixture.store, |r| r.list_devices(&devices)).unwrap().devices;
+    let chosen: Vec<_> = devices.iter().map(|device| device.id).collect();
     let service = server("web");
     let crl = CrlRow {
         issuer: issuer(),
@@ -195,11 +202,33 @@ async fn fill_the_pki(fixture: &Fixture) {
         next_update: now() + DAY,
         der: vec![1],
     };
+    let rotation = RotationRow {
+        id: RotationId::random(),
+        old: issuing.key_id,
+        new: below.key_id,
+        step: RotationStep::Canary,
+        canary: Some(Canary::Percent(5)),
+        prepared_at: now(),
+        prepared_epoch: 7,
+        activated_at: None,
+        ended_at: None,
+        renewal: Some(RenewalCall { from: now(), over: HOUR }),
+    };
+    let edges = EdgeReportRow {
+        authority: AuthorityId::random(),
+        edges: 2,
+        applied_epoch: 7,
+        door_issuer: Some(issuer()),
+        at: now(),
+    };
     let done = fixture.store.write::<_, StoreError, _>(move |w| {
         Box::pin(async move {
             w.insert_issuer(&issuing).await?;
             w.insert_issuer(&below).await?;
             w.insert_service_certificate(&service).await?;
+            w.insert_rotation(&rotation).await?;
+            w.set_rotation_devices(rotation.id, &chosen).await?;
+            w.put_edge_report(&edges, now()).await?;
             w.next_crl_numbers(issuing.key_id, 1).await?;
             w.save_crl(&crl).await.map(|_first| ())
         })
@@ -236,6 +265,11 @@ async fn everything(store: &Store) -> Vec<String> {
     let services = ServiceCertificateFilter { limit: 10, ..ServiceCertificateFilter::default() };
     facts.push(format!("{:?}", read!(store, |r| r.service_certificates(&services)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.latest_crl(whole())).unwrap()));
+    for rotation in read!(store, |r| r.open_rotations()).unwrap() {
+        let chosen = read!(store, |r| r.rotation_devices(rotation.id)).unwrap();
+        facts.push(format!("{rotation:?} {chosen:?}"));
+    }
+    facts.push(format!("{:?}", read!(store, |r| r.edge_reports(now())).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.unfinished_intents()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.user_by_email("owner@example")).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.anchor_key()).unwrap()));

@@ -72,6 +72,7 @@ async fn a_devices_certificate_is_found_by_its_agent() {
     let certificate = new_certificate(&device, CertificateState::Active);
     let summary = CertificateSummary {
         serial: certificate.reference.serial.clone(),
+        issuer: Some(certificate.reference.issuer),
         issued_at: now(),
         expires_at: now() + DAY * 90,
     };

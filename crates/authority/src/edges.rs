@@ -1,0 +1,113 @@
+//! Edges: what this authority knows of those that are attached to it, and says to the others on the same
+//! database, so that each can measure them all.
+
+use std::time::Duration;
+
+use countersign_core::ids::{AuthorityId, IssuerKeyId};
+use countersign_core::snapshot::SnapshotVersion;
+use countersign_core::time::Timestamp;
+use countersign_store::{EdgeReportRow, StoreError};
+use parking_lot::Mutex;
+
+use crate::authority::Authority;
+use crate::publish::Applied;
+
+/// How long what an authority said counts after it has fallen silent. One that ends takes it back.
+const COUNTS: Duration = Duration::from_secs(900);
+
+/// How often it is said again.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// What this authority has said.
+#[derive(Debug)]
+pub(crate) struct EdgeReports {
+    id: AuthorityId,
+    said: Mutex<Option<EdgeReportRow>>,
+    door_issuer: Mutex<Option<IssuerKeyId>>,
+}
+
+impl Default for EdgeReports {
+    fn default() -> Self {
+        Self { id: AuthorityId::random(), said: Mutex::default(), door_issuer: Mutex::default() }
+    }
+}
+
+impl Authority {
+    /// The doors show a certificate of this CA from now on.
+    pub fn doors_show(&self, issuer: IssuerKeyId) {
+        *self.edges.door_issuer.lock() = Some(issuer);
+    }
+
+    /// Whether a CA is the one that signs the doors' certificates now.
+    #[must_use]
+    pub fn signs_doors(&self, issuer: IssuerKeyId) -> bool {
+        self.issuers().active_service().is_ok_and(|ca| ca.key_id() == issuer)
+    }
+
+    /// Says what is known of the edges, if that is something else than before or was said a while ago.
+    pub(crate) async fn report_edges(&self, now: Timestamp) -> Result<(), StoreError> {
+        let row = self.edge_report(now);
+        let is_news = self.edges.said.lock().as_ref().is_none_or(|said| {
+            let known = (said.edges, said.applied_epoch, said.door_issuer);
+            known != (row.edges, row.applied_epoch, row.door_issuer) || now.since(said.at) >= AGAIN
+        });
+        if !is_news {
+            return Ok(());
+        }
+        let said = row.clone();
+        self.store
+            .write(move |w| Box::pin(async move { w.put_edge_report(&row, now - COUNTS).await }))
+            .await?;
+        *self.edges.said.lock() = Some(said);
+        Ok(())
+    }
+
+    fn edge_report(&self, now: Timestamp) -> EdgeReportRow {
+        let (edges, lowest) = self.publisher.lowest();
+        EdgeReportRow {
+            authority: self.edges.id,
+            edges,
+            applied_epoch: lowest.unwrap_or_else(|| self.snapshot().version).epoch,
+            door_issuer: self.edges.door_issuer.lock().filter(|_issuer| edges > 0),
+            at: now,
+        }
+    }
+
+    /// Takes back what was said: this authority ends.
+    pub(crate) async fn forget_edges(&self) -> Result<(), StoreError> {
+        if self.edges.said.lock().take().is_none() {
+            return Ok(());
+        }
+        let id = self.edges.id;
+        self.store.write(move |w| Box::pin(async move { w.forget_edge_report(id).await })).await
+    }
+
+    /// How many edges of all authorities there are, and how many of them enforce an epoch. Fails closed:
+    /// those of an authority that fell silent count as they were, for a quarter of an hour.
+    pub(crate) async fn edges_at(&self, epoch: u64) -> Result<Applied, StoreError> {
+        let generation = self.snapshot().version.generation;
+        let mut sum = self.publisher.applied(SnapshotVersion { generation, epoch }).await;
+        for other in self.other_reports().await? {
+            sum.total += other.edges;
+            if other.applied_epoch >= epoch {
+                sum.applied += other.edges;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// How many edges show a certificate of a CA.
+    pub(crate) async fn doors_that_show(&self, issuer: IssuerKeyId) -> Result<u32, StoreError> {
+        let own = self.edge_report(self.now());
+        let all = self.other_reports().await?.into_iter().chain(std::iter::once(own));
+        Ok(all.filter(|report| report.door_issuer == Some(issuer)).map(|report| report.edges).sum())
+    }
+
+    async fn other_reports(&self) -> Result<Vec<EdgeReportRow>, StoreError> {
+        let since = self.now() - COUNTS;
+        let mut reports =
+            self.store.read(move |r| Box::pin(async move { r.edge_reports(since).await })).await?;
+        reports.retain(|report| report.authority != self.edges.id);
+        Ok(reports)
+    }
+}

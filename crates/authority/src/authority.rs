@@ -8,6 +8,7 @@ use countersign_ca::KeyError;
 use countersign_ca::KeySource;
 use countersign_ca::SealError;
 use countersign_ca::TokenSettings;
+use countersign_ca::upstream::Cloudflare;
 use countersign_core::identity::TrustDomain;
 use countersign_core::ids::TenantId;
 use countersign_core::snapshot::{RuleSource, TrustSnapshot};
@@ -30,6 +31,7 @@ use crate::plan::PlannedCa;
 use crate::presence::PresenceQueue;
 use crate::publish::Publisher;
 use crate::questions::Questions;
+use crate::upstream::Upstream;
 use crate::usage::UsageLog;
 
 /// Who signs device certificates.
@@ -37,6 +39,8 @@ use crate::usage::UsageLog;
 pub enum IssuerMode {
     /// The embedded CA.
     Embedded,
+    /// A CA elsewhere, asked over [`Authority::open_with`]'s API.
+    Cloudflare,
     /// Nobody: devices enrol with `mtls: null`.
     None,
 }
@@ -60,6 +64,17 @@ pub struct AuthorityConfig {
     pub session_life: std::time::Duration,
 }
 
+/// What an authority is opened with besides its configuration.
+#[derive(Default)]
+pub struct OpenWith<'a> {
+    /// Other CAs than the usual ones on first start: of those given, the root, the device and the
+    /// service CA.
+    pub founding: &'a [PlannedCa],
+    /// A CA elsewhere. It signs when the configuration says so; without it [`IssuerMode::Cloudflare`]
+    /// signs nothing.
+    pub upstream: Option<Cloudflare>,
+}
+
 /// Decides, signs and records.
 pub struct Authority {
     pub(crate) store: Store,
@@ -77,6 +92,7 @@ pub struct Authority {
     pub(crate) token_uses: crate::api_tokens::TokenUses,
     pub(crate) crl: CrlWork,
     pub(crate) ocsp: Ocsp,
+    pub(crate) upstream: Option<Upstream>,
     pub(crate) unseen_refusals: crate::refusals::UnseenRefusals,
     pub(crate) edges: EdgeReports,
     pub(crate) node: u8,
@@ -133,22 +149,21 @@ impl Authority {
         clock: Arc<dyn Clock>,
         config: AuthorityConfig,
     ) -> Result<Arc<Self>, OpenError> {
-        Self::found(store, clock, config, &[]).await
+        Self::open_with(store, clock, config, OpenWith::default()).await
     }
 
-    /// The same, with other CAs than the usual ones on first start: of those given, the root, the device
-    /// and the service CA.
+    /// The same, with what is not in the configuration.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub async fn found(
+    pub async fn open_with(
         store: Store,
         clock: Arc<dyn Clock>,
         config: AuthorityConfig,
-        founding: &[PlannedCa],
+        with: OpenWith<'_>,
     ) -> Result<Arc<Self>, OpenError> {
         let now = clock.now();
-        let opened = installation::open_or_create(&store, &config, founding, now).await?;
+        let opened = installation::open_or_create(&store, &config, with.founding, now).await?;
         let (registry, installation, anchors) = opened;
         let publisher = Publisher::new(TrustSnapshot::empty(config.trust_domain.clone(), now));
         let users = store.read(|r| Box::pin(async move { r.count_users().await })).await?;
@@ -162,6 +177,7 @@ impl Authority {
             crl: CrlWork::default(),
             ocsp: Ocsp::default(),
             token_uses: crate::api_tokens::TokenUses::default(),
+            upstream: with.upstream.map(Upstream::new),
             unseen_refusals: crate::refusals::UnseenRefusals::default(),
             edges: EdgeReports::default(),
             node: installation.node,

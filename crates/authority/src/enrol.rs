@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::agent::TOKEN_PREFIX;
 use crate::authority::{Authority, IssuerMode};
-use crate::issue::{DeviceSubject, Unrecorded};
+use crate::issue::{DeviceSubject, Requested, Signed, Unrecorded};
 use crate::limits::{Limited, Network, TooMany};
 use crate::names::FreshSecret;
 
@@ -221,6 +221,7 @@ impl Authority {
         let device = admission.row(request, token.hash, self.now())?;
         let Certified { device, issued, mtls } = self.certify(device, admission).await?;
         let reference = issued.as_ref().map(|issued| issued.certificate.reference().clone());
+        let is_bound = issued.as_ref().is_some_and(|issued| issued.signed == Signed::Elsewhere);
         let device = match self.record_enrolment(request, admission, device, issued).await {
             Ok(device) => device,
             Err(error) => {
@@ -230,7 +231,7 @@ impl Authority {
                 return Err(error);
             }
         };
-        if admission.changes_trust() {
+        if admission.changes_trust() || is_bound {
             self.publish_changes().await?;
         }
         if matches!(admission.seat, Seat::Returning(_)) {
@@ -268,10 +269,11 @@ impl Authority {
             Some(_) => None,
             None => Some(SigningKey::generate(KeyAlgorithm::P256)?),
         };
-        let Some(public) = csr_key.or(own_key.as_ref().map(SigningKey::public_key)) else {
+        let from_csr = admission.csr.as_ref().map(Requested::Csr);
+        let Some(requested) = from_csr.or(own_key.as_ref().map(Requested::OwnKey)) else {
             return Ok(Certified { device, issued: None, mtls: Err(NoCertificate::CsrRequired) });
         };
-        match self.issue_for_device(self.subject_of(&device, &admission.tenant), public).await {
+        match self.issue_for_device(self.subject_of(&device, &admission.tenant), requested).await {
             Ok(issued) => {
                 let mtls = self.handed_out(&issued, own_key.as_ref());
                 Ok(Certified { device, issued: Some(issued), mtls: Ok(mtls) })

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_ca::upstream::{Misissued, UpstreamError};
 use countersign_ca::{CertificateRequest, IssuedCertificate, Issuer, PrepareError, SignError};
-use countersign_ca::{KeyError, PublicKey, random_serial};
+use countersign_ca::{KeyError, PublicKey, SigningKey, VerifiedCsr, random_serial};
 use countersign_ca::{Profile, Publication};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::{CertificateState, RevocationReason};
@@ -14,11 +15,13 @@ use countersign_core::identity::Identity;
 use countersign_core::ids::{CertificateId, CertificateRef, DeviceId, IssuerKeyId, SerialNumber, Tenant};
 use countersign_core::time::Timestamp;
 use countersign_store::{
-    CertificateRow, CertificateSummary, CrlName, IntentRow, RevocationRow, Store, StoreError, Writing,
+    CertificateRow, CertificateSummary, CrlName, IntentRow, IssuerRole, RevocationRow, Store, StoreError,
+    Writing,
 };
+use futures_util::future::BoxFuture;
 use thiserror::Error;
 
-use crate::authority::Authority;
+use crate::authority::{Authority, IssuerMode};
 use crate::issuers::{Ca, NoIssuer};
 use crate::keys::signing;
 use crate::together::Answers;
@@ -38,6 +41,12 @@ pub enum IssuanceError {
     /// Nobody is there to sign.
     #[error("cannot sign the certificate")]
     NoIssuer(#[from] NoIssuer),
+    /// The CA elsewhere did not sign it.
+    #[error("cannot have the certificate signed elsewhere")]
+    Upstream(#[from] UpstreamError),
+    /// The CA elsewhere signed something else.
+    #[error("cannot use what was signed elsewhere")]
+    Misissued(#[from] Misissued),
     /// The intent could not be recorded.
     #[error("cannot record the intent")]
     Store(#[from] StoreError),
@@ -52,11 +61,72 @@ pub(crate) struct DeviceSubject {
     pub(crate) lifetime: Duration,
 }
 
+/// What is to be certified.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Requested<'a> {
+    /// The key of a signing request.
+    Csr(&'a VerifiedCsr),
+    /// A key that the server made.
+    OwnKey(&'a SigningKey),
+}
+
+impl<'a> Requested<'a> {
+    pub(crate) const fn key(self) -> &'a PublicKey {
+        match self {
+            Self::Csr(csr) => csr.public_key(),
+            Self::OwnKey(key) => key.public_key(),
+        }
+    }
+
+    /// The same with its private half, when the server made it.
+    pub(crate) const fn own_key(self) -> Option<&'a SigningKey> {
+        match self {
+            Self::Csr(_) => None,
+            Self::OwnKey(key) => Some(key),
+        }
+    }
+}
+
+/// Who signs certificates of devices: the embedded CA, or one elsewhere.
+pub(crate) trait DeviceIssuer: Send + Sync {
+    /// Signs one, with its intent on record before and open after.
+    fn issue<'a>(
+        &'a self,
+        authority: &'a Authority,
+        subject: DeviceSubject,
+        key: Requested<'a>,
+    ) -> BoxFuture<'a, Result<Unrecorded, IssuanceError>>;
+}
+
+/// The active device CA of the registry.
+struct Embedded;
+
+impl DeviceIssuer for Embedded {
+    fn issue<'a>(
+        &'a self,
+        authority: &'a Authority,
+        subject: DeviceSubject,
+        key: Requested<'a>,
+    ) -> BoxFuture<'a, Result<Unrecorded, IssuanceError>> {
+        Box::pin(authority.issue_embedded(subject, key.key()))
+    }
+}
+
 /// A signed certificate whose intent is still open: to be recorded, or abandoned.
 #[derive(Debug)]
 pub(crate) struct Unrecorded {
     pub(crate) certificate: IssuedCertificate,
     pub(crate) subject: DeviceSubject,
+    pub(crate) signed: Signed,
+}
+
+/// Where a certificate was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signed {
+    /// By a CA of ours, whose every leaf doors know.
+    Here,
+    /// By another's: doors must be told of this one.
+    Elsewhere,
 }
 
 /// An intent with its audit entry.
@@ -90,8 +160,23 @@ pub(crate) fn record_intents(store: Store, intended: Vec<Arc<Intended>>) -> Answ
 }
 
 impl Authority {
-    /// Signs a device certificate for `key`.
+    /// Has whoever signs here sign a device certificate.
     pub(crate) async fn issue_for_device(
+        &self,
+        subject: DeviceSubject,
+        key: Requested<'_>,
+    ) -> Result<Unrecorded, IssuanceError> {
+        let issuer: &dyn DeviceIssuer = match self.config.issuer {
+            IssuerMode::Cloudflare => {
+                self.upstream.as_ref().ok_or(NoIssuer::NoneActive(IssuerRole::Device))?
+            }
+            IssuerMode::Embedded | IssuerMode::None => &Embedded,
+        };
+        issuer.issue(self, subject, key).await
+    }
+
+    /// Signs a device certificate with the embedded CA.
+    async fn issue_embedded(
         &self,
         subject: DeviceSubject,
         key: &PublicKey,
@@ -101,7 +186,7 @@ impl Authority {
         let issuer = ca.issuer()?;
         let profile = Profile::Device { identity: subject.identity.clone() };
         let certificate = self.issue(issuer, profile, key, subject.lifetime, Some(&subject)).await?;
-        Ok(Unrecorded { certificate, subject })
+        Ok(Unrecorded { certificate, subject, signed: Signed::Here })
     }
 
     /// Signs a certificate of what is no device. Recording it follows.

@@ -64,11 +64,12 @@ mod together;
 pub mod token;
 mod trust;
 pub mod unenroll;
+pub mod upstream;
 mod usage;
 pub mod users;
 
 pub use countersign_ca::{KeySource, SecretFile, TokenSettings, certificate_pem};
 
-pub use authority::{Authority, AuthorityConfig, IssuerMode, OpenError};
+pub use authority::{Authority, AuthorityConfig, IssuerMode, OpenError, OpenWith};
 pub use authorized::{Administer, Authorized, Caller, Forbidden, Operate, Own, View};
 pub use issuers::NoIssuer;

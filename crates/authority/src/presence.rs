@@ -116,7 +116,8 @@ impl Authority {
         });
         match self.config.issuer {
             IssuerMode::Embedded if waits || is_due || is_called => Renewal::Due,
-            IssuerMode::Embedded | IssuerMode::None => Renewal::NotDue,
+            IssuerMode::Cloudflare if waits || is_due => Renewal::Due,
+            IssuerMode::Embedded | IssuerMode::Cloudflare | IssuerMode::None => Renewal::NotDue,
         }
     }
 

@@ -229,7 +229,7 @@ pub(crate) async fn set_aside(
 /// Whether an approval has something to grant: a new certificate in the place of one that the device
 /// had, or its first one. A device without either would only be quarantined again for not using it.
 fn has_use_for_grant(device: &DeviceRow, issuer: IssuerMode) -> bool {
-    device.ever_had_certificate() || (device.pending_key.is_some() && issuer == IssuerMode::Embedded)
+    device.ever_had_certificate() || (device.pending_key.is_some() && issuer != IssuerMode::None)
 }
 
 async fn carry_out(

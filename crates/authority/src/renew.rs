@@ -1,7 +1,7 @@
 //! Renew: a device that proves its present key gets a new certificate, to be confirmed.
 
 use countersign_ca::{CsrError, VerifiedCsr, certificate_pem};
-use countersign_ca::{KeyAlgorithm, KeyError, PublicKey, SigningKey};
+use countersign_ca::{KeyAlgorithm, KeyError, SigningKey};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::{DeviceStatus, QuarantineReason};
@@ -17,7 +17,7 @@ use crate::agent::{AgentCaller, Possession};
 use crate::authority::{Authority, IssuerMode};
 use crate::challenge::ProofError;
 use crate::enrol::{Chain, IssuedMtls};
-use crate::issue::{Unrecorded, record, summary_of};
+use crate::issue::{Requested, Unrecorded, record, summary_of};
 use crate::limits::{Limited, TooMany};
 use crate::present::{Present, key_is_denied};
 use crate::quarantine::quarantine;
@@ -76,9 +76,7 @@ impl From<KeyError> for RenewError {
 
 /// For which key, and how.
 struct Wanted<'k> {
-    key: &'k PublicKey,
-    /// The same with its private half, when the server made it.
-    own_key: Option<&'k SigningKey>,
+    key: Requested<'k>,
     form: Form,
 }
 
@@ -119,7 +117,7 @@ impl Authority {
             return Err(RenewError::KeyDenied);
         }
         self.limits.take(Limited::ProvedRenewal(agent.id()), now).map_err(RenewError::TooMany)?;
-        let wanted = Wanted { key: csr.public_key(), own_key: None, form: Form::TwoSteps };
+        let wanted = Wanted { key: Requested::Csr(&csr), form: Form::TwoSteps };
         self.reissue(agent, &present, wanted).await
     }
 
@@ -137,7 +135,7 @@ impl Authority {
         }
         self.decide_renewal(agent, &present).await?;
         let key = SigningKey::generate(KeyAlgorithm::P256)?;
-        let wanted = Wanted { key: key.public_key(), own_key: Some(&key), form: Form::OneStep };
+        let wanted = Wanted { key: Requested::OwnKey(&key), form: Form::OneStep };
         self.reissue(agent, &present, wanted).await
     }
 
@@ -220,7 +218,7 @@ impl Authority {
             tracing::error!(error = %Chain(&error), device = %agent.id(), "issuer failed at renewal");
             RenewError::IssuerUnavailable
         })?;
-        let mtls = self.handed_out(&issued, wanted.own_key);
+        let mtls = self.handed_out(&issued, wanted.key.own_key());
         let reference = issued.certificate.reference().clone();
         match self.record_renewal(agent, present.key_sha256(), &issued, wanted.form).await {
             Ok(row) => {

@@ -11,12 +11,15 @@ use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::DeviceStatus;
 use countersign_core::ids::{CertificateRef, DeviceName, Tenant};
 use countersign_core::snapshot::{
-    Bar, SnapshotVersion, TenantService, TenantTrust, TrustSnapshot, TrustedIssuer,
+    Bar, Binding, SnapshotVersion, TenantService, TenantTrust, TrustSnapshot, TrustedIssuer,
 };
 use countersign_core::time::Timestamp;
-use countersign_store::{ChangedCertificate, ChangedDevice, StoreError, TenantRow, TrustChanges};
+use countersign_store::{
+    BoundCertificate, ChangedCertificate, ChangedDevice, StoreError, TenantRow, TrustChanges,
+};
 use tokio::sync::watch;
 
+use crate::anchors::hash_of;
 use crate::authority::Authority;
 use crate::channels::Touched;
 use crate::issuers::Issuers;
@@ -46,6 +49,9 @@ impl Authority {
             }
         }
         snapshot.superseded = material.superseded.into_iter().map(|one| (one.reference, one.until)).collect();
+        for bound in material.bound {
+            bind(&mut snapshot, bound);
+        }
         snapshot.pending = material.pending.into_iter().collect();
         snapshot.denied_keys = material.denied_keys.into_iter().collect();
         for revocation in material.revocations {
@@ -127,6 +133,11 @@ fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
     for device in changes.devices {
         let ChangedDevice { id: _, token: _, tenant, name, status, certificates, denied_keys, lifted_keys } =
             device;
+        for certificate in &certificates {
+            if let Some(bound) = bound(certificate, &tenant, &name) {
+                bind(snapshot, bound);
+            }
+        }
         set_device(snapshot, (tenant, name), status);
         for key in &lifted_keys {
             snapshot.denied_keys.remove(key);
@@ -139,6 +150,30 @@ fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
     snapshot.denied.extend(changes.revoked_services);
     snapshot.version = changes.version;
     snapshot.made_at = now;
+}
+
+/// What there is to say about a certificate that says itself whose it is: nothing.
+fn bound(certificate: &ChangedCertificate, tenant: &Tenant, device: &DeviceName) -> Option<BoundCertificate> {
+    let der = certificate.bound.clone()?;
+    Some(BoundCertificate {
+        reference: certificate.reference.clone(),
+        tenant: tenant.clone(),
+        device: device.clone(),
+        spki: certificate.spki,
+        expires_at: certificate.lifetime.expires_at,
+        der,
+    })
+}
+
+fn bind(snapshot: &mut TrustSnapshot, bound: BoundCertificate) {
+    let binding = Binding {
+        tenant: bound.tenant,
+        device: bound.device,
+        spki: bound.spki,
+        certificate: hash_of(&bound.der),
+        not_after: bound.expires_at,
+    };
+    snapshot.bindings.insert(bound.reference, binding);
 }
 
 fn set_tenant(snapshot: &mut TrustSnapshot, tenant: &TenantRow) {

@@ -29,7 +29,8 @@ impl PreparedCertificate {
     }
 }
 
-/// A signed certificate that is exactly the one that was prepared.
+/// A signed certificate that is exactly the one that was prepared, or, from a CA elsewhere, for exactly the
+/// key and device that it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuedCertificate {
     der: Vec<u8>,
@@ -41,6 +42,16 @@ pub struct IssuedCertificate {
 impl IssuedCertificate {
     pub(crate) fn new(der: Vec<u8>, prepared: PreparedCertificate) -> Self {
         Self { der, reference: prepared.reference, lifetime: prepared.lifetime, spki: prepared.spki }
+    }
+
+    /// One that a CA elsewhere signed and that was found to be what it was asked for.
+    pub(crate) const fn elsewhere(
+        der: Vec<u8>,
+        reference: CertificateRef,
+        lifetime: Lifetime,
+        spki: SpkiSha256,
+    ) -> Self {
+        Self { der, reference, lifetime, spki }
     }
 
     /// The certificate in DER.
@@ -105,6 +116,13 @@ pub fn certificates_from_pem(text: &str) -> der::Result<Vec<Vec<u8>>> {
 #[expect(clippy::expect_used, reason = "PEM of a revocation list in memory cannot overflow")]
 pub fn crl_pem(der: &[u8]) -> String {
     der::pem::encode_string("X509 CRL", LineEnding::LF, der).expect("a revocation list fits")
+}
+
+/// A signing request in PEM (RFC 7468 section 7).
+#[must_use]
+#[expect(clippy::expect_used, reason = "PEM of a request of a few KiB cannot overflow")]
+pub fn csr_pem(der: &[u8]) -> String {
+    der::pem::encode_string("CERTIFICATE REQUEST", LineEnding::LF, der).expect("a request fits")
 }
 
 #[expect(clippy::expect_used, reason = "PEM of a certificate of a few KiB cannot overflow")]

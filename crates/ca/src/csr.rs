@@ -45,6 +45,7 @@ pub enum CsrError {
 #[derive(Clone, Debug)]
 pub struct VerifiedCsr {
     public_key: PublicKey,
+    der: Vec<u8>,
     der_sha256: [u8; 32],
 }
 
@@ -80,13 +81,19 @@ impl VerifiedCsr {
         let algorithm = SignatureAlgorithm::of(&signed.algorithm)
             .ok_or_else(|| CsrError::Algorithm(signed.algorithm.oid.to_string()))?;
         public_key.verify_with(algorithm, signed.body, signed.signature).map_err(CsrError::Signature)?;
-        Ok(Self { public_key, der_sha256: sha256(der) })
+        Ok(Self { public_key, der_sha256: sha256(der), der: der.to_vec() })
     }
 
     /// The key that is to be certified.
     #[must_use]
     pub const fn public_key(&self) -> &PublicKey {
         &self.public_key
+    }
+
+    /// The request itself, DER: what a CA elsewhere wants to see.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
     }
 
     /// The SHA-256 of the request's DER: what a proof of possession names.

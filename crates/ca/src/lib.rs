@@ -5,7 +5,8 @@
 //! are reserved and what is written down is the authority's business. It does no network and no
 //! database I/O; the only files it touches are those of the key-encryption key and of a token's PIN,
 //! and the module through which a token is spoken to ([`custody::pkcs11`]). It is linked by the
-//! authority alone, so that an edge or an agent cannot mint a certificate.
+//! authority alone, so that an edge or an agent cannot mint a certificate. CAs elsewhere are asked in
+//! [`upstream`], over a transport that is not of this crate.
 //!
 //! Templates decide what a certificate says ([`Profile`]); from a signing request only the public
 //! key is used ([`VerifiedCsr`]). Everything follows RFC 5280 and is checked by named lints
@@ -37,10 +38,12 @@ pub mod seal;
 pub mod secret_file;
 mod signed;
 mod tbs;
+pub mod upstream;
 
 pub use anchor::{AnchorFileError, SignedAnchor, public_key_from_pem};
 pub use certificate::{
-    IssuedCertificate, PreparedCertificate, certificate_pem, certificates_from_pem, crl_pem, serial_of,
+    IssuedCertificate, PreparedCertificate, certificate_pem, certificates_from_pem, crl_pem, csr_pem,
+    serial_of,
 };
 pub use crl::{CrlContents, CrlEntry, CrlError};
 pub use crl_lint::crl_lints;
@@ -53,7 +56,6 @@ pub use facts::CertificateFacts;
 pub use issuer::{CertificateRequest, IssueError, Issuer, IssuerKind, PrepareError, SignError};
 pub use key::{KeyAlgorithm, KeyError, SigningKey, UnknownAlgorithm};
 pub use key_source::KeySource;
-pub use lint::lint_names;
 pub use lint::{LintRow, certificate_lints, lint_names};
 pub use pkcs12::{Pkcs12Contents, Pkcs12Error, pkcs12};
 pub use profile::{Profile, Publication, Purpose, ServerPurposes, ServiceNames};

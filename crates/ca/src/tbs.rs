@@ -33,6 +33,12 @@ pub(crate) struct Validity {
 }
 
 impl Tbs {
+    /// Reads one that another wrote. Whatever has fields that we do not write is refused.
+    pub(crate) fn from_der_strictly(der: &[u8]) -> der::Result<Self> {
+        let tbs = Self::from_der(der)?;
+        if tbs.version == Version::V3 { Ok(tbs) } else { Err(ErrorKind::Failed.into()) }
+    }
+
     /// The one extension of type `T`, with its critical bit.
     pub(crate) fn extension<T>(&self) -> der::Result<Option<(bool, T)>>
     where

@@ -114,6 +114,10 @@ events! {
     CertificateIntended => "certificate.intended",
     /// A certificate was signed and recorded.
     CertificateIssued => "certificate.issued",
+    /// A CA elsewhere was asked to revoke a certificate.
+    UpstreamRevocationAsked => "certificate.upstream_revocation_asked",
+    /// A CA elsewhere has revoked a certificate, or knows none such.
+    UpstreamRevoked => "certificate.upstream_revoked",
     /// A signing did not reach its record; its serial is revoked.
     CertificateAbandoned => "certificate.abandoned",
     /// A certificate was confirmed by its device and is the active one.

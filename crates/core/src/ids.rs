@@ -269,6 +269,10 @@ uuid_type!(
     CommandId, "command id"
 );
 uuid_type!(
+    /// A call to a CA elsewhere that may make a certificate.
+    UpstreamIntentId, "upstream intent id"
+);
+uuid_type!(
     /// What somebody has been shown before it is revoked.
     SelectionId, "selection id"
 );
@@ -333,6 +337,21 @@ impl TrustBundleHash {
     pub fn of(pem: &str) -> Self {
         use sha2::Digest as _;
         Self(sha2::Sha256::digest(pem.as_bytes()).into())
+    }
+}
+
+impl IssuerKeyId {
+    /// The key of a CA whose certificate is not at hand, as its leaves name it: by the issuer's name in DER
+    /// and the authority key identifier. Never that of a CA whose certificate is: those go by the hash
+    /// of their public key.
+    #[must_use]
+    pub fn named(issuer_der: &[u8], authority_key_id: &[u8]) -> Self {
+        use sha2::Digest as _;
+        let mut hash = sha2::Sha256::new_with_prefix(b"countersign issuer by name\0");
+        hash.update((issuer_der.len() as u64).to_be_bytes());
+        hash.update(issuer_der);
+        hash.update(authority_key_id);
+        Self(hash.finalize().into())
     }
 }
 

@@ -89,6 +89,22 @@ pub struct BlockResponse {
     pub body: Option<(String, String)>,
 }
 
+/// A certificate that a CA elsewhere signed for a device of ours. It need not say whose it is: the
+/// authority, which asked for it, does, and doors believe it about this one certificate alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The device's tenant.
+    pub tenant: Tenant,
+    /// The device.
+    pub device: DeviceName,
+    /// Its public key.
+    pub spki: SpkiSha256,
+    /// SHA-256 of the certificate as it was recorded: another with the same serial number is refused.
+    pub certificate: [u8; 32],
+    /// The last moment at which it counts, whatever it says itself.
+    pub not_after: Timestamp,
+}
+
 /// A tenant and a name within it: what an identity says besides the trust domain.
 pub type DeviceKey = (Tenant, DeviceName);
 
@@ -103,6 +119,8 @@ pub struct TrustSnapshot {
     pub trust_domain: TrustDomain,
     /// The CAs that make devices, and no others.
     pub device_issuers: Vector<TrustedIssuer>,
+    /// Certificates of devices that CAs elsewhere signed, each by its issuer and serial number.
+    pub bindings: HashMap<CertificateRef, Binding>,
     /// Revoked certificates that have not expired.
     pub denied: HashSet<CertificateRef>,
     /// Keys that prove nothing ever again: those of revoked certificates and of denied devices.
@@ -170,6 +188,7 @@ impl TrustSnapshot {
             made_at: now,
             trust_domain,
             device_issuers: Vector::new(),
+            bindings: HashMap::new(),
             denied: HashSet::new(),
             denied_keys: HashSet::new(),
             barred: HashMap::new(),
@@ -186,7 +205,7 @@ impl TrustSnapshot {
     #[must_use]
     pub fn standing(&self, claim: &CertificateClaim, now: Timestamp) -> Standing {
         let tenant = claim.identity.tenant();
-        if !self.may_name(&claim.reference.issuer, tenant)
+        if !(self.may_name(&claim.reference.issuer, tenant) || self.is_bound(claim))
             || claim.identity.trust_domain() != &self.trust_domain
         {
             return Standing::Foreign;
@@ -231,6 +250,15 @@ impl TrustSnapshot {
             | Standing::TenantSuspended
             | Standing::Foreign => false,
         }
+    }
+
+    /// Whether the authority says itself that this certificate is this device's.
+    fn is_bound(&self, claim: &CertificateClaim) -> bool {
+        self.bindings.get(&claim.reference).is_some_and(|bound| {
+            bound.tenant == *claim.identity.tenant()
+                && bound.device == *claim.identity.device()
+                && bound.spki == claim.spki
+        })
     }
 
     fn may_name(&self, issuer: &IssuerKeyId, tenant: &Tenant) -> bool {
@@ -293,6 +321,35 @@ mod tests {
         issuer.tenants = Some(HashSet::unit("other".parse().unwrap()));
         snapshot.device_issuers.push_back(issuer);
         assert_eq!(snapshot.standing(&claim(), Timestamp::from_secs(1)), Standing::Foreign);
+    }
+
+    #[test]
+    fn a_binding_vouches_for_one_device_and_one_key_and_no_other() {
+        let mut snapshot = snapshot();
+        snapshot.device_issuers = Vector::new();
+        let good = claim();
+        let bound = Binding {
+            tenant: "acme".parse().unwrap(),
+            device: "d1".parse().unwrap(),
+            spki: good.spki,
+            certificate: [3; 32],
+            not_after: good.not_after,
+        };
+        snapshot.bindings.insert(good.reference.clone(), bound);
+        let now = Timestamp::from_secs(1);
+        assert_eq!(snapshot.standing(&good, now), Standing::Valid);
+        let other_key = CertificateClaim { spki: SpkiSha256::from([9; 32]), ..good.clone() };
+        let other_device = CertificateClaim {
+            identity: Identity::from_uri("spiffe://countersign.internal/tenant/acme/device/d2").unwrap(),
+            ..good.clone()
+        };
+        let reference = CertificateRef { serial: "02".parse().unwrap(), ..good.reference.clone() };
+        let other_serial = CertificateClaim { reference, ..good.clone() };
+        for other in [other_key, other_device, other_serial] {
+            assert_eq!(snapshot.standing(&other, now), Standing::Foreign);
+        }
+        snapshot.denied.insert(good.reference.clone());
+        assert_eq!(snapshot.standing(&good, now), Standing::Revoked);
     }
 
     #[test]

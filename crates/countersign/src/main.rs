@@ -6,6 +6,7 @@
 
 mod banner;
 mod cli;
+mod cloudflare;
 mod config;
 mod files_limit;
 mod logging;

@@ -78,8 +78,10 @@ pub use records::standing::RecordedStanding;
 pub use records::tenants::{SiteRow, TenantRow};
 pub use records::together::Traits;
 pub use records::trust::{
-    BarredDevice, ChangedCertificate, ChangedDevice, SupersededCertificate, TrustChanges, TrustMaterial,
+    BarredDevice, BoundCertificate, ChangedCertificate, ChangedDevice, SupersededCertificate, TrustChanges,
+    TrustMaterial,
 };
+pub use records::upstream::{UpstreamCertificateRow, UpstreamIntentRow, UpstreamRevocationRow};
 pub use records::users::{PasswordHash, Role, UserRow};
 pub use records::{LIST_LIMIT, SWEEP_LIMIT};
 pub use store::{Company, Migrated, Store};

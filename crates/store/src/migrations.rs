@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0008_issuers"),
     migration!("0009_crl_shards"),
     migration!("0010_ca_rotation"),
+    migration!("0011_upstream"),
 ];
 
 const TABLE: &str = "schema_migrations";

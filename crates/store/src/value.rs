@@ -7,7 +7,7 @@ use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
     AgentId, ApiTokenId, AuthorityId, CaName, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName,
     EnrollmentKeyId, Environment, IssuerKeyId, RequestId, RotationId, SecretHash, SelectionId, SerialNumber,
-    ServiceLabel, SiteId, SpkiSha256, Tenant, TenantId, TrustBundleHash, UserId,
+    ServiceLabel, SiteId, SpkiSha256, Tenant, TenantId, TrustBundleHash, UpstreamIntentId, UserId,
 };
 use countersign_core::rotation::{Canary, RotationStep};
 use countersign_core::scope::Scopes;
@@ -106,7 +106,7 @@ macro_rules! uuids {
 
 uuids! {
     ApiTokenId, CertificateId, ChallengeId, CommandId, DeviceId, EnrollmentKeyId, RequestId, SelectionId, SiteId, TenantId,
-    UserId, RotationId, AuthorityId,
+    UpstreamIntentId, UserId, RotationId, AuthorityId,
 }
 
 impl From<Timestamp> for Value {

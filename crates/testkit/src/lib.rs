@@ -1,6 +1,6 @@
 //! What tests of every crate share: a certificate authority with its evil twin, a clock that stands
 //! still, a client of doors that can be told to do what no good client does, a PostgreSQL server, a
-//! PKCS #11 token, and how often a property is tried.
+//! PKCS #11 token, Cloudflare's API, and how often a property is tried.
 //!
 //! For tests only: no crate may depend on it otherwise, and it knows nothing but `core`, so that what
 //! it makes is not made by the code under test.
@@ -11,6 +11,7 @@
 mod ca;
 mod client;
 mod clock;
+mod cloudflare;
 mod der_writer;
 mod key;
 mod leaf;
@@ -21,6 +22,9 @@ mod soft_token;
 pub use ca::{TestCa, TestCertificate};
 pub use client::{Answer, ClientFailure, Connection, DoorClient, HttpVersion, TlsVersion};
 pub use clock::ManualClock;
+pub use cloudflare::{
+    Asked, CLOUDFLARE_ACCOUNT, CLOUDFLARE_TOKEN, CLOUDFLARE_ZONE, FakeCloudflare, KnownCertificate, Trouble,
+};
 pub use key::{KeyKind, TestKey};
 pub use leaf::{LeafSpec, NOT_AFTER, NOT_BEFORE, Signer, purpose, usage};
 pub use postgres::{PostgresDatabase, PostgresServer};

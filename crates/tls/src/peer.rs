@@ -100,11 +100,11 @@ impl Peer {
     }
 
     /// The certificate of the device CA that vouches for the leaf, DER, as the trust snapshot has it;
-    /// `None` when none does. What else the peer sent after its leaf is nobody's word.
+    /// `None` when none does, and when a CA elsewhere signed it. What else the peer sent after its leaf is nobody's word.
     #[must_use]
     pub fn issuer_der(&self) -> Option<&[u8]> {
         match &self.0.verdict {
-            Verdict::Vouched(vouched) => Some(&vouched.issuer.certificate),
+            Verdict::Vouched(vouched) => vouched.issuer.as_ref().map(|issuer| &*issuer.certificate),
             Verdict::Untrusted(_) | Verdict::NothingShown => None,
         }
     }
@@ -116,7 +116,7 @@ impl Peer {
         let Facts { chain, verdict, leaf, .. } = &*self.0;
         leaf.get_or_init(|| {
             let issuer = match verdict {
-                Verdict::Vouched(vouched) => Some(&*vouched.issuer),
+                Verdict::Vouched(vouched) => vouched.issuer.as_deref(),
                 Verdict::Untrusted(_) | Verdict::NothingShown => None,
             };
             LeafDetails::read(chain, issuer).map(Box::new)

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use countersign_core::Identity;
-use countersign_core::ids::{CertificateRef, SpkiSha256};
+use countersign_core::ids::{CertificateRef, IssuerKeyId, SpkiSha256};
 use countersign_core::snapshot::{CertificateClaim, TrustSnapshot};
 use countersign_core::time::Timestamp;
+use der::Encode as _;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
@@ -21,11 +22,18 @@ use crate::untrusted::UntrustedReason;
 const MAX_CHAIN_BYTES: usize = 8 * 1024;
 const MAX_CHAIN_CERTIFICATES: usize = 4;
 
-/// A leaf that a device CA of ours vouches for.
+/// A leaf that a device CA of ours vouches for, or the authority itself.
 #[derive(Debug)]
 pub(crate) struct Vouched {
     pub(crate) claim: CertificateClaim,
-    pub(crate) issuer: Arc<Issuer>,
+    /// `None` when a CA elsewhere signed it.
+    pub(crate) issuer: Option<Arc<Issuer>>,
+}
+
+impl Vouched {
+    fn is_valid_at(&self, now: Timestamp) -> bool {
+        self.issuer.as_ref().is_none_or(|issuer| issuer.is_valid_at(now))
+    }
 }
 
 /// What the peer's chain amounts to.
@@ -64,7 +72,9 @@ impl Judge {
         }
         let bundle = self.bundles.of(snapshot);
         let key = key_of(chain, &bundle);
-        let vouched = match self.right.find(&key) {
+        // What is bound is not remembered: it hangs on the snapshot, and there is no signature to verify.
+        let known = self.right.find(&key).or_else(|| bound(leaf.as_ref(), snapshot).map(Arc::new));
+        let vouched = match known {
             Some(known) => Ok(known),
             None => vouch(leaf.as_ref(), &bundle).map(|vouched| {
                 let vouched = Arc::new(vouched);
@@ -73,7 +83,7 @@ impl Judge {
             }),
         };
         match vouched {
-            Ok(vouched) if vouched.issuer.is_valid_at(now) => Verdict::Vouched(vouched),
+            Ok(vouched) if vouched.is_valid_at(now) => Verdict::Vouched(vouched),
             Ok(_) => Verdict::Untrusted(UntrustedReason::IssuerUnfit),
             Err(reason) => Verdict::Untrusted(reason),
         }
@@ -119,7 +129,38 @@ fn vouch(leaf_der: &[u8], bundle: &Bundle) -> Result<Vouched, UntrustedReason> {
         not_before: leaf.not_before(),
         not_after: leaf.not_after().min(issuer.parsed.not_after()),
     };
-    Ok(Vouched { claim, issuer: Arc::clone(issuer) })
+    Ok(Vouched { claim, issuer: Some(Arc::clone(issuer)) })
+}
+
+/// What the authority says about a leaf that a CA elsewhere signed for a device of ours.
+///
+/// Fails closed: it must be, byte for byte, the certificate that the authority recorded under this issuer
+/// and serial number, having found its profile right. Every other certificate of that CA goes the usual
+/// way, on which nobody vouches for it. Possession of its key is proved in the handshake, as ever; the
+/// CA's signature adds nothing to that, and its certificate need not be known.
+fn bound(leaf_der: &[u8], snapshot: &TrustSnapshot) -> Option<Vouched> {
+    if snapshot.bindings.is_empty() {
+        return None;
+    }
+    let leaf = Parsed::from_der(leaf_der).ok()?;
+    let authority = leaf.extensions.authority_key_id.as_deref().unwrap_or_default();
+    let issuer = IssuerKeyId::named(&leaf.issuer().to_der().ok()?, authority);
+    let reference = CertificateRef { issuer, serial: leaf.serial.clone() };
+    let binding = snapshot.bindings.get(&reference)?;
+    let is_recorded = digest::digest(&digest::SHA256, leaf_der).as_ref() == binding.certificate;
+    if !is_recorded || SpkiSha256::of(spki(leaf_der).ok()?) != binding.spki {
+        return None;
+    }
+    let identity =
+        Identity::new(snapshot.trust_domain.clone(), binding.tenant.clone(), binding.device.clone());
+    let claim = CertificateClaim {
+        reference,
+        identity,
+        spki: binding.spki,
+        not_before: leaf.not_before(),
+        not_after: leaf.not_after().min(binding.not_after),
+    };
+    Some(Vouched { claim, issuer: None })
 }
 
 /// The device that the leaf `certificate` (DER) names, before anyone has looked at its signature: for

@@ -13,7 +13,7 @@ use countersign_store::{CertificateRow, DeviceRow, EnrollmentKeyRow, Store, Stor
 use super::KeyRefusal;
 use super::admission::key_refusal;
 use super::facts::{denied_keys, taken_names};
-use crate::issue::issued_entry;
+use crate::issue::{Signed, issued_entry, summary_of};
 use crate::questions::distinct;
 use crate::together::Answers;
 
@@ -24,6 +24,8 @@ pub(crate) struct Newcomer {
     pub(super) now: Timestamp,
     pub(super) device: DeviceRow,
     pub(super) certificate: Option<CertificateRow>,
+    /// Where that was signed.
+    pub(super) signed: Option<Signed>,
     pub(super) entries: Vec<AuditEntry>,
 }
 
@@ -149,8 +151,13 @@ async fn record(w: &mut Writing<'_>, admitted: &[&Newcomer]) -> Result<(), Store
 
 async fn write_down(w: &mut Writing<'_>, newcomer: &Newcomer) -> Result<(), StoreError> {
     let device = &newcomer.device;
-    if device.status == DeviceStatus::Quarantined {
+    let is_bound = newcomer.signed == Some(Signed::Elsewhere);
+    if device.status == DeviceStatus::Quarantined || is_bound {
         w.device_trust_changed(device.id).await?;
+    }
+    if let Some(row) = newcomer.certificate.as_ref().filter(|_row| is_bound) {
+        // What it is called elsewhere goes into the device's row too.
+        w.set_certificate_summary(device.id, &summary_of(row)).await?;
     }
     for entry in &newcomer.entries {
         w.append_audit(entry).await?;

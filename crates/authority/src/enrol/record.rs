@@ -44,6 +44,7 @@ impl Authority {
         issued: Option<Unrecorded>,
     ) -> Result<DeviceRow, NotRecorded> {
         let now = self.now();
+        let signed = issued.as_ref().map(|issued| issued.signed);
         let certificate = issued.map(|issued| issued.row(CertificateState::Active, None));
         let entries = entries(request, admission, &device, certificate.as_ref(), now);
         let spki = admission.csr.as_ref().map(|csr| csr.public_key().sha256());
@@ -52,8 +53,16 @@ impl Authority {
             Seat::New(_) => {
                 let certificate_summary = certificate.as_ref().map(summary_of);
                 let device = DeviceRow { certificate: certificate_summary, ..device };
-                let newcomer =
-                    Newcomer { enrollment_key: key, spki, now, device: device.clone(), certificate, entries };
+                let device_row = device.clone();
+                let newcomer = Newcomer {
+                    enrollment_key: key,
+                    spki,
+                    now,
+                    device: device_row,
+                    certificate,
+                    signed,
+                    entries,
+                };
                 self.record_newcomer(newcomer).await?;
                 device
             }

@@ -40,4 +40,5 @@ mod start;
 mod sweep;
 mod tenants;
 mod token;
+mod upstream;
 mod users;

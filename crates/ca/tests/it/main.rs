@@ -6,6 +6,7 @@ mod crl;
 mod csr;
 mod csr_mutation;
 mod descriptions;
+mod elsewhere;
 mod hierarchy;
 mod independent_linter;
 mod issuer;

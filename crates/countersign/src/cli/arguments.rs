@@ -8,6 +8,7 @@ use countersign_core::time::Timestamp;
 
 use super::ca_arguments::CaCommand;
 use super::cert_arguments::CertCommand;
+use super::cloudflare_arguments::CloudflareCommand;
 use crate::config::ConfigFlags;
 
 const EXIT_CODES: &str = "\
@@ -62,6 +63,9 @@ pub(super) enum Command {
     /// Work on the database itself
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Work with Cloudflare, in front of our doors or as issuer
+    #[command(subcommand)]
+    Cloudflare(CloudflareCommand),
 }
 
 /// `config …`.

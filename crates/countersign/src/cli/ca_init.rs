@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use countersign_authority::Authority;
 use countersign_authority::cas::CaFacts;
 use countersign_authority::plan::{
     Credential, IssuerRole, Outcome, Plan, PlanError, PlannedCa, PlannedCertificate,
 };
+use countersign_authority::{Authority, OpenWith};
 use countersign_core::time::SystemClock;
 use countersign_store::Store;
 use serde_json::json;
@@ -43,7 +43,8 @@ pub(super) fn run(arguments: CaInitArguments) -> Result<(), Failure> {
         let is_new = known.context("look for an installation")?.is_none();
         let clock = Arc::new(SystemClock);
         let founding = plan.founding();
-        let authority = Authority::found(store, clock, authority_config(&config), &founding).await;
+        let with = OpenWith { founding: &founding, upstream: None };
+        let authority = Authority::open_with(store, clock, authority_config(&config), with).await;
         let authority = authority.context("open the installation")?;
         let before = if is_new { Vec::new() } else { authority.cas() };
         let done = carry_out(&authority, &plan, &before, &Layout::new(arguments.out.clone())).await;

@@ -10,8 +10,8 @@ use super::cert_arguments::CertCommand;
 use super::failure::Failure;
 use super::{
     audit_anchor, audit_export, audit_verify, ca_export, ca_init, ca_list, ca_reseal, ca_rotate,
-    cert_inspect, cert_p12, cert_verify, config_check, config_sample, explain, healthcheck, migrate, output,
-    serve, store_copy, user_reset_password,
+    cert_inspect, cert_p12, cert_verify, cloudflare, config_check, config_sample, explain, healthcheck,
+    migrate, output, serve, store_copy, user_reset_password,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
@@ -33,12 +33,13 @@ pub(crate) fn run() -> ExitCode {
         Command::Ca(CaCommand::Export(arguments)) => ca_export::export(*arguments),
         Command::Ca(CaCommand::Crl(arguments)) => ca_export::crl(*arguments),
         Command::Ca(CaCommand::Reseal(arguments)) => ca_reseal::run(*arguments),
+        Command::Ca(CaCommand::Rotate(arguments)) => ca_rotate::run(&arguments),
         Command::Cert(CertCommand::Inspect(arguments)) => cert_inspect::run(&arguments),
         Command::Cert(CertCommand::P12(arguments)) => cert_p12::run(&arguments),
         Command::Cert(CertCommand::Verify(arguments)) => cert_verify::run(&arguments),
-        Command::Ca(CaCommand::Rotate(arguments)) => ca_rotate::run(&arguments),
         Command::User(UserCommand::ResetPassword(arguments)) => user_reset_password::run(*arguments),
         Command::Store(StoreCommand::Copy(arguments)) => store_copy::run(&arguments),
+        Command::Cloudflare(command) => cloudflare::run(command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

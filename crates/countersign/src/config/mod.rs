@@ -1,6 +1,7 @@
 //! Configuration: what people wrote ([`raw`]), what it means ([`resolved`]), and every problem in
 //! between at once ([`problem`]). The environment is read here and nowhere else.
 
+mod cloudflare;
 mod environment;
 mod file;
 mod flags;
@@ -15,6 +16,7 @@ mod sample;
 mod settings;
 mod tables;
 
+pub(crate) use cloudflare::{ApiToken, CloudflareApi};
 pub(crate) use environment::{Environment, Machine};
 pub(crate) use file::ConfigFile;
 pub(crate) use flags::ConfigFlags;

@@ -82,6 +82,18 @@ impl HttpUrl {
     pub(crate) const fn uri(&self) -> &Uri {
         &self.0
     }
+
+    /// Whether what goes there is for nobody else: over TLS, or within this machine.
+    pub(crate) fn is_confidential(&self) -> bool {
+        let host = self.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        self.0.scheme() == Some(&Scheme::HTTPS) || is_here
+    }
+
+    /// This machine.
+    pub(crate) fn loopback() -> Self {
+        Self(Uri::from_static("http://127.0.0.1"))
+    }
 }
 
 impl FromStr for HttpUrl {

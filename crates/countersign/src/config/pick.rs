@@ -174,9 +174,9 @@ impl<'a> Picker<'a> {
         self.file.origin(span)
     }
 
-    /// Whether all of these variables are set.
-    pub(super) fn has_variables(&self, names: &[&str]) -> bool {
-        names.iter().all(|name| self.environment.variable(name).is_some())
+    /// A variable that is not one of ours.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.variable(name)
     }
 
     /// A path to a file that must exist.

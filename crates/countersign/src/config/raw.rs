@@ -66,6 +66,9 @@ pub(super) struct RawHttpDoor {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawMtls {
     pub(super) issuer: Place<String>,
+    pub(super) cloudflare_api_url: Place<String>,
+    pub(super) cloudflare_proxy: Place<String>,
+    pub(super) cloudflare_roots: Place<String>,
 }
 
 /// `[pki]`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use countersign_core::settings::Enforcement;
 use countersign_store::StoreUrl;
 
+use super::cloudflare::{self, CloudflareApi};
 use super::environment::{CREDENTIALS, Environment, Machine};
 use super::file::ConfigFile;
 use super::flags::ConfigFlags;
@@ -122,8 +123,9 @@ fn settings_of(
     };
     let admin = admin(pick, raw.admin, from_flags, &public_names);
     let http_door = http_door(pick, raw.http_door, flags.listen_http, machine);
-    let issuer = issuer(pick, Layers::new("mtls.issuer", raw.mtls.issuer), notices);
     let (key_encryption_key, token) = keys::keys(pick, raw.pki, &data_dir);
+    let cloudflare = cloudflare::cloudflare(pick, &raw.mtls);
+    let issuer = issuer(pick, Layers::new("mtls.issuer", raw.mtls.issuer), &cloudflare, notices);
     let routes = tables::routes(pick, raw.route);
     let rules = tables::rules(pick, raw.rule);
     notices.extend(tables::doubts(&rules));
@@ -143,6 +145,7 @@ fn settings_of(
         issuer,
         key_encryption_key,
         token,
+        cloudflare,
         routes,
         rules,
     }
@@ -281,16 +284,20 @@ enum Asked {
     None,
 }
 
-fn issuer(pick: &mut Picker<'_>, layers: Layers<String>, notices: &mut Vec<String>) -> Issuer {
+fn issuer(
+    pick: &mut Picker<'_>,
+    layers: Layers<String>,
+    api: &CloudflareApi,
+    notices: &mut Vec<String>,
+) -> Issuer {
     let known = [("embedded", Asked::Embedded), ("cloudflare", Asked::Cloudflare), ("none", Asked::None)];
-    let (asked, origin) = pick.value(layers, Asked::Embedded, |text| one_of(&text, &known));
+    let (asked, _) = pick.value(layers, Asked::Embedded, |text| one_of(&text, &known));
     match asked {
         Asked::Embedded => Issuer::Embedded,
         Asked::None => Issuer::None,
-        Asked::Cloudflare if pick.has_variables(&["CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ZONE_ID"]) => {
-            let message = "issuing through Cloudflare is not in this version; use embedded or none";
-            pick.refuse(&origin, "mtls.issuer", message);
-            Issuer::None
+        Asked::Cloudflare if api.is_given() => {
+            cloudflare::check_zone(pick, api);
+            Issuer::Cloudflare
         }
         Asked::Cloudflare => {
             notices.push(
@@ -456,14 +463,31 @@ mod tests {
     }
 
     #[test]
-    fn cloudflare_behaves_as_none_without_its_variables_and_is_refused_with_them() {
+    fn cloudflare_behaves_as_none_without_its_variables_and_needs_a_right_zone_with_them() {
         let file = "[mtls]\nissuer = \"cloudflare\"\n";
         let loaded = read(ConfigFlags::default(), &[("CLOUDFLARE_ZONE_ID", "z")], file).unwrap();
         assert_eq!(loaded.resolved.issuer, Issuer::None);
         assert_eq!(loaded.notices.len(), 1);
-        let both = [("CLOUDFLARE_ZONE_ID", "z"), ("CLOUDFLARE_API_TOKEN", "t")];
-        assert_eq!(problems(&both, file)[0].key, "mtls.issuer");
-        assert_eq!(read(ConfigFlags::default(), &both, "").unwrap().resolved.issuer, Issuer::Embedded);
+        let both = |zone| [("CLOUDFLARE_ZONE_ID", zone), ("CLOUDFLARE_API_TOKEN", "secret")];
+        assert!(problems(&both("z"), file)[0].to_string().starts_with("CLOUDFLARE_ZONE_ID: not a zone id"));
+        assert_eq!(read(ConfigFlags::default(), &both("z"), "").unwrap().resolved.issuer, Issuer::Embedded);
+        let zone = "023e105f4ecef8ad9ca31a8372d0c353";
+        let given = read(ConfigFlags::default(), &both(zone), file).unwrap();
+        assert_eq!((given.resolved.issuer, given.notices.len()), (Issuer::Cloudflare, 0));
+        assert!(!format!("{:?}", given.resolved).contains("secret"));
+    }
+
+    #[test]
+    fn the_token_goes_nowhere_in_the_clear() {
+        for (url, right) in [
+            ("http://127.0.0.1:1/client/v4", true),
+            ("https://api.example.com", true),
+            ("http://api.example.com", false),
+            ("ftp://api.example.com", false),
+        ] {
+            let file = format!("[mtls]\ncloudflare_api_url = \"{url}\"\n");
+            assert_eq!(read(ConfigFlags::default(), &[], &file).is_ok(), right, "{url}");
+        }
     }
 
     #[test]

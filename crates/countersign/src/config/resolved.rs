@@ -15,6 +15,7 @@ use countersign_core::snapshot::RuleSource;
 use countersign_store::StoreUrl;
 use ipnet::IpNet;
 
+use super::cloudflare::CloudflareApi;
 use super::names::{HttpUrl, PublicName, UpstreamUrl};
 
 /// A configuration that was read whole and found right.
@@ -51,6 +52,8 @@ pub(crate) struct Resolved {
     pub(crate) key_encryption_key: KeySource,
     /// The token in which the keys of new CAs are made.
     pub(crate) token: Option<TokenSettings>,
+    /// How Cloudflare's API is reached, whoever issues.
+    pub(crate) cloudflare: CloudflareApi,
     /// What the door forwards besides the control plane, longest path first within a host.
     pub(crate) routes: Vec<Route>,
     /// The enabled rules, in order.
@@ -158,6 +161,8 @@ pub(crate) struct DoorLimits {
 pub(crate) enum Issuer {
     /// The embedded CA.
     Embedded,
+    /// Cloudflare, for a zone.
+    Cloudflare,
     /// Nobody: devices enrol with `mtls: null`.
     None,
 }

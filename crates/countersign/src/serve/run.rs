@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use countersign_authority::refusals::RefusalReport;
-use countersign_authority::{Authority, AuthorityConfig, IssuerMode};
+use countersign_authority::{Authority, AuthorityConfig, IssuerMode, OpenWith};
 use countersign_core::time::{Clock, SystemClock};
 use countersign_edge::DoorHandle;
 use countersign_server::{AllowedHosts, ControlPlane, admin_router, serve_admin};
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{door, files, reports};
 use crate::banner::{Banner, Door, Setup, door_host};
 use crate::cli::output;
+use crate::cloudflare;
 use crate::config::{Issuer, Resolved};
 use crate::ports::Ports;
 
@@ -123,7 +124,12 @@ async fn open_authority(config: &Resolved) -> anyhow::Result<Arc<Authority>> {
     let store = Store::open(&config.database).await.context("open the database")?;
     store.migrate().await.context("bring the database up to date")?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    Authority::open(store, clock, authority_config(config)).await.context("open the authority")
+    let upstream = match config.issuer {
+        Issuer::Cloudflare => Some(cloudflare::api(&config.cloudflare).context("prepare Cloudflare's API")?),
+        Issuer::Embedded | Issuer::None => None,
+    };
+    let with = OpenWith { upstream, ..OpenWith::default() };
+    Authority::open_with(store, clock, authority_config(config), with).await.context("open the authority")
 }
 
 /// How the configuration wants the authority to run.
@@ -134,6 +140,7 @@ pub(crate) fn authority_config(config: &Resolved) -> AuthorityConfig {
         token: config.token.clone(),
         issuer: match config.issuer {
             Issuer::Embedded => IssuerMode::Embedded,
+            Issuer::Cloudflare => IssuerMode::Cloudflare,
             Issuer::None => IssuerMode::None,
         },
         public_base_url: config.public_base_url.as_ref().map(|url| url.uri().to_string()),
@@ -166,6 +173,7 @@ impl Recording {
 fn background(authority: &Arc<Authority>, anchor_interval: Duration) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(authority).sweep_regularly());
+    tasks.spawn(Arc::clone(authority).keep_upstream());
     tasks.spawn(Arc::clone(authority).gather_presence());
     tasks.spawn(Arc::clone(authority).follow_changes());
     tasks.spawn(Arc::clone(authority).publish_crls());

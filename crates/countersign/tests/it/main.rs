@@ -35,6 +35,8 @@ mod bad_requests_get_clear_errors;
 mod cert_tools_read_and_convert_what_is_on_disk;
 mod cert_verify_judges_as_doors_do;
 mod clocks_may_differ_by_ten_minutes;
+mod cloudflare_answers_the_commands;
+mod cloudflare_signs_and_our_doors_admit;
 mod command_line_says_what_is_wrong;
 mod docs_match_the_program;
 mod forged_headers_and_paths_lead_nowhere;

@@ -21,14 +21,18 @@ const COMMANDS: &[&[&str]] = &[
     &["ca", "export"],
     &["ca", "crl"],
     &["ca", "reseal"],
-    &["cert", "inspect"],
-    &["cert", "verify"],
-    &["cert", "p12"],
     &["ca", "rotate"],
     &["ca", "rotate", "status"],
     &["ca", "rotate", "rollback"],
+    &["cert", "inspect"],
+    &["cert", "verify"],
+    &["cert", "p12"],
     &["user", "reset-password"],
     &["store", "copy"],
+    &["cloudflare", "push-ca"],
+    &["cloudflare", "push-rules"],
+    &["cloudflare", "import-rules"],
+    &["cloudflare", "status"],
 ];
 
 const HEAD: &str = "\
@@ -56,9 +60,18 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    for parent in
-        [&[][..], &["config"], &["audit"], &["ca"], &["ca", "rotate"], &["cert"], &["user"], &["store"]]
-    {
+    let parents: [&[&str]; 9] = [
+        &[],
+        &["config"],
+        &["audit"],
+        &["ca"],
+        &["ca", "rotate"],
+        &["cert"],
+        &["user"],
+        &["store"],
+        &["cloudflare"],
+    ];
+    for parent in parents {
         let help = run(folder.path(), &[], &[parent, &["--help"]].concat()).stdout;
         let (_, commands) = help.split_once("Commands:\n").unwrap();
         let names = commands

@@ -330,7 +330,9 @@ impl Writing<'_> {
         sql(
             TABLE,
             "UPDATE devices SET mtls_cert_serial_number = $2, mtls_cert_issued_at = $3,
-                 mtls_cert_expires_at = $4, certificate_issuer = $5
+                 mtls_cert_expires_at = $4, certificate_issuer = $5,
+                 mtls_cert_cf_id = (SELECT max(u.upstream_id) FROM upstream_certificates u
+                     WHERE u.serial_number = $6)
              WHERE id = $1",
         )
         .bind(device)
@@ -338,6 +340,8 @@ impl Writing<'_> {
         .bind(summary.issued_at)
         .bind(summary.expires_at)
         .bind(summary.issuer)
+        // Once more: the columns have other types on PostgreSQL.
+        .bind(&summary.serial)
         .changed(&mut self.connection)
         .await
     }

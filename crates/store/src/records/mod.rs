@@ -38,6 +38,7 @@ pub(crate) mod standing;
 pub(crate) mod tenants;
 pub(crate) mod together;
 pub(crate) mod trust;
+pub(crate) mod upstream;
 pub(crate) mod users;
 
 /// How many records a list returns at most, whatever was asked for.

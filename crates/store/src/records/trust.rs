@@ -1,6 +1,7 @@
 //! What trust snapshots are made from.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use countersign_core::certificate::{CertificateState, Lifetime, RevocationReason};
 use countersign_core::device::DeviceStatus;
@@ -32,6 +33,8 @@ pub struct TrustMaterial {
     pub pending: Vec<CertificateRef>,
     /// Revoked certificates that have not ended.
     pub revocations: Vec<RevocationRow>,
+    /// Certificates that CAs elsewhere signed, whatever their state: those that ended are refused as such.
+    pub bound: Vec<BoundCertificate>,
     /// Keys that prove nothing ever again, those of [`Self::revocations`] among them.
     pub denied_keys: Vec<SpkiSha256>,
 }
@@ -87,7 +90,43 @@ pub struct ChangedCertificate {
     pub superseded_until: Option<Timestamp>,
     /// Why it was revoked.
     pub reason: Option<RevocationReason>,
+    /// The certificate, DER, when a CA elsewhere signed it.
+    pub bound: Option<Vec<u8>>,
 }
+
+/// A certificate that a CA elsewhere signed, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundCertificate {
+    /// Which.
+    pub reference: CertificateRef,
+    /// The device's tenant.
+    pub tenant: Tenant,
+    /// The device.
+    pub device: DeviceName,
+    /// Its key.
+    pub spki: SpkiSha256,
+    /// The last moment at which it counts.
+    pub expires_at: Timestamp,
+    /// The certificate, DER.
+    pub der: Vec<u8>,
+}
+
+impl FromRow for BoundCertificate {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            reference: CertificateRef::from_row(row)?,
+            tenant: row.parsed("tenant_id")?,
+            device: row.parsed("device_id")?,
+            spki: row.parsed("spki_sha256")?,
+            expires_at: row.time("not_after")?,
+            der: row.bytes("der")?,
+        })
+    }
+}
+
+/// How long after its end a certificate of a CA elsewhere is still known for whose it was: as long as a
+/// device may come back with it.
+const BOUND_LONG_AFTER: Duration = Duration::from_secs(400 * 86_400);
 
 /// Something of a device's.
 struct Of<T>(DeviceId, T);
@@ -117,6 +156,7 @@ impl FromRow for Of<ChangedCertificate> {
             lifetime: Lifetime { issued_at: row.time("issued_at")?, expires_at: row.time("not_after")? },
             superseded_until: row.optional_time("superseded_until")?,
             reason: row.optional_parsed("revocation_reason")?,
+            bound: row.optional_bytes("bound_der")?,
         };
         Ok(Self(row.parsed("device_uuid")?, certificate))
     }
@@ -203,6 +243,17 @@ impl Reading<'_> {
             .bind(now)
             .all(&mut self.connection)
             .await?,
+            bound: sql(
+                "device_certificates",
+                "SELECT c.issuer_key_id, c.serial_number, c.tenant_id, c.device_id, c.spki_sha256, c.not_after,
+                     c.der
+                 FROM upstream_certificates u JOIN device_certificates c
+                     ON c.issuer_key_id = u.issuer_key_id AND c.serial_number = u.serial_number
+                 WHERE c.not_after >= $1",
+            )
+            .bind(now - BOUND_LONG_AFTER)
+            .all(&mut self.connection)
+            .await?,
             revocations: self.live_revocations(now).await?,
             denied_keys: self.denied_keys().await?,
         })
@@ -255,8 +306,11 @@ impl Reading<'_> {
         let certificates: Vec<Of<ChangedCertificate>> = sql(
             "device_certificates",
             "SELECT c.device_uuid, c.issuer_key_id, c.serial_number, c.spki_sha256, c.status, c.issued_at,
-                 c.not_after, c.superseded_until, c.revocation_reason
+                 c.not_after, c.superseded_until, c.revocation_reason,
+                 CASE WHEN u.upstream_id IS NULL THEN NULL ELSE c.der END AS bound_der
              FROM devices d JOIN device_certificates c ON c.device_uuid = d.id
+             LEFT JOIN upstream_certificates u
+                 ON u.issuer_key_id = c.issuer_key_id AND u.serial_number = c.serial_number
              WHERE d.trust_epoch <> 0 AND d.trust_epoch > $1",
         )
         .bind(epoch)

@@ -36,6 +36,7 @@ mod on_sqlite {
     mod together;
     mod trust;
     mod upgrading;
+    mod upstream;
 }
 
 #[path = "both"]
@@ -68,4 +69,5 @@ mod on_postgres {
     mod together;
     mod trust;
     mod upgrading;
+    mod upstream;
 }

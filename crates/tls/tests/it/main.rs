@@ -8,6 +8,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod bound;
 mod certificates;
 mod chains;
 mod clients;

@@ -45,6 +45,7 @@ pub(crate) struct Installation {
     session: String,
     roots_pem: String,
     database: Option<Arc<PostgresDatabase>>,
+    variables: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +92,16 @@ impl Installation {
         installation
     }
 
+    /// The same, with variables in its environment from the first start on.
+    pub(crate) async fn with_variables(config: &str, variables: &[(&str, &str)]) -> Self {
+        let mut installation = Self::unstarted(config, Time::Real);
+        installation.variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        installation.start_again().await;
+        installation.set_up().await;
+        installation
+    }
+
     /// Another server on the same database, which must be a server's.
     pub(crate) async fn beside(&self) -> Self {
         let mut other = Self::unstarted(&self.config, Time::Real);
@@ -120,6 +131,7 @@ impl Installation {
             session,
             roots_pem,
             database: None,
+            variables: Vec::new(),
         }
     }
 
@@ -168,6 +180,7 @@ impl Installation {
             .stderr(log.into_file());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.envs(self.database.iter().map(|database| (DATABASE_URL, database.url())));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(time) = &self.time {
             time.rule(&mut command);
         }

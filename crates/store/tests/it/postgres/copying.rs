@@ -7,7 +7,8 @@ use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::crl_scope::CrlScope;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
-    ApiTokenId, AuthorityId, ChallengeId, RequestId, RotationId, SelectionId, TrustBundleHash, UserId,
+    ApiTokenId, AuthorityId, ChallengeId, RequestId, RotationId, SelectionId, TrustBundleHash,
+    UpstreamIntentId, UserId,
 };
 use countersign_core::rotation::{Canary, RenewalCall, RotationStep};
 use countersign_core::scope::{Scope, Scopes};
@@ -16,7 +17,8 @@ use countersign_store::{
     DeniedKeyRow, DeviceFilter, EdgeReportRow, IssuerRole, IssuerRow, KeptKey, OVER_CERTIFICATE,
     PasswordHash, PasswordTokenRow, Presence, RefusalRow, RevocationSelector, Role, RotationRow,
     SelectionRow, ServiceCertificateFilter, SessionRow, StagedTokenRow, Store, StoreError, StoreUrl,
-    TraitKind, TrustBundleReport, UsageRow, UserRow, copy,
+    TraitKind, TrustBundleReport, UpstreamCertificateRow, UpstreamIntentRow, UpstreamRevocationRow, UsageRow,
+    UserRow, copy,
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -98,6 +100,7 @@ async fn filled() -> Fixture {
     fixture.enrollment_key(3).await;
     fill_the_rest(&fixture).await;
     fill_the_pki(&fixture).await;
+    fill_what_another_ca_signed(&fixture).await;
     anchor(&fixture).await;
     fixture
 }
@@ -231,6 +234,38 @@ async fn fill_the_pki(fixture: &Fixture) {
             w.put_edge_report(&edges, now()).await?;
             w.next_crl_numbers(issuing.key_id, 1).await?;
             w.save_crl(&crl).await.map(|_first| ())
+        })
+    });
+    done.await.unwrap();
+}
+
+async fn fill_what_another_ca_signed(fixture: &Fixture) {
+    let upstream = UpstreamIntentRow {
+        id: UpstreamIntentId::random(),
+        zone: "zone".into(),
+        spki: random().into(),
+        device: None,
+        at: now(),
+    };
+    let named = UpstreamCertificateRow {
+        reference: crate::on_sqlite::fixture::reference(),
+        zone: "zone".into(),
+        id: "id-1".into(),
+    };
+    let done = fixture.store.write::<_, StoreError, _>(move |w| {
+        Box::pin(async move {
+            w.insert_upstream_intent(&upstream).await?;
+            w.insert_upstream_certificate(&named).await?;
+            w.queue_upstream_revocation("zone", "id-1", now()).await?;
+            let claimed = w.claim_upstream_revocations("zone", (now(), now() + DAY), 1).await?;
+            let asked = claimed.first().cloned().map(|row| UpstreamRevocationRow {
+                asked_at: Some(now()),
+                problem: Some("failing".into()),
+                ..row
+            });
+            w.put_back_upstream_revocation(&asked.unwrap(), now() + DAY).await?;
+            w.queue_upstream_revocation("zone", "id-2", now()).await?;
+            w.finish_upstream_revocation("zone", "id-2", now()).await.map(drop)
         })
     });
     done.await.unwrap();

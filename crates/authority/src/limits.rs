@@ -60,6 +60,9 @@ pub struct TooMany {
 /// Buckets are forgotten once full again; beyond this many, strangers are refused.
 const CAPACITY: usize = 200_000;
 
+/// How far the moment of one who asks may lie before that of another who was let in first.
+const OUT_OF_TURN: Duration = Duration::from_secs(10);
+
 /// Devices have buckets of their own, so that strangers, however many, cannot get one refused.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
@@ -148,7 +151,7 @@ fn next_full_at(what: &Limited, full_at: Timestamp, now: Timestamp) -> Result<Ti
     let (count, period) = what.rate();
     // No bucket lacks more than its whole content: one that seems to was filled before the clock was set
     // back, which must not lock anybody out.
-    let full_at = if full_at > now + period { now } else { full_at.max(now) };
+    let full_at = if full_at > now + period + OUT_OF_TURN { now } else { full_at.max(now) };
     let next = full_at + period / count;
     if next > now + period {
         return Err(TooMany { retry_after: next.since(now + period) });
@@ -203,6 +206,15 @@ mod tests {
         let now = before - Duration::from_secs(3600);
         limits.take(Limited::ProvedRenewal(device), now).unwrap();
         assert!(limits.take(Limited::ProvedRenewal(device), now).is_err(), "and counts on from there");
+    }
+
+    #[test]
+    fn who_comes_late_with_an_earlier_moment_is_counted_too() {
+        let limits = Limits::default();
+        let (now, device) = (Timestamp::from_secs(1_000_000), DeviceId::random());
+        limits.take(Limited::ProvedRenewal(device), now + Duration::from_millis(3)).unwrap();
+        let refused = limits.take(Limited::ProvedRenewal(device), now).unwrap_err();
+        assert_eq!(refused.retry_after, Duration::from_millis(30_003));
     }
 
     #[test]

@@ -174,11 +174,6 @@ impl<'a> Picker<'a> {
         self.file.origin(span)
     }
 
-    /// A variable that is not one of ours.
-    pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.environment.variable(name)
-    }
-
     /// A path to a file that must exist.
     pub(super) fn file(&mut self, layers: Layers<String>) -> Option<(PathBuf, Origin)> {
         let key = layers.key;

@@ -19,7 +19,7 @@ use countersign_authority::{Authorized, Own, View};
 use countersign_core::ids::CaName;
 use http::StatusCode;
 
-use crate::admin::devices::{cursor, page_size};
+use crate::admin::lists::{cursor, page_size};
 use crate::admin::quarantine::wire_applied;
 use crate::failure::{Failure, Outcome};
 use crate::fields::Fields;

@@ -38,14 +38,13 @@ pub(crate) enum Time {
 pub(crate) struct Installation {
     folder: TempDir,
     config: String,
-    variables: Vec<(&'static str, OsString)>,
+    variables: Vec<(String, OsString)>,
     time: Option<FakeTime>,
     process: Option<Child>,
     ports: Ports,
     session: String,
     roots_pem: String,
     database: Option<Arc<PostgresDatabase>>,
-    variables: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,7 +95,7 @@ impl Installation {
     pub(crate) async fn with_variables(config: &str, variables: &[(&str, &str)]) -> Self {
         let mut installation = Self::unstarted(config, Time::Real);
         installation.variables =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            variables.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
         installation.start_again().await;
         installation.set_up().await;
         installation
@@ -131,7 +130,6 @@ impl Installation {
             session,
             roots_pem,
             database: None,
-            variables: Vec::new(),
         }
     }
 
@@ -178,7 +176,6 @@ impl Installation {
             .stdin(Stdio::null())
             .stdout(fs_err::File::create(folder.join("printed")).unwrap().into_file())
             .stderr(log.into_file());
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.envs(self.database.iter().map(|database| (DATABASE_URL, database.url())));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(time) = &self.time {
@@ -238,8 +235,8 @@ impl Installation {
     }
 
     /// Sets a variable of the environment; the next start has it.
-    pub(crate) fn set_variable(&mut self, name: &'static str, value: &OsStr) {
-        self.variables.push((name, value.to_owned()));
+    pub(crate) fn set_variable(&mut self, name: &str, value: &OsStr) {
+        self.variables.push((name.to_owned(), value.to_owned()));
     }
 
     /// Changes the configuration file; the next start reads it.

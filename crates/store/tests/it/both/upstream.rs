@@ -89,6 +89,7 @@ async fn whatever_is_revoked_here_is_to_be_revoked_there_whoever_revoked_it() {
     assert_eq!(claim(&fixture, HOUR).await.first().map(|row| row.id.clone()), Some("a1".to_owned()));
     let summary = CertificateSummary {
         serial: certificate.reference.serial.clone(),
+        issuer: Some(certificate.reference.issuer),
         issued_at: now(),
         expires_at: now() + DAY,
     };

@@ -3,7 +3,7 @@
 //! Nothing here opens a connection: what is asked and answered are values ([`ApiRequest`],
 //! [`ApiResponse`]), and who carries them is a [`Transport`]. What comes back is not believed: a
 //! certificate counts once it was found to be for the key and the device that were asked for
-//! ([`certified`]).
+//! ([`certified()`]).
 
 mod answer;
 mod backoff;

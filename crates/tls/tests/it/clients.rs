@@ -7,7 +7,7 @@ use countersign_tls::{
 
 use crate::meeting::{DOMAIN, Door, credential};
 
-pub(crate) async fn try_server(
+async fn try_server(
     ca: &TestCa,
     server: &TestCertificate,
     client: &ClientTls,

@@ -9,12 +9,14 @@ use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::TrustSnapshot;
 use countersign_core::time::{Clock as _, Timestamp};
 use countersign_testkit::{ManualClock, TestCa, TestCertificate};
-use countersign_tls::{ClientAuth, DoorTls, HandshakeError, Peer, ServerCredential, ServerCredentials};
+use countersign_tls::{
+    ClientAuth, ClientTls, ConnectError, DoorTls, HandshakeError, Peer, ServerCredential, ServerCredentials,
+};
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::aws_lc_rs::{default_provider, sign::any_supported_type};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, SignatureScheme, SupportedProtocolVersion};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
@@ -102,6 +104,31 @@ impl Meeting {
     }
 }
 
+/// Any chain with any key, whether they are fit for anything or not.
+fn certified(chain: Vec<Vec<u8>>, key: &[u8]) -> Arc<CertifiedKey> {
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.to_vec()));
+    let chain = chain.into_iter().map(CertificateDer::from).collect();
+    Arc::new(CertifiedKey::new(chain, any_supported_type(&key).unwrap()))
+}
+
+/// What our client says to a server that shows `certificate` without looking at it.
+pub(crate) async fn careless_server(
+    certificate: &TestCertificate,
+    client: &ClientTls,
+    host: &str,
+) -> Result<(), ConnectError> {
+    let shows = SingleCertAndKey::from(certified(certificate.chain.clone(), certificate.key.pkcs8_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(shows));
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let (_accepted, connected) = tokio::join!(acceptor.accept(far), client.handshake(host, near));
+    connected.map(drop)
+}
+
 /// A client of one TLS version, with its own memory of sessions.
 pub(crate) struct Client(Arc<ClientConfig>);
 
@@ -140,10 +167,7 @@ impl Client {
         chain: Vec<Vec<u8>>,
         key: &[u8],
     ) -> Self {
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.to_vec()));
-        let chain = chain.into_iter().map(CertificateDer::from).collect();
-        let certified = CertifiedKey::new(chain, any_supported_type(&key).unwrap());
-        let shows = Shows(Arc::new(certified));
+        let shows = Shows(certified(chain, key));
         Self(Arc::new(Self::builder(ca, version).with_client_cert_resolver(Arc::new(shows))))
     }
 

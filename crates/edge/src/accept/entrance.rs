@@ -39,6 +39,8 @@ pub(crate) struct Entrance {
 /// Why a connection did not become one.
 #[derive(Debug, Error)]
 enum EntryError {
+    #[error("the door is full")]
+    Full,
     #[error("too many connections from this address")]
     TooManyFromAddress,
     #[error("PROXY header")]
@@ -89,8 +91,7 @@ async fn accept(socket: TcpListener, entrance: &Arc<Entrance>, worker: &Arc<Work
 
 fn admit_connection(stream: TcpStream, address: SocketAddr, entrance: &Arc<Entrance>, worker: &Arc<Worker>) {
     let Some(slot) = entrance.slots.take() else {
-        warn!(peer = %address, reason = "door full", "connection refused");
-        return;
+        return note(address, &EntryError::Full, entrance);
     };
     let (entrance, worker) = (Arc::clone(entrance), Arc::clone(worker));
     tokio::spawn(async move {
@@ -151,14 +152,17 @@ async fn serve(entered: Entered, entrance: &Arc<Entrance>, worker: Arc<Worker>) 
 
 fn note(address: SocketAddr, error: &EntryError, entrance: &Entrance) {
     let reason: &dyn std::error::Error = std::error::Error::source(error).unwrap_or(error);
+    let refuse = |code: &str| {
+        warn!(peer = %address, code, %error, reason, "connection refused");
+        entrance.gate.tell_of_connection(address, code);
+    };
     match error {
         EntryError::Handshake(HandshakeError::Refused(refusal)) => {
-            warn!(peer = %address, code = refusal.code(), "handshake refused");
-            entrance.gate.tell_of_handshake(address, *refusal);
+            refuse(refusal.code());
         }
-        EntryError::TooManyFromAddress | EntryError::Proxy(_) => {
-            warn!(peer = %address, %error, reason, "connection refused");
-        }
+        EntryError::Full => refuse("DOOR_FULL"),
+        EntryError::TooManyFromAddress => refuse("TOO_MANY_CONNECTIONS"),
+        EntryError::Proxy(_) => refuse("PROXY_HEADER_MALFORMED"),
         EntryError::Handshake(_) | EntryError::Timeout => {
             debug!(peer = %address, %error, reason, "handshake not finished");
         }

@@ -1,5 +1,6 @@
 //! One connection: its requests, and its end.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
@@ -16,10 +17,11 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::framing::Scanner;
+use super::resets::Resets;
 use super::room::Share;
 use super::service::{self, Worker};
 use super::told::Told;
-use super::wire::{Awakening, Framing, Timing, Wire};
+use super::wire::{Awakening, Framing, Timing, Watch, Wire};
 use crate::accept::limits::Slot;
 use crate::registry::{Ending, Registration};
 
@@ -67,8 +69,8 @@ pub(crate) async fn serve(stream: ServerStream<TcpStream>, arrived: Arrived, tim
 /// rests, from its beginning and between requests, with nothing but its TLS state.
 async fn http_1(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: Timing) {
     let live = Arc::clone(&arrived.live);
-    let scanner = Some(Scanner::new());
-    let mut wire = Wire::new(stream, scanner, arrived.framing.clone(), Arc::clone(&live), timing);
+    let watch = Watch::Incoming(Scanner::new());
+    let mut wire = Wire::new(stream, watch, arrived.framing.clone(), Arc::clone(&live), timing);
     loop {
         if !rest(&mut wire, &live).await {
             return;
@@ -154,7 +156,8 @@ enum Stop {
 
 async fn http_2(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: Timing) {
     let live = Arc::clone(&arrived.live);
-    let wire = Wire::new(stream, None, arrived.framing.clone(), Arc::clone(&live), timing);
+    let watch = Watch::Outgoing(Resets::new(Arc::clone(&arrived)));
+    let wire = Wire::new(stream, watch, arrived.framing.clone(), Arc::clone(&live), timing);
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -162,7 +165,8 @@ async fn http_2(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: 
         .max_header_list_size(HEADER_LIST_LIMIT)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_PATIENCE);
-    let service = service_fn(move |request| service::handle(Arc::clone(&arrived), request));
+    let own = Arc::clone(&arrived);
+    let service = service_fn(move |request| service::handle(Arc::clone(&own), request));
     let mut connection = builder.serve_connection(TokioIo::new(wire), service);
     let ended = tokio::select! {
         biased;
@@ -173,10 +177,19 @@ async fn http_2(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: 
         Some(ended) => Some(ended),
         None => retire(connection, &live, |connection| connection.graceful_shutdown()).await,
     };
-    // Over HTTP/2 what cannot be read resets its stream.
+    // A request alone that cannot be read resets its stream, which `Resets` sees.
     if let Some(Err(error)) = ended {
         debug!(%error, "connection ended early");
+        if is_told_by_us(&error) {
+            arrived.worker.gate.tell_of_unreadable(arrived.address);
+        }
     }
+}
+
+/// Whether a connection ended because we could not read it.
+fn is_told_by_us(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| cause.is_go_away() && cause.is_library())
 }
 
 /// Lets a connection end after the responses under way. `None`: it is to be cut, and is dropped, which

@@ -6,6 +6,7 @@ pub(crate) mod forward;
 pub(crate) mod framing;
 pub(crate) mod host;
 pub(crate) mod refusal;
+pub(crate) mod resets;
 pub(crate) mod room;
 pub(crate) mod route;
 pub(crate) mod service;

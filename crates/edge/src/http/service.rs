@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::access::{Place, Refusal};
+use countersign_core::access::Place;
 use countersign_core::ids::RequestId;
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::Standing;
@@ -89,9 +89,9 @@ impl Gate {
             .register(peer.claim(), |claim| self.current.load().snapshot.standing(claim, self.clock.now()))
     }
 
-    /// Writes down that a handshake was refused.
-    pub(crate) fn tell_of_handshake(&self, address: SocketAddr, refusal: Refusal) {
-        self.reports.tell(EdgeReport::Refused(Box::new(self.bare(address, refusal.code()))));
+    /// Writes down that a connection was refused before anything was asked for.
+    pub(crate) fn tell_of_connection(&self, address: SocketAddr, code: &str) {
+        self.reports.tell(EdgeReport::Refused(Box::new(self.bare(address, code))));
     }
 
     /// Writes down that the HTTP library could not read a request, and answered it without a body.

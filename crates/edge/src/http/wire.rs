@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::framing::{Finding, Scanner};
+use super::resets::Resets;
 use crate::registry::Registration;
 
 /// How long a client may take.
@@ -84,12 +85,29 @@ pub(crate) enum Awakening {
     End,
 }
 
+/// What is looked at, besides the time.
+#[derive(Debug)]
+pub(crate) enum Watch {
+    /// HTTP/1.1: what comes in.
+    Incoming(Scanner),
+    /// HTTP/2, whose frames leave no doubt: what goes out.
+    Outgoing(Resets),
+}
+
+impl Watch {
+    const fn scanner(&self) -> Option<&Scanner> {
+        match self {
+            Self::Incoming(scanner) => Some(scanner),
+            Self::Outgoing(_) => None,
+        }
+    }
+}
+
 /// A connection's stream.
 #[derive(Debug)]
 pub(crate) struct Wire<IO> {
     io: IO,
-    /// `None`: HTTP/2, whose frames leave no doubt.
-    scanner: Option<Scanner>,
+    watch: Watch,
     framing: Framing,
     live: Arc<Registration>,
     timing: Timing,
@@ -109,7 +127,7 @@ pub(crate) struct Wire<IO> {
 impl<IO> Wire<IO> {
     pub(crate) fn new(
         io: IO,
-        scanner: Option<Scanner>,
+        watch: Watch,
         framing: Framing,
         live: Arc<Registration>,
         timing: Timing,
@@ -118,7 +136,7 @@ impl<IO> Wire<IO> {
         let alarm = Box::pin(sleep_until(now + timing.idle));
         let turns = live.turns();
         let (head_began, last_sign, owes, unread) = (None, now, false, Bytes::new());
-        Self { io, scanner, framing, live, timing, head_began, last_sign, turns, alarm, owes, unread }
+        Self { io, watch, framing, live, timing, head_began, last_sign, turns, alarm, owes, unread }
     }
 
     /// The same wire, for the HTTP library to begin anew on: `unread` is read first.
@@ -130,14 +148,14 @@ impl<IO> Wire<IO> {
     /// When this connection is silent, unless something happens.
     fn silent_at(&self) -> Option<Instant> {
         let is_between = self.framing.is_watching()
-            && self.scanner.as_ref().is_some_and(Scanner::is_between)
+            && self.watch.scanner().is_some_and(Scanner::is_between)
             && !self.owes
             && !self.live.is_busy();
         is_between.then(|| self.last_sign + LULL)
     }
 
     fn saw(&mut self, bytes: &[u8]) {
-        let Some(scanner) = &mut self.scanner else { return };
+        let Watch::Incoming(scanner) = &mut self.watch else { return };
         self.last_sign = Instant::now();
         if self.framing.is_watching() {
             self.framing.found(scanner.feed(bytes));
@@ -242,7 +260,11 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Wire<IO> {
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Wire<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.owes = true;
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        if let (Watch::Outgoing(resets), Poll::Ready(Ok(written))) = (&mut self.watch, &written) {
+            resets.sent(buf.get(..*written).unwrap_or_default());
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -261,7 +283,16 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Wire<IO> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.owes = true;
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        if let (Watch::Outgoing(resets), Poll::Ready(Ok(written))) = (&mut self.watch, &written) {
+            let mut left = *written;
+            for buf in bufs {
+                let here = left.min(buf.len());
+                resets.sent(buf.get(..here).unwrap_or_default());
+                left -= here;
+            }
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

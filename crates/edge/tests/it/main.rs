@@ -16,5 +16,6 @@ mod rules;
 mod site;
 mod smuggling;
 mod streaming;
+mod unreadable;
 mod upstreams;
 mod visitor;

@@ -35,6 +35,8 @@ pub struct Resealed {
     pub cas: usize,
     /// How many keys that sign anchors.
     pub anchor_keys: usize,
+    /// How many keys of services.
+    pub service_keys: usize,
 }
 
 /// Opens every sealed key in an installation that no authority is running on with what `from` gives, and
@@ -63,6 +65,7 @@ pub async fn reseal(
             Box::pin(async move {
                 let done = reseal_all(w, &old, &new).await?;
                 let entry = entry.detail("cas", done.cas).detail("anchorKeys", done.anchor_keys);
+                let entry = entry.detail("serviceKeys", done.service_keys);
                 w.append_audit(&entry).await?;
                 crash_point("reseal");
                 Ok::<_, ResealError>(done)
@@ -82,7 +85,7 @@ async fn reseal_all(
         let key = old.open(&SealedKey::from(sealed), id)?;
         new.seal(&key, id).map(Vec::from)
     };
-    let mut done = Resealed { cas: 0, anchor_keys: 0 };
+    let mut done = Resealed { cas: 0, anchor_keys: 0, service_keys: 0 };
     for row in w.issuers().await? {
         let KeptKey::Sealed(sealed) = row.key else { continue };
         w.set_issuer_key(row.key_id, &KeptKey::Sealed(again(sealed, row.key_id)?)).await?;
@@ -91,6 +94,13 @@ async fn reseal_all(
     if let Some(row) = w.anchor_key().await? {
         w.set_sealed_anchor_key(row.key_id, &again(row.sealed_key, row.key_id)?).await?;
         done.anchor_keys += 1;
+    }
+    for mut key in w.sealed_service_keys().await? {
+        key.sealed_key = again(key.sealed_key, key.spki.into())?;
+        if !w.keep_service_key(&key).await? {
+            return Err(StoreError::raced("certificate of a service", key.id).into());
+        }
+        done.service_keys += 1;
     }
     Ok(done)
 }

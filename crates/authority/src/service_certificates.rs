@@ -1,16 +1,26 @@
-//! Service certificates: issued by a named CA for a key, recorded and written down.
+//! Service certificates: issued by a named CA for a key, or brought along with one; recorded, renewed,
+//! revoked and written down.
+
+pub mod import;
+pub mod issue;
+pub mod look;
+pub mod remove;
+pub mod renew;
+pub mod revoke;
+pub mod wanted;
 
 use std::time::Duration;
 
 use countersign_ca::{IssuedCertificate, Profile, PublicKey};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
-use countersign_core::ids::{CaName, CertificateId, ServiceLabel};
+use countersign_core::ids::{CaName, CertificateId, CertificateRef, ServiceLabel};
 use countersign_store::{
     Origin, ServiceCertificateFilter, ServiceCertificateRow, ServiceState, StoreError, Writing,
 };
 
 use crate::authority::Authority;
 use crate::issue::IssuanceError;
+use crate::issuers::{Ca, Issuers};
 
 /// A certificate that a service is to have.
 #[derive(Clone, Debug)]
@@ -32,6 +42,8 @@ pub struct ServiceCertificate {
     pub certificate: IssuedCertificate,
     /// The CAs above it, PEM, its issuer first and the root last.
     pub chain: Vec<String>,
+    /// What is on record of it.
+    pub row: ServiceCertificateRow,
 }
 
 /// What is recorded of a certificate that was issued here.
@@ -58,10 +70,12 @@ pub(crate) fn made_row(
 }
 
 /// What becomes of former certificates with the label of a new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Former {
     /// They are replaced.
     Superseded,
+    /// They are, and this one is, whatever its label.
+    SupersededWith(CertificateRef),
     /// They stay in use: each authority has doors and responders of its own.
     Kept,
 }
@@ -80,12 +94,27 @@ impl Authority {
     ) -> Result<ServiceCertificate, IssuanceError> {
         let issuers = self.issuers();
         let ca = issuers.by_name(&request.ca)?;
+        self.issue_and_record((&issuers, ca), request, key, (actor, None)).await
+    }
+
+    /// The same by this CA, in the place of a certificate if there is one.
+    async fn issue_and_record(
+        &self,
+        (issuers, ca): (&Issuers, &Ca),
+        request: &ServiceRequest,
+        key: &PublicKey,
+        (actor, renews): (Actor, Option<&ServiceCertificateRow>),
+    ) -> Result<ServiceCertificate, IssuanceError> {
         let issued = self.issue_for_service(ca, request.profile.clone(), key, request.lifetime).await?;
         let row = made_row(&request.profile, request.label.clone(), &issued);
-        let entry = issued_entry(&row, &request.ca, actor);
-        self.record_service_certificate(row, entry, Former::Superseded).await?;
+        let entry = issued_entry(&row, ca.name(), actor);
+        let (entry, former) = match renews {
+            None => (entry, Former::Superseded),
+            Some(old) => (entry.detail("renews", old.id), Former::SupersededWith(old.reference.clone())),
+        };
+        self.record_service_certificate(row.clone(), entry, former).await?;
         let chain = issuers.chain(ca.key_id()).iter().map(|above| above.certificate_pem()).collect();
-        Ok(ServiceCertificate { certificate: issued, chain })
+        Ok(ServiceCertificate { certificate: issued, chain, row })
     }
 
     /// Records a certificate that was signed for what is no device, with its entry.
@@ -101,7 +130,7 @@ impl Authority {
     ) -> Result<(), StoreError> {
         let reference = row.reference.clone();
         let recorded =
-            self.store.write(move |w| Box::pin(async move { record(w, &row, &entry, former).await })).await;
+            self.store.write(move |w| Box::pin(async move { record(w, &row, &entry, &former).await })).await;
         if recorded.is_err() {
             self.abandon(&reference).await?;
         }
@@ -128,24 +157,37 @@ async fn record(
     w: &mut Writing<'_>,
     row: &ServiceCertificateRow,
     entry: &AuditEntry,
-    former: Former,
+    former: &Former,
 ) -> Result<(), StoreError> {
     if !w.finish_intent(&row.reference).await? {
         return Err(StoreError::raced("issuance intent", &row.reference.serial));
     }
-    if let (Former::Superseded, Some(label)) = (former, &row.label) {
-        let filter = ServiceCertificateFilter {
-            label: Some(label.clone()),
-            ends_after: Some(row.lifetime.issued_at),
-            limit: 100,
-            ..ServiceCertificateFilter::default()
-        };
-        for replaced in w.service_certificates(&filter).await? {
-            w.supersede_service_certificate(&replaced.reference).await?;
+    match (former, &row.label) {
+        (Former::Kept, _) | (Former::Superseded, None) => {}
+        (Former::Superseded, Some(label)) => supersede_all(w, label).await?,
+        (Former::SupersededWith(replaced), label) => {
+            w.supersede_service_certificate(replaced).await?;
+            if let Some(label) = label {
+                supersede_all(w, label).await?;
+            }
         }
     }
     w.insert_service_certificate(row).await?;
     w.append_audit(entry).await
+}
+
+/// Whatever is called so is replaced.
+async fn supersede_all(w: &mut Writing<'_>, label: &ServiceLabel) -> Result<(), StoreError> {
+    let filter = ServiceCertificateFilter {
+        label: Some(label.clone()),
+        state: Some(ServiceState::Active),
+        limit: 1000,
+        ..ServiceCertificateFilter::default()
+    };
+    for replaced in w.service_certificates(&filter).await? {
+        w.supersede_service_certificate(&replaced.reference).await?;
+    }
+    Ok(())
 }
 
 fn issued_entry(row: &ServiceCertificateRow, ca: &CaName, actor: Actor) -> AuditEntry {

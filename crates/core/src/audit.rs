@@ -144,6 +144,12 @@ events! {
     CaCreated => "ca.created",
     /// A certificate for a service was issued.
     ServiceCertificateIssued => "service.certificate_issued",
+    /// A service's certificate was revoked.
+    ServiceCertificateRevoked => "service.certificate_revoked",
+    /// A service's certificate and its key were brought along.
+    ServiceCertificateImported => "service.certificate_imported",
+    /// An imported certificate was deleted with its key, or the key of one from here.
+    ServiceCertificateRemoved => "service.certificate_removed",
     /// A CA was made that is to take another's place.
     CaRotationPrepared => "ca.rotation_prepared",
     /// It was said which devices get certificates of the new CA first.

@@ -58,6 +58,10 @@ scopes! {
     CertificatesRead => "certificates:read",
     /// Revoke certificates.
     CertificatesWrite => "certificates:write",
+    /// See certificates of services.
+    ServiceCertificatesRead => "service-certificates:read",
+    /// Issue, renew, revoke, import and remove certificates of services.
+    ServiceCertificatesWrite => "service-certificates:write",
     /// See CAs and how far their rotations are.
     CasRead => "cas:read",
     /// Rotate CAs.

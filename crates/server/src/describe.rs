@@ -38,6 +38,7 @@ use crate::state::ControlPlane;
         (name = "quarantine", description = "The queue and the decisions."),
         (name = "commands", description = "What devices are asked to do, and what came of it."),
         (name = "certificates"),
+        (name = "service certificates", description = "Certificates of services: issued here, or imported."),
         (name = "cas", description = "The rotation of CAs."),
         (name = "settings"),
         (name = "audit"),

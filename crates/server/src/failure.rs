@@ -35,6 +35,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 mod people;
 mod rotation;
+mod services;
 
 /// A request that failed.
 #[derive(Debug)]

@@ -164,6 +164,14 @@ impl Fields {
         list
     }
 
+    /// The same; absent is none.
+    pub(crate) fn list<T>(&mut self, name: &str, max: usize) -> Vec<T>
+    where
+        T: FromStr<Err: Display>,
+    {
+        if self.has(name) { self.required_list(name, max) } else { Vec::new() }
+    }
+
     /// A whole number within bounds, if there.
     pub(crate) fn number(&mut self, name: &str, bounds: std::ops::RangeInclusive<i64>) -> Option<i64> {
         let value = self.take(name)?;

@@ -104,11 +104,21 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::anchors::list, admin::anchors::create))
         .routes(routes!(admin::anchors::latest))
         .routes(routes!(admin::anchors::get))
+        .merge(service_routes())
         .routes(routes!(admin::rotation::status, admin::rotation::prepare))
         .routes(routes!(admin::rotation::canary))
         .routes(routes!(admin::rotation::activate))
         .routes(routes!(admin::rotation::retire))
         .routes(routes!(admin::rotation::roll_back))
+}
+
+fn service_routes() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new()
+        .routes(routes!(admin::service_certificates::list, admin::service_certificates::issue))
+        .routes(routes!(admin::service_imports::import))
+        .routes(routes!(admin::service_certificates::get, admin::service_imports::remove))
+        .routes(routes!(admin::service_certificates::renew))
+        .routes(routes!(admin::service_certificates::revoke))
 }
 
 /// Seed 003's, for devices at a door and for people.

@@ -71,6 +71,9 @@ pub use records::selections::SelectionRow;
 pub use records::service_certificates::{
     IssuedCount, ServiceCertificateFilter, ServiceCertificateRow, ServiceState,
 };
+pub use records::service_keys::{
+    RecordedService, SealedServiceKey, ServiceCertificateCursor, ServiceCertificatePage, ServiceKey,
+};
 pub use records::sessions::SessionRow;
 pub use records::sites::ListedSite;
 pub use records::staged_tokens::StagedTokenRow;

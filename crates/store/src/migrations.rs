@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0009_crl_shards"),
     migration!("0010_ca_rotation"),
     migration!("0011_upstream"),
+    migration!("0012_service_keys"),
 ];
 
 const TABLE: &str = "schema_migrations";

@@ -85,6 +85,7 @@ texts! {
     crate::records::issuers::IssuerState,
     crate::records::issuers::Origin,
     crate::records::service_certificates::ServiceState,
+    crate::records::service_keys::ServiceKey,
     crate::records::enrollment_keys::Approval,
     crate::records::denials::TraitKind,
 }

@@ -12,5 +12,6 @@ pub mod fleet;
 pub mod reported;
 pub mod rotation;
 pub mod schema;
+pub mod service_certificates;
 pub mod sites;
 pub mod users;

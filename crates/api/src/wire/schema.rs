@@ -87,6 +87,15 @@ described! {
         Form::OneOf(vec!["revoked", "already_revoked", "expired", "not_found", "forbidden"]);
     TraitKind, "By what a denied device may be known again.",
         Form::OneOf(vec!["hostname", "hardware_serial"]);
+    ServiceLabel, "What people call a service's certificate.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
+    ServiceProfile, "What a service's certificate is for.",
+        Form::OneOf(vec!["service-server", "service-client", "server+client"]);
+    ServiceOrigin, "Where a service's certificate came from.", Form::OneOf(vec!["made", "imported"]);
+    ServiceState, "Where a service's certificate stands.",
+        Form::OneOf(vec!["active", "superseded", "revoked"]);
+    ServiceKey, "Where a private key is.", Form::OneOf(vec!["here", "elsewhere"]);
+    LeftOfService, "What is left of a certificate that was removed.",
+        Form::OneOf(vec!["nothing", "record"]);
     OsType, "An operating system.", Form::OneOf(vec!["windows", "macos", "linux"]);
     Scope, "What an API token may be used for.",
         Form::OneOf(AnyScope::ALL.iter().map(|scope| scope.as_str()).collect());

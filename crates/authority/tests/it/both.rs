@@ -34,6 +34,7 @@ mod reported;
 mod revoke;
 mod rollout;
 mod rotation;
+mod service_certificates;
 mod settings;
 mod sites;
 mod start;

@@ -7,6 +7,7 @@ mod csr;
 mod csr_mutation;
 mod descriptions;
 mod elsewhere;
+mod foreign;
 mod hierarchy;
 mod independent_linter;
 mod issuer;

@@ -34,10 +34,10 @@ pub(super) fn run(arguments: CaResealArguments) -> Result<(), Failure> {
         done.map_err(failure)
     })?;
     if arguments.json {
-        let (cas, anchor_keys) = (done.cas, done.anchor_keys);
-        Ok(print_json(
-            &json!({ "caKeys": cas, "anchorKeys": anchor_keys, "sealedWith": to.kind(), "path": to.path() }),
-        )?)
+        Ok(print_json(&json!({
+            "caKeys": done.cas, "anchorKeys": done.anchor_keys, "serviceKeys": done.service_keys,
+            "sealedWith": to.kind(), "path": to.path(),
+        }))?)
     } else {
         Ok(print(&text(done, &from, &to))?)
     }
@@ -85,10 +85,11 @@ fn text(done: Resealed, from: &KeySource, to: &KeySource) -> String {
     };
     let value = value.unwrap_or_else(|| path.to_owned());
     format!(
-        "Sealed with {to}: {} of CAs, {} of anchors.\n\n\
+        "Sealed with {to}: {} of CAs, {} of anchors, {} of services.\n\n\
          Before the next start, configure\n\n  [pki]\n  {setting} = {value:?}\n\n\
          Copies of the database from before still need {from}.\n",
         keys(done.cas),
         keys(done.anchor_keys),
+        keys(done.service_keys),
     )
 }

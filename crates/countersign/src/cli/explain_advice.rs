@@ -177,6 +177,23 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
     ),
     ("DEVICE_STATE", "the device's status does not allow this", "look at \"state\""),
     ("ALREADY_REVOKED", "it is revoked already", "nothing"),
+    (
+        "CERTIFICATE_REFUSED",
+        "the profile or a lint does not allow such a certificate",
+        "read the sentence; docs/reference/lints.md says what each lint asks for",
+    ),
+    (
+        "ISSUED_ELSEWHERE",
+        "the certificate was imported: another CA signed it",
+        "renew or revoke it there; countersign service remove takes it away from here",
+    ),
+    ("ISSUED_HERE", "the certificate was issued here, and its key is not with us", "countersign cert revoke"),
+    ("PLATFORM_CERTIFICATE", "doors and OCSP responders renew their certificates themselves", "nothing"),
+    (
+        "CERTIFICATE_ON_RECORD",
+        "another certificate of this issuer with this number is on record, or this one with another label",
+        "look with countersign cert list",
+    ),
     ("INVALID_JSON", "the body is not the JSON that is expected", "mend the client"),
     ("INVALID_REQUEST", "the request has bad fields", "look at \"fields\""),
     ("BODY_TOO_LARGE", "the body is over 1 MiB", "send less"),

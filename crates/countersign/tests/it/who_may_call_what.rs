@@ -23,6 +23,8 @@ struct Spare {
     user: String,
     site: String,
     denied_key: String,
+    service: String,
+    imported: String,
 }
 
 impl Spare {
@@ -35,7 +37,9 @@ impl Spare {
         let (api_token, _) = api_token(plane, &plane.owner, &json!({ "name": "spare" })).await;
         let (user, site) = (user(plane, "spare").await, site(plane, "spare").await);
         let (command, denied_key) = (queued.field("id"), denied_key(plane).await);
-        Self { tenant: name.to_owned(), enrollment_key, command, api_token, user, site, denied_key }
+        let (service, imported) = (service(plane).await, imported(plane).await);
+        let tenant = name.to_owned();
+        Self { tenant, enrollment_key, command, api_token, user, site, denied_key, service, imported }
     }
 }
 
@@ -89,6 +93,17 @@ impl Tokens {
     }
 }
 
+/// A service's certificate.
+async fn service(plane: &Plane) -> String {
+    plane.as_owner(Call::post("/api/v1/service-certificates", &table::wanted_service())).await.field("id")
+}
+
+/// One that was imported.
+async fn imported(plane: &Plane) -> String {
+    let path = "/api/v1/service-certificates/import";
+    plane.as_owner(Call::post(path, &table::brought_service())).await.field("id")
+}
+
 /// The key of a device that was denied.
 async fn denied_key(plane: &Plane) -> String {
     let device = plane.device(OWN).await;
@@ -135,6 +150,8 @@ impl Trial<'_> {
             About::User => self.spare.user.clone(),
             About::Site => self.spare.site.clone(),
             About::DeniedKey => self.spare.denied_key.clone(),
+            About::ServiceCertificate => self.spare.service.clone(),
+            About::ImportedService => self.spare.imported.clone(),
             About::Agent => device.agent.clone(),
             About::Command => format!("{} {}", device.id, self.spare.command),
             About::AgentCommand => format!("{} {}", device.agent, self.spare.command),
@@ -184,6 +201,8 @@ impl Trial<'_> {
             | About::RevocationList
             | About::Question => self.target(self.shared),
             About::DeniedKey => denied_key(self.plane).await,
+            About::ServiceCertificate => service(self.plane).await,
+            About::ImportedService => imported(self.plane).await,
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) mod quarantine;
 pub(crate) mod reported;
 pub(crate) mod rollout;
 pub(crate) mod rotation;
+pub(crate) mod service_certificates;
+pub(crate) mod service_imports;
 pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod sites;

@@ -38,7 +38,7 @@ impl From<Refused> for Failure {
 }
 
 /// With a capital letter in front.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }

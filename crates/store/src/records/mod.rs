@@ -30,6 +30,7 @@ pub(crate) mod rotation_adoption;
 pub(crate) mod rotations;
 pub(crate) mod selections;
 pub(crate) mod service_certificates;
+pub(crate) mod service_keys;
 pub(crate) mod sessions;
 pub(crate) mod sites;
 mod spelled;

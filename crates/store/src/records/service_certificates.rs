@@ -11,13 +11,14 @@ use countersign_core::time::Timestamp;
 use super::LIST_LIMIT;
 use super::issuers::Origin;
 use super::revocations::RevocationRow;
+use super::service_keys::{ServiceCertificateCursor, ServiceKey};
 use super::spelled::spelled_enum;
 use crate::error::StoreError;
 use crate::row::{FromRow, Row};
-use crate::statement::{Conditions, sql};
+use crate::statement::{Conditions, Statement, sql};
 use crate::transaction::{Reading, Writing};
 
-const TABLE: &str = "service_certificates";
+pub(super) const TABLE: &str = "service_certificates";
 
 spelled_enum! {
     /// Where a service's certificate stands. That it has ended, its dates say.
@@ -92,10 +93,32 @@ pub struct ServiceCertificateFilter {
     pub label: Option<ServiceLabel>,
     /// With this serial number only, whoever signed it.
     pub serial: Option<SerialNumber>,
+    /// Only those that stand there.
+    pub state: Option<ServiceState>,
+    /// Only those whose key is there.
+    pub key: Option<ServiceKey>,
     /// Only those that end after this.
     pub ends_after: Option<Timestamp>,
+    /// Only those that end before this.
+    pub ends_before: Option<Timestamp>,
+    /// Only those behind this place.
+    pub after: Option<ServiceCertificateCursor>,
     /// At most so many; at least one and at most [`LIST_LIMIT`].
     pub limit: u32,
+}
+
+/// What a filter asks for, newest first.
+pub(super) fn selected(filter: &ServiceCertificateFilter, limit: u32) -> Statement {
+    Conditions::none()
+        .and("issuer_key_id = ?", filter.issuer)
+        .and("label = ?", filter.label.as_ref())
+        .and("serial_number = ?", filter.serial.as_ref())
+        .and("status = ?", filter.state)
+        .and("CASE WHEN sealed_key IS NULL THEN 'elsewhere' ELSE 'here' END = ?", filter.key)
+        .and("not_after > ?", filter.ends_after)
+        .and("not_after < ?", filter.ends_before)
+        .and_pair("(issued_at, id) < (?, ?)", filter.after.map(|cursor| (cursor.at, cursor.id)))
+        .select(TABLE, "SELECT * FROM service_certificates", "ORDER BY issued_at DESC, id DESC", limit)
 }
 
 /// How many certificates a CA has issued that are neither revoked nor over.
@@ -122,19 +145,7 @@ impl Reading<'_> {
         &mut self,
         filter: &ServiceCertificateFilter,
     ) -> Result<Vec<ServiceCertificateRow>, StoreError> {
-        Conditions::none()
-            .and("issuer_key_id = ?", filter.issuer)
-            .and("label = ?", filter.label.as_ref())
-            .and("serial_number = ?", filter.serial.as_ref())
-            .and("not_after > ?", filter.ends_after)
-            .select(
-                TABLE,
-                "SELECT * FROM service_certificates",
-                "ORDER BY issued_at DESC, id",
-                filter.limit.clamp(1, LIST_LIMIT),
-            )
-            .all(&mut self.connection)
-            .await
+        selected(filter, filter.limit.clamp(1, LIST_LIMIT)).all(&mut self.connection).await
     }
 
     /// How many certificates of devices and services each CA has that are neither revoked nor over at
@@ -218,8 +229,8 @@ impl Writing<'_> {
         .await
     }
 
-    /// Revokes a service's certificate for the doors and the next CRL, raising the epoch; `None` when it
-    /// is not on record or revoked already.
+    /// Revokes a service's certificate for the doors and the next CRL, raising the epoch, and forgets its
+    /// key; `None` when it is not on record or revoked already.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -229,7 +240,8 @@ impl Writing<'_> {
     ) -> Result<Option<SnapshotVersion>, StoreError> {
         let revoked = sql(
             TABLE,
-            "UPDATE service_certificates SET status = 'revoked', revoked_at = $3, revocation_reason = $4
+            "UPDATE service_certificates
+             SET status = 'revoked', revoked_at = $3, revocation_reason = $4, sealed_key = NULL
              WHERE issuer_key_id = $1 AND serial_number = $2 AND status <> 'revoked'",
         )
         .bind(revocation.reference.issuer)

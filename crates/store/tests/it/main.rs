@@ -31,6 +31,7 @@ mod on_sqlite {
     mod rollout;
     mod round_trips;
     pub(crate) mod service_certificates;
+    mod service_keys;
     mod staged_tokens;
     mod standing;
     mod together;
@@ -64,6 +65,7 @@ mod on_postgres {
     mod rollout;
     mod round_trips;
     mod service_certificates;
+    mod service_keys;
     mod staged_tokens;
     mod standing;
     mod together;

@@ -2,6 +2,7 @@
 
 use countersign_core::ids::CertificateId;
 use countersign_store::Role;
+use countersign_testkit::{KeyKind, TestCa, TestKey};
 use serde_json::{Value, json};
 
 use crate::in_process::OWN;
@@ -63,6 +64,10 @@ pub(super) enum About {
     Command,
     /// The same in agents' words.
     AgentCommand,
+    /// A service's certificate that was issued here.
+    ServiceCertificate,
+    /// One that was imported.
+    ImportedService,
 }
 
 pub(super) struct Row {
@@ -161,6 +166,45 @@ fn rotations() -> Vec<Row> {
     ]
 }
 
+/// What is about certificates of services.
+fn services() -> Vec<Row> {
+    let service = |operation, may| {
+        row(operation, may).about(About::ServiceCertificate).elsewhere(Elsewhere::ForTheUnbound)
+    };
+    vec![
+        row("listServiceCertificates", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
+        row("issueServiceCertificate", ADMIN)
+            .elsewhere(Elsewhere::ForTheUnbound)
+            .done(201)
+            .body(|_| wanted_service()),
+        row("importServiceCertificate", ADMIN)
+            .elsewhere(Elsewhere::ForTheUnbound)
+            .done(201)
+            .body(|_| brought_service()),
+        service("getServiceCertificate", VIEWER),
+        service("renewServiceCertificate", ADMIN).done(201).body(|_| json!({ "csr": csr() })),
+        service("revokeServiceCertificate", ADMIN).body(|_| json!({ "reason": "superseded" })),
+        service("removeServiceCertificate", ADMIN)
+            .about(About::ImportedService)
+            .elsewhere(Elsewhere::ForTheUnbound),
+    ]
+}
+
+fn csr() -> String {
+    TestKey::generate(KeyKind::P256).signing_request_pem("ignored")
+}
+
+/// What a service's certificate is asked for with.
+pub(super) fn wanted_service() -> Value {
+    json!({ "profile": "service-client", "dns": ["client.example.com"], "csr": csr() })
+}
+
+/// One of another CA, with its key.
+pub(super) fn brought_service() -> Value {
+    let certificate = TestCa::new("elsewhere.example").server(&["peer.example.com"]);
+    json!({ "certificate": certificate.chain_pem(), "key": certificate.key_pem() })
+}
+
 /// What is about many devices at once, and about what they leave behind.
 fn fleet() -> Vec<Row> {
     vec![
@@ -191,6 +235,7 @@ pub(super) fn table() -> Vec<Row> {
     rows.extend(people_and_sites());
     rows.extend(fleet());
     rows.extend(rotations());
+    rows.extend(services());
     rows.extend(rows_of_the_audit());
     rows.push(row("logOut", VIEWER).done(204));
     rows

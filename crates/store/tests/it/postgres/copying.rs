@@ -14,11 +14,11 @@ use countersign_core::rotation::{Canary, RenewalCall, RotationStep};
 use countersign_core::scope::{Scope, Scopes};
 use countersign_store::{
     AgentReport, ApiTokenRow, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow,
-    DeniedKeyRow, DeviceFilter, EdgeReportRow, IssuerRole, IssuerRow, KeptKey, OVER_CERTIFICATE,
+    DeniedKeyRow, DeviceFilter, EdgeReportRow, IssuerRole, IssuerRow, KeptKey, OVER_CERTIFICATE, Origin,
     PasswordHash, PasswordTokenRow, Presence, RefusalRow, RevocationSelector, Role, RotationRow,
-    SelectionRow, ServiceCertificateFilter, SessionRow, StagedTokenRow, Store, StoreError, StoreUrl,
-    TraitKind, TrustBundleReport, UpstreamCertificateRow, UpstreamIntentRow, UpstreamRevocationRow, UsageRow,
-    UserRow, copy,
+    SealedServiceKey, SelectionRow, ServiceCertificateFilter, ServiceCertificateRow, SessionRow,
+    StagedTokenRow, Store, StoreError, StoreUrl, TraitKind, TrustBundleReport, UpstreamCertificateRow,
+    UpstreamIntentRow, UpstreamRevocationRow, UsageRow, UserRow, copy,
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -197,6 +197,8 @@ async fn fill_the_pki(fixture: &Fixture) {
     let devices = read!(fixture.store, |r| r.list_devices(&devices)).unwrap().devices;
     let chosen: Vec<_> = devices.iter().map(|device| device.id).collect();
     let service = server("web");
+    let imported = ServiceCertificateRow { origin: Origin::Imported, ..server("brought") };
+    let key = SealedServiceKey { id: imported.id, spki: imported.spki, sealed_key: vec![1, 2] };
     let crl = CrlRow {
         issuer: issuer(),
         scope: CrlScope::Whole,
@@ -229,6 +231,9 @@ async fn fill_the_pki(fixture: &Fixture) {
             w.insert_issuer(&issuing).await?;
             w.insert_issuer(&below).await?;
             w.insert_service_certificate(&service).await?;
+            w.insert_service_certificate(&imported).await?;
+            w.set_service_chain(imported.id, "-----BEGIN CERTIFICATE-----").await?;
+            w.keep_service_key(&key).await?;
             w.insert_rotation(&rotation).await?;
             w.set_rotation_devices(rotation.id, &chosen).await?;
             w.put_edge_report(&edges, now()).await?;
@@ -298,7 +303,10 @@ async fn everything(store: &Store) -> Vec<String> {
     facts.push(format!("{:?}", read!(store, |r| r.verify_audit()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.issuers()).unwrap()));
     let services = ServiceCertificateFilter { limit: 10, ..ServiceCertificateFilter::default() };
-    facts.push(format!("{:?}", read!(store, |r| r.service_certificates(&services)).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.service_certificate_page(&services)).unwrap()));
+    for key in read!(store, |r| r.sealed_service_keys()).unwrap() {
+        facts.push(format!("{key:?} {:?}", key.sealed_key));
+    }
     facts.push(format!("{:?}", read!(store, |r| r.latest_crl(whole())).unwrap()));
     for rotation in read!(store, |r| r.open_rotations()).unwrap() {
         let chosen = read!(store, |r| r.rotation_devices(rotation.id)).unwrap();

@@ -73,3 +73,5 @@ pub use countersign_ca::{KeySource, SecretFile, TokenSettings, certificate_pem};
 pub use authority::{Authority, AuthorityConfig, IssuerMode, OpenError, OpenWith};
 pub use authorized::{Administer, Authorized, Caller, Forbidden, Operate, Own, View};
 pub use issuers::NoIssuer;
+#[doc(hidden)]
+pub use repair::crash_point;

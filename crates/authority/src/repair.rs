@@ -54,7 +54,7 @@ fn is_dead(intent: &IntentRow, company: Company, now: Timestamp) -> bool {
 /// Ends the process here, as a power cut would, when the file that `CS_TEST_CRASH_AT` names
 /// holds `name`. Only in test builds; nothing otherwise.
 #[cfg(all(feature = "crash-points", debug_assertions))]
-pub(crate) fn crash_point(name: &str) {
+pub fn crash_point(name: &str) {
     #[expect(clippy::disallowed_methods, reason = "a test hook, absent from release builds")]
     let Some(file) = std::env::var_os("CS_TEST_CRASH_AT") else { return };
     if std::fs::read_to_string(file).is_ok_and(|wanted| wanted.trim() == name) {
@@ -64,4 +64,4 @@ pub(crate) fn crash_point(name: &str) {
 
 /// Ends the process here in test builds; nothing otherwise.
 #[cfg(not(all(feature = "crash-points", debug_assertions)))]
-pub(crate) const fn crash_point(_name: &str) {}
+pub const fn crash_point(_name: &str) {}

@@ -8,6 +8,7 @@ mod banner;
 mod cli;
 mod cloudflare;
 mod config;
+mod credentials;
 mod files_limit;
 mod logging;
 mod plan;

@@ -9,6 +9,7 @@ use countersign_core::time::Timestamp;
 use super::ca_arguments::CaCommand;
 use super::cert_arguments::CertCommand;
 use super::cloudflare_arguments::CloudflareCommand;
+use super::service_arguments::ServiceCommand;
 use crate::config::ConfigFlags;
 
 const EXIT_CODES: &str = "\
@@ -54,9 +55,12 @@ pub(super) enum Command {
     /// Make and look at CAs
     #[command(subcommand)]
     Ca(CaCommand),
-    /// Read, judge and convert certificates
+    /// Read, judge and convert certificates; issue, renew and revoke those of services
     #[command(subcommand)]
     Cert(CertCommand),
+    /// Keep certificates of services with their keys
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// Work on people's accounts, from the machine itself
     #[command(subcommand)]
     User(UserCommand),

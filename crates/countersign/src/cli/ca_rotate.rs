@@ -2,10 +2,8 @@
 //! back; through the running server.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use anyhow::Context as _;
-use countersign_api::ErrorBody;
 use countersign_api::wire::admin::AppliedEdges;
 use countersign_api::wire::rotation::{
     ActivateRotationRequest, CanaryRequest, InUseBody, RetireRotationRequest, RollBackRotationRequest,
@@ -16,13 +14,12 @@ use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::admin_server::{AdminServer, said};
 use super::ca_rotate_arguments::{
     CaRotateArguments, CaRotateCommand, RotateTarget, RotationStep, StatusArguments,
 };
 use super::failure::Failure;
 use super::output::{print, print_json};
-use super::run::{block_on, loaded};
-use super::server_call::{Call, admin_address, ask_with};
 
 /// How a refused step is told from a mistake.
 const REFUSED: &str = "`countersign ca rotate status NAME` shows who does not follow";
@@ -91,21 +88,16 @@ fn step(arguments: &CaRotateArguments, target: &RotateTarget) -> Result<(), Fail
     tell(&server.post(&target.name, path, &body)?, target.json)
 }
 
-/// A running server, and with what to call it.
-struct Server {
-    address: std::net::SocketAddr,
-    token: String,
-}
+/// A running server.
+struct Server(AdminServer);
 
 impl Server {
     fn of(target: &RotateTarget) -> Result<Self, Failure> {
-        let config = loaded(target.config.clone())?.resolved;
-        Ok(Self { address: admin_address(&config)?, token: read_token(&target.token_file)? })
+        AdminServer::of(target.config.clone(), &target.token_file).map(Self)
     }
 
     fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: &str) -> Result<T, Failure> {
-        let call = Call { method, path, token: Some(&self.token) };
-        let (status, answer) = block_on(ask_with(self.address, call, body))?;
+        let (status, answer) = self.0.call(method, path, body)?;
         if status.is_success() {
             return Ok(serde_json::from_str(&answer).context("read the server's answer")?);
         }
@@ -113,19 +105,17 @@ impl Server {
     }
 
     fn post(&self, name: &CaName, step: &str, body: &Value) -> Result<RotationChanged, Failure> {
-        self.ask(Method::POST, &format!("/api/v1/cas/{name}/rotation{step}"), &body.to_string())
+        self.ask(Method::POST, &format!("/cas/{name}/rotation{step}"), &body.to_string())
     }
 
     fn status(&self, name: &CaName, query: &str) -> Result<RotationStatusBody, Failure> {
-        self.ask(Method::GET, &format!("/api/v1/cas/{name}/rotation{query}"), "")
+        self.ask(Method::GET, &format!("/cas/{name}/rotation{query}"), "")
     }
 
     /// The step after the one that a rotation is at; without a rotation the first. To go first nobody has to
     /// be chosen.
     fn next(&self, name: &CaName) -> Result<RotationStep, Failure> {
-        let path = format!("/api/v1/cas/{name}/rotation?limit=1");
-        let call = Call { method: Method::GET, path: &path, token: Some(&self.token) };
-        let (status, answer) = block_on(ask_with(self.address, call, ""))?;
+        let (status, answer) = self.0.call(Method::GET, &format!("/cas/{name}/rotation?limit=1"), "")?;
         if status == StatusCode::NOT_FOUND {
             return Ok(RotationStep::Prepare);
         }
@@ -141,14 +131,8 @@ impl Server {
     }
 }
 
-fn read_token(path: &Path) -> Result<String, Failure> {
-    Ok(fs_err::read_to_string(path).context("read the token")?.trim().to_owned())
-}
-
 fn refused(status: StatusCode, answer: &str) -> Failure {
-    let said = serde_json::from_str::<ErrorBody>(answer);
-    let text = said
-        .map_or_else(|_other| answer.trim_end().to_owned(), |body| format!("{} ({})", body.error, body.code));
+    let text = said(answer);
     if status == StatusCode::CONFLICT {
         return Failure::bad_answer(text).hint(REFUSED);
     }

@@ -148,7 +148,7 @@ fn percent(text: &str) -> Result<u8, String> {
 }
 
 /// `90`, `90s`, `15m`, `1h`, `2d`.
-fn seconds(text: &str) -> Result<u64, String> {
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
     let unit = units.into_iter().find_map(|(sign, length)| Some((text.strip_suffix(sign)?, length)));
     let (number, length) = unit.unwrap_or((text, 1));

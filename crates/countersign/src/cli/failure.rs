@@ -30,6 +30,11 @@ impl Failure {
         self
     }
 
+    /// Without hint and code, for whoever goes on and tells of it later.
+    pub(super) fn into_error(self) -> anyhow::Error {
+        self.error
+    }
+
     /// The exit code.
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)

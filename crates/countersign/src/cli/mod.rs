@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod admin_server;
 mod anchor_faults;
 mod arguments;
 mod audit_anchor;
@@ -15,7 +16,11 @@ mod ca_rotate;
 mod ca_rotate_arguments;
 mod cert_arguments;
 mod cert_inspect;
+mod cert_issue;
+mod cert_list;
 mod cert_p12;
+mod cert_revoke;
+mod cert_rotate;
 mod cert_verify;
 mod cloudflare;
 mod cloudflare_arguments;
@@ -34,6 +39,8 @@ pub(crate) mod output;
 mod run;
 mod serve;
 mod server_call;
+mod service;
+mod service_arguments;
 mod store_copy;
 mod user_reset_password;
 

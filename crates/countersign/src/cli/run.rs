@@ -10,8 +10,9 @@ use super::cert_arguments::CertCommand;
 use super::failure::Failure;
 use super::{
     audit_anchor, audit_export, audit_verify, ca_export, ca_init, ca_list, ca_reseal, ca_rotate,
-    cert_inspect, cert_p12, cert_verify, cloudflare, config_check, config_sample, explain, healthcheck,
-    migrate, output, serve, store_copy, user_reset_password,
+    cert_inspect, cert_issue, cert_list, cert_p12, cert_revoke, cert_rotate, cert_verify, cloudflare,
+    config_check, config_sample, explain, healthcheck, migrate, output, serve, service, store_copy,
+    user_reset_password,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
@@ -37,6 +38,11 @@ pub(crate) fn run() -> ExitCode {
         Command::Cert(CertCommand::Inspect(arguments)) => cert_inspect::run(&arguments),
         Command::Cert(CertCommand::P12(arguments)) => cert_p12::run(&arguments),
         Command::Cert(CertCommand::Verify(arguments)) => cert_verify::run(&arguments),
+        Command::Cert(CertCommand::Issue(arguments)) => cert_issue::run(&arguments),
+        Command::Cert(CertCommand::List(arguments)) => cert_list::run(&arguments),
+        Command::Cert(CertCommand::Rotate(arguments)) => cert_rotate::run(&arguments),
+        Command::Cert(CertCommand::Revoke(arguments)) => cert_revoke::run(&arguments),
+        Command::Service(command) => service::run(&command),
         Command::User(UserCommand::ResetPassword(arguments)) => user_reset_password::run(*arguments),
         Command::Store(StoreCommand::Copy(arguments)) => store_copy::run(&arguments),
         Command::Cloudflare(command) => cloudflare::run(command),

@@ -27,6 +27,13 @@ const COMMANDS: &[&[&str]] = &[
     &["cert", "inspect"],
     &["cert", "verify"],
     &["cert", "p12"],
+    &["cert", "issue"],
+    &["cert", "list"],
+    &["cert", "rotate"],
+    &["cert", "revoke"],
+    &["service", "import"],
+    &["service", "list"],
+    &["service", "remove"],
     &["user", "reset-password"],
     &["store", "copy"],
     &["cloudflare", "push-ca"],
@@ -60,13 +67,14 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    let parents: [&[&str]; 9] = [
+    let parents: [&[&str]; 10] = [
         &[],
         &["config"],
         &["audit"],
         &["ca"],
         &["ca", "rotate"],
         &["cert"],
+        &["service"],
         &["user"],
         &["store"],
         &["cloudflare"],

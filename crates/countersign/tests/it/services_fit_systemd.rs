@@ -14,12 +14,19 @@ const UNITS: [&str; 2] = ["countersign.service", "countersign-agent.service"];
 /// and the network is what both are for.
 const EXPOSURE: &str = "15";
 
+/// What renews certificates, and what starts it.
+const ROTATION: [&str; 2] = ["countersign-cert-rotate.service", "countersign-cert-rotate.timer"];
+
 /// The units with programs that exist on this machine.
 fn units() -> (tempfile::TempDir, Vec<PathBuf>) {
+    of_names(&UNITS)
+}
+
+fn of_names(names: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().unwrap();
     let program = env!("CARGO_BIN_EXE_countersign");
     let mut units = Vec::new();
-    for name in UNITS {
+    for name in names {
         let text = fs_err::read_to_string(repository().join("deploy/systemd").join(name)).unwrap();
         let lines: Vec<String> = text
             .lines()
@@ -51,6 +58,31 @@ fn systemd_understands_every_line_of_the_units() {
     let output = analyze(&["verify"], &units);
     assert_fine(&output);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "nothing is ignored");
+}
+
+#[test]
+fn systemd_understands_the_timer_that_renews_certificates() {
+    let (_folder, units) = of_names(&ROTATION);
+    let output = analyze(&["verify"], &units);
+    assert_fine(&output);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "nothing is ignored");
+    let service = fs_err::read_to_string(repository().join("deploy/systemd").join(ROTATION[0])).unwrap();
+    let command =
+        service.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/countersign ")).unwrap();
+    // The same words, with a directory in which there is nothing.
+    let folder = tempfile::tempdir().unwrap();
+    let values = [("${ROTATE_DIR}", "."), ("${ROTATE_GRACE}", "30d"), ("${ROTATE_RELOAD}", "false")];
+    let said = |word: &str| {
+        values
+            .iter()
+            .find(|(name, _)| *name == word)
+            .map_or(word.to_owned(), |(_, value)| (*value).to_owned())
+    };
+    let words: Vec<String> = command.split(' ').map(said).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let ran = crate::program::run(folder.path(), &[], &words);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.stdout, "no certificate with its key below .\n");
 }
 
 #[test]

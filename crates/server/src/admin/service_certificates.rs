@@ -124,6 +124,9 @@ pub(crate) async fn issue(
             ips: fields.list("ip", NAMES_LIMIT),
         },
     };
+    if names.alternatives.is_empty() && !["dns", "ip", "uri"].iter().any(|kind| fields.has_problem(kind)) {
+        fields.problem("dns", "is missing: at least one of dns, ip and uri is needed");
+    }
     let label = fields.parsed("label");
     let lifetime = lifetime(&mut fields);
     let csr = fields.required_block("csr", CSR_LIMIT);

@@ -4,6 +4,7 @@
 mod admin;
 mod agent;
 mod channel;
+mod clerk;
 mod clock;
 mod database;
 mod device;
@@ -17,6 +18,7 @@ mod waiting;
 pub(crate) use admin::{Admin, done, read};
 pub(crate) use agent::AgentHome;
 pub(crate) use channel::{Channel, WISH, ack, completed};
+pub(crate) use clerk::Clerk;
 pub(crate) use clock::{FakeTime, days, hours};
 pub(crate) use database::Database;
 pub(crate) use device::{Device, csr_pem, enrolment, identity_pem};

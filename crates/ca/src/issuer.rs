@@ -141,6 +141,29 @@ pub(crate) struct IssuerFacts {
     pub(crate) not_after: Timestamp,
 }
 
+impl IssuerFacts {
+    /// Reads them from a CA's certificate. Fails closed: refuses what is no CA of this kind.
+    pub(crate) fn read(tbs: &Tbs, public_key: &PublicKey, kind: IssuerKind) -> Result<Self, IssueError> {
+        let ca = constraints_of(tbs)?;
+        ca.allow(kind, tbs.issuer == tbs.subject)?;
+        let subject_key_id = tbs
+            .extension::<SubjectKeyIdentifier>()
+            .map_err(IssueError::Malformed)?
+            .map(|(_critical, id)| id.0.as_bytes().to_vec())
+            .ok_or(IssueError::NotAnIssuer("no subject key identifier"))?;
+        Ok(Self {
+            kind,
+            key_id: public_key.sha256().into(),
+            subject: tbs.subject.clone(),
+            subject_key_id,
+            purposes: ca.purposes.unwrap_or_default(),
+            path_length: ca.path_length,
+            not_before: timestamp(&tbs.validity.not_before),
+            not_after: timestamp(&tbs.validity.not_after),
+        })
+    }
+}
+
 /// A CA with its key, in whatever custody that is.
 #[derive(Clone, Debug)]
 pub struct Issuer {
@@ -201,23 +224,7 @@ impl Issuer {
         if certified != key.public_key().spki_der() {
             return Err(IssueError::KeyMismatch(key_id));
         }
-        let ca = constraints_of(&tbs)?;
-        ca.allow(kind, tbs.issuer == tbs.subject)?;
-        let subject_key_id = tbs
-            .extension::<SubjectKeyIdentifier>()
-            .map_err(IssueError::Malformed)?
-            .map(|(_critical, id)| id.0.as_bytes().to_vec())
-            .ok_or(IssueError::NotAnIssuer("no subject key identifier"))?;
-        let facts = IssuerFacts {
-            kind,
-            key_id,
-            subject: tbs.subject.clone(),
-            subject_key_id,
-            purposes: ca.purposes.unwrap_or_default(),
-            path_length: ca.path_length,
-            not_before: timestamp(&tbs.validity.not_before),
-            not_after: timestamp(&tbs.validity.not_after),
-        };
+        let facts = IssuerFacts::read(&tbs, key.public_key(), kind)?;
         Ok(Self { key, certificate: certificate_der.to_vec(), facts })
     }
 
@@ -439,13 +446,16 @@ impl CaConstraints {
             IssuerKind::Device | IssuerKind::Service if self.path_length != Some(0) => {
                 refuse("not an issuing CA with path length 0")
             }
-            IssuerKind::Device if purposes != Some(&[ID_KP_CLIENT_AUTH]) => {
+            // One that was brought along may say nothing of purposes; ours always do, by their lints.
+            IssuerKind::Device if purposes.is_some() && purposes != Some(&[ID_KP_CLIENT_AUTH]) => {
                 refuse("its purpose is not clientAuth alone")
             }
             IssuerKind::Service
                 if !matches!(
                     purposes,
-                    Some([ID_KP_SERVER_AUTH, ID_KP_CLIENT_AUTH] | [ID_KP_CLIENT_AUTH, ID_KP_SERVER_AUTH])
+                    None | Some(
+                        [ID_KP_SERVER_AUTH, ID_KP_CLIENT_AUTH] | [ID_KP_CLIENT_AUTH, ID_KP_SERVER_AUTH]
+                    )
                 ) =>
             {
                 refuse("its purposes are not serverAuth and clientAuth")

@@ -8,9 +8,6 @@ use crate::derivation::Derivation;
 use crate::seal::{KeyEncryptionKey, SealError, SealedKey};
 use crate::secret_file::SecretFile;
 
-/// Shorter passphrases are guessed, however slowly each guess is checked.
-const SHORTEST_PASSPHRASE: usize = 12;
-
 /// Where the key-encryption key comes from. Whatever it is, it lies outside the database.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeySource {
@@ -36,11 +33,11 @@ impl KeySource {
             (Self::File(path), Some(_)) => KeyEncryptionKey::load(path),
             (Self::Given(file), _) => KeyEncryptionKey::of_octets(&file.read()?, file.path()),
             (Self::Passphrase(file), None) => KeyEncryptionKey::of_passphrase(
-                &passphrase(file)?,
+                &file.passphrase()?,
                 Derivation::fresh().map_err(SealError::Key)?,
             ),
             (Self::Passphrase(file), Some(sealed)) => match sealed.derivation()? {
-                Some(derivation) => KeyEncryptionKey::of_passphrase(&passphrase(file)?, derivation),
+                Some(derivation) => KeyEncryptionKey::of_passphrase(&file.passphrase()?, derivation),
                 None => Err(SealError::WrongKey {
                     sealed_with: sealed.sealed_with()?,
                     this: format!("a passphrase ({})", file.path().display()),
@@ -86,14 +83,4 @@ impl fmt::Display for KeySource {
             Self::Passphrase(_) => write!(f, "the passphrase in {path}"),
         }
     }
-}
-
-fn passphrase(file: &SecretFile) -> Result<zeroize::Zeroizing<String>, SealError> {
-    let text = file.read_line()?;
-    if text.chars().count() < SHORTEST_PASSPHRASE {
-        return Err(file
-            .refused("holds a passphrase of fewer than 12 characters: choose a longer one")
-            .into());
-    }
-    Ok(text)
 }

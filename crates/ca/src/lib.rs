@@ -15,6 +15,7 @@
 //! Start reading at [`Issuer`], then `profile.rs` and `lint.rs`.
 
 pub mod anchor;
+pub mod ca_certificate;
 pub mod certificate;
 pub mod crl;
 mod crl_lint;
@@ -23,6 +24,7 @@ pub mod custody;
 mod derivation;
 pub mod describe;
 pub mod distinguished_name;
+pub mod encrypted_key;
 pub mod facts;
 pub mod foreign;
 pub mod issuer;
@@ -31,17 +33,22 @@ pub mod key_source;
 mod lint;
 mod name;
 pub mod ocsp;
+mod pbes2;
+pub mod pem_blocks;
 pub mod pkcs12;
 pub mod profile;
 pub mod public_key;
 pub mod random;
+pub mod root_file;
 pub mod seal;
 pub mod secret_file;
 mod signed;
+pub mod signed_crl;
 mod tbs;
 pub mod upstream;
 
 pub use anchor::{AnchorFileError, SignedAnchor, public_key_from_pem};
+pub use ca_certificate::{CaCertificate, CaCertificateError};
 pub use certificate::{
     IssuedCertificate, PreparedCertificate, certificate_pem, certificates_from_pem, crl_pem, csr_pem,
     serial_of,
@@ -53,15 +60,19 @@ pub use custody::pkcs11::{KeyUri, KeyUriError, Token, TokenError, TokenKey, Toke
 pub use custody::{Pace, Signer};
 pub use describe::{CertificateDescription, CertificateFault, CertificateRole};
 pub use distinguished_name::{DistinguishedName, NameAttribute, NameError};
+pub use encrypted_key::{EncryptedKeyError, encrypted_key_pem, key_of_encrypted_pem};
 pub use facts::CertificateFacts;
 pub use foreign::{ForeignCertificate, ForeignCertificateError, purposes_of};
 pub use issuer::{CertificateRequest, IssueError, Issuer, IssuerKind, PrepareError, SignError};
 pub use key::{KeyAlgorithm, KeyError, SigningKey, UnknownAlgorithm};
 pub use key_source::KeySource;
 pub use lint::{LintRow, certificate_lints, lint_names};
+pub use pem_blocks::{PemBlock, pem_blocks};
 pub use pkcs12::{Pkcs12Contents, Pkcs12Error, pkcs12};
 pub use profile::{Profile, Publication, Purpose, ServerPurposes, ServiceNames};
 pub use public_key::{PublicKey, SignatureError};
 pub use random::{random_bytes, random_serial};
+pub use root_file::{RootFile, RootFileError};
 pub use seal::{KeyEncryptionKey, SealError, SealedKey};
 pub use secret_file::{SecretError, SecretFile};
+pub use signed_crl::{SignedCrl, SignedCrlError};

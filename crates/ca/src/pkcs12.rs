@@ -6,8 +6,7 @@
 
 use std::num::NonZeroU32;
 
-use aws_lc_rs::cipher::{AES_256, DecryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey};
-use aws_lc_rs::{digest, hmac, pbkdf2};
+use aws_lc_rs::{digest, hmac};
 use const_oid::ObjectIdentifier;
 use der::asn1::{AnyRef, BmpString, Null, OctetStringRef};
 use der::{Encode as _, Tag, TagNumber};
@@ -15,6 +14,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::key::{KeyError, SigningKey};
+use crate::pbes2::{self, Pbes2Error, tlv};
 use crate::public_key::PublicKey;
 use crate::random::random_bytes;
 
@@ -22,10 +22,6 @@ const ITERATIONS: NonZeroU32 = NonZeroU32::new(100_000).unwrap();
 
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 const ENCRYPTED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.6");
-const PBES2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.13");
-const PBKDF2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.12");
-const HMAC_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.9");
-const AES_256_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.42");
 const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 const FRIENDLY_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.20");
 const LOCAL_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.21");
@@ -66,6 +62,16 @@ pub enum Pkcs12Error {
     Encrypt(#[source] KeyError),
 }
 
+impl From<Pbes2Error> for Pkcs12Error {
+    fn from(error: Pbes2Error) -> Self {
+        match error {
+            Pbes2Error::Crypto(error) => Self::Encrypt(error),
+            Pbes2Error::Der(error) => Self::Encode(error),
+            Pbes2Error::Scheme(_) | Pbes2Error::Passphrase => Self::Encrypt(KeyError::Crypto("encrypt")),
+        }
+    }
+}
+
 /// Writes the file, DER. Key and certificates are encrypted under `password`, and all of it is
 /// protected against change.
 ///
@@ -81,8 +87,8 @@ pub fn pkcs12(contents: &Pkcs12Contents<'_>, password: &str) -> Result<Zeroizing
         return Err(Pkcs12Error::EmptyPassword);
     }
     let certificates = certificate_bags(contents).map_err(Pkcs12Error::Encode)?;
-    let (scheme, certificates) = encrypt(&certificates, password)?;
-    let (key_scheme, key) = encrypt(contents.key.pkcs8_der(), password)?;
+    let (scheme, certificates) = pbes2::encrypt(&certificates, password, ITERATIONS)?;
+    let (key_scheme, key) = pbes2::encrypt(contents.key.pkcs8_der(), password, ITERATIONS)?;
     let safe = authenticated_safe(contents, (&scheme, &certificates), (&key_scheme, &key));
     let safe = safe.map_err(Pkcs12Error::Encode)?;
     let salt = random_bytes::<16>().map_err(Pkcs12Error::Encrypt)?;
@@ -152,38 +158,6 @@ fn data(content: &[u8]) -> der::Result<Vec<u8>> {
 /// `[0] EXPLICIT`.
 fn explicit(inner: &[u8]) -> der::Result<Vec<u8>> {
     tlv(Tag::ContextSpecific { constructed: true, number: TagNumber(0) }, &[inner])
-}
-
-fn tlv(tag: Tag, parts: &[&[u8]]) -> der::Result<Vec<u8>> {
-    AnyRef::new(tag, &parts.concat())?.to_der()
-}
-
-/// The algorithm identifier and the ciphertext, under a salt and an initialisation vector of its own.
-fn encrypt(plain: &[u8], password: &str) -> Result<(Vec<u8>, Vec<u8>), Pkcs12Error> {
-    let salt = random_bytes::<16>().map_err(Pkcs12Error::Encrypt)?;
-    let mut key = Zeroizing::new([0; 32]);
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, &salt, password.as_bytes(), &mut *key);
-    let (vector, encrypted) =
-        aes_256_cbc(plain, &key).ok_or(Pkcs12Error::Encrypt(KeyError::Crypto("encrypt with AES-256-CBC")))?;
-    Ok((scheme(&salt, &vector).map_err(Pkcs12Error::Encode)?, encrypted))
-}
-
-fn aes_256_cbc(plain: &[u8], key: &[u8; 32]) -> Option<(Vec<u8>, Vec<u8>)> {
-    let key = PaddedBlockEncryptingKey::cbc_pkcs7(UnboundCipherKey::new(&AES_256, key).ok()?).ok()?;
-    let mut bytes = plain.to_vec();
-    let DecryptionContext::Iv128(vector) = key.encrypt(&mut bytes).ok()? else { return None };
-    Some((vector.as_ref().to_vec(), bytes))
-}
-
-/// PBES2 with its parameters (RFC 8018 appendix A.4).
-fn scheme(salt: &[u8], vector: &[u8]) -> der::Result<Vec<u8>> {
-    let function = tlv(Tag::Sequence, &[&HMAC_SHA256.to_der()?, &Null.to_der()?])?;
-    let (salt, iterations) = (OctetStringRef::new(salt)?.to_der()?, ITERATIONS.get().to_der()?);
-    let derivation = tlv(Tag::Sequence, &[&salt, &iterations, &32_u8.to_der()?, &function])?;
-    let derivation = tlv(Tag::Sequence, &[&PBKDF2.to_der()?, &derivation])?;
-    let cipher = tlv(Tag::Sequence, &[&AES_256_CBC.to_der()?, &OctetStringRef::new(vector)?.to_der()?])?;
-    let parameters = tlv(Tag::Sequence, &[&derivation, &cipher])?;
-    tlv(Tag::Sequence, &[&PBES2.to_der()?, &parameters])
 }
 
 /// The key of the HMAC (RFC 7292 appendix B.2, with SHA-256 and identifier 3): one block is enough.

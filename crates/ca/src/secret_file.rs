@@ -11,6 +11,9 @@ use zeroize::Zeroizing;
 /// Longer than any secret that people keep in a file.
 const LIMIT: u64 = 4096;
 
+/// Shorter passphrases are guessed, however slowly each guess is checked.
+const SHORTEST_PASSPHRASE: usize = 12;
+
 /// A file with a secret in it that others may not read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SecretFile {
@@ -92,6 +95,18 @@ impl SecretFile {
             return Err(self.refused("has several lines: write the secret into it, on one line"));
         }
         Ok(Zeroizing::new(line.to_owned()))
+    }
+
+    /// The passphrase in it.
+    ///
+    /// # Errors
+    /// The same, and refuses one of fewer than 12 characters.
+    pub fn passphrase(&self) -> Result<Zeroizing<String>, SecretError> {
+        let text = self.read_line()?;
+        if text.chars().count() < SHORTEST_PASSPHRASE {
+            return Err(self.refused("holds a passphrase of fewer than 12 characters: choose a longer one"));
+        }
+        Ok(text)
     }
 
     pub(crate) fn refused(&self, what: &'static str) -> SecretError {

@@ -1,10 +1,11 @@
-//! A signing request by a key of ours: CAs elsewhere want one.
+//! A signing request by a key of ours: CAs elsewhere want one, the root among them while it is offline.
 
 use der::asn1::{AnyRef, UintRef};
 use der::{Encode as _, Tag, TagNumber};
 
+use crate::custody::Signer;
 use crate::distinguished_name::NameAttribute;
-use crate::key::{KeyError, SigningKey};
+use crate::key::KeyError;
 use crate::name;
 use crate::profile::Profile;
 use crate::signed;
@@ -14,7 +15,7 @@ use crate::signed;
 ///
 /// # Errors
 /// When the key does not sign, or the subject cannot be written down.
-pub fn signing_request(key: &SigningKey, profile: &Profile) -> Result<Vec<u8>, KeyError> {
+pub fn signing_request(key: &dyn Signer, profile: &Profile) -> Result<Vec<u8>, KeyError> {
     const ATTRIBUTES: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
     let subject: Vec<(NameAttribute, String)> = profile.subject();
     let body = || -> der::Result<Vec<u8>> {
@@ -35,7 +36,7 @@ pub fn signing_request(key: &SigningKey, profile: &Profile) -> Result<Vec<u8>, K
 mod tests {
     use super::*;
     use crate::csr::VerifiedCsr;
-    use crate::key::KeyAlgorithm;
+    use crate::key::{KeyAlgorithm, SigningKey};
 
     #[test]
     fn the_request_is_one_that_we_accept_ourselves() {

@@ -22,6 +22,7 @@ use crate::channels::Channels;
 use crate::crl::CrlWork;
 use crate::edges::EdgeReports;
 use crate::enrol::Chain;
+use crate::import_ca::{CaImport, ImportCaError};
 use crate::installation;
 use crate::issue::IssuanceError;
 use crate::issuers::{Issuers, Registry};
@@ -73,6 +74,9 @@ pub struct OpenWith<'a> {
     /// A CA elsewhere. It signs when the configuration says so; without it [`IssuerMode::Cloudflare`]
     /// signs nothing.
     pub upstream: Option<Cloudflare>,
+    /// A CA that was made elsewhere and makes the devices from the first start on, instead of one of ours.
+    /// On every other start it must be on record, or is left out with a warning.
+    pub device_ca: Option<&'a CaImport>,
 }
 
 /// Decides, signs and records.
@@ -119,6 +123,9 @@ pub enum OpenError {
     /// No key could be made.
     #[error("cannot make a key")]
     Key(#[from] KeyError),
+    /// The device CA that was brought along was refused.
+    #[error("cannot take in the device CA")]
+    Import(#[from] ImportCaError),
     /// The database belongs to an installation of another name.
     #[error(
         "this database is the installation {stored:?}, not {configured:?}: start with --trust-domain {stored}"
@@ -163,7 +170,7 @@ impl Authority {
         with: OpenWith<'_>,
     ) -> Result<Arc<Self>, OpenError> {
         let now = clock.now();
-        let opened = installation::open_or_create(&store, &config, with.founding, now).await?;
+        let opened = installation::open_or_create(&store, &config, &with, now).await?;
         let (registry, installation, anchors) = opened;
         let publisher = Publisher::new(TrustSnapshot::empty(config.trust_domain.clone(), now));
         let users = store.read(|r| Box::pin(async move { r.count_users().await })).await?;

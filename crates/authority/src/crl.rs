@@ -4,6 +4,10 @@
 //! mark on its shard, in the transaction that revokes it; what is marked is signed soon, and what gets old
 //! in time. The whole list, which may be long, is signed when somebody wants it and it is behind.
 
+pub(crate) mod ahead;
+pub mod ceremony;
+pub mod due;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +19,7 @@ use countersign_core::crl_scope::CrlScope;
 use countersign_core::ids::IssuerKeyId;
 use countersign_core::time::Timestamp;
 pub use countersign_store::CrlName;
-use countersign_store::{CrlMark, CrlRow, RevocationRow, StoreError};
+use countersign_store::{CrlMark, CrlRow, RevocationRow, StoreError, Writing};
 use thiserror::Error;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, timeout};
@@ -45,6 +49,8 @@ pub(crate) struct CrlWork {
     urgent: Notify,
     /// Held while lists are signed, so that nothing is signed twice.
     signing: Mutex<()>,
+    /// When the log last said that an offline key is needed.
+    told_at: parking_lot::Mutex<Option<Timestamp>>,
 }
 
 impl CrlWork {
@@ -86,6 +92,7 @@ impl Authority {
             if let Err(error) = self.refresh_crls().await {
                 tracing::error!(error = %Chain(&error), "cannot publish the crls");
             }
+            self.tell_of_due_crls().await;
         }
     }
 
@@ -198,14 +205,7 @@ impl Authority {
         self.store
             .write(move |w| {
                 Box::pin(async move {
-                    for (row, _entries, marks) in &signed {
-                        // A later list that is on record may lack what these marks stand for.
-                        if w.save_crl(row).await? {
-                            for mark in marks {
-                                w.clear_crl_mark(mark).await?;
-                            }
-                        }
-                    }
+                    record_signed(w, &signed).await?;
                     w.append_audit(&entry).await
                 })
             })
@@ -279,10 +279,15 @@ impl Authority {
     /// Where a list is published, when the installation has a public address.
     pub(crate) fn crl_url(&self, list: CrlName) -> Option<String> {
         let base = self.config.public_base_url.as_deref()?.trim_end_matches('/');
-        Some(match list.scope {
-            CrlScope::Whole => format!("{base}/pki/crl/{}.crl", list.issuer),
-            CrlScope::Shard(_) => format!("{base}/pki/crl/{}-{}.crl", list.issuer, list.scope),
-        })
+        Some(crl_url_at(base, list))
+    }
+}
+
+/// Where a list is published, below a public address.
+pub(crate) fn crl_url_at(base: &str, list: CrlName) -> String {
+    match list.scope {
+        CrlScope::Whole => format!("{base}/pki/crl/{}.crl", list.issuer),
+        CrlScope::Shard(_) => format!("{base}/pki/crl/{}-{}.crl", list.issuer, list.scope),
     }
 }
 
@@ -335,6 +340,19 @@ fn sign_all(ca: &Ca, drafts: Vec<Draft>) -> Result<Vec<Signed>, SignCrlError> {
             Ok((row, contents.entries.len(), marks))
         })
         .collect()
+}
+
+/// Puts lists on record and clears the marks that they answer, within a transaction.
+async fn record_signed(w: &mut Writing<'_>, signed: &[Signed]) -> Result<(), StoreError> {
+    for (row, _entries, marks) in signed {
+        // A later list that is on record may lack what these marks stand for.
+        if w.save_crl(row).await? {
+            for mark in marks {
+                w.clear_crl_mark(mark).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn crls_entry(issuer: IssuerKeyId, signed: &[Signed], now: Timestamp) -> AuditEntry {

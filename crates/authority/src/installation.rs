@@ -19,7 +19,7 @@ use countersign_store::{SiteRow, TenantRow};
 use countersign_store::{Store, StoreError};
 
 use crate::anchors::{Anchors, installation_of};
-use crate::authority::{AuthorityConfig, DEFAULT_TENANT, OpenError};
+use crate::authority::{AuthorityConfig, DEFAULT_TENANT, OpenError, OpenWith};
 use crate::issue::IssuanceError;
 use crate::issuers::{Registry, kind_of};
 use crate::keys::{Keys, MadeKey, on_a_thread, open_kek};
@@ -36,7 +36,7 @@ const ISSUING_LIFE: Duration = Duration::from_secs(5 * 365 * 86_400);
 pub(crate) async fn open_or_create(
     store: &Store,
     config: &AuthorityConfig,
-    founding: &[PlannedCa],
+    with: &OpenWith<'_>,
     now: Timestamp,
 ) -> Result<(Registry, Installation, Arc<Anchors>), OpenError> {
     let known = store.read(|r| Box::pin(async move { r.installation().await })).await?;
@@ -50,10 +50,16 @@ pub(crate) async fn open_or_create(
             });
         }
         Some(installation) => installation,
-        None => create(store, &keys, (config, founding), now).await?,
+        None => create(store, &keys, (config, with), now).await?,
     };
     let registry = Registry::open(store, Arc::clone(&keys)).await?;
     let issuers = registry.current();
+    if let Some(import) = with.device_ca.filter(|import| issuers.by_key(import.key_id()).is_none()) {
+        tracing::warn!(
+            issuer = %import.key_id(),
+            "device ca of the environment is not used: the installation has one already"
+        );
+    }
     let first = issuers.first_root().ok_or(OpenError::MissingCa("root"))?;
     let anchored = (installation.trust_domain.clone(), installation_of(first.certificate_der()));
     let anchors = Anchors::open(store, &keys.kek, anchored, now).await?;
@@ -63,13 +69,18 @@ pub(crate) async fn open_or_create(
 async fn create(
     store: &Store,
     keys: &Arc<Keys>,
-    (config, founding): (&AuthorityConfig, &[PlannedCa]),
+    (config, with): (&AuthorityConfig, &OpenWith<'_>),
     now: Timestamp,
 ) -> Result<Installation, OpenError> {
     let [random] = random_bytes::<1>()?;
     let node = 1 + random % 0x7f;
-    let (keys, domain, founding) = (Arc::clone(keys), config.trust_domain.clone(), founding.to_vec());
-    let made = on_a_thread(move || make_issuers(&keys, (&domain, &founding), node, now)).await?;
+    let imported = match with.device_ca {
+        // Those of here come first, in every list.
+        Some(import) => Some(import.rows(&[], &keys.kek, now + Duration::from_millis(1))?),
+        None => None,
+    };
+    let (keys, domain, founding) = (Arc::clone(keys), config.trust_domain.clone(), with.founding.to_vec());
+    let made = on_a_thread(move || make_issuers(&keys, (&domain, &founding), imported, (node, now))).await?;
     let installation = Installation {
         trust_domain: config.trust_domain.clone(),
         node,
@@ -131,8 +142,8 @@ pub(crate) fn default_site(tenant: TenantId) -> SiteRow {
 fn make_issuers(
     keys: &Keys,
     (domain, founding): (&TrustDomain, &[PlannedCa]),
-    node: u8,
-    now: Timestamp,
+    imported: Option<Vec<IssuerRow>>,
+    (node, now): (u8, Timestamp),
 ) -> Result<Vec<IssuerRow>, OpenError> {
     let wanted = |role| match founding.iter().find(|planned| planned.role == role) {
         Some(planned) => Ok(planned.clone()),
@@ -143,9 +154,11 @@ fn make_issuers(
     let (serial, life) = (random_serial(node)?, (now, planned.lifetime));
     let root = Issuer::create_root(planned.subject.clone(), signer, serial, life)?;
     let mut rows = vec![planned.row(&root, (None, kept), now)];
-    for role in [IssuerRole::Device, IssuerRole::Service] {
-        rows.push(make_issuing(&root, keys, &wanted(role)?, node, now)?);
+    match imported {
+        Some(imported) => rows.extend(imported),
+        None => rows.push(make_issuing(&root, keys, &wanted(IssuerRole::Device)?, node, now)?),
     }
+    rows.push(make_issuing(&root, keys, &wanted(IssuerRole::Service)?, node, now)?);
     Ok(rows)
 }
 

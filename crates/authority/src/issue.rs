@@ -22,6 +22,7 @@ use futures_util::future::BoxFuture;
 use thiserror::Error;
 
 use crate::authority::{Authority, IssuerMode};
+use crate::crl::crl_url_at;
 use crate::issuers::{Ca, NoIssuer};
 use crate::keys::signing;
 use crate::together::Answers;
@@ -259,13 +260,7 @@ impl Authority {
     }
 
     fn publication_of(&self, issuer: IssuerKeyId, serial: &SerialNumber) -> Publication {
-        let Some(base) = self.config.public_base_url.as_deref() else { return Publication::default() };
-        let base = base.trim_end_matches('/');
-        Publication {
-            crl_url: self.crl_url(CrlName { issuer, scope: CrlScope::of(serial) }),
-            ca_issuers_url: Some(format!("{base}/pki/ca/{issuer}.cer")),
-            ocsp_url: Some(format!("{base}/pki/ocsp")),
-        }
+        publication_at(self.config.public_base_url.as_deref(), issuer, serial)
     }
 
     /// Revokes what may have been signed under an open intent and closes it.
@@ -286,6 +281,18 @@ impl Authority {
             self.publish_abandoned(reference.clone()).await;
         }
         Ok(())
+    }
+}
+
+/// What a certificate says of where its issuer publishes, in an installation with this public address.
+#[must_use]
+pub fn publication_at(base: Option<&str>, issuer: IssuerKeyId, serial: &SerialNumber) -> Publication {
+    let Some(base) = base else { return Publication::default() };
+    let base = base.trim_end_matches('/');
+    Publication {
+        crl_url: Some(crl_url_at(base, CrlName { issuer, scope: CrlScope::of(serial) })),
+        ca_issuers_url: Some(format!("{base}/pki/ca/{issuer}.cer")),
+        ocsp_url: Some(format!("{base}/pki/ocsp")),
     }
 }
 

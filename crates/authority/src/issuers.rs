@@ -228,7 +228,7 @@ impl Issuers {
     pub(crate) fn first_root(&self) -> Option<&Arc<Ca>> {
         self.all
             .iter()
-            .filter(|ca| ca.role() == IssuerRole::Root)
+            .filter(|ca| ca.role() == IssuerRole::Root && ca.origin() == Origin::Made)
             .min_by_key(|ca| (ca.created_at(), ca.key_id()))
     }
 }

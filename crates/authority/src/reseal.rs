@@ -31,7 +31,7 @@ pub enum ResealError {
 /// What was sealed anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resealed {
-    /// How many keys of CAs.
+    /// How many keys of CAs, those that wait for their certificates included.
     pub cas: usize,
     /// How many keys that sign anchors.
     pub anchor_keys: usize,
@@ -89,6 +89,11 @@ async fn reseal_all(
     for row in w.issuers().await? {
         let KeptKey::Sealed(sealed) = row.key else { continue };
         w.set_issuer_key(row.key_id, &KeptKey::Sealed(again(sealed, row.key_id)?)).await?;
+        done.cas += 1;
+    }
+    for row in w.ca_requests().await? {
+        let KeptKey::Sealed(sealed) = row.key else { continue };
+        w.set_ca_request_key(row.key_id, &KeptKey::Sealed(again(sealed, row.key_id)?)).await?;
         done.cas += 1;
     }
     if let Some(row) = w.anchor_key().await? {

@@ -142,6 +142,20 @@ events! {
     CrlSigned => "crl.signed",
     /// A CA was made.
     CaCreated => "ca.created",
+    /// The key of a CA was written to a file and removed from here.
+    CaTakenOffline => "ca.taken_offline",
+    /// The key of a CA that was offline is here again.
+    CaBroughtBack => "ca.brought_back",
+    /// A CA got a key, and waits for a certificate that is signed elsewhere.
+    CaRequested => "ca.requested",
+    /// A CA that waited for its certificate was given up.
+    CaRequestWithdrawn => "ca.request_withdrawn",
+    /// A CA's certificate, signed elsewhere, was taken in.
+    CaSignedElsewhere => "ca.signed_elsewhere",
+    /// A CA was brought along, with its key or without.
+    CaImported => "ca.imported",
+    /// A revocation list that was signed elsewhere was taken in.
+    CrlImported => "crl.imported",
     /// A certificate for a service was issued.
     ServiceCertificateIssued => "service.certificate_issued",
     /// A service's certificate was revoked.

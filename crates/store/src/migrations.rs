@@ -41,6 +41,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0010_ca_rotation"),
     migration!("0011_upstream"),
     migration!("0012_service_keys"),
+    migration!("0013_ca_requests"),
 ];
 
 const TABLE: &str = "schema_migrations";

@@ -538,4 +538,7 @@ pub struct Health {
     pub service: String,
     /// The program's version.
     pub version: String,
+    /// What somebody must see to before long, a sentence each; `/health/ready` alone says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

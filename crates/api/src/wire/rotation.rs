@@ -8,10 +8,14 @@ use utoipa::ToSchema;
 use super::admin::AppliedEdges;
 use super::schema;
 
-/// POST `/cas/:name/rotation`: an empty object.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+/// POST `/cas/:name/rotation`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PrepareRotationRequest {}
+pub struct PrepareRotationRequest {
+    /// The prepared CA that is to take the place; a new one is made when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
 
 /// POST `/cas/:name/rotation/canary`: exactly one of `tenant`, `devices` and `percent`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]

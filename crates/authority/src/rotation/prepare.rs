@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use countersign_ca::{CertificateFacts, DistinguishedName, Issuer, NameAttribute, Profile};
 use countersign_core::audit::{AuditEntry, AuditEvent};
-use countersign_core::ids::{CaName, RotationId};
+use countersign_core::ids::{CaName, IssuerKeyId, RotationId};
 use countersign_core::rotation::RotationStep;
 use countersign_core::time::Timestamp;
 use countersign_store::{
@@ -23,6 +23,9 @@ use crate::rotation::refused::{Refused, RotationError};
 const ROOT: &str = "it is a root, which everybody pins; make a second root and move the fleet's trust";
 const NOT_ACTIVE: &str = "it is not active";
 const NO_PARENT: &str = "the CA that signed it is not on record";
+const OTHER_ROLE: &str = "the CA that is to take its place is of another role";
+const OTHER_ENVIRONMENT: &str = "the CA that is to take its place is of another environment";
+const NOT_PREPARED: &str = "the CA that is to take its place is not one that waits, prepared, for a rotation";
 const IN_TOKEN: &str = "its key is in a token, and a new one would not be";
 
 /// How long a common name may be (RFC 5280 appendix A).
@@ -30,7 +33,7 @@ const COMMON_NAME: usize = 64;
 
 impl Authority {
     /// Begins a rotation: makes a CA like this one, of the same parent, with a fresh key and the next free
-    /// name. Every edge trusts it from then on.
+    /// name, unless one that is prepared already is to take its place. Every edge trusts it from then on.
     ///
     /// # Errors
     /// See [`RotationError`].
@@ -38,18 +41,58 @@ impl Authority {
         &self,
         by: &Authorized<Own>,
         name: &CaName,
+        to: Option<&CaName>,
     ) -> Result<(CaName, Applied), RotationError> {
         by.covers_all()?;
         self.catch_up().await?;
-        let (issuers, now) = (self.issuers(), self.now());
+        let issuers = self.issuers();
         let old = rotatable(&issuers, name)?;
+        let prepared = match to {
+            Some(to) => self.rotate_to(by, old, successor(&issuers, old, to)?).await,
+            None => self.rotate_to_new(by, (&issuers, old)).await,
+        }?;
+        Ok((prepared, self.publish_changes().await?))
+    }
+
+    /// Begins it with a CA that is there: signed where the root is, or brought along.
+    async fn rotate_to(
+        &self,
+        by: &Authorized<Own>,
+        old: &Arc<Ca>,
+        new: &Arc<Ca>,
+    ) -> Result<CaName, RotationError> {
+        let now = self.now();
+        let entry = entry_of(old, (new.name(), new.key_id(), new.role()), (now, by));
+        let (old, new) = (Arc::clone(old), Arc::clone(new));
+        self.store
+            .write(move |w| {
+                Box::pin(async move {
+                    let is_prepared =
+                        |row: &IssuerRow| row.key_id == new.key_id() && row.state == IssuerState::Prepared;
+                    if !w.issuers().await?.iter().any(is_prepared) {
+                        return Err(Refused::Raced.into());
+                    }
+                    record(w, &old, (new.key_id(), now), entry).await?;
+                    Ok(new.name().clone())
+                })
+            })
+            .await
+    }
+
+    async fn rotate_to_new(
+        &self,
+        by: &Authorized<Own>,
+        (issuers, old): (&Issuers, &Arc<Ca>),
+    ) -> Result<CaName, RotationError> {
+        let now = self.now();
+        let name = old.name();
         if matches!(old.kept_key(), KeptKey::Pkcs11(_)) && !self.registry.keys.are_made_in_token() {
             return Err(Refused::NotPossible(name.clone(), IN_TOKEN).into());
         }
-        let parent = parent_for(&issuers, old)?;
+        let parent = parent_for(issuers, old)?;
         let facts = CertificateFacts::of(old.certificate_der()).map_err(make)?;
         let profile = profile_of(old, &facts)?;
-        let name = next_name(&issuers, old.name())?;
+        let name = next_name(issuers, old.name())?;
         let key = self.registry.make_key(facts.key.algorithm(), &name).await.map_err(make)?;
         let public = key.signer.public_key();
         let issued = self.issue_for_service(parent, profile, public, life_of(old, &facts)).await;
@@ -58,7 +101,7 @@ impl Authority {
         let reference = issued.reference().clone();
         let recorded = match made {
             Ok(row) => {
-                let entry = entry_of(old, &row, (now, by));
+                let entry = entry_of(old, (&row.name, row.key_id, row.role), (now, by));
                 let (old, finished) = (Arc::clone(old), reference.clone());
                 self.store
                     .write(move |w| {
@@ -66,7 +109,8 @@ impl Authority {
                             if !w.finish_intent(&finished).await? {
                                 return Err(StoreError::raced("issuance intent", &finished.serial).into());
                             }
-                            record(w, &old, &row, entry).await?;
+                            w.insert_issuer(&row).await?;
+                            record(w, &old, (row.key_id, now), entry).await?;
                             Ok(row.name)
                         })
                     })
@@ -74,14 +118,31 @@ impl Authority {
             }
             Err(error) => Err(error),
         };
-        match recorded {
-            Ok(name) => Ok((name, self.publish_changes().await?)),
-            Err(error) => {
-                self.abandon(&reference).await?;
-                Err(error)
-            }
+        if recorded.is_err() {
+            self.abandon(&reference).await?;
         }
+        recorded
     }
+}
+
+/// The CA that is to take another's place, if it can.
+fn successor<'i>(issuers: &'i Issuers, old: &Ca, to: &CaName) -> Result<&'i Arc<Ca>, RotationError> {
+    let new = issuers.by_name(to)?;
+    let refused = |why| Err(Refused::NotPossible(old.name().clone(), why).into());
+    if let Some(known) = issuers.rotations().iter().find(|rotation| rotation.is_about(new.key_id())) {
+        return Err(Refused::GoesOn(to.clone(), known.row.step).into());
+    }
+    if new.role() != old.role() {
+        return refused(OTHER_ROLE);
+    }
+    if new.environment() != old.environment() {
+        return refused(OTHER_ENVIRONMENT);
+    }
+    if new.state() != IssuerState::Prepared {
+        return refused(NOT_PREPARED);
+    }
+    new.issuer()?;
+    Ok(new)
 }
 
 fn new_row(
@@ -200,20 +261,25 @@ fn cut(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
 
-fn entry_of(old: &Ca, new: &IssuerRow, (now, by): (Timestamp, &Authorized<Own>)) -> AuditEntry {
+fn entry_of(
+    old: &Ca,
+    (name, issuer, role): (&CaName, IssuerKeyId, IssuerRole),
+    (now, by): (Timestamp, &Authorized<Own>),
+) -> AuditEntry {
     AuditEntry::new(None, now, AuditEvent::CaRotationPrepared, by.actor())
         .detail("old", old.name())
         .detail("oldIssuer", old.key_id())
-        .detail("new", &new.name)
-        .detail("newIssuer", new.key_id)
-        .detail("role", new.role)
+        .detail("new", name)
+        .detail("newIssuer", issuer)
+        .detail("role", role)
 }
 
-/// Records the new CA and the rotation, within a transaction, if the old CA is still to be rotated.
+/// Records the rotation to a new CA that is on record, within a transaction, if the old CA is still to be
+/// rotated.
 async fn record(
     w: &mut Writing<'_>,
     old: &Ca,
-    new: &IssuerRow,
+    (new, now): (IssuerKeyId, Timestamp),
     entry: AuditEntry,
 ) -> Result<(), RotationError> {
     let known = w.rotation_of(old.key_id()).await?.filter(|row| row.step.is_open());
@@ -224,15 +290,14 @@ async fn record(
     if !w.issuers().await?.iter().any(is_active) {
         return Err(Refused::Raced.into());
     }
-    w.insert_issuer(new).await?;
-    let version = w.issuer_trust_changed(new.key_id).await?;
+    let version = w.issuer_trust_changed(new).await?;
     let row = RotationRow {
         id: RotationId::random(),
         old: old.key_id(),
-        new: new.key_id,
+        new,
         step: RotationStep::Prepared,
         canary: None,
-        prepared_at: new.created_at,
+        prepared_at: now,
         prepared_epoch: version.epoch,
         activated_at: None,
         ended_at: None,

@@ -22,6 +22,7 @@ mod heartbeat;
 pub(crate) mod house;
 mod invariants;
 mod ocsp;
+mod offline;
 mod one_step;
 mod passwords;
 mod people;

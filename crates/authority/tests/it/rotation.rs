@@ -34,7 +34,7 @@ fn key_of(house: &House, name: &str) -> IssuerKeyId {
 }
 
 async fn prepare(house: &House, name: &str) -> CaName {
-    house.authority.prepare_rotation(&house.own(), &ca(name)).await.unwrap().0
+    house.authority.prepare_rotation(&house.own(), &ca(name), None).await.unwrap().0
 }
 
 async fn choose(house: &House, canary: Canary, renewal: Option<Duration>) {
@@ -299,7 +299,7 @@ async fn a_retired_ca_does_not_come_back_and_signs_nothing() {
     let (now, list) = (house.now(), CrlName { issuer: root, scope: CrlScope::Whole });
     let entries = house.read(move |r| Box::pin(async move { r.crl_entries(list, now).await })).await;
     assert_eq!(entries.len(), 1);
-    let refusal = refused(house.authority.prepare_rotation(&house.own(), &ca("device")).await);
+    let refusal = refused(house.authority.prepare_rotation(&house.own(), &ca("device"), None).await);
     assert!(matches!(refusal, RotationError::Refused(Refused::NotPossible(..))), "{refusal}");
 }
 
@@ -369,7 +369,7 @@ async fn who_is_silent_for_long_is_not_waited_for() {
 async fn what_cannot_be_rotated_says_why() {
     let house = House::new().await;
     let prepared =
-        async |name: &str| refused(house.authority.prepare_rotation(&house.own(), &ca(name)).await);
+        async |name: &str| refused(house.authority.prepare_rotation(&house.own(), &ca(name), None).await);
     let root = prepared("root").await;
     assert!(matches!(root, RotationError::Refused(Refused::NotPossible(..))), "{root}");
     assert!(matches!(prepared("nobody").await, RotationError::Ca(_)));
@@ -393,7 +393,7 @@ async fn whoever_is_bound_to_a_tenant_sees_and_changes_nothing() {
     let name = ca("device");
     let authority = &house.authority;
     let refusals = [
-        refused(authority.prepare_rotation(&own, &name).await.map(drop)),
+        refused(authority.prepare_rotation(&own, &name, None).await.map(drop)),
         refused(authority.choose_canary(&own, &name, Canary::Percent(1), None).await.map(drop)),
         refused(authority.activate_rotation(&own, &name, Gate::default(), None).await.map(drop)),
         refused(authority.retire_rotated(&own, &name, Stragglers::Kept).await.map(drop)),

@@ -182,7 +182,7 @@ async fn a_successor_comes_from_the_ca_that_took_the_others_place() {
     let house = House::new().await;
     let ca = "service".parse().unwrap();
     let old = house.issued("web").await.row;
-    house.authority.prepare_rotation(&house.own(), &ca).await.unwrap();
+    house.authority.prepare_rotation(&house.own(), &ca, None).await.unwrap();
     assert_eq!(house.try_renew(old.id).await.unwrap().row.reference.issuer, old.reference.issuer);
     house.authority.activate_rotation(&house.own(), &ca, Gate::default(), None).await.unwrap();
     let new = house.try_renew(old.id).await.unwrap().row;

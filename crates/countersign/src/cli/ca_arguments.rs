@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use countersign_core::ids::CaName;
 
+use super::ca_ceremony_arguments::{
+    CaCrlRequestArguments, CaCsrArguments, CaCsrWithdrawArguments, CaImportArguments,
+    CaImportSignedArguments, CaRootCommand, CaSignArguments, CaSignCrlArguments,
+};
 use super::ca_rotate_arguments::CaRotateArguments;
 use crate::config::ConfigFlags;
 
@@ -41,6 +45,44 @@ pub(super) enum CaCommand {
     #[command(after_help = "Example:\n  countersign ca rotate device --token-file owner.token\n  \
                       countersign ca rotate device --canary-percent 5 --renew-now --token-file owner.token")]
     Rotate(Box<CaRotateArguments>),
+    /// Take the root offline, or bring it back
+    #[command(subcommand)]
+    Root(CaRootCommand),
+    /// Make the key of a new CA here, and a signing request to be signed where the root is
+    #[command(
+        after_help = "Example:\n  countersign ca csr device-2 --role device --subject \"CN=Example device CA 2\" --out device-2.csr --data-dir /var/lib/countersign"
+    )]
+    Csr(Box<CaCsrArguments>),
+    /// Give up a CA that waits for its certificate
+    #[command(
+        after_help = "Example:\n  countersign ca csr-withdraw device-2 --data-dir /var/lib/countersign"
+    )]
+    CsrWithdraw(Box<CaCsrWithdrawArguments>),
+    /// Sign a new CA with a root that is offline; needs no database
+    #[command(
+        after_help = "Example:\n  countersign ca sign --csr device-2.csr --root-file root.pem --passphrase-file root-passphrase --role device --subject \"CN=Example device CA 2\" --out device-2.pem"
+    )]
+    Sign(Box<CaSignArguments>),
+    /// Write down what the revocation lists of an offline root are to say
+    #[command(
+        after_help = "Example:\n  countersign ca crl-request root --to root-crl.json --data-dir /var/lib/countersign"
+    )]
+    CrlRequest(Box<CaCrlRequestArguments>),
+    /// Sign the revocation lists of a root that is offline; needs no database
+    #[command(
+        after_help = "Example:\n  countersign ca sign-crl --request root-crl.json --root-file root.pem --passphrase-file root-passphrase --out root.crl.pem"
+    )]
+    SignCrl(Box<CaSignCrlArguments>),
+    /// Take in a certificate or revocation lists that an offline root signed
+    #[command(
+        after_help = "Example:\n  countersign ca import-signed device-2.pem --data-dir /var/lib/countersign"
+    )]
+    ImportSigned(Box<CaImportSignedArguments>),
+    /// Take in a CA that was made elsewhere, with its key
+    #[command(
+        after_help = "Example:\n  countersign ca import --cert ca.pem --key ca.key --chain root.pem --name corporate --role device --data-dir /var/lib/countersign"
+    )]
+    Import(Box<CaImportArguments>),
 }
 
 /// `ca init`.

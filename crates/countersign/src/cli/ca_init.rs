@@ -43,7 +43,7 @@ pub(super) fn run(arguments: CaInitArguments) -> Result<(), Failure> {
         let is_new = known.context("look for an installation")?.is_none();
         let clock = Arc::new(SystemClock);
         let founding = plan.founding();
-        let with = OpenWith { founding: &founding, upstream: None };
+        let with = OpenWith { founding: &founding, ..OpenWith::default() };
         let authority = Authority::open_with(store, clock, authority_config(&config), with).await;
         let authority = authority.context("open the installation")?;
         let before = if is_new { Vec::new() } else { authority.cas() };

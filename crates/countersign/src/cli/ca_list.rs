@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
+use countersign_authority::crl::due::{CrlFault, crl_fault};
 use countersign_ca::CertificateFacts;
 use countersign_core::crl_scope::CrlScope;
 use countersign_core::ids::{CaName, IssuerKeyId};
 use countersign_core::time::{Clock as _, SystemClock, Timestamp};
-use countersign_store::{CrlName, CrlRow, IssuedCount, IssuerRow, KeptKey, Store, StoreError, StoreUrl};
+use countersign_store::{
+    CrlName, CrlRow, IssuedCount, IssuerRow, KeptKey, Reading, Store, StoreError, StoreUrl,
+};
 use serde_json::{Value, json};
 
 use super::ca_arguments::{CaShowArguments, CaTreeArguments};
@@ -20,6 +23,8 @@ pub(super) struct Listed {
     pub(super) row: IssuerRow,
     pub(super) facts: CertificateFacts,
     live: u64,
+    /// Of a CA whose key is offline: until when its revocation list lasts, and what is wrong with it.
+    ahead: Option<(Timestamp, Option<CrlFault>)>,
 }
 
 /// Reads every CA.
@@ -27,13 +32,18 @@ pub(super) async fn listed(database: &StoreUrl, now: Timestamp) -> Result<Vec<Li
     let store = Store::open_for_reading(database).await.context("open the database")?;
     let read = store
         .read(move |r| {
-            Box::pin(
-                async move { Ok::<_, StoreError>((r.issuers().await?, r.live_certificates(now).await?)) },
-            )
+            Box::pin(async move {
+                let rows = r.issuers().await?;
+                let mut ahead = Vec::new();
+                for row in rows.iter().filter(|row| row.key == KeptKey::Offline) {
+                    ahead.extend(crl_ahead(r, row.key_id, now).await?);
+                }
+                Ok::<_, StoreError>((rows, r.live_certificates(now).await?, ahead))
+            })
         })
         .await;
     store.close().await;
-    let (mut rows, counts) = read.context("read the CAs")?;
+    let (mut rows, counts, ahead) = read.context("read the CAs")?;
     // Those that were made together have one time.
     rows.sort_by(|one, other| (one.created_at, &one.name).cmp(&(other.created_at, &other.name)));
     rows.into_iter()
@@ -41,9 +51,21 @@ pub(super) async fn listed(database: &StoreUrl, now: Timestamp) -> Result<Vec<Li
             let facts = CertificateFacts::of(&row.certificate);
             let facts = facts.with_context(|| format!("read the certificate of the CA {}", row.name))?;
             let live = live_of(&counts, row.key_id);
-            Ok(Listed { row, facts, live })
+            let ahead = ahead.iter().find(|(issuer, ..)| *issuer == row.key_id);
+            let ahead = ahead.map(|(_issuer, until, fault)| (*until, *fault));
+            Ok(Listed { row, facts, live, ahead })
         })
         .collect()
+}
+
+async fn crl_ahead(
+    r: &mut Reading<'_>,
+    issuer: IssuerKeyId,
+    now: Timestamp,
+) -> Result<Option<(IssuerKeyId, Timestamp, Option<CrlFault>)>, StoreError> {
+    let crl = r.latest_crl(CrlName { issuer, scope: CrlScope::Whole }).await?;
+    let is_marked = !r.crl_marks(Some(issuer)).await?.is_empty();
+    Ok(crl.map(|crl| (issuer, crl.next_update, crl_fault(&crl, is_marked, now))))
 }
 
 /// The latest list of everything that a CA has revoked.
@@ -104,15 +126,28 @@ fn line(ca: &Listed, now: Timestamp) -> String {
     let ended = if ca.facts.not_after < now { " (over)" } else { "" };
     let environment = row.environment.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
     let certificates = if ca.live == 1 { "certificate" } else { "certificates" };
+    let ahead = ca.ahead.as_ref().map(|ahead| format!(" (CRL {})", crl_in_words(*ahead)));
     format!(
-        "{}: {}{environment}, {}, until {}{ended}, key {}, {} live {certificates}",
+        "{}: {}{environment}, {}, until {}{ended}, key {}{}, {} live {certificates}",
         row.name,
         row.role,
         row.state,
         day(ca.facts.not_after),
         place(&row.key),
+        ahead.unwrap_or_default(),
         ca.live
     )
+}
+
+/// `until 2027-11-22`, and what is wrong with it.
+fn crl_in_words((until, fault): (Timestamp, Option<CrlFault>)) -> String {
+    let wrong = match fault {
+        None => "",
+        Some(CrlFault::EndsSoon) => ", ends soon: its key is needed",
+        Some(CrlFault::Over) => ", over: its key is needed",
+        Some(CrlFault::Lacks) => ", lacks a revoked CA: its key is needed",
+    };
+    format!("until {}{wrong}", day(until))
 }
 
 /// The day of a moment.
@@ -150,7 +185,8 @@ pub(super) fn show(arguments: CaShowArguments) -> Result<(), Failure> {
         ("key id", ca.row.key_id.to_string()),
         ("live", ca.live.to_string()),
     ];
-    let text: String = rows.iter().map(|(key, value)| format!("{key:<12} {value}\n")).collect();
+    let crl = ca.ahead.map(|ahead| ("crl", crl_in_words(ahead)));
+    let text: String = rows.iter().chain(&crl).map(|(key, value)| format!("{key:<12} {value}\n")).collect();
     Ok(print(&text)?)
 }
 
@@ -179,5 +215,7 @@ fn as_json(ca: &Listed, all: &[Listed]) -> Value {
         "custody": ca.row.key.custody(),
         "keyLocation": location,
         "liveCertificates": ca.live,
+        "crlUntil": ca.ahead.map(|(until, _fault)| until),
+        "crlFault": ca.ahead.and_then(|(_until, fault)| fault).map(CrlFault::as_str),
     })
 }

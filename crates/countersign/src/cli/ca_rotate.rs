@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 use countersign_api::wire::admin::AppliedEdges;
 use countersign_api::wire::rotation::{
-    ActivateRotationRequest, CanaryRequest, InUseBody, RetireRotationRequest, RollBackRotationRequest,
-    RotationBody, RotationChanged, RotationStatusBody,
+    ActivateRotationRequest, CanaryRequest, InUseBody, PrepareRotationRequest, RetireRotationRequest,
+    RollBackRotationRequest, RotationBody, RotationChanged, RotationStatusBody,
 };
 use countersign_core::ids::CaName;
 use http::{Method, StatusCode};
@@ -55,12 +55,16 @@ fn step(arguments: &CaRotateArguments, target: &RotateTarget) -> Result<(), Fail
     let server = Server::of(target)?;
     let wanted = match arguments.step {
         Some(step) => step,
+        None if arguments.to.is_some() => RotationStep::Prepare,
         None if arguments.canary.is_named() => RotationStep::Canary,
         None => server.next(&target.name)?,
     };
     let renew_within_seconds = arguments.renew_now;
     let (path, body) = match wanted {
-        RotationStep::Prepare => ("", json!({})),
+        RotationStep::Prepare => {
+            let to = arguments.to.as_ref().map(ToString::to_string);
+            ("", json!(PrepareRotationRequest { to }))
+        }
         RotationStep::Canary => {
             let canary = &arguments.canary;
             let body = CanaryRequest {

@@ -27,6 +27,10 @@ pub(super) struct CaRotateArguments {
     /// Take this step; the next one when absent
     #[arg(long, value_enum)]
     pub(super) step: Option<RotationStep>,
+    /// Prepare with this CA, which waits already, instead of making one: signed where the root is, or
+    /// imported
+    #[arg(long, value_name = "NAME")]
+    pub(super) to: Option<CaName>,
     #[command(flatten)]
     pub(super) canary: CanaryFlags,
     /// How many devices of a hundred must follow before the new CA signs for all: 100 when absent

@@ -9,10 +9,10 @@ use super::ca_arguments::CaCommand;
 use super::cert_arguments::CertCommand;
 use super::failure::Failure;
 use super::{
-    audit_anchor, audit_export, audit_verify, ca_export, ca_init, ca_list, ca_reseal, ca_rotate,
-    cert_inspect, cert_issue, cert_list, cert_p12, cert_revoke, cert_rotate, cert_verify, cloudflare,
-    config_check, config_sample, explain, healthcheck, migrate, output, serve, service, store_copy,
-    user_reset_password,
+    audit_anchor, audit_export, audit_verify, ca_csr, ca_export, ca_import, ca_import_signed, ca_init,
+    ca_list, ca_reseal, ca_root, ca_rotate, ca_sign, ca_sign_crl, cert_inspect, cert_issue, cert_list,
+    cert_p12, cert_revoke, cert_rotate, cert_verify, cloudflare, config_check, config_sample, explain,
+    healthcheck, migrate, output, serve, service, store_copy, user_reset_password,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
@@ -35,6 +35,14 @@ pub(crate) fn run() -> ExitCode {
         Command::Ca(CaCommand::Crl(arguments)) => ca_export::crl(*arguments),
         Command::Ca(CaCommand::Reseal(arguments)) => ca_reseal::run(*arguments),
         Command::Ca(CaCommand::Rotate(arguments)) => ca_rotate::run(&arguments),
+        Command::Ca(CaCommand::Root(command)) => ca_root::run(command),
+        Command::Ca(CaCommand::Csr(arguments)) => ca_csr::run(*arguments),
+        Command::Ca(CaCommand::CsrWithdraw(arguments)) => ca_csr::withdraw(*arguments),
+        Command::Ca(CaCommand::Sign(arguments)) => ca_sign::run(&arguments),
+        Command::Ca(CaCommand::CrlRequest(arguments)) => ca_sign_crl::request(*arguments),
+        Command::Ca(CaCommand::SignCrl(arguments)) => ca_sign_crl::sign(&arguments),
+        Command::Ca(CaCommand::ImportSigned(arguments)) => ca_import_signed::run(*arguments),
+        Command::Ca(CaCommand::Import(arguments)) => ca_import::run(*arguments),
         Command::Cert(CertCommand::Inspect(arguments)) => cert_inspect::run(&arguments),
         Command::Cert(CertCommand::P12(arguments)) => cert_p12::run(&arguments),
         Command::Cert(CertCommand::Verify(arguments)) => cert_verify::run(&arguments),

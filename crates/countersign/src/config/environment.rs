@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use countersign_authority::SecretFile;
 use zeroize::Zeroizing;
 
+use super::device_ca;
 use super::names::PublicName;
 
 /// Every variable of ours begins with this.
@@ -58,8 +59,10 @@ impl Environment {
 
 impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        let matters =
-            |name: &str| name.starts_with(PREFIX) || name.starts_with("CLOUDFLARE_") || name == CREDENTIALS;
+        let matters = |name: &str| {
+            let begins = [PREFIX, "CLOUDFLARE_"].iter().any(|prefix| name.starts_with(prefix));
+            begins || name == CREDENTIALS || device_ca::is_variable(name)
+        };
         Self(variables.into_iter().filter(|(name, _)| matters(name)).collect())
     }
 }

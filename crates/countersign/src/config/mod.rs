@@ -2,6 +2,7 @@
 //! between at once ([`problem`]). The environment is read here and nowhere else.
 
 mod cloudflare;
+mod device_ca;
 mod environment;
 mod file;
 mod flags;

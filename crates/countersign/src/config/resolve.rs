@@ -10,6 +10,7 @@ use countersign_core::settings::Enforcement;
 use countersign_store::StoreUrl;
 
 use super::cloudflare::{self, CloudflareApi};
+use super::device_ca;
 use super::environment::{CREDENTIALS, Environment, Machine};
 use super::file::ConfigFile;
 use super::flags::ConfigFlags;
@@ -66,6 +67,7 @@ pub(super) fn resolve(
         .unknown(|name| {
             [VARIABLE_OF_FILE, CREDENTIALS].contains(&name)
                 || name.starts_with("CLOUDFLARE_")
+                || device_ca::is_variable(name)
                 || settings::has_variable(name)
         })
         .map(|name| format!("the environment variable {name} names no setting"))
@@ -124,6 +126,7 @@ fn settings_of(
     let admin = admin(pick, raw.admin, from_flags, &public_names);
     let http_door = http_door(pick, raw.http_door, flags.listen_http, machine);
     let (key_encryption_key, token) = keys::keys(pick, raw.pki, &data_dir);
+    let device_ca = device_ca::device_ca(pick);
     let cloudflare = cloudflare::cloudflare(pick, &raw.mtls);
     let issuer = issuer(pick, Layers::new("mtls.issuer", raw.mtls.issuer), &cloudflare, notices);
     let routes = tables::routes(pick, raw.route);
@@ -145,6 +148,7 @@ fn settings_of(
         issuer,
         key_encryption_key,
         token,
+        device_ca,
         cloudflare,
         routes,
         rules,

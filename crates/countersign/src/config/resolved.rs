@@ -1,7 +1,7 @@
 //! What the configuration means: typed, complete, checked.
 //!
 //! Every setting with a default has its value here; the few that mean something by being absent
-//! (`ports_file`, `public_base_url`, `[pki.pkcs11]`, a route's `host`) are the only Options.
+//! (`ports_file`, `public_base_url`, `[pki.pkcs11]`, a device CA from elsewhere, a route's `host`) are the only Options.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -17,6 +17,7 @@ use ipnet::IpNet;
 
 use super::cloudflare::CloudflareApi;
 use super::names::{HttpUrl, PublicName, UpstreamUrl};
+use crate::own_ca::CaFiles;
 
 /// A configuration that was read whole and found right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub(crate) struct Resolved {
     pub(crate) key_encryption_key: KeySource,
     /// The token in which the keys of new CAs are made.
     pub(crate) token: Option<TokenSettings>,
+    /// The device CA to begin with, instead of one that is made here.
+    pub(crate) device_ca: Option<CaFiles>,
     /// How Cloudflare's API is reached, whoever issues.
     pub(crate) cloudflare: CloudflareApi,
     /// What the door forwards besides the control plane, longest path first within a host.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use countersign_authority::import_ca::CaImport;
+use countersign_authority::plan::IssuerRole;
 use countersign_authority::refusals::RefusalReport;
 use countersign_authority::{Authority, AuthorityConfig, IssuerMode, OpenWith};
 use countersign_core::time::{Clock, SystemClock};
@@ -24,6 +26,7 @@ use crate::banner::{Banner, Door, Setup, door_host};
 use crate::cli::output;
 use crate::cloudflare;
 use crate::config::{Issuer, Resolved};
+use crate::own_ca::{self, ImportedAs};
 use crate::ports::Ports;
 
 /// How many refusals may wait to be written down.
@@ -128,8 +131,23 @@ async fn open_authority(config: &Resolved) -> anyhow::Result<Arc<Authority>> {
         Issuer::Cloudflare => Some(cloudflare::api(&config.cloudflare).context("prepare Cloudflare's API")?),
         Issuer::Embedded | Issuer::None => None,
     };
-    let with = OpenWith { upstream, ..OpenWith::default() };
+    let device_ca = device_ca(config, &store).await?;
+    let with = OpenWith { upstream, device_ca: device_ca.as_ref(), ..OpenWith::default() };
     Authority::open_with(store, clock, authority_config(config), with).await.context("open the authority")
+}
+
+/// The device CA that the environment names. Once there is an installation its files may be gone.
+async fn device_ca(config: &Resolved, store: &Store) -> anyhow::Result<Option<CaImport>> {
+    let Some(files) = &config.device_ca else { return Ok(None) };
+    let name = "device".parse().context("name the device CA")?;
+    let wanted = ImportedAs { name, role: IssuerRole::Device, environment: None };
+    let import = own_ca::read(files, None, None, wanted).context("read the device CA of the environment");
+    let known = store.read(|r| Box::pin(async move { r.installation().await })).await;
+    let is_new = known.context("look for the installation")?.is_none();
+    match import {
+        Err(error) if is_new => Err(error),
+        import => Ok(import.ok()),
+    }
 }
 
 /// How the configuration wants the authority to run.

@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::duplicate_mod, reason = "the same promises, on either database")]
 
+mod a_ca_from_elsewhere_signs_here;
 mod a_crash_of_the_server_is_repaired;
 mod a_denied_device_does_not_come_back;
 mod a_device_lives_from_enrolment_to_renewal;
@@ -16,7 +17,9 @@ mod a_device_without_an_issuer_gets_its_certificate_later;
 mod a_fleet_moves_to_a_new_ca_without_a_refused_request;
 mod a_killed_agent_goes_on_where_it_was;
 mod a_locked_out_owner_comes_back_from_the_machine;
+mod a_new_ca_is_signed_where_the_root_is;
 mod a_plan_becomes_a_tree_of_cas;
+mod a_root_goes_offline_and_comes_back;
 mod a_second_start_keeps_devices_and_their_certificates;
 mod a_stopping_server_finishes_what_it_began;
 mod a_taken_name_leaves_its_device_alone;

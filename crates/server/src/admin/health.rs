@@ -12,10 +12,10 @@ use crate::state::ControlPlane;
 #[utoipa::path(get, path = "/health", tag = "health", operation_id = "getHealth", responses((status = 200,
     body = Health)))]
 pub(crate) async fn health() -> Json<Health> {
-    Json(report())
+    Json(report(Vec::new()))
 }
 
-/// The process and its store answer.
+/// The process and its store answer. Says, too, what somebody must see to before long.
 #[utoipa::path(get, path = "/health/ready", tag = "health", operation_id = "getReadiness",
     responses(
         (status = 200, body = Health),
@@ -23,13 +23,15 @@ pub(crate) async fn health() -> Json<Health> {
     ))]
 pub(crate) async fn ready(State(state): State<ControlPlane>) -> Outcome<Json<Health>> {
     state.authority.check_ready().await.map_err(|error| Failure::not_ready(&error))?;
-    Ok(Json(report()))
+    let due = state.authority.crls_due().await.map_err(|error| Failure::not_ready(&error))?;
+    Ok(Json(report(due.iter().map(ToString::to_string).collect())))
 }
 
-fn report() -> Health {
+fn report(warnings: Vec<String>) -> Health {
     Health {
         status: "healthy".to_owned(),
         service: "countersign".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        warnings,
     }
 }

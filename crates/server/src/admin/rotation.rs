@@ -60,15 +60,15 @@ pub(crate) async fn status(
     }))
 }
 
-/// Begins a rotation: makes a CA like this one with a fresh key, which every edge trusts from then on. Not
-/// for whoever is bound to a tenant.
+/// Begins a rotation: makes a CA like this one with a fresh key, which every edge trusts from then on, or
+/// takes the prepared CA that `to` names. Not for whoever is bound to a tenant.
 #[utoipa::path(post, path = "/api/v1/cas/{id}/rotation", tag = "cas", operation_id = "prepareCaRotation",
     params(("id" = String, Path, description = "the CA's name")), request_body = PrepareRotationRequest,
     responses(
         (status = 201, body = RotationChanged),
-        (status = 404, body = ErrorBody, description = "There is no such CA"),
+        (status = 404, body = ErrorBody, description = "There is no such CA, or none that `to` names"),
         (status = 409, body = ErrorBody,
-            description = "`ROTATION_STATE`: it cannot be rotated, or is already; `CA_UNAVAILABLE`: the CA above cannot sign"),
+            description = "`ROTATION_STATE`: it cannot be rotated, or not to that CA, or is already; `CA_UNAVAILABLE`: the CA above cannot sign"),
     ), security(("session" = []), ("apiToken" = ["cas:write"])))]
 pub(crate) async fn prepare(
     State(state): State<ControlPlane>,
@@ -76,9 +76,12 @@ pub(crate) async fn prepare(
     Segment(name): Segment,
     JsonFields(mut fields): JsonFields,
 ) -> Outcome<Response> {
+    let to = fields.text("to", 63);
     fields.refuse_unknown();
     fields.finish()?;
-    let (name, applied) = state.authority.prepare_rotation(&by, &named(&name, "CA")?).await?;
+    let to: Option<CaName> = to.map(|to| named(&to, "CA")).transpose()?;
+    let name = named(&name, "CA")?;
+    let (name, applied) = state.authority.prepare_rotation(&by, &name, to.as_ref()).await?;
     Ok((StatusCode::CREATED, changed(&state, &by, &name, applied).await?).into_response())
 }
 

@@ -74,14 +74,14 @@ impl KeptKey {
         }
     }
 
-    const fn sealed(&self) -> Option<&[u8]> {
+    pub(super) const fn sealed(&self) -> Option<&[u8]> {
         match self {
             Self::Sealed(key) => Some(key.as_slice()),
             Self::Pkcs11(_) | Self::Offline => None,
         }
     }
 
-    const fn location(&self) -> Option<&str> {
+    pub(super) const fn location(&self) -> Option<&str> {
         match self {
             Self::Pkcs11(uri) => Some(uri.as_str()),
             Self::Sealed(_) | Self::Offline => None,

@@ -12,6 +12,7 @@ mod on_sqlite {
 
     pub(crate) mod anchors;
     mod audit_tampering;
+    pub(crate) mod ca_requests;
     mod certificates;
     mod challenges;
     pub(crate) mod commands;
@@ -46,6 +47,7 @@ mod on_postgres {
 
     mod anchors;
     mod audit_tampering;
+    mod ca_requests;
     mod certificates;
     mod challenges;
     mod commands;

@@ -3,6 +3,7 @@
 
 mod admin;
 mod agent;
+mod ceremony;
 mod channel;
 mod clerk;
 mod clock;
@@ -17,6 +18,7 @@ mod waiting;
 
 pub(crate) use admin::{Admin, done, read};
 pub(crate) use agent::AgentHome;
+pub(crate) use ceremony::{OfflineMachine, PASSPHRASE, printed, refused, secret_file};
 pub(crate) use channel::{Channel, WISH, ack, completed};
 pub(crate) use clerk::Clerk;
 pub(crate) use clock::{FakeTime, days, hours};

@@ -23,6 +23,7 @@ use countersign_store::{
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
 use crate::on_sqlite::anchors;
+use crate::on_sqlite::ca_requests::request;
 use crate::on_sqlite::commands::new_command;
 use crate::on_sqlite::fixture::{DAY, Fixture, HOUR, device_ca, issuer, now, random, read, whole, write};
 use crate::on_sqlite::service_certificates::server;
@@ -230,6 +231,7 @@ async fn fill_the_pki(fixture: &Fixture) {
         Box::pin(async move {
             w.insert_issuer(&issuing).await?;
             w.insert_issuer(&below).await?;
+            w.insert_ca_request(&request([7; 32], "waiting")).await?;
             w.insert_service_certificate(&service).await?;
             w.insert_service_certificate(&imported).await?;
             w.set_service_chain(imported.id, "-----BEGIN CERTIFICATE-----").await?;
@@ -302,6 +304,7 @@ async fn everything(store: &Store) -> Vec<String> {
     facts.push(format!("{:?}", read!(store, |r| r.audit_entries(&audit)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.verify_audit()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.issuers()).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.ca_requests()).unwrap()));
     let services = ServiceCertificateFilter { limit: 10, ..ServiceCertificateFilter::default() };
     facts.push(format!("{:?}", read!(store, |r| r.service_certificate_page(&services)).unwrap()));
     for key in read!(store, |r| r.sealed_service_keys()).unwrap() {

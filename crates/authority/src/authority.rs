@@ -22,11 +22,13 @@ use crate::channels::Channels;
 use crate::crl::CrlWork;
 use crate::edges::EdgeReports;
 use crate::enrol::Chain;
+use crate::expiry::ExpiryWatch;
 use crate::import_ca::{CaImport, ImportCaError};
 use crate::installation;
 use crate::issue::IssuanceError;
 use crate::issuers::{Issuers, Registry};
 use crate::limits::Limits;
+use crate::monitors::{Monitors, Watch};
 use crate::ocsp::Ocsp;
 use crate::plan::PlannedCa;
 use crate::presence::PresenceQueue;
@@ -77,6 +79,8 @@ pub struct OpenWith<'a> {
     /// A CA that was made elsewhere and makes the devices from the first start on, instead of one of ours.
     /// On every other start it must be on record, or is left out with a warning.
     pub device_ca: Option<&'a CaImport>,
+    /// Certificates elsewhere that are watched.
+    pub monitors: Vec<Watch>,
 }
 
 /// Decides, signs and records.
@@ -99,6 +103,8 @@ pub struct Authority {
     pub(crate) upstream: Option<Upstream>,
     pub(crate) unseen_refusals: crate::refusals::UnseenRefusals,
     pub(crate) edges: EdgeReports,
+    pub(crate) expiry: ExpiryWatch,
+    pub(crate) monitors: Monitors,
     pub(crate) node: u8,
 }
 
@@ -187,6 +193,8 @@ impl Authority {
             upstream: with.upstream.map(Upstream::new),
             unseen_refusals: crate::refusals::UnseenRefusals::default(),
             edges: EdgeReports::default(),
+            expiry: ExpiryWatch::default(),
+            monitors: Monitors::new(with.monitors),
             node: installation.node,
             anchors,
             registry,

@@ -5,7 +5,7 @@
 use const_oid::db::rfc5280::{ID_AD_CA_ISSUERS, ID_AD_OCSP};
 use const_oid::{AssociatedOid, ObjectIdentifier};
 use countersign_core::Identity;
-use countersign_core::ids::IssuerKeyId;
+use countersign_core::ids::{IssuerKeyId, SpkiSha256};
 use countersign_core::time::Timestamp;
 use der::{Decode, Encode as _};
 use x509_cert::Certificate;
@@ -94,6 +94,8 @@ pub struct CertificateDescription {
     pub not_after: Timestamp,
     /// Type and size of its key.
     pub key: String,
+    /// Its key, hashed: what is pinned.
+    pub spki: SpkiSha256,
     /// The algorithm that it is signed with.
     pub signature: String,
     /// What its key may do.
@@ -141,6 +143,7 @@ impl CertificateDescription {
             not_before: timestamp(&tbs.validity().not_before),
             not_after: timestamp(&tbs.validity().not_after),
             key: read.key(),
+            spki: SpkiSha256::of(&tbs.subject_public_key_info().to_der()?),
             signature: algorithm_name(&certificate.signature_algorithm().oid),
             key_usage: usage.map(|usage| usage_names(&usage)).unwrap_or_default(),
             purposes: read.purposes().iter().map(algorithm_name).collect(),

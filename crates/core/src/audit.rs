@@ -134,6 +134,8 @@ events! {
     DeniedTraitLifted => "denied_trait.lifted",
     /// A certificate's end passed.
     CertificateExpired => "certificate.expired",
+    /// A certificate's end is near: 30, 14, 7 or 1 days.
+    CertificateExpiring => "certificate.expiring",
     /// A renewal by bearer token alone was accepted, because the tenant allows it.
     WeakRenewal => "certificate.weak_renewal",
     /// The server made a device's key, because the tenant allows it.
@@ -184,6 +186,16 @@ events! {
     WouldRefuse => "access.would_refuse",
     /// How many refusals of one kind a minute had.
     RefusalsCounted => "access.counted",
+    /// A watched certificate was replaced by another one.
+    MonitorChanged => "monitor.changed",
+    /// A watched certificate has another key than the pinned one.
+    MonitorPinMismatch => "monitor.pin_mismatch",
+    /// A watched certificate could not be looked at.
+    MonitorUnreachable => "monitor.unreachable",
+    /// A watched certificate can be looked at again.
+    MonitorReachable => "monitor.reachable",
+    /// Somebody accepted the key that a watched certificate has now as the pinned one.
+    MonitorAccepted => "monitor.accepted",
     /// Every sealed key was sealed anew.
     KeysResealed => "keys.resealed",
     /// The key that signs anchors was made.

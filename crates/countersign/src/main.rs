@@ -11,6 +11,7 @@ mod config;
 mod credentials;
 mod files_limit;
 mod logging;
+mod look;
 mod own_ca;
 mod plan;
 mod ports;

@@ -105,6 +105,8 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::anchors::latest))
         .routes(routes!(admin::anchors::get))
         .merge(service_routes())
+        .routes(routes!(admin::monitors::list))
+        .routes(routes!(admin::monitors::accept))
         .routes(routes!(admin::rotation::status, admin::rotation::prepare))
         .routes(routes!(admin::rotation::canary))
         .routes(routes!(admin::rotation::activate))

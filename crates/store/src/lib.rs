@@ -50,12 +50,14 @@ pub use records::device_lists::{DeviceCursor, DeviceFilter, DevicePage, SiteFilt
 pub use records::devices::{CertificateSummary, DeviceRow, Inserted};
 pub use records::edge_reports::EdgeReportRow;
 pub use records::enrollment_keys::{Approval, EnrollmentKeyRow};
+pub use records::expiry::{EndingCertificates, ExpiringDevices, ServicesEnding};
 pub use records::falling::{
     CertificateStanding, Fall, Falling, FallingCertificate, RevocationSelector, StrandedDevice,
 };
 pub use records::installation::Installation;
 pub use records::intents::IntentRow;
 pub use records::issuers::{IssuerRole, IssuerRow, IssuerState, KeptKey, Origin};
+pub use records::monitors::{AcceptedPin, CertificateMark, MonitorRow, SeenCertificate};
 pub use records::password_tokens::PasswordTokenRow;
 pub use records::presence::Presence;
 pub use records::refusals::RefusalRow;

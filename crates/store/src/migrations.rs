@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0011_upstream"),
     migration!("0012_service_keys"),
     migration!("0013_ca_requests"),
+    migration!("0015_monitors"),
 ];
 
 const TABLE: &str = "schema_migrations";

@@ -9,6 +9,7 @@ pub mod command;
 pub mod command_queue;
 pub mod credentials;
 pub mod fleet;
+pub mod monitors;
 pub mod reported;
 pub mod rotation;
 pub mod schema;

@@ -63,6 +63,9 @@ described! {
         Form::OneOf(Step::ALL.iter().map(|step| step.as_str()).collect());
     AdoptionMeasure, "What of devices is measured before a new CA signs for all.",
         Form::OneOf(vec!["trust_bundle", "canary_certificate", "nothing"]);
+    MonitorName, "What people call a certificate that is watched.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
+    MonitorStatus, "How a watched certificate is doing; of several things that are wrong the gravest.",
+        Form::OneOf(vec!["waiting", "ok", "expiring", "expired", "changed", "unreachable"]);
     SerialNumber, "A certificate's serial number, lower-case hex.", Form::Pattern("^([0-9a-f]{2}){1,20}$");
     Sha256, "A SHA-256 hash, hex.", Form::Pattern("^[0-9a-f]{64}$");
     DeviceStatus, "Where a device stands.",

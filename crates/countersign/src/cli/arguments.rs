@@ -9,6 +9,7 @@ use countersign_core::time::Timestamp;
 use super::ca_arguments::CaCommand;
 use super::cert_arguments::CertCommand;
 use super::cloudflare_arguments::CloudflareCommand;
+use super::monitor_arguments::MonitorCommand;
 use super::service_arguments::ServiceCommand;
 use crate::config::ConfigFlags;
 
@@ -61,6 +62,9 @@ pub(super) enum Command {
     /// Keep certificates of services with their keys
     #[command(subcommand)]
     Service(ServiceCommand),
+    /// Watch certificates elsewhere: their ends, and whether they are the ones they should be
+    #[command(subcommand)]
+    Monitor(MonitorCommand),
     /// Work on people's accounts, from the machine itself
     #[command(subcommand)]
     User(UserCommand),

@@ -1,6 +1,6 @@
 //! `countersign cert inspect`: what a certificate says, for people.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use anyhow::Context as _;
 use countersign_ca::{CertificateDescription, CertificateFault};
@@ -22,15 +22,7 @@ pub(super) fn run(arguments: &CertInspectArguments) -> Result<(), Failure> {
         Failure::bad_usage(error)
             .hint("it takes certificates in PEM or DER; keys, requests and lists are none")
     })?;
-    let mut descriptions = Vec::with_capacity(chain.len());
-    for (place, certificate) in chain.iter().enumerate() {
-        let above = chain.get(place.saturating_add(1)).map(Vec::as_slice);
-        let issuer = above.filter(|above| is_issuer(above, certificate, at));
-        let description = CertificateDescription::of(certificate, issuer, at);
-        let number = place.saturating_add(1);
-        let description = description.with_context(|| format!("read certificate {number} of {name}"));
-        descriptions.push(description.map_err(Failure::bad_usage)?);
-    }
+    let descriptions = described(&chain, at, name)?;
     if arguments.json {
         let certificates: Vec<_> = descriptions.iter().map(|one| as_json(one, at)).collect();
         print_json(&json!({ "at": at, "certificates": certificates }))?;
@@ -41,6 +33,24 @@ pub(super) fn run(arguments: &CertInspectArguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What every certificate of a chain says; `name` is where it is from.
+pub(super) fn described(
+    chain: &[Vec<u8>],
+    at: Timestamp,
+    name: impl Display,
+) -> Result<Vec<CertificateDescription>, Failure> {
+    let mut descriptions = Vec::with_capacity(chain.len());
+    for (place, certificate) in chain.iter().enumerate() {
+        let above = chain.get(place.saturating_add(1)).map(Vec::as_slice);
+        let issuer = above.filter(|above| is_issuer(above, certificate, at));
+        let description = CertificateDescription::of(certificate, issuer, at);
+        let number = place.saturating_add(1);
+        let description = description.with_context(|| format!("read certificate {number} of {name}"));
+        descriptions.push(description.map_err(Failure::bad_usage)?);
+    }
+    Ok(descriptions)
+}
+
 /// By name: whether it really signed is one of the things that are looked at.
 fn is_issuer(above: &[u8], certificate: &[u8], at: Timestamp) -> bool {
     let subject = CertificateDescription::of(above, None, at).map(|above| above.subject);
@@ -48,7 +58,8 @@ fn is_issuer(above: &[u8], certificate: &[u8], at: Timestamp) -> bool {
     matches!((subject, issuer), (Ok(subject), Ok(issuer)) if subject == issuer)
 }
 
-fn text(description: &CertificateDescription, at: Timestamp) -> String {
+/// For people.
+pub(super) fn text(description: &CertificateDescription, at: Timestamp) -> String {
     let device = description.identity.as_ref();
     let path_length = description.path_length.map(|length| match length {
         0 => "no CA may follow below it".to_owned(),
@@ -94,7 +105,7 @@ fn in_words(fault: &CertificateFault) -> String {
 }
 
 /// What a stranger wrote must not steer a terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|one| if one.is_control() { one.escape_default().collect() } else { vec![one] })
         .collect()
@@ -124,7 +135,8 @@ fn days(seconds: i64) -> String {
     }
 }
 
-fn as_json(description: &CertificateDescription, at: Timestamp) -> Value {
+/// For programs.
+pub(super) fn as_json(description: &CertificateDescription, at: Timestamp) -> Value {
     let told = |faults: &[CertificateFault]| -> Vec<Value> {
         faults.iter().map(|fault| json!({ "name": fault.name, "detail": fault.detail })).collect()
     };

@@ -26,6 +26,11 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "look with countersign ca rotate status",
     ),
     (
+        "MONITOR_STATE",
+        "there is no key to accept, or another one than was looked at",
+        "look with countersign monitor list, and accept what it shows",
+    ),
+    (
         "ADOPTION_INCOMPLETE",
         "edges or devices do not follow the new CA yet",
         "wait, or look with countersign ca rotate status who does not",

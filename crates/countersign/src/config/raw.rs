@@ -27,6 +27,7 @@ pub(super) struct Raw {
     pub(super) pki: RawPki,
     pub(super) route: Vec<Spanned<RawRoute>>,
     pub(super) rule: Vec<Spanned<RawRule>>,
+    pub(super) monitor: Vec<Spanned<RawMonitor>>,
 }
 
 /// `[admin]`.
@@ -126,4 +127,16 @@ pub(super) struct RawRule {
     pub(super) status: Place<u64>,
     pub(super) body: Place<String>,
     pub(super) content_type: Place<String>,
+}
+
+/// `[[monitor]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawMonitor {
+    pub(super) name: Place<String>,
+    pub(super) address: Place<String>,
+    pub(super) server_name: Place<String>,
+    pub(super) file: Place<String>,
+    pub(super) pin: Place<String>,
+    pub(super) interval_minutes: Place<u64>,
 }

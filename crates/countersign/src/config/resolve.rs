@@ -15,6 +15,7 @@ use super::environment::{CREDENTIALS, Environment, Machine};
 use super::file::ConfigFile;
 use super::flags::ConfigFlags;
 use super::keys;
+use super::monitors;
 use super::names::PublicName;
 use super::pick::{Layers, Picker};
 use super::problem::ConfigError;
@@ -132,6 +133,7 @@ fn settings_of(
     let routes = tables::routes(pick, raw.route);
     let rules = tables::rules(pick, raw.rule);
     notices.extend(tables::doubts(&rules));
+    let monitors = monitors::monitors(pick, raw.monitor);
     Resolved {
         data_dir,
         database,
@@ -152,6 +154,7 @@ fn settings_of(
         cloudflare,
         routes,
         rules,
+        monitors,
     }
 }
 

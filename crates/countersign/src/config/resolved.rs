@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use countersign_authority::monitors::Watch;
 use countersign_authority::{KeySource, TokenSettings};
 use countersign_core::TrustDomain;
 use countersign_core::settings::Enforcement;
@@ -61,6 +62,8 @@ pub(crate) struct Resolved {
     pub(crate) routes: Vec<Route>,
     /// The enabled rules, in order.
     pub(crate) rules: Vec<RuleSource>,
+    /// Certificates elsewhere that are watched.
+    pub(crate) monitors: Vec<Watch>,
 }
 
 /// How log lines look; both go to stderr.

@@ -39,7 +39,7 @@ impl Setting {
 
     /// Whether it is an entry of a list of tables, which only the file can hold.
     pub(super) fn is_in_list(&self) -> bool {
-        self.key.starts_with("route.") || self.key.starts_with("rule.")
+        ["route.", "rule.", "monitor."].iter().any(|list| self.key.starts_with(list))
     }
 }
 
@@ -418,6 +418,48 @@ pub(super) const SETTINGS: &[Setting] = &[
         Shown::Default,
         "Media type of that body.",
     ),
+    Setting::new(
+        "monitor.name",
+        "",
+        "\"web\"",
+        Shown::Example,
+        "What people call a certificate elsewhere that is watched: its end, and whether it is another\none than it should be; needed, unique.",
+    ),
+    Setting::new(
+        "monitor.address",
+        "",
+        "\"www.example.com:443\"",
+        Shown::Example,
+        "The TLS server that shows it, host:port. Or monitor.file.",
+    ),
+    Setting::new(
+        "monitor.server_name",
+        "",
+        "\"www.example.com\"",
+        Shown::Example,
+        "The name that the server is asked for. Default: the address's host.",
+    ),
+    Setting::new(
+        "monitor.file",
+        "",
+        "\"/etc/ssl/web.pem\"",
+        Shown::Example,
+        "The file that it is in, PEM, leaf first, or DER. Or monitor.address.",
+    ),
+    Setting::new(
+        "monitor.pin",
+        "",
+        "\"f54ef9edf09e7e7eb0b7b4d6b3fb2a6f0d6a3ba0bd1d2ac0ee0d5a0d4f1cf3b1\"",
+        Shown::Example,
+        "SHA-256 of the public key that it must have, hex or base64; `countersign monitor check`\nprints it. A renewal with this key is no change. Default: any certificate but the first one\nseen is a change, until somebody accepts it.",
+    ),
+    Setting::new(
+        "monitor.interval_minutes",
+        "",
+        "60",
+        Shown::Default,
+        "How often it is looked at, at most 10080.",
+    ),
 ];
 
 #[cfg(test)]
@@ -450,7 +492,7 @@ mod tests {
             assert!(keys.remove(table), "{table} in {keys:?}");
             keys.extend(keys_of(table, &format!("[{table}]\nprobe = 1")));
         }
-        for list in ["route", "rule"] {
+        for list in ["route", "rule", "monitor"] {
             assert!(keys.remove(list), "{list} in {keys:?}");
             keys.extend(keys_of(list, &format!("[[{list}]]\nprobe = 1")));
         }

@@ -1,4 +1,4 @@
-//! The lists of tables: `[[route]]` and `[[rule]]`.
+//! The lists of tables `[[route]]` and `[[rule]]`.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;

@@ -2,6 +2,7 @@
 
 mod door;
 pub(crate) mod files;
+mod monitors;
 mod reports;
 mod run;
 

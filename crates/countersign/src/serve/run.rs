@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{door, files, reports};
+use super::{door, files, monitors, reports};
 use crate::banner::{Banner, Door, Setup, door_host};
 use crate::cli::output;
 use crate::cloudflare;
@@ -132,7 +132,8 @@ async fn open_authority(config: &Resolved) -> anyhow::Result<Arc<Authority>> {
         Issuer::Embedded | Issuer::None => None,
     };
     let device_ca = device_ca(config, &store).await?;
-    let with = OpenWith { upstream, device_ca: device_ca.as_ref(), ..OpenWith::default() };
+    let monitors = config.monitors.clone();
+    let with = OpenWith { upstream, device_ca: device_ca.as_ref(), monitors, ..OpenWith::default() };
     Authority::open_with(store, clock, authority_config(config), with).await.context("open the authority")
 }
 
@@ -192,6 +193,7 @@ fn background(authority: &Arc<Authority>, anchor_interval: Duration) -> JoinSet<
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(authority).sweep_regularly());
     tasks.spawn(Arc::clone(authority).keep_upstream());
+    tasks.spawn(monitors::watch(Arc::clone(authority)));
     tasks.spawn(Arc::clone(authority).gather_presence());
     tasks.spawn(Arc::clone(authority).follow_changes());
     tasks.spawn(Arc::clone(authority).publish_crls());

@@ -48,6 +48,8 @@ mod harness;
 mod healthcheck_asks_the_admin_listener;
 mod in_process;
 mod keys_are_sealed_anew_all_or_none;
+mod monitor_check_looks_once;
+mod monitors_say_each_thing_once;
 mod nothing_brings_a_revoked_key_back;
 #[path = "both.rs"]
 mod on_postgres;

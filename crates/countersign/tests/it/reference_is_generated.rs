@@ -44,6 +44,9 @@ const COMMANDS: &[&[&str]] = &[
     &["service", "import"],
     &["service", "list"],
     &["service", "remove"],
+    &["monitor", "list"],
+    &["monitor", "check"],
+    &["monitor", "accept"],
     &["user", "reset-password"],
     &["store", "copy"],
     &["cloudflare", "push-ca"],
@@ -77,7 +80,7 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    let parents: [&[&str]; 10] = [
+    let parents: [&[&str]; 11] = [
         &[],
         &["config"],
         &["audit"],
@@ -85,6 +88,7 @@ fn every_command_is_in_the_list_of_this_test() {
         &["ca", "rotate"],
         &["cert"],
         &["service"],
+        &["monitor"],
         &["user"],
         &["store"],
         &["cloudflare"],

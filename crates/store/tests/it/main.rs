@@ -26,6 +26,7 @@ mod on_sqlite {
     pub(crate) mod fixture;
     mod group_commit;
     mod issuers;
+    pub(crate) mod monitors;
     mod opening;
     mod people;
     mod presence;
@@ -61,6 +62,7 @@ mod on_postgres {
     pub(crate) mod fixture;
     mod group_commit;
     mod issuers;
+    mod monitors;
     mod opening;
     mod people;
     mod presence;

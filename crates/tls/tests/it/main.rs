@@ -16,5 +16,6 @@ mod credentials;
 mod https;
 mod leaf_details;
 mod meeting;
+mod probes;
 mod required;
 mod resumption;

@@ -14,6 +14,7 @@ mod installation;
 mod invariant;
 mod openssl;
 mod relay;
+mod shown;
 mod waiting;
 
 pub(crate) use admin::{Admin, done, read};
@@ -28,4 +29,5 @@ pub(crate) use installation::{Installation, Time};
 pub(crate) use invariant::assert_sound;
 pub(crate) use openssl::{openssl, revoked_serials, serial_of};
 pub(crate) use relay::Relay;
+pub(crate) use shown::{ShowingServer, self_signed};
 pub(crate) use waiting::{eventually, until, within};

@@ -56,6 +56,8 @@ pub(super) enum About {
     Ca,
     /// The root, which is not rotated.
     NamedCa,
+    /// None: nothing is watched here.
+    Monitor,
     RevocationList,
     /// An OCSP request in the path.
     Question,
@@ -205,6 +207,14 @@ pub(super) fn brought_service() -> Value {
     json!({ "certificate": certificate.chain_pem(), "key": certificate.key_pem() })
 }
 
+/// What is about certificates that are watched.
+fn monitors() -> Vec<Row> {
+    vec![
+        row("listMonitors", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
+        row("acceptMonitor", ADMIN).about(About::Monitor).elsewhere(Elsewhere::ForTheUnbound).done(404),
+    ]
+}
+
 /// What is about many devices at once, and about what they leave behind.
 fn fleet() -> Vec<Row> {
     vec![
@@ -236,6 +246,7 @@ pub(super) fn table() -> Vec<Row> {
     rows.extend(fleet());
     rows.extend(rotations());
     rows.extend(services());
+    rows.extend(monitors());
     rows.extend(rows_of_the_audit());
     rows.push(row("logOut", VIEWER).done(204));
     rows

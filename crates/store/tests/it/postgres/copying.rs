@@ -6,6 +6,7 @@ use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::crl_scope::CrlScope;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
+use countersign_core::expiry::ExpiryStep;
 use countersign_core::ids::{
     ApiTokenId, AuthorityId, ChallengeId, RequestId, RotationId, SelectionId, TrustBundleHash,
     UpstreamIntentId, UserId,
@@ -26,6 +27,7 @@ use crate::on_sqlite::anchors;
 use crate::on_sqlite::ca_requests::request;
 use crate::on_sqlite::commands::new_command;
 use crate::on_sqlite::fixture::{DAY, Fixture, HOUR, device_ca, issuer, now, random, read, whole, write};
+use crate::on_sqlite::monitors::monitor;
 use crate::on_sqlite::service_certificates::server;
 use crate::postgres::database::Database;
 use crate::sqlite::database::drop_audit_triggers;
@@ -102,6 +104,7 @@ async fn filled() -> Fixture {
     fill_the_rest(&fixture).await;
     fill_the_pki(&fixture).await;
     fill_what_another_ca_signed(&fixture).await;
+    fill_what_is_watched(&fixture).await;
     anchor(&fixture).await;
     fixture
 }
@@ -278,6 +281,17 @@ async fn fill_what_another_ca_signed(fixture: &Fixture) {
     done.await.unwrap();
 }
 
+async fn fill_what_is_watched(fixture: &Fixture) {
+    let done = fixture.store.write::<_, StoreError, _>(|w| {
+        Box::pin(async move {
+            w.put_monitor(&monitor("web")).await?;
+            w.note_expiry_of_issued("a:1", ExpiryStep::Week, (now() + DAY, now())).await?;
+            w.count_expiring_until(ExpiryStep::Week, None, now() + DAY).await.map(drop)
+        })
+    });
+    done.await.unwrap();
+}
+
 /// Everything that can be read of a store, as text.
 async fn everything(store: &Store) -> Vec<String> {
     let devices = DeviceFilter { limit: 1000, ..DeviceFilter::default() };
@@ -318,6 +332,9 @@ async fn everything(store: &Store) -> Vec<String> {
     facts.push(format!("{:?}", read!(store, |r| r.edge_reports(now())).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.unfinished_intents()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.user_by_email("owner@example")).unwrap()));
+    let web = "web".parse().unwrap();
+    facts.push(format!("{:?}", read!(store, |r| r.monitor(&web, "web.example.com:443")).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.counted_until(ExpiryStep::Week)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.anchor_key()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.anchors(None, 100)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.installation()).unwrap()));

@@ -22,6 +22,8 @@ use crate::repair::crash_point;
 const NO_ROOT: &str = "it is no root; only a root is taken offline";
 const IN_TOKEN: &str = "its key is in a token and cannot leave it; take the token away instead";
 const AWAY: &str = "its key is offline already";
+const NO_ADDRESS: &str = "revocation lists of it are at the installation's public address, and this configuration \
+                          has none: name the configuration of the server";
 const HERE: &str = "its key is here already";
 
 /// The root stays where it is.
@@ -67,10 +69,12 @@ impl Authority {
     ///
     /// # Errors
     /// See [`OfflineError`]; refuses what is no root, and a key that is in a token or away.
-    pub fn root_file(&self, name: &CaName, passphrase: &str) -> Result<String, OfflineError> {
+    pub async fn root_file(&self, name: &CaName, passphrase: &str) -> Result<String, OfflineError> {
+        self.catch_up().await?;
         let issuers = self.issuers();
         let ca = issuers.by_name(name)?;
         let sealed = sealed_root(ca)?;
+        self.check_address(ca).await?;
         let key = self.registry.keys.kek.open(&SealedKey::from(sealed.to_vec()), ca.key_id())?;
         Ok(RootFile::write(ca.certificate_der(), &key, passphrase)?)
     }
@@ -93,6 +97,7 @@ impl Authority {
         if kept.key_id() != ca.key_id() || kept.issuer().certificate_der() != ca.certificate_der() {
             return Err(OfflineError::OtherRoot(kept.key_id()));
         }
+        self.check_address(ca).await?;
         let signed = self.sign_crls_ahead(ca, life).await?;
         let (now, lists) = (self.now(), signed.len());
         let crl_until = signed.crl_until().unwrap_or(now);
@@ -118,6 +123,13 @@ impl Authority {
             .await?;
         self.publish_changes().await?;
         Ok(TakenOffline { name: name.clone(), crl_until, lists })
+    }
+
+    async fn check_address(&self, ca: &Ca) -> Result<(), OfflineError> {
+        if self.lacks_public_address(ca).await? {
+            return Err(OfflineError::Refused(ca.name().clone(), NO_ADDRESS));
+        }
+        Ok(())
     }
 
     /// Seals the key of a root that was offline into the store again.

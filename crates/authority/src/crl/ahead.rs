@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_ca::CertificateDescription;
 use countersign_core::audit::AuditEntry;
 use countersign_core::crl_scope::CrlScope;
 use countersign_core::time::Timestamp;
-use countersign_store::{StoreError, Writing};
+use countersign_store::{CrlName, StoreError, Writing};
 
 use super::{Lists, SignCrlError, Signed, crls_entry, sign_all};
 use crate::authority::Authority;
@@ -44,6 +45,22 @@ pub(super) fn every_scope(lists: Lists) -> Vec<CrlScope> {
 }
 
 impl Authority {
+    /// Whether certificates or lists of a CA name a public address and this configuration has none: then
+    /// it is not that of the server, and what is signed under it would not be all that is published.
+    pub(crate) async fn lacks_public_address(&self, ca: &Ca) -> Result<bool, StoreError> {
+        if self.lists() == Lists::Sharded {
+            return Ok(false);
+        }
+        let (issuer, issuers, now) = (ca.key_id(), self.issuers(), self.now());
+        let dates = self.store.read(|r| Box::pin(async move { r.crl_dates().await })).await?;
+        let is_shard = |list: CrlName| list.issuer == issuer && list.scope != CrlScope::Whole;
+        let names_list = |der: &[u8]| {
+            CertificateDescription::of(der, None, now).is_ok_and(|said| !said.crl_urls.is_empty())
+        };
+        let mut below = issuers.all().filter(|one| one.parent() == Some(issuer));
+        Ok(dates.iter().any(|date| is_shard(date.list)) || below.any(|one| names_list(one.certificate_der())))
+    }
+
     /// Signs every list of a CA for so long, at most to the CA's own end.
     pub(crate) async fn sign_crls_ahead(
         &self,

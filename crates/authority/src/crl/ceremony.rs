@@ -20,6 +20,9 @@ use crate::issuers::{Ca, NoIssuer, kind_of};
 /// Clocks of machines that are never online go wrong.
 const CLOCKS: Duration = Duration::from_secs(86_400);
 
+const NOT_OURS: &str =
+    "no list of ours is published at the place in it; is this the configuration of the server?";
+
 /// What the lists of a CA are to say; carried to where its key is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -69,6 +72,12 @@ pub enum CrlCeremonyError {
     /// Its lists are signed here.
     #[error("the key of the CA {0} is not offline: a running server signs its revocation lists")]
     Here(CaName),
+    /// This is not the configuration under which its lists are published.
+    #[error(
+        "revocation lists of the CA {0} are at the installation's public address, and this configuration has none: \
+         name the configuration of the server"
+    )]
+    NoAddress(CaName),
     /// No CA whose key is offline signed it.
     #[error("no CA of this installation whose key is offline has signed the revocation list")]
     NobodysList,
@@ -180,6 +189,9 @@ impl Authority {
         if *ca.kept_key() != KeptKey::Offline {
             return Err(CrlCeremonyError::Here(name.clone()));
         }
+        if self.lacks_public_address(ca).await? {
+            return Err(CrlCeremonyError::NoAddress(name.clone()));
+        }
         let drafts = self.draft_crls(ca.key_id(), &every_scope(self.lists())).await?;
         let entry = |entry: CrlEntry| RequestedEntry {
             serial: entry.serial.to_string(),
@@ -194,7 +206,8 @@ impl Authority {
         Ok(CrlRequest { ca: name.clone(), issuer: ca.key_id(), asked_at: self.now(), lists: lists.collect() })
     }
 
-    /// Takes in a list that was signed elsewhere; from then on it is the one that is published.
+    /// Takes in a list that was signed elsewhere; from then on it is the one that is published. The one that
+    /// is published already changes nothing.
     ///
     /// # Errors
     /// See [`CrlCeremonyError`]. Fails closed: it must be signed by a CA whose key is offline, with a number
@@ -222,7 +235,7 @@ impl Authority {
             let url = if *scope == CrlScope::Whole { None } else { self.crl_url(place) };
             url == contents.distribution_point
         });
-        let Some(scope) = scope else { return unwanted("no list of ours is published there") };
+        let Some(scope) = scope else { return unwanted(NOT_OURS) };
         if contents.this_update > now + CLOCKS {
             return unwanted("it was made in the future; set the clock where it was signed");
         }
@@ -243,10 +256,13 @@ impl Authority {
             .detail("until", contents.next_update)
             .detail("entries", contents.entries.len());
         let taken = TakenCrl { ca: ca.name().clone(), number: contents.number, until: contents.next_update };
-        let keeping = self.lists();
+        let (keeping, place) = (self.lists(), CrlName { issuer: row.issuer, scope });
         self.store
             .write(move |w| {
                 Box::pin(async move {
+                    if w.latest_crl(place).await?.is_some_and(|known| known == row) {
+                        return Ok(());
+                    }
                     let marks = w.crl_marks(Some(row.issuer)).await?;
                     let is_whole = is_complete(w, &row, &contents, now).await?;
                     save(w, &row).await?;

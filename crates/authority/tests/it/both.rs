@@ -6,6 +6,7 @@ mod anchors;
 mod api_tokens;
 mod audit_export;
 mod bulk_revoke;
+mod ceremony;
 mod challenge;
 mod channels;
 mod commands;

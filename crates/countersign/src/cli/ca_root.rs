@@ -42,7 +42,7 @@ fn export(arguments: CaRootExportArguments) -> Result<(), Failure> {
             None => only_root(authority)?,
         };
         if !to.try_exists().with_context(|| format!("look for {}", to.display()))? {
-            let text = Zeroizing::new(authority.root_file(&name, &passphrase).map_err(stays)?);
+            let text = Zeroizing::new(authority.root_file(&name, &passphrase).await.map_err(stays)?);
             replace(to, text.as_bytes(), Readers::Owner)
                 .with_context(|| format!("write {}", to.display()))?;
         }

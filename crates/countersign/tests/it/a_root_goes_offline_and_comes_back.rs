@@ -9,7 +9,7 @@ use countersign_testkit::{SoftToken, TOKEN_LABEL};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Device, Installation, OfflineMachine, PASSPHRASE, Time, days, openssl, printed, read, refused,
+    Database, Device, Installation, OfflineMachine, PASSPHRASE, Time, days, openssl, printed, read, refused,
     secret_file,
 };
 use crate::program::Ran;
@@ -44,8 +44,12 @@ async fn all_else_runs_on_without_it_and_it_comes_back() {
     let mut installation = Installation::configured(CONFIG, Time::Real).await;
     refused(&export(&installation, &[]), "hint: stop the server first");
     let key_id = root_row(&installation).await.key_id;
+    assert_eq!(installation.get_plain(&format!("/pki/crl/{key_id}-a7.crl")).await.status, 200);
     assert!(installation.terminate().await.success());
 
+    // Without the server's configuration the lists of shards would be left out.
+    refused(&export(&installation, &[]), "name the configuration of the server");
+    assert!(!installation.folder().join("root.pem").exists());
     let machine = OfflineMachine::with_root_of(&installation);
     let file = machine.root_file().to_str().unwrap().to_owned();
     assert_eq!(fs_err::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
@@ -121,6 +125,24 @@ async fn its_lists_last(installation: &Installation, issuer: &str) {
     let until = Timestamp::parse(shown["crlUntil"].as_str().unwrap()).unwrap();
     assert!(until > SystemClock.now() + days(364), "{until}");
     assert_eq!(shown["crlFault"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_server_on_postgresql_hears_of_it_and_forgets_the_key() {
+    let installation = Installation::on(Database::Postgres, "", Time::Real).await;
+    let machine = OfflineMachine::with_root_of(&installation);
+    let rotated = installation.admin().post("/cas/device/rotation", &json!({})).await;
+    assert_eq!(rotated.json()["code"], "CA_UNAVAILABLE", "{}", rotated.text());
+    let device = Device::enrol(&installation, "pump").await;
+    let beat = device.heartbeat(&mut device.connect(&installation).await).await;
+    assert_eq!(beat.status, 200, "{}", beat.text());
+
+    let passphrase = machine.folder().join("passphrase");
+    let (file, passphrase) = (machine.root_file(), passphrase.to_str().unwrap());
+    let import = ["ca", "root", "import", "--from", file.to_str().unwrap(), "--passphrase-file", passphrase];
+    assert_eq!(installation.run(&import).code, 0);
+    let rotated = installation.admin().post("/cas/device/rotation", &json!({})).await;
+    assert_eq!(rotated.status, 201, "{}", rotated.text());
 }
 
 #[tokio::test]

@@ -246,8 +246,14 @@ impl Installation {
 
     /// Runs another command of the program on this installation's data.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_with(&[], arguments)
+    }
+
+    /// The same with variables in its environment.
+    pub(crate) fn run_with(&self, more: &[(&str, &str)], arguments: &[&str]) -> Ran {
         let url = self.database.as_ref().map(|database| database.url());
         let mut variables = vec![("COUNTERSIGN_DATA_DIR", "data")];
+        variables.extend(more);
         variables.extend(url.iter().map(|url| (DATABASE_URL, url.as_str())));
         run(self.folder.path(), &variables, arguments)
     }

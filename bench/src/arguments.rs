@@ -30,6 +30,12 @@ pub(crate) struct Arguments {
     /// Rounds of each measurement
     #[arg(long)]
     pub(crate) rounds: Option<usize>,
+    /// How long a round lasts, in seconds
+    #[arg(long)]
+    pub(crate) seconds: Option<f64>,
+    /// How many certificates are on record where OCSP and memory are measured; a tenth of them is revoked
+    #[arg(long)]
+    pub(crate) certificates: Option<usize>,
     /// Only Countersign, no peers
     #[arg(long)]
     pub(crate) alone: bool,
@@ -53,12 +59,28 @@ pub(crate) enum Measure {
     Cut,
     /// Handshakes with a hundred thousand certificates revoked
     Revoked,
+    /// Certificates and revocation lists a second, by kind of key, sealed in a file and in a token
+    Signing,
+    /// OCSP responses a second, and the memory of a server with a million certificates on record
+    Million,
+}
+
+impl Measure {
+    /// Whether it needs devices that enrolled over the door.
+    const fn needs_fleet(self) -> bool {
+        !matches!(self, Self::Signing | Self::Million)
+    }
 }
 
 impl Arguments {
     /// Whether this is to be measured.
     pub(crate) fn wants(&self, measure: Measure) -> bool {
         self.measures.is_empty() || self.measures.contains(&measure)
+    }
+
+    /// Whether anything is to be measured that needs devices which enrolled over the door.
+    pub(crate) fn wants_fleet(&self) -> bool {
+        self.measures.is_empty() || self.measures.iter().any(|measure| measure.needs_fleet())
     }
 
     /// How much of everything.
@@ -71,6 +93,7 @@ impl Arguments {
                 idle: 500,
                 sessions: 500,
                 cuts: 20,
+                certificates: 20_000,
             }
         } else {
             Scale {
@@ -80,12 +103,15 @@ impl Arguments {
                 idle: 5000,
                 sessions: 9000,
                 cuts: 200,
+                certificates: 1_000_000,
             }
         };
         let devices = self.devices.unwrap_or(scale.devices).max(1000);
         Scale {
             devices,
             rounds: self.rounds.unwrap_or(scale.rounds),
+            slice: self.seconds.map_or(scale.slice, Duration::from_secs_f64),
+            certificates: self.certificates.unwrap_or(scale.certificates).max(100),
             idle: scale.idle.min(devices / 2),
             sessions: scale.sessions.min(devices / 2),
             ..scale
@@ -108,4 +134,6 @@ pub(crate) struct Scale {
     pub(crate) sessions: usize,
     /// How many are cut.
     pub(crate) cuts: usize,
+    /// Certificates on record where OCSP and memory are measured.
+    pub(crate) certificates: usize,
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::arguments::{Arguments, Measure, Scale};
 use crate::client::Profile;
@@ -327,8 +327,11 @@ async fn with_all_revoked(
 async fn settled(process: &Process) -> Duration {
     let began = process.cpu_time();
     let mut last = began;
+    let mut ticks = interval(Duration::from_secs(1));
+    // The first one comes at once.
+    ticks.tick().await;
     for _second in 0..60 {
-        sleep(Duration::from_secs(1)).await;
+        ticks.tick().await;
         let now = process.cpu_time();
         if now.saturating_sub(last) < Duration::from_millis(30) {
             break;

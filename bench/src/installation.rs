@@ -63,6 +63,16 @@ impl Installation {
         room: Room,
     ) -> anyhow::Result<Self> {
         let folder = site.folder.join(format!("countersign-{}", database.name()));
+        Self::start_in(folder, site, program, (database, room)).await
+    }
+
+    /// The same in a folder of the caller's choice.
+    pub(crate) async fn start_in(
+        folder: PathBuf,
+        site: &Site,
+        program: &Path,
+        (database, room): (Database, Room),
+    ) -> anyhow::Result<Self> {
         fs_err::create_dir_all(&folder).context("make a folder")?;
         let postgres = match database {
             Database::Sqlite => None,
@@ -86,8 +96,19 @@ impl Installation {
 
     /// The same data in a new process: one whose memory nothing has been through yet.
     pub(crate) async fn start_again(self, site: &Site, room: Room) -> anyhow::Result<Self> {
+        self.start_after(site, room, |_folder| Ok(())).await
+    }
+
+    /// The same after something was done in its folder while no process used it.
+    pub(crate) async fn start_after(
+        self,
+        site: &Site,
+        room: Room,
+        act: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         let Self { folder, program, process, postgres, admin, door: _ } = self;
         drop(process);
+        act(&folder)?;
         fs_err::remove_file(folder.join("ports.json")).context("forget the ports")?;
         let (process, address, door) = launch(site, &program, &folder, room).await?;
         Ok(Self { folder, program, process, postgres, door, admin: Admin { address, ..admin } })
@@ -101,6 +122,11 @@ impl Installation {
     /// The processor time of the server and of its database.
     pub(crate) fn cpu_time(&self) -> Duration {
         self.process.cpu_time() + self.postgres.as_ref().map(Postgres::cpu_time).unwrap_or_default()
+    }
+
+    /// Where the admin listener is.
+    pub(crate) const fn admin_address(&self) -> SocketAddr {
+        self.admin.address
     }
 
     /// All its CAs, PEM.

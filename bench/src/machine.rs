@@ -84,9 +84,18 @@ fn ticks(pid: u32) -> Option<u64> {
 
 /// The proportional memory (PSS) of a process and all below it, in bytes.
 pub(crate) fn memory(root: u32) -> u64 {
+    memory_of_kind(root, "Pss:")
+}
+
+/// The resident memory (RSS) of a process and all below it, in bytes.
+pub(crate) fn resident(root: u32) -> u64 {
+    memory_of_kind(root, "Rss:")
+}
+
+fn memory_of_kind(root: u32, kind: &str) -> u64 {
     let of = |pid: u32| {
         let text = fs_err::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(kind))?;
         line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
     };
     tree(root).into_iter().filter_map(of).sum::<u64>() * 1024

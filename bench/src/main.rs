@@ -12,6 +12,7 @@ mod installation;
 mod machine;
 mod measures;
 mod peers;
+mod pki;
 mod postgres;
 mod process;
 mod program;

@@ -8,9 +8,9 @@ use tokio::runtime::Builder;
 use crate::arguments::Arguments;
 use crate::machine::{self, Cores};
 use crate::peers::Peer;
-use crate::report::{print, progress, record};
+use crate::report::{Place, print, progress, record};
 use crate::site::Site;
-use crate::{doors, postgres, program, store, table, upstream};
+use crate::{doors, pki, postgres, program, store, table, upstream};
 
 /// Measures what was asked for, and prints the table.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -29,15 +29,21 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let cores = Cores::divide();
     let site = Site::prepare(folder.path(), cores, upstream::start(cores)?, &arguments.path)?;
     let fsync = machine::fsync_time(folder.path())?;
-    let mut rows = Vec::new();
+    let (mut rows, mut pki_rows) = (Vec::new(), Vec::new());
 
     // The stores and their load share all processors.
     let fleet = Builder::new_multi_thread().worker_threads(2).enable_all().build().context("start")?;
-    let stocked = fleet.block_on(store::measure(&site, &program, (arguments, scale), &mut rows))?;
+    fleet.block_on(pki::measure(&site, &program, (arguments, scale), &mut pki_rows))?;
+    let stocked = if arguments.wants_fleet() {
+        Some(fleet.block_on(store::measure(&site, &program, (arguments, scale), &mut rows))?)
+    } else {
+        None
+    };
     drop(fleet);
 
     // The doors: a processor for the server, another for everything on this side.
     let measured = std::thread::scope(|scope| {
+        let Some(stocked) = stocked else { return Ok(()) };
         let (site, rows) = (&site, &mut rows);
         let doors = scope.spawn(move || {
             cores.pin_generator();
@@ -46,14 +52,21 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         });
         doors.join().map_err(|_panic| anyhow!("the measurement panicked"))?
     });
-    let text = format!("{}\n{}", surroundings(arguments, cores, fsync)?, {
-        let installed = Peer::ALL.map(|peer| !arguments.alone && peer.program(&arguments.path).is_some());
-        table::markdown(&rows, &installed)
-    });
-    print(&text)?;
+    let surroundings = surroundings(arguments, cores, fsync)?;
+    let installed = Peer::ALL.map(|peer| !arguments.alone && peer.program(&arguments.path).is_some());
+    let mut tables = Vec::new();
+    for (place, rows) in [(Place::Doors, rows), (Place::Pki, pki_rows)] {
+        if !rows.is_empty() {
+            tables.push((place, format!("{surroundings}\n{}", table::markdown(&rows, &installed))));
+        }
+    }
+    print(&tables.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n"))?;
     // What was measured before something failed is worth seeing, not recording.
     measured?;
-    if arguments.record { record(&text) } else { Ok(()) }
+    if arguments.record {
+        tables.iter().try_for_each(|(place, text)| record(*place, text))?;
+    }
+    Ok(())
 }
 
 /// Where and beside what it was measured.

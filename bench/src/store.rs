@@ -70,7 +70,7 @@ async fn stock(
 
 /// What the server does in two processor seconds, which is what a machine of two processors does when
 /// its load comes from elsewhere; and what was seen on the wall here.
-fn pair(what: &str, work: &Work, least: f64) -> [Row; 2] {
+pub(crate) fn pair(what: &str, work: &Work, least: f64) -> [Row; 2] {
     let target = Some(Target::AtLeast(least));
     [
         Row::alone(&format!("{what}: in 2 processor seconds"), Unit::Rate, 2.0 * work.per_core(), target),

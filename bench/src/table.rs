@@ -11,6 +11,8 @@ pub(crate) enum Unit {
     Milliseconds,
     /// Kilobytes (1,000 bytes): less is better.
     Kilobytes,
+    /// Megabytes (1,000,000 bytes): less is better.
+    Megabytes,
     /// Per cent of the row above it.
     Percent,
 }
@@ -119,6 +121,7 @@ fn show(value: f64, unit: Unit) -> String {
         Unit::Milliseconds if value < 10.0 => format!("{value:.2} ms"),
         Unit::Milliseconds => format!("{value:.0} ms"),
         Unit::Kilobytes => format!("{value:.1} KB"),
+        Unit::Megabytes => format!("{value:.0} MB"),
         Unit::Percent => format!("{value:.1} %"),
     }
 }

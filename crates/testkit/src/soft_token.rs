@@ -61,6 +61,12 @@ impl SoftToken {
         token
     }
 
+    /// Whether SoftHSM2 is installed.
+    #[must_use]
+    pub fn is_installed() -> bool {
+        MODULES.iter().any(|path| Path::new(path).is_file())
+    }
+
     /// The module.
     ///
     /// # Panics

@@ -162,32 +162,45 @@ async fn record(
     if !w.finish_intent(&row.reference).await? {
         return Err(StoreError::raced("issuance intent", &row.reference.serial));
     }
-    match (former, &row.label) {
-        (Former::Kept, _) | (Former::Superseded, None) => {}
+    let replaced = match (former, &row.label) {
+        (Former::Kept, _) | (Former::Superseded, None) => Vec::new(),
         (Former::Superseded, Some(label)) => supersede_all(w, label).await?,
         (Former::SupersededWith(replaced), label) => {
             w.supersede_service_certificate(replaced).await?;
-            if let Some(label) = label {
-                supersede_all(w, label).await?;
+            match label {
+                Some(label) => supersede_all(w, label).await?,
+                None => Vec::new(),
             }
         }
-    }
+    };
     w.insert_service_certificate(row).await?;
-    w.append_audit(entry).await
+    w.append_audit(&superseding(entry.clone(), &replaced)).await
 }
 
-/// Whatever is called so is replaced.
-async fn supersede_all(w: &mut Writing<'_>, label: &ServiceLabel) -> Result<(), StoreError> {
+/// The entry with what its certificate takes the place of, besides the one that it renews.
+fn superseding(entry: AuditEntry, replaced: &[CertificateId]) -> AuditEntry {
+    if replaced.is_empty() {
+        return entry;
+    }
+    let ids: Vec<String> = replaced.iter().map(ToString::to_string).collect();
+    entry.detail("supersedes", ids.join(" "))
+}
+
+/// Whatever is called so is replaced: which that was.
+async fn supersede_all(w: &mut Writing<'_>, label: &ServiceLabel) -> Result<Vec<CertificateId>, StoreError> {
     let filter = ServiceCertificateFilter {
         label: Some(label.clone()),
         state: Some(ServiceState::Active),
         limit: 1000,
         ..ServiceCertificateFilter::default()
     };
-    for replaced in w.service_certificates(&filter).await? {
-        w.supersede_service_certificate(&replaced.reference).await?;
+    let mut replaced = Vec::new();
+    for row in w.service_certificates(&filter).await? {
+        if w.supersede_service_certificate(&row.reference).await? {
+            replaced.push(row.id);
+        }
     }
-    Ok(())
+    Ok(replaced)
 }
 
 fn issued_entry(row: &ServiceCertificateRow, ca: &CaName, actor: Actor) -> AuditEntry {

@@ -11,16 +11,17 @@ use countersign_core::certificate::Lifetime;
 use countersign_core::ids::{CaName, CertificateId, CertificateRef, ServiceLabel};
 use countersign_core::time::Timestamp;
 use countersign_store::{
-    Origin, RecordedService, SealedServiceKey, ServiceCertificateRow, ServiceKey, ServiceState, StoreError,
-    Writing,
+    IssuerRole, Origin, RecordedService, SealedServiceKey, ServiceCertificateRow, ServiceKey, ServiceState,
+    StoreError, Writing,
 };
 use thiserror::Error;
 
 use super::look::{ServiceDetail, detail};
-use super::supersede_all;
 use super::wanted::FreeLabel;
+use super::{supersede_all, superseding};
 use crate::authority::Authority;
 use crate::authorized::{Administer, Authorized, Forbidden};
+use crate::issuers::Ca;
 use crate::present::key_is_denied;
 
 /// Whether anything had to be recorded.
@@ -98,8 +99,8 @@ struct Import {
     row: ServiceCertificateRow,
     chain: String,
     sealed: Vec<u8>,
-    /// The CA of ours that signed it, if one did.
-    ours: Option<CaName>,
+    /// The CA that signed it, if that would have recorded it.
+    unrecorded: Option<CaName>,
     actor: Actor,
     at: Timestamp,
 }
@@ -132,7 +133,7 @@ impl Authority {
             row: imported_row(&foreign, reference, label.map(Into::into)),
             chain: foreign.chain_pem(),
             sealed: self.registry.keys.kek.seal(foreign.key(), spki.into())?.into(),
-            ours: ours.map(|ca| ca.name().clone()),
+            unrecorded: ours.filter(|ca| records_all(ca)).map(|ca| ca.name().clone()),
             actor: by.actor(),
             at: now,
         };
@@ -161,6 +162,12 @@ impl Authority {
         let shown = detail(&self.issuers(), found);
         Ok(Some(ServiceCredential { chain: format!("{}{}", shown.pem, shown.chain), key }))
     }
+}
+
+/// Whether whatever a CA signs for services is on record. One that came from elsewhere has signed there, too;
+/// what signs devices signs no service.
+fn records_all(ca: &Ca) -> bool {
+    ca.origin() == Origin::Made || ca.role() == IssuerRole::Device
 }
 
 fn imported_row(
@@ -192,21 +199,22 @@ impl Import {
         if let Some(there) = w.service_certificate_of(&self.row.reference).await? {
             return self.held_against(w, there).await;
         }
-        if let Some(ca) = self.ours {
+        if let Some(ca) = self.unrecorded {
             return Err(ImportServiceError::NoRecord(ca));
         }
         if key_is_denied(w, self.row.spki).await? {
             return Err(ImportServiceError::KeyDenied);
         }
-        if let Some(label) = &self.row.label {
-            supersede_all(w, label).await?;
-        }
+        let replaced = match &self.row.label {
+            Some(label) => supersede_all(w, label).await?,
+            None => Vec::new(),
+        };
         w.insert_service_certificate(&self.row).await?;
         let chain = (!self.chain.is_empty()).then(|| self.chain.clone());
         if let Some(chain) = &chain {
             w.set_service_chain(self.row.id, chain).await?;
         }
-        self.keep_key(w, &self.row).await?;
+        self.keep_key(w, &self.row, &replaced).await?;
         Ok((RecordedService { row: self.row, key: ServiceKey::Here, chain }, Imported::Now))
     }
 
@@ -226,11 +234,16 @@ impl Import {
         if there.key == ServiceKey::Here {
             return Ok((there, Imported::Before));
         }
-        self.keep_key(w, &there.row).await?;
+        self.keep_key(w, &there.row, &[]).await?;
         Ok((RecordedService { key: ServiceKey::Here, ..there }, Imported::Now))
     }
 
-    async fn keep_key(&self, w: &mut Writing<'_>, row: &ServiceCertificateRow) -> Result<(), StoreError> {
+    async fn keep_key(
+        &self,
+        w: &mut Writing<'_>,
+        row: &ServiceCertificateRow,
+        replaced: &[CertificateId],
+    ) -> Result<(), StoreError> {
         let key = SealedServiceKey { id: row.id, spki: row.spki, sealed_key: self.sealed.clone() };
         if !w.keep_service_key(&key).await? {
             return Err(StoreError::raced("certificate of a service", row.id));
@@ -247,6 +260,6 @@ impl Import {
                 .detail("names", &row.names)
                 .detail("expiresAt", row.lifetime.expires_at)
                 .detail("spkiSha256", row.spki);
-        w.append_audit(&entry).await
+        w.append_audit(&superseding(entry, replaced)).await
     }
 }

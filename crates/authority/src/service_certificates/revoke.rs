@@ -35,7 +35,7 @@ pub enum RevokeServiceError {
 }
 
 impl Authority {
-    /// Revokes a service's certificate that we issued; a key of it that is with us is forgotten, and
+    /// Revokes a service's certificate of a CA whose revocation lists we sign; a key of it that is with us is forgotten, and
     /// proves nothing any more unless it was merely replaced. Not for whoever is bound to a tenant.
     ///
     /// # Errors
@@ -47,17 +47,17 @@ impl Authority {
         reason: RevocationReason,
     ) -> Result<Revoked, RevokeServiceError> {
         by.covers_all()?;
-        let (now, actor) = (self.now(), by.actor());
+        let (now, actor, issuers) = (self.now(), by.actor(), self.issuers());
         self.store
             .write(move |w| {
                 Box::pin(async move {
                     let row = w.service_certificate(id).await?.ok_or(RevokeServiceError::Unknown)?.row;
-                    match (row.origin, row.state) {
-                        (Origin::Imported, _) => return Err(RevokeServiceError::Imported),
-                        (Origin::Made, ServiceState::Revoked) => {
-                            return Err(RevokeServiceError::AlreadyRevoked);
-                        }
-                        (Origin::Made, ServiceState::Active | ServiceState::Superseded) => {}
+                    let ca = issuers.by_key(row.reference.issuer);
+                    if row.origin == Origin::Imported && ca.is_none_or(|ca| ca.issuer().is_err()) {
+                        return Err(RevokeServiceError::Imported);
+                    }
+                    if row.state == ServiceState::Revoked {
+                        return Err(RevokeServiceError::AlreadyRevoked);
                     }
                     if row.lifetime.is_expired(now) {
                         return Err(RevokeServiceError::Expired);

@@ -1,6 +1,10 @@
 //! Services get certificates for their keys, successors that follow a rotation, and an end; what comes from
 //! elsewhere comes with its key, which is sealed, and goes with it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use countersign_authority::import_ca::CaImport;
 use countersign_authority::plan::ServiceNames;
 use countersign_authority::rotation::adoption::Gate;
 use countersign_authority::service_certificates::ServiceCertificate;
@@ -13,11 +17,15 @@ use countersign_authority::service_certificates::remove::{Left, RemoveServiceErr
 use countersign_authority::service_certificates::revoke::RevokeServiceError;
 use countersign_authority::service_certificates::wanted::ServiceProfile;
 use countersign_authority::{Administer, Forbidden, NoIssuer};
+use countersign_ca::{
+    CertificateRequest, Issuer, IssuerKind, KeyAlgorithm, Profile, Publication, SigningKey, random_serial,
+};
 use countersign_core::alternative_names::AlternativeNames;
 use countersign_core::audit::AuditEvent;
 use countersign_core::certificate::RevocationReason;
 use countersign_core::ids::CertificateId;
-use countersign_store::{AuditFilter, ChainScope, IssuerState, RecordedStanding, Role};
+use countersign_core::time::Timestamp;
+use countersign_store::{AuditFilter, ChainScope, IssuerRole, IssuerState, RecordedStanding, Role};
 use countersign_testkit::{KeyKind, LeafSpec, Signer, TestCa, TestCertificate, TestKey};
 
 use super::house::{Csr, DAY, House, fresh_key, refused, spki};
@@ -98,6 +106,15 @@ async fn only_the_key_of_the_request_counts_and_the_profile_the_rest() {
 
     let again = house.issued("web").await.row;
     assert_eq!(house.service_state(row.id).await, ServiceState::Superseded);
+    let event = Some(AuditEvent::ServiceCertificateIssued);
+    let filter = AuditFilter { scope: ChainScope::Platform, event, ..AuditFilter::default() };
+    let told: Vec<_> = house
+        .audit(filter)
+        .await
+        .into_iter()
+        .filter_map(|record| record.details.get("supersedes").cloned())
+        .collect();
+    assert_eq!(told, [row.id.to_string()]);
     let query = ServiceQuery { label: again.label.clone(), limit: 1, ..ServiceQuery::default() };
     let page = house.authority.list_services(&house.view(), query.clone()).await.unwrap();
     assert!(page.next.is_some());
@@ -305,4 +322,61 @@ async fn fails_closed_on_what_does_not_fit_or_is_over_or_not_on_record() {
     let refusal = refused(house.authority.import_service(&bound, (&pem, &key), None).await);
     assert!(matches!(refusal, ImportServiceError::Forbidden(Forbidden::OtherTenant)));
     assert_eq!(house.written(AuditEvent::ServiceCertificateImported).await, 0);
+}
+
+fn asked(profile: Profile, key: &SigningKey, now: Timestamp) -> CertificateRequest<'_> {
+    CertificateRequest {
+        profile,
+        public_key: key.public_key(),
+        serial: random_serial(1).unwrap(),
+        issued_at: now,
+        lifetime: DAY * 365,
+        publication: Publication::default(),
+    }
+}
+
+/// A CA that was made elsewhere, and a client's certificate and key of it in PEM.
+fn corporate(house: &House) -> (CaImport, String, String) {
+    let now = house.now();
+    let key = || SigningKey::generate(KeyAlgorithm::P256).unwrap();
+    let copy = |key: &SigningKey| SigningKey::from_pkcs8_der(key.pkcs8_der()).unwrap();
+    let root = Issuer::create_root(
+        "CN=Corporate".parse().unwrap(),
+        Arc::new(key()),
+        random_serial(1).unwrap(),
+        (now, DAY * 730),
+    );
+    let root = root.unwrap();
+    let (below, leaf) = (key(), key());
+    let profile = Profile::Intermediate {
+        subject: "CN=Corporate services".parse().unwrap(),
+        purposes: BTreeSet::new(),
+        path_length: Some(0),
+    };
+    let certificate = root.sign(root.prepare(asked(profile, &below, now)).unwrap()).unwrap().der().to_vec();
+    let issuer = Issuer::open(&certificate, Arc::new(copy(&below)), IssuerKind::Intermediate).unwrap();
+    let client = Profile::ServiceClient { names: wanted("client").names };
+    let client = issuer.sign(issuer.prepare(asked(client, &leaf, now)).unwrap()).unwrap();
+    let import = CaImport {
+        name: "corporate".parse().unwrap(),
+        role: IssuerRole::Intermediate,
+        environment: None,
+        certificate,
+        chain: vec![root.certificate_der().to_vec()],
+        key: below,
+    };
+    (import, client.pem(), leaf.pkcs8_pem().to_string())
+}
+
+#[tokio::test]
+async fn what_an_imported_ca_signed_before_comes_too_and_is_revoked_here() {
+    let house = House::new().await;
+    let (ca, pem, key) = corporate(&house);
+    house.authority.import_ca(&ca).await.unwrap();
+    let imported = house.authority.import_service(&house.administer(), (&pem, &key), None).await.unwrap();
+    let (found, row) = (imported.0.found.clone(), imported.0.found.recorded.row);
+    assert_eq!((found.ca, row.reference.issuer), (Some(ca.name.clone()), ca.key_id()));
+    house.revoke_service(row.id).await.unwrap();
+    assert!(house.authority.snapshot().denied.contains(&row.reference));
+    assert!(house.authority.service_credential(row.id).await.unwrap().is_none());
 }

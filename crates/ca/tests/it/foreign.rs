@@ -72,3 +72,21 @@ fn fails_closed_on_what_does_not_belong_together() {
         assert!(refused.is_err(), "{text}");
     }
 }
+
+#[test]
+fn a_changed_octet_never_makes_it_another_keys() {
+    let openssl = made();
+    let der = countersign_ca::certificates_from_pem(&text(&openssl, "named.crt")).unwrap().remove(0);
+    let own = key(&openssl, "client.key").public_key().clone();
+    for place in 0..der.len() {
+        let mut changed = der.clone();
+        changed[place] ^= 0x11;
+        let _read = purposes_of(&changed);
+        let pem = countersign_ca::certificate_pem(&changed);
+        if let Ok(read) = ForeignCertificate::read(&pem, key(&openssl, "client.key")) {
+            assert_eq!(*read.key().public_key(), own, "{place}");
+            let certified = countersign_ca::PublicKey::from_certificate_der(read.der()).unwrap();
+            assert_eq!(certified, own, "{place}");
+        }
+    }
+}

@@ -26,6 +26,20 @@ impl AdminServer {
         Ok(Self { address: admin_address(&config)?, token })
     }
 
+    /// Whether the server is on this machine: calls are in plain HTTP, and no private key goes so over a
+    /// network.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(super) fn check_local(&self) -> anyhow::Result<()> {
+        let address = self.address;
+        anyhow::ensure!(
+            address.ip().is_loopback(),
+            "the admin listener at {address} is not on this machine, and a private key does not travel in plain HTTP"
+        );
+        Ok(())
+    }
+
     /// Calls `/api/v1` and `path`: status and body.
     pub(super) fn call(
         &self,

@@ -9,6 +9,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::admin_server::{AdminServer, said};
+use super::cert_inspect::printable;
 use super::cert_list;
 use super::failure::Failure;
 use super::output::{note, print, print_json};
@@ -28,6 +29,10 @@ pub(super) fn run(command: &ServiceCommand) -> Result<(), Failure> {
 /// The id goes to stdout, and nothing else: it is what others are told.
 fn import(arguments: &ServiceImportArguments) -> Result<(), Failure> {
     let server = AdminServer::of(arguments.server.config.clone(), &arguments.server.token_file)?;
+    server.check_local().map_err(|error| {
+        Failure::bad_usage(error)
+            .hint("run the command on the server's machine, or over an SSH forward to it")
+    })?;
     let key = Zeroizing::new(fs_err::read_to_string(&arguments.key).context("read the key")?);
     let body = ImportServiceCertificateRequest {
         certificate: fs_err::read_to_string(&arguments.cert).context("read the certificate")?,
@@ -49,7 +54,7 @@ fn import(arguments: &ServiceImportArguments) -> Result<(), Failure> {
     }
     let record = &imported.record;
     let how = if status == StatusCode::OK { "was here already" } else { "is here with its key, sealed" };
-    note(&format!("{} {how}, until {}", record.subject, record.expires_at));
+    note(&format!("{} {how}, until {}", printable(&record.subject), record.expires_at));
     Ok(print(&format!("{}\n", record.id))?)
 }
 

@@ -100,6 +100,12 @@ async fn fails_closed_on_what_does_not_fit() {
     refused(&import(&clerk, "client.crt", "client.crt", &[]), "key: ");
     refused(&import(&clerk, "nothing.crt", "client.key", &[]), "read the certificate");
     refused(&import(&clerk, "client.crt", "client.key", &["--label", "ocsp"]), "label: ");
+    let elsewhere = ["--listen-admin", "192.0.2.1:1"];
+    let config = ["--cert", "client.crt", "--key", "client.key", "--token-file", "token"];
+    let far = clerk
+        .installation
+        .run(&[&["service", "import", "--danger-plain-admin"], &config[..], &elsewhere].concat());
+    refused(&far, "a private key does not travel in plain HTTP");
     let both = format!("{}{}", clerk.text("client.crt"), clerk.text("other.crt"));
     clerk.write("both.crt", &both);
     refused(&import(&clerk, "both.crt", "client.key", &[]), "did not sign the one before it");

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::agent::TOKEN_PREFIX;
 use crate::authority::{Authority, IssuerMode};
-use crate::issue::{DeviceSubject, Requested, Signed, Unrecorded};
+use crate::issue::{DeviceSubject, Requested, Unrecorded};
 use crate::limits::{Limited, Network, TooMany};
 use crate::names::FreshSecret;
 
@@ -221,7 +221,7 @@ impl Authority {
         let device = admission.row(request, token.hash, self.now())?;
         let Certified { device, issued, mtls } = self.certify(device, admission).await?;
         let reference = issued.as_ref().map(|issued| issued.certificate.reference().clone());
-        let is_bound = issued.as_ref().is_some_and(|issued| issued.signed == Signed::Elsewhere);
+        let is_told = issued.as_ref().is_some_and(|issued| issued.signed.must_be_told());
         let device = match self.record_enrolment(request, admission, device, issued).await {
             Ok(device) => device,
             Err(error) => {
@@ -231,7 +231,7 @@ impl Authority {
                 return Err(error);
             }
         };
-        if admission.changes_trust() || is_bound {
+        if admission.changes_trust() || is_told {
             self.publish_changes().await?;
         }
         if matches!(admission.seat, Seat::Returning(_)) {

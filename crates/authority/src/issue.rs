@@ -126,8 +126,20 @@ pub(crate) struct Unrecorded {
 pub(crate) enum Signed {
     /// By a CA of ours, whose every leaf doors know.
     Here,
+    /// By a CA of ours, soon after a backup was restored: doors must be told that it is on record.
+    HereUntold,
     /// By another's: doors must be told of this one.
     Elsewhere,
+}
+
+impl Signed {
+    /// Whether doors must be told of it before they admit it.
+    pub(crate) const fn must_be_told(self) -> bool {
+        match self {
+            Self::Here => false,
+            Self::HereUntold | Self::Elsewhere => true,
+        }
+    }
 }
 
 /// An intent with its audit entry.
@@ -187,7 +199,10 @@ impl Authority {
         let issuer = ca.issuer()?;
         let profile = Profile::Device { identity: subject.identity.clone() };
         let certificate = self.issue(issuer, profile, key, subject.lifetime, Some(&subject)).await?;
-        Ok(Unrecorded { certificate, subject, signed: Signed::Here })
+        let issued_at = certificate.lifetime().issued_at;
+        let denied = self.snapshot().denies_unless_told(&issuer.key_id(), issued_at);
+        let signed = if denied { Signed::HereUntold } else { Signed::Here };
+        Ok(Unrecorded { certificate, subject, signed })
     }
 
     /// Signs a certificate of what is no device. Recording it follows.

@@ -9,6 +9,7 @@ use countersign_core::ids::{CertificateId, SpkiSha256};
 use countersign_core::proof::ProofSubject;
 use countersign_core::renewal::{CONFIRM_WINDOW, RenewalDecision};
 use countersign_core::settings::{MtlsSettings, Permission};
+use countersign_core::snapshot::Standing;
 use countersign_core::time::Timestamp;
 use countersign_store::{CertificateRow, StoreError, Writing};
 use thiserror::Error;
@@ -159,6 +160,9 @@ impl Authority {
         csr: &VerifiedCsr,
         possession: &Possession,
     ) -> Result<(), RenewError> {
+        if self.is_shown_unproved(agent, possession) {
+            return Ok(());
+        }
         let subject = ProofSubject::Renew { csr_sha256: csr.der_sha256() };
         match self.check_key(agent, present, subject, possession).await {
             Ok(()) => Ok(()),
@@ -171,6 +175,15 @@ impl Authority {
                 Err(RenewError::ProofNeeded)
             }
         }
+    }
+
+    /// Whether the handshake showed a certificate that this device got after the backup that was restored:
+    /// signed by a CA of ours for it, denied by nobody, and not on record. Its key counts for a new one.
+    fn is_shown_unproved(&self, agent: &AgentCaller, possession: &Possession) -> bool {
+        let Possession::Handshake(claim) = possession else { return false };
+        claim.identity == *agent.identity()
+            && self.snapshot().standing(claim, self.now()) == Standing::Unproved
+            && !claim.is_expired(self.now())
     }
 
     async fn decide_renewal(&self, agent: &AgentCaller, present: &Present) -> Result<(), RenewError> {

@@ -69,17 +69,7 @@ impl Authority {
                         | CertificateState::Active
                         | CertificateState::Superseded => {}
                     }
-                    let (rows, leaves) = falling(w.certificates_of(device.id).await?, &row, reason, now);
-                    for row in &rows {
-                        revoke_row(w, &device, row, reason, now, by.actor()).await?;
-                    }
-                    match leaves {
-                        Leaves::Something => w.device_trust_changed(device.id).await.map(drop)?,
-                        Leaves::Nothing => {
-                            deny_replaced_keys(w, &device, &rows, reason, now).await?;
-                            quarantine_revoked(w, device, now, by.actor()).await?;
-                        }
-                    }
+                    revoke_with_company(w, device, &row, reason, (now, by.actor())).await?;
                     crate::repair::crash_point("revoke");
                     Ok(())
                 })
@@ -89,6 +79,27 @@ impl Authority {
         let applied = self.publish_changes().await?;
         self.crl.want_now();
         Ok(Revoked { at: now, applied })
+    }
+}
+
+/// Revokes a certificate within a transaction, and whatever of its device falls with it.
+pub(crate) async fn revoke_with_company(
+    w: &mut Writing<'_>,
+    device: DeviceRow,
+    row: &CertificateRow,
+    reason: RevocationReason,
+    (now, actor): (Timestamp, Actor),
+) -> Result<(), StoreError> {
+    let (rows, leaves) = falling(w.certificates_of(device.id).await?, row, reason, now);
+    for row in &rows {
+        revoke_row(w, &device, row, reason, now, actor.clone()).await?;
+    }
+    match leaves {
+        Leaves::Something => w.device_trust_changed(device.id).await.map(drop),
+        Leaves::Nothing => {
+            deny_replaced_keys(w, &device, &rows, reason, now).await?;
+            quarantine_revoked(w, device, now, actor).await
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use countersign_core::snapshot::{
 use countersign_core::time::Timestamp;
 use countersign_store::{
     BoundCertificate, ChangedCertificate, ChangedDevice, StoreError, TenantRow, TrustChanges,
+    UnprovedPeriodRow,
 };
 use tokio::sync::watch;
 
@@ -53,6 +54,10 @@ impl Authority {
             bind(&mut snapshot, bound);
         }
         snapshot.pending = material.pending.into_iter().collect();
+        for UnprovedPeriodRow { issuer, period } in material.unproved {
+            snapshot.unproved.entry(issuer).or_default().push_back(period);
+        }
+        snapshot.proved = material.proved.into_iter().collect();
         snapshot.denied_keys = material.denied_keys.into_iter().collect();
         for revocation in material.revocations {
             snapshot.denied.insert(revocation.reference);
@@ -204,6 +209,9 @@ fn set_certificate(snapshot: &mut TrustSnapshot, certificate: &ChangedCertificat
     let reference = &certificate.reference;
     snapshot.pending.remove(reference);
     snapshot.superseded.remove(reference);
+    if snapshot.denies_unless_told(&reference.issuer, certificate.lifetime.issued_at) {
+        snapshot.proved.insert(reference.clone());
+    }
     let is_revoked = certificate.state == CertificateState::Revoked;
     if is_revoked && certificate.reason != Some(RevocationReason::Superseded) {
         snapshot.denied_keys.insert(certificate.spki);

@@ -15,10 +15,12 @@
 //! Start reading at [`Issuer`], then `profile.rs` and `lint.rs`.
 
 pub mod anchor;
+pub mod backup_file;
 pub mod ca_certificate;
 pub mod certificate;
 pub mod crl;
 mod crl_lint;
+pub mod crl_read;
 pub mod csr;
 pub mod custody;
 mod derivation;
@@ -48,6 +50,7 @@ mod tbs;
 pub mod upstream;
 
 pub use anchor::{AnchorFileError, SignedAnchor, public_key_from_pem};
+pub use backup_file::{BackupFileError, BackupHeader, BackupReader, BackupWriter};
 pub use ca_certificate::{CaCertificate, CaCertificateError};
 pub use certificate::{
     IssuedCertificate, PreparedCertificate, certificate_pem, certificates_from_pem, crl_pem, csr_pem,
@@ -55,6 +58,7 @@ pub use certificate::{
 };
 pub use crl::{CrlContents, CrlEntry, CrlError};
 pub use crl_lint::crl_lints;
+pub use crl_read::{CrlReadError, ReadCrl};
 pub use csr::{CsrError, VerifiedCsr};
 pub use custody::pkcs11::{KeyUri, KeyUriError, Token, TokenError, TokenKey, TokenSettings};
 pub use custody::{Pace, Signer};

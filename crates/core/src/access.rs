@@ -78,13 +78,15 @@ pub enum Refusal {
     Decommissioned,
     /// The tenant is suspended.
     TenantSuspended,
+    /// It was issued after the backup that the installation was restored from, and not proved since.
+    Unproved,
     /// It belongs to another device than the one the request is about.
     WrongDevice,
 }
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MtlsRequired,
         Self::Untrusted,
         Self::Expired,
@@ -94,6 +96,7 @@ impl Refusal {
         Self::Quarantined,
         Self::Decommissioned,
         Self::TenantSuspended,
+        Self::Unproved,
         Self::WrongDevice,
     ];
 
@@ -111,6 +114,7 @@ impl Refusal {
             Self::Quarantined => "DEVICE_QUARANTINED",
             Self::Decommissioned => "DEVICE_DECOMMISSIONED",
             Self::TenantSuspended => "TENANT_SUSPENDED",
+            Self::Unproved => "CERTIFICATE_UNPROVED",
             Self::WrongDevice => "UNAUTHORIZED",
         }
     }
@@ -128,6 +132,7 @@ impl Refusal {
             Self::Quarantined => "Device quarantined",
             Self::Decommissioned => "Device decommissioned",
             Self::TenantSuspended => "Tenant suspended",
+            Self::Unproved => "The client certificate is not on record since a backup was restored; renew it",
             Self::WrongDevice => "Unauthorized",
         }
     }
@@ -164,7 +169,7 @@ const fn renew(shown: Shown) -> Access {
         Shown::Nothing | Shown::Untrusted => Access::ProofNeeded,
         Shown::Device(holder, standing) => match (standing, holder) {
             (Standing::Foreign, _) => Access::ProofNeeded,
-            (Standing::Valid | Standing::Pending, Holder::Own) => Access::Granted,
+            (Standing::Valid | Standing::Pending | Standing::Unproved, Holder::Own) => Access::Granted,
             (Standing::Expired | Standing::Superseded, Holder::Own) => Access::ProofNeeded,
             (standing, _) => Access::Refused(refusal_of(standing)),
         },
@@ -213,6 +218,7 @@ pub const fn refusal_of(standing: Standing) -> Refusal {
         Standing::Quarantined => Refusal::Quarantined,
         Standing::Decommissioned => Refusal::Decommissioned,
         Standing::TenantSuspended => Refusal::TenantSuspended,
+        Standing::Unproved => Refusal::Unproved,
         Standing::Foreign => Refusal::Untrusted,
     }
 }
@@ -245,6 +251,19 @@ mod tests {
             for place in [Place::Credentials, Place::Agent, Place::Upstream, Place::Confirm] {
                 let expired = decide(place, Shown::Device(Holder::Own, Standing::Expired), mode);
                 assert_eq!(expired, Access::Refused(Refusal::Expired));
+            }
+        }
+    }
+
+    #[test]
+    fn an_unproved_certificate_is_good_for_its_own_renewal_alone() {
+        let own = Shown::Device(Holder::Own, Standing::Unproved);
+        for mode in MODES {
+            assert_eq!(decide(Place::Renew, own, mode), Access::Granted);
+            let other = Shown::Device(Holder::Other, Standing::Unproved);
+            assert_eq!(decide(Place::Renew, other, mode), Access::Refused(Refusal::Unproved));
+            for place in [Place::Confirm, Place::Credentials, Place::Agent, Place::Upstream] {
+                assert_eq!(decide(place, own, mode), Access::Refused(Refusal::Unproved));
             }
         }
     }

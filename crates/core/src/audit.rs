@@ -36,6 +36,8 @@ macro_rules! events {
 events! {
     /// The installation was made: root and issuing CAs exist.
     InstallationCreated => "installation.created",
+    /// The installation was restored from a backup.
+    InstallationRestored => "installation.restored",
     /// The first owner was made with the setup token.
     SetupCompleted => "setup.completed",
     /// Someone signed in.

@@ -144,6 +144,8 @@ impl QuarantineReason {
     pub const AWAITING_APPROVAL: &'static str = "awaiting_approval";
     /// Its host name or hardware serial is that of a device that was denied.
     pub const RESEMBLES_DENIED: &'static str = "resembles_denied_device";
+    /// It was restored from a backup, and whether it was revoked since is not known.
+    pub const RESTORED: &'static str = "restored_from_backup";
     /// It was approved and did not come back in time.
     pub const APPROVAL_UNUSED: &'static str = "approval_unused";
 

@@ -4,6 +4,8 @@
 //! The maps share structure between epochs, so that one revocation among 100,000 costs the change
 //! and not a copy.
 
+use std::time::Duration;
+
 use imbl::{HashMap, HashSet, Vector};
 
 use crate::identity::{Identity, TrustDomain};
@@ -56,6 +58,27 @@ pub enum TenantService {
     Running,
     /// The tenant is suspended: they are not.
     Suspended,
+}
+
+/// What an issuer may have signed that is not on record: a backup was restored, and what was issued
+/// between it and the restoration is known only by the certificates themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnprovedPeriod {
+    /// The first notBefore that it is about.
+    pub from: Timestamp,
+    /// The last one.
+    pub until: Timestamp,
+}
+
+impl UnprovedPeriod {
+    /// How long after its notBefore a certificate may have been issued: backdating is minutes.
+    const MOST_BACKDATING: Duration = Duration::from_secs(900);
+
+    /// When the last certificate may have been issued whose notBefore lies in it.
+    #[must_use]
+    pub fn last_issuance(self) -> Timestamp {
+        self.until + Self::MOST_BACKDATING
+    }
 }
 
 /// A rule as its author wrote it; doors compile it once per change.
@@ -129,6 +152,11 @@ pub struct TrustSnapshot {
     pub barred: HashMap<DeviceKey, Bar>,
     /// Replaced certificates, and until when sessions opened with them may go on.
     pub superseded: HashMap<CertificateRef, Timestamp>,
+    /// Of which issuers certificates are denied unless they are proved; empty, or nearly so, everywhere
+    /// but where a backup was restored.
+    pub unproved: HashMap<IssuerKeyId, Vector<UnprovedPeriod>>,
+    /// The certificates of such a period that are on record.
+    pub proved: HashSet<CertificateRef>,
     /// Certificates whose first use is still to be reported to the authority.
     pub pending: HashSet<CertificateRef>,
     /// The tenants.
@@ -153,6 +181,14 @@ pub struct CertificateClaim {
     pub not_after: Timestamp,
 }
 
+impl CertificateClaim {
+    /// Whether its end has passed.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now > self.not_after
+    }
+}
+
 /// The verdict on a claim at one moment under one snapshot; the gravest finding counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
@@ -174,6 +210,8 @@ pub enum Standing {
     Decommissioned,
     /// Its tenant is suspended.
     TenantSuspended,
+    /// Issued after the backup that the installation was restored from, and not on record since.
+    Unproved,
     /// Signed by an issuer this snapshot does not know (any more), or one that may not name this
     /// tenant, or about a tenant or trust domain that does not exist here.
     Foreign,
@@ -194,6 +232,8 @@ impl TrustSnapshot {
             barred: HashMap::new(),
             superseded: HashMap::new(),
             pending: HashSet::new(),
+            unproved: HashMap::new(),
+            proved: HashSet::new(),
             tenants: HashMap::new(),
             rules: std::sync::Arc::from([]),
         }
@@ -222,6 +262,9 @@ impl TrustSnapshot {
         if trust.service == TenantService::Suspended {
             return Standing::TenantSuspended;
         }
+        if self.is_unproved(claim) {
+            return Standing::Unproved;
+        }
         if now > claim.not_after {
             Standing::Expired
         } else if now < claim.not_before {
@@ -248,8 +291,27 @@ impl TrustSnapshot {
             | Standing::Quarantined
             | Standing::Decommissioned
             | Standing::TenantSuspended
+            | Standing::Unproved
             | Standing::Foreign => false,
         }
+    }
+
+    /// Whether doors deny a certificate that this issuer signs at this moment unless they are told that it
+    /// is on record.
+    #[must_use]
+    pub fn denies_unless_told(&self, issuer: &IssuerKeyId, issued_at: Timestamp) -> bool {
+        self.unproved.get(issuer).is_some_and(|periods| {
+            periods.iter().any(|period| (period.from..=period.last_issuance()).contains(&issued_at))
+        })
+    }
+
+    /// Whether it may have been issued after the backup that was restored. Fails closed: what is not on
+    /// record was.
+    fn is_unproved(&self, claim: &CertificateClaim) -> bool {
+        self.unproved.get(&claim.reference.issuer).is_some_and(|periods| {
+            periods.iter().any(|period| (period.from..=period.until).contains(&claim.not_before))
+                && !self.proved.contains(&claim.reference)
+        })
     }
 
     /// Whether the authority says itself that this certificate is this device's.
@@ -272,7 +334,6 @@ impl TrustSnapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -360,6 +421,35 @@ mod tests {
         assert_eq!(snapshot.standing(&claim(), late), Standing::Quarantined);
         snapshot.denied_keys.insert(claim().spki);
         assert_eq!(snapshot.standing(&claim(), late), Standing::Revoked);
+    }
+
+    #[test]
+    fn what_was_issued_after_the_backup_is_denied_until_it_is_on_record() {
+        let mut snapshot = snapshot();
+        let good = claim();
+        let period = |from, until| UnprovedPeriod {
+            from: Timestamp::from_secs(from),
+            until: Timestamp::from_secs(until),
+        };
+        let deny = |snapshot: &mut TrustSnapshot, issuer: u8, period| {
+            snapshot.unproved.insert(IssuerKeyId::from([issuer; 32]), Vector::unit(period));
+        };
+        let now = Timestamp::from_secs(9);
+        deny(&mut snapshot, 9, period(0, 5));
+        assert_eq!(snapshot.standing(&good, now), Standing::Valid, "another issuer's");
+        for before_or_after in [period(-5, -1), period(1, 5)] {
+            deny(&mut snapshot, 1, before_or_after);
+            assert_eq!(snapshot.standing(&good, now), Standing::Valid);
+        }
+        for within in [period(0, 5), period(-5, 0)] {
+            deny(&mut snapshot, 1, within);
+            assert_eq!(snapshot.standing(&good, now), Standing::Unproved);
+            assert!(!snapshot.session_may_go_on(&good, now));
+        }
+        snapshot.proved.insert(good.reference.clone());
+        assert_eq!(snapshot.standing(&good, now), Standing::Valid);
+        snapshot.denied.insert(good.reference.clone());
+        assert_eq!(snapshot.standing(&good, now), Standing::Revoked);
     }
 
     #[test]

@@ -142,7 +142,7 @@ const fn standing_of(shown: Shown) -> Option<Standing> {
 mod tests {
     use super::*;
 
-    const BAD: [Standing; 7] = [
+    const BAD: [Standing; 8] = [
         Standing::Superseded,
         Standing::Expired,
         Standing::NotYetValid,
@@ -150,6 +150,7 @@ mod tests {
         Standing::Quarantined,
         Standing::Decommissioned,
         Standing::TenantSuspended,
+        Standing::Unproved,
     ];
 
     fn device(standing: Standing) -> Shown {

@@ -352,6 +352,7 @@ fn steady_until(claim: &CertificateClaim, standing: Standing, snapshot: &TrustSn
         | Standing::Quarantined
         | Standing::Decommissioned
         | Standing::TenantSuspended
+        | Standing::Unproved
         | Standing::Foreign => claim.not_after,
     }
 }

@@ -204,7 +204,8 @@ impl From<Refusal> for Failure {
             | Refusal::Superseded
             | Refusal::Quarantined
             | Refusal::Decommissioned
-            | Refusal::TenantSuspended => StatusCode::FORBIDDEN,
+            | Refusal::TenantSuspended
+            | Refusal::Unproved => StatusCode::FORBIDDEN,
         };
         let mut failure = Self::new(status, refusal.code(), refusal.sentence());
         failure.body.quarantined = (refusal == Refusal::Quarantined).then_some(true);

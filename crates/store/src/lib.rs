@@ -9,6 +9,7 @@
 //! Start reading at [`Store`], then [`Writing`], then `records/`, a file per noun: one SQL text for both
 //! databases. What is said to one and not to the other is in `sqlite/` and `postgres/`.
 
+mod archive;
 mod connection;
 mod copy;
 mod epochs;
@@ -29,6 +30,7 @@ mod url;
 mod value;
 mod writer;
 
+pub use archive::{ArchiveError, ArchiveFacts, ArchivedTable, Restoring, archive, inspect_archive};
 pub use copy::{CopiedTable, CopyError, CopyProgress, CopyReport, copy};
 pub use epochs::Epochs;
 pub use error::StoreError;
@@ -62,6 +64,7 @@ pub use records::password_tokens::PasswordTokenRow;
 pub use records::presence::Presence;
 pub use records::refusals::RefusalRow;
 pub use records::reports::{AgentReport, TrustBundleReport};
+pub use records::restorations::UnprovedPeriodRow;
 pub use records::revocations::RevocationRow;
 pub use records::rollout::{
     BlockedDevice, BlockedFilter, BlockedPage, OVER_CERTIFICATE, TenantRollout, UsageRow, WouldRefuse,

@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0012_service_keys"),
     migration!("0013_ca_requests"),
     migration!("0015_monitors"),
+    migration!("0014_restorations"),
 ];
 
 const TABLE: &str = "schema_migrations";
@@ -58,13 +59,30 @@ impl FromRow for Applied {
     }
 }
 
+/// The names of all migrations, in order.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS.iter().map(|migration| migration.name)
+}
+
 /// Applies what is missing. Fails closed: a database that has migrations unknown to this version, or
 /// others than this version's, is left alone.
 pub(crate) fn apply<'w>(writing: &'w mut Writing<'_>) -> BoxFuture<'w, Result<Migrated, StoreError>> {
+    apply_first(writing, MIGRATIONS.len())
+}
+
+/// The same up to a version. Fails closed: a database that has more is left alone.
+pub(crate) fn apply_first<'w>(
+    writing: &'w mut Writing<'_>,
+    count: usize,
+) -> BoxFuture<'w, Result<Migrated, StoreError>> {
     Box::pin(async move {
         let known = applied_before(writing).await?;
+        if known > count {
+            let said = format!("it is at version {known} already, which is later than version {count}");
+            return Err(StoreError::Migration(said));
+        }
         let mut applied = Vec::new();
-        for (version, migration) in (1_u64..).zip(MIGRATIONS).skip(known) {
+        for (version, migration) in (1_u64..).zip(MIGRATIONS).take(count).skip(known) {
             let name = migration.name;
             let script = match writing.connection {
                 Connection::Sqlite(_) => migration.sqlite,
@@ -80,7 +98,7 @@ pub(crate) fn apply<'w>(writing: &'w mut Writing<'_>) -> BoxFuture<'w, Result<Mi
                 .await?;
             applied.push(name);
         }
-        let version = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+        let version = u32::try_from(count).unwrap_or(u32::MAX);
         Ok(Migrated { applied, version })
     })
 }

@@ -60,6 +60,7 @@ pub(crate) fn refusal(verdict: &Verdict, snapshot: &TrustSnapshot, now: Timestam
             | Standing::Quarantined
             | Standing::Decommissioned
             | Standing::TenantSuspended
+            | Standing::Unproved
             | Standing::Foreign) => Some(refusal_of(fallen)),
         },
     }
@@ -194,6 +195,7 @@ fn alert(refusal: Refusal, verdict: &Verdict) -> CertificateError {
         | Refusal::Quarantined
         | Refusal::Decommissioned
         | Refusal::TenantSuspended
+        | Refusal::Unproved
         | Refusal::WrongDevice => CertificateError::ApplicationVerificationFailure,
     }
 }

@@ -131,6 +131,12 @@ impl Renewal {
         self.channel = Channel::Signature;
     }
 
+    /// From now on, possession is shown in the handshake where there is a certificate to show: what proves
+    /// one that the control plane has no record of.
+    pub const fn prefer_handshakes(&mut self) {
+        self.channel = Channel::Handshake;
+    }
+
     /// Does whatever is to be done until there is nothing left.
     ///
     /// When showing the certificate is refused, the same is tried with a signature: the control

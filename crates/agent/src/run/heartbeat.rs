@@ -19,8 +19,12 @@ use crate::random;
 use crate::renew::{Setback, Trigger};
 use crate::trust::{self, TrustError};
 
-/// The code of a certificate that the control plane calls expired.
-const EXPIRED: &str = "CERTIFICATE_EXPIRED";
+/// The codes of a certificate that counts for nothing any more while its key may: it has expired, or the CA
+/// that signed it is trusted no more.
+const OUTLIVED: [&str; 2] = ["CERTIFICATE_EXPIRED", "CERTIFICATE_UNTRUSTED"];
+
+/// The code of a certificate that the control plane has no record of since it was restored from a backup.
+const UNPROVED: &str = "CERTIFICATE_UNPROVED";
 
 /// The codes of refusals that no waiting ends.
 const RETIRED: [&str; 2] = ["CERTIFICATE_REVOKED", "DEVICE_DECOMMISSIONED"];
@@ -84,6 +88,7 @@ impl Agent {
                 let setback = error.setback();
                 self.note_quarantine(setback);
                 self.note_expiry(&error);
+                self.note_unproved(&error);
                 let wait = self.heartbeats.failed(setback);
                 let text = Chain(&error).to_string();
                 if setback != Setback::Quarantined {
@@ -134,13 +139,25 @@ impl Agent {
         }
     }
 
-    /// The control plane's clock counts, not ours: what it calls expired is renewed.
+    /// The control plane's clock counts, not ours, and so do its CAs: what it calls expired or untrusted
+    /// is renewed.
     fn note_expiry(&mut self, error: &HeartbeatError) {
-        if error.answer().is_some_and(|answer| answer.has_code(EXPIRED)) {
+        let code = |answer: &ApiError| OUTLIVED.into_iter().find(|code| answer.has_code(code));
+        if let Some(code) = error.answer().and_then(code) {
             tracing::warn!(
-                "the control plane says that the certificate has expired, renewing it; check the clock"
+                code,
+                "the control plane takes the certificate for expired or untrusted, renewing it; check the clock"
             );
             self.renewal.prefer_signatures();
+            self.trigger = Trigger::Asked;
+        }
+    }
+
+    /// The control plane was restored from a backup: showing the certificate proves it, for a new one.
+    fn note_unproved(&mut self, error: &HeartbeatError) {
+        if error.answer().is_some_and(|answer| answer.has_code(UNPROVED)) {
+            tracing::warn!("the control plane has no record of the certificate, renewing it");
+            self.renewal.prefer_handshakes();
             self.trigger = Trigger::Asked;
         }
     }

@@ -152,7 +152,8 @@ async fn record(w: &mut Writing<'_>, admitted: &[&Newcomer]) -> Result<(), Store
 async fn write_down(w: &mut Writing<'_>, newcomer: &Newcomer) -> Result<(), StoreError> {
     let device = &newcomer.device;
     let is_bound = newcomer.signed == Some(Signed::Elsewhere);
-    if device.status == DeviceStatus::Quarantined || is_bound {
+    let is_told = newcomer.signed.is_some_and(Signed::must_be_told);
+    if device.status == DeviceStatus::Quarantined || is_told {
         w.device_trust_changed(device.id).await?;
     }
     if let Some(row) = newcomer.certificate.as_ref().filter(|_row| is_bound) {

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use countersign_core::ids::{RequestId, Tenant};
 use countersign_core::time::Timestamp;
 
+use super::backup_arguments::{BackupArguments, RestoreArguments};
 use super::ca_arguments::CaCommand;
 use super::cert_arguments::CertCommand;
 use super::cloudflare_arguments::CloudflareCommand;
@@ -44,6 +45,16 @@ pub(super) enum Command {
     /// Bring the database to this version, and stop
     #[command(after_help = "Example:\n  countersign migrate --data-dir /var/lib/countersign")]
     Migrate(Box<MigrateArguments>),
+    /// Write every record to one encrypted file, beside a running server
+    #[command(
+        after_help = "Example:\n  countersign backup --to countersign.backup --passphrase-file backup.passphrase"
+    )]
+    Backup(Box<BackupArguments>),
+    /// Make the installation of a backup, on an empty database
+    #[command(
+        after_help = "Example:\n  countersign restore --from countersign.backup --passphrase-file backup.passphrase --crl device.crl --crl service.crl --data-dir /var/lib/countersign"
+    )]
+    Restore(Box<RestoreArguments>),
     /// Check a configuration, or print a sample
     #[command(subcommand)]
     Config(ConfigCommand),

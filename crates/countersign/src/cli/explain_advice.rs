@@ -111,6 +111,11 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "if the device is trusted again, make an enrolment key with its deviceId",
     ),
     (
+        "CERTIFICATE_UNPROVED",
+        "the certificate was issued after the backup that the installation was restored from",
+        "the agent renews with it; a device that is not on record has to enrol again",
+    ),
+    (
         "CERTIFICATE_SUPERSEDED",
         "a newer certificate has taken its place",
         "let the device use the newer one; a copy of an old key shows like this too",

@@ -9,10 +9,10 @@ use super::ca_arguments::CaCommand;
 use super::cert_arguments::CertCommand;
 use super::failure::Failure;
 use super::{
-    audit_anchor, audit_export, audit_verify, ca_csr, ca_export, ca_import, ca_import_signed, ca_init,
-    ca_list, ca_reseal, ca_root, ca_rotate, ca_sign, ca_sign_crl, cert_inspect, cert_issue, cert_list,
-    cert_p12, cert_revoke, cert_rotate, cert_verify, cloudflare, config_check, config_sample, explain,
-    healthcheck, migrate, monitor, output, serve, service, store_copy, user_reset_password,
+    audit_anchor, audit_export, audit_verify, backup, ca_csr, ca_export, ca_import, ca_import_signed,
+    ca_init, ca_list, ca_reseal, ca_root, ca_rotate, ca_sign, ca_sign_crl, cert_inspect, cert_issue,
+    cert_list, cert_p12, cert_revoke, cert_rotate, cert_verify, cloudflare, config_check, config_sample,
+    explain, healthcheck, migrate, monitor, output, restore, serve, service, store_copy, user_reset_password,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
@@ -22,6 +22,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Healthcheck(arguments) => healthcheck::run(*arguments),
         Command::Migrate(arguments) => migrate::run(*arguments),
+        Command::Backup(arguments) => backup::run(*arguments),
+        Command::Restore(arguments) => restore::run(*arguments),
         Command::Config(ConfigCommand::Check(arguments)) => config_check::run(*arguments),
         Command::Config(ConfigCommand::Sample) => config_sample::run(),
         Command::Explain(arguments) => explain::run(*arguments),

@@ -8,6 +8,7 @@ mod a_decision_cuts_every_live_connection;
 mod a_device_that_unenrols_is_gone;
 mod a_new_token_replaces_the_old_once_confirmed;
 mod a_renewal_does_not_interrupt_the_websocket;
+mod a_restored_backup_revives_nobody;
 mod accesses_are_reported_at_the_door_and_by_people;
 mod an_api_token_opens_what_it_was_made_for;
 mod devices_move_between_the_sites_of_their_tenant;

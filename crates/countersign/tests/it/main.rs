@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::duplicate_mod, reason = "the same promises, on either database")]
 
+mod a_backup_is_restored_whole_or_not_at_all;
 mod a_ca_from_elsewhere_signs_here;
 mod a_crash_of_the_server_is_repaired;
 mod a_denied_device_does_not_come_back;
@@ -65,6 +66,7 @@ mod server;
 mod services_fit_systemd;
 mod services_get_certificates_from_the_running_server;
 mod the_commands_read_what_a_server_wrote;
+mod the_guides_for_emergencies_work;
 mod the_keys_of_cas_stay_in_their_token;
 mod the_openapi_document_is_true;
 mod the_transcript_of_the_readme_works;

@@ -49,6 +49,8 @@ const COMMANDS: &[&[&str]] = &[
     &["monitor", "accept"],
     &["user", "reset-password"],
     &["store", "copy"],
+    &["backup"],
+    &["restore"],
     &["cloudflare", "push-ca"],
     &["cloudflare", "push-rules"],
     &["cloudflare", "import-rules"],

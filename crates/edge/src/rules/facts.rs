@@ -91,7 +91,9 @@ impl CertificateState {
             | Standing::Quarantined
             | Standing::TenantSuspended => (true, false),
             Standing::Revoked | Standing::Decommissioned => (true, true),
-            Standing::Expired | Standing::NotYetValid | Standing::Foreign => (false, false),
+            Standing::Expired | Standing::NotYetValid | Standing::Unproved | Standing::Foreign => {
+                (false, false)
+            }
         };
         Self { presented, verified: vouched && in_time, revoked }
     }

@@ -12,7 +12,7 @@ use crate::{postgres, sqlite};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Integer,
     Text,
     Bytes,
@@ -22,38 +22,39 @@ pub(super) enum Kind {
 
 /// A column to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Column {
-    pub(super) name: String,
-    pub(super) kind: Kind,
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
 }
 
 /// A table to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Table {
-    pub(super) name: String,
-    pub(super) columns: Vec<Column>,
+pub(crate) struct Table {
+    pub(crate) name: String,
+    pub(crate) columns: Vec<Column>,
 }
 
 impl Table {
     /// The names of the columns, quoted, as SQL lists them.
-    pub(super) fn column_list(&self) -> String {
+    pub(crate) fn column_list(&self) -> String {
         self.columns.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", ")
     }
 
     /// The values of a row. Fails closed on one that does not fit its column.
-    pub(super) fn values(&self, row: &RawRow) -> Result<Vec<Value>, CopyError> {
+    pub(crate) fn values(&self, row: &RawRow) -> Result<Vec<Value>, CopyError> {
         let value = |column: &Column| {
-            value_of(row, &column.name, column.kind).map_err(|found| CopyError::Corrupt {
-                table: self.name.clone(),
-                column: column.name.clone(),
-                found,
-            })
+            value_of(row, &column.name, column.kind).map_err(|found| self.corrupt(column, found))
         };
         self.columns.iter().map(value).collect()
     }
 
+    /// The error of a value that does not fit its column.
+    pub(crate) fn corrupt(&self, column: &Column, found: String) -> CopyError {
+        CopyError::Corrupt { table: self.name.clone(), column: column.name.clone(), found }
+    }
+
     /// The error of a statement on it.
-    pub(super) fn failed(&self) -> impl Fn(sqlx::Error) -> CopyError {
+    pub(crate) fn failed(&self) -> impl Fn(sqlx::Error) -> CopyError {
         let table = self.name.clone();
         move |source| CopyError::Table { table: table.clone(), source }
     }
@@ -62,13 +63,13 @@ impl Table {
 /// The rows of a table in whatever order: how many, and a sum over their values, which two tables with
 /// the same rows have in common.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) rows: u64,
+pub(crate) struct Tally {
+    pub(crate) rows: u64,
     sum: u64,
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, values: &[Value]) {
+    pub(crate) fn add(&mut self, values: &[Value]) {
         let mut hasher = DefaultHasher::new();
         values.hash(&mut hasher);
         self.rows += 1;
@@ -77,7 +78,7 @@ impl Tally {
 }
 
 /// A name as SQL takes it literally.
-pub(super) fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

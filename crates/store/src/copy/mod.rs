@@ -1,10 +1,10 @@
 //! Moving the records from an SQLite file to a PostgreSQL server.
 
-mod cells;
+pub(crate) mod cells;
 mod error;
 mod run;
-mod source;
-mod target;
+pub(crate) mod source;
+pub(crate) mod target;
 
 pub use error::CopyError;
 pub use run::{CopiedTable, CopyProgress, CopyReport, copy};

@@ -48,28 +48,7 @@ impl Source {
 
     /// Every table with its columns, each after those that it refers to.
     pub(super) async fn tables(&mut self) -> Result<Vec<(String, Vec<String>)>, sqlx::Error> {
-        let mut waiting = self.names(TABLES, None).await?;
-        let mut ordered: Vec<(String, Vec<String>)> = Vec::with_capacity(waiting.len());
-        while !waiting.is_empty() {
-            let mut later = Vec::new();
-            let before = ordered.len();
-            for table in waiting {
-                let references = "SELECT \"table\" FROM pragma_foreign_key_list($1)";
-                let references = self.names(references, Some(&table)).await?;
-                let is_there = |name: &String| ordered.iter().any(|(known, _columns)| known == name);
-                if references.iter().all(|name| *name == table || is_there(name)) {
-                    let columns = self.names("SELECT name FROM pragma_table_info($1)", Some(&table)).await?;
-                    ordered.push((table, columns));
-                } else {
-                    later.push(table);
-                }
-            }
-            if ordered.len() == before {
-                return Err(sqlx::Error::Protocol(format!("tables refer to each other: {later:?}")));
-            }
-            waiting = later;
-        }
-        Ok(ordered)
+        tables_of(&mut self.connection).await
     }
 
     /// How many rows a table has.
@@ -88,13 +67,47 @@ impl Source {
         let text = format!("SELECT {columns} FROM {}", quoted(table));
         sqlx::query(AssertSqlSafe(text)).fetch(&mut self.connection).boxed()
     }
+}
 
-    async fn names(&mut self, question: &'static str, of: Option<&str>) -> Result<Vec<String>, sqlx::Error> {
-        let query = sqlx::query(question);
-        let query = match of {
-            Some(table) => query.bind(table.to_owned()),
-            None => query,
-        };
-        query.fetch(&mut self.connection).and_then(|row| async move { row.try_get(0) }).try_collect().await
+/// Every table with its columns, each after those that it refers to.
+pub(crate) async fn tables_of(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<(String, Vec<String>)>, sqlx::Error> {
+    let mut waiting = names(connection, TABLES, None).await?;
+    let mut ordered: Vec<(String, Vec<String>)> = Vec::with_capacity(waiting.len());
+    while !waiting.is_empty() {
+        let mut later = Vec::new();
+        let before = ordered.len();
+        for table in waiting {
+            let references = "SELECT \"table\" FROM pragma_foreign_key_list($1)";
+            let references = names(connection, references, Some(&table)).await?;
+            let is_there = |name: &String| ordered.iter().any(|(known, _columns)| known == name);
+            if references.iter().all(|name| *name == table || is_there(name)) {
+                let columns = "SELECT name FROM pragma_table_info($1)";
+                let columns = names(connection, columns, Some(&table)).await?;
+                ordered.push((table, columns));
+            } else {
+                later.push(table);
+            }
+        }
+        if ordered.len() == before {
+            return Err(sqlx::Error::Protocol(format!("tables refer to each other: {later:?}")));
+        }
+        waiting = later;
     }
+    Ok(ordered)
+}
+
+/// The answers to a question that has one column; the question may be about something.
+pub(crate) async fn names(
+    connection: &mut SqliteConnection,
+    question: &'static str,
+    of: Option<&str>,
+) -> Result<Vec<String>, sqlx::Error> {
+    let query = sqlx::query(question);
+    let query = match of {
+        Some(table) => query.bind(table.to_owned()),
+        None => query,
+    };
+    query.fetch(connection).and_then(|row| async move { row.try_get(0) }).try_collect().await
 }

@@ -41,25 +41,7 @@ impl Target {
 
     /// The columns of a table; none when there is no such table.
     pub(super) async fn columns(&mut self, table: &str) -> Result<Vec<Column>, sqlx::Error> {
-        let columns = "SELECT a.attname::text, t.typname::text
-                       FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-                       WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
-        let column = |row: PgRow| async move {
-            let kind = match row.try_get::<&str, _>(1)? {
-                "int2" | "int4" | "int8" => Kind::Integer,
-                "bytea" => Kind::Bytes,
-                "timestamp" | "timestamptz" => Kind::Time,
-                "uuid" => Kind::Uuid,
-                _ => Kind::Text,
-            };
-            Ok(Column { name: row.try_get(0)?, kind })
-        };
-        sqlx::query(columns)
-            .bind(quoted(table))
-            .fetch(&mut self.connection)
-            .and_then(column)
-            .try_collect()
-            .await
+        columns_of(&mut self.connection, table).await
     }
 
     /// How many rows a table has.
@@ -103,23 +85,52 @@ impl Target {
 
     /// Lets numbers that the database gives out itself begin after those that are there.
     pub(super) async fn continue_numbers(&mut self, table: &Table) -> Result<(), sqlx::Error> {
-        let numbered = "SELECT attname::text FROM pg_attribute
-                        WHERE attrelid = to_regclass($1) AND attidentity <> ''";
-        let numbered: Vec<String> =
-            sqlx::query_scalar(numbered).bind(quoted(&table.name)).fetch_all(&mut self.connection).await?;
-        for column in numbered {
-            let (name, quoted_column) = (quoted(&table.name), quoted(&column));
-            let next = format!(
-                "SELECT setval(pg_get_serial_sequence($1, $2), coalesce(max({quoted_column}), 0) + 1, false)
-                 FROM {name}"
-            );
-            sqlx::query(AssertSqlSafe(next)).bind(name).bind(column).execute(&mut self.connection).await?;
-        }
-        Ok(())
+        continue_numbers(&mut self.connection, table).await
     }
 
     /// Makes it all so.
     pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
         postgres::settings::control(&mut self.connection, "COMMIT").await
     }
+}
+
+/// The columns of a table; none when there is no such table.
+pub(crate) async fn columns_of(
+    connection: &mut PgConnection,
+    table: &str,
+) -> Result<Vec<Column>, sqlx::Error> {
+    let columns = "SELECT a.attname::text, t.typname::text
+                   FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+                   WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
+    let column = |row: PgRow| async move {
+        let kind = match row.try_get::<&str, _>(1)? {
+            "int2" | "int4" | "int8" => Kind::Integer,
+            "bytea" => Kind::Bytes,
+            "timestamp" | "timestamptz" => Kind::Time,
+            "uuid" => Kind::Uuid,
+            _ => Kind::Text,
+        };
+        Ok(Column { name: row.try_get(0)?, kind })
+    };
+    sqlx::query(columns).bind(quoted(table)).fetch(connection).and_then(column).try_collect().await
+}
+
+/// Lets numbers that the database gives out itself begin after those that are there.
+pub(crate) async fn continue_numbers(
+    connection: &mut PgConnection,
+    table: &Table,
+) -> Result<(), sqlx::Error> {
+    let numbered = "SELECT attname::text FROM pg_attribute
+                    WHERE attrelid = to_regclass($1) AND attidentity <> ''";
+    let numbered: Vec<String> =
+        sqlx::query_scalar(numbered).bind(quoted(&table.name)).fetch_all(&mut *connection).await?;
+    for column in numbered {
+        let (name, quoted_column) = (quoted(&table.name), quoted(&column));
+        let next = format!(
+            "SELECT setval(pg_get_serial_sequence($1, $2), coalesce(max({quoted_column}), 0) + 1, false)
+             FROM {name}"
+        );
+        sqlx::query(AssertSqlSafe(next)).bind(name).bind(column).execute(&mut *connection).await?;
+    }
+    Ok(())
 }

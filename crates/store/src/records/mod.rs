@@ -27,6 +27,7 @@ pub(crate) mod password_tokens;
 pub(crate) mod presence;
 pub(crate) mod refusals;
 pub(crate) mod reports;
+pub(crate) mod restorations;
 pub(crate) mod revocations;
 pub(crate) mod rollout;
 pub(crate) mod rotation_adoption;

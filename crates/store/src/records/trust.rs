@@ -11,6 +11,7 @@ use countersign_core::ids::{
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
 
+use super::restorations::UnprovedPeriodRow;
 use super::revocations::RevocationRow;
 use super::tenants::TenantRow;
 use crate::error::StoreError;
@@ -31,6 +32,10 @@ pub struct TrustMaterial {
     pub superseded: Vec<SupersededCertificate>,
     /// Certificates that wait for their first use.
     pub pending: Vec<CertificateRef>,
+    /// Of which certificates are denied that are not on record.
+    pub unproved: Vec<UnprovedPeriodRow>,
+    /// Those that such a period may concern and that are.
+    pub proved: Vec<CertificateRef>,
     /// Revoked certificates that have not ended.
     pub revocations: Vec<RevocationRow>,
     /// Certificates that CAs elsewhere signed, whatever their state: those that ended are refused as such.
@@ -216,6 +221,11 @@ impl Reading<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn trust_material(&mut self, now: Timestamp) -> Result<TrustMaterial, StoreError> {
+        let unproved = self.unproved_periods().await?;
+        let mut proved = Vec::new();
+        for period in &unproved {
+            proved.extend(self.certificates_of_period(*period, now).await?);
+        }
         Ok(TrustMaterial {
             version: self.snapshot_version().await?,
             tenants: sql("tenants", "SELECT * FROM tenants").all(&mut self.connection).await?,
@@ -254,6 +264,8 @@ impl Reading<'_> {
             .bind(now - BOUND_LONG_AFTER)
             .all(&mut self.connection)
             .await?,
+            unproved,
+            proved,
             revocations: self.live_revocations(now).await?,
             denied_keys: self.denied_keys().await?,
         })

@@ -30,6 +30,7 @@ mod on_sqlite {
     mod opening;
     mod people;
     mod presence;
+    mod restorations;
     mod rollout;
     mod round_trips;
     pub(crate) mod service_certificates;
@@ -66,6 +67,7 @@ mod on_postgres {
     mod opening;
     mod people;
     mod presence;
+    mod restorations;
     mod rollout;
     mod round_trips;
     mod service_certificates;

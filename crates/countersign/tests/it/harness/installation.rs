@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use countersign_testkit::{Answer, Connection, DoorClient, PostgresDatabase};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use super::admin::{Admin, done};
 use super::clock::FakeTime;
@@ -112,6 +114,27 @@ impl Installation {
         other.session.clone_from(&self.session);
         other.roots_pem.clone_from(&self.roots_pem);
         other
+    }
+
+    /// A machine for what this one lost: a data directory with its key-encryption key and nothing else, an
+    /// empty database of the same kind, and the same ports, so that this one must have ended.
+    pub(crate) fn empty_successor(&self) -> Self {
+        let mut other = Self::unstarted(&self.config, Time::Real);
+        let kind = if self.database.is_some() { Database::Postgres } else { Database::Sqlite };
+        other.database = kind.fresh().map(Arc::new);
+        std::fs::DirBuilder::new().mode(0o700).create(other.data()).unwrap();
+        let key = "key-encryption-key";
+        fs_err::copy(self.data().join(key), other.data().join(key)).unwrap();
+        other.roots_pem.clone_from(&self.roots_pem);
+        other.ports = self.ports;
+        other
+    }
+
+    /// Signs the first owner in again.
+    pub(crate) async fn sign_in(&mut self) {
+        let body = json!({ "email": EMAIL, "password": PASSWORD });
+        let signed_in = done(&self.stranger().post("/auth/login", &body).await);
+        signed_in["token"].as_str().unwrap().clone_into(&mut self.session);
     }
 
     /// One that has never been started.
@@ -258,6 +281,34 @@ impl Installation {
         run(self.folder.path(), &variables, arguments)
     }
 
+    /// The same while the test goes on.
+    pub(crate) fn run_meanwhile(&self, arguments: &[&str]) -> JoinHandle<Ran> {
+        let (folder, url) = (self.folder.path().to_owned(), self.database_url());
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        tokio::task::spawn_blocking(move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            run_on(&folder, url.as_deref(), &arguments)
+        })
+    }
+
+    /// The same, which ends at the first place with this name, as by a power cut.
+    pub(crate) fn run_crashing(&self, arguments: &[&str], point: &str) -> ExitStatus {
+        self.crash_at(Some(point));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(arguments).current_dir(self.folder.path()).env_clear();
+        command
+            .env("COUNTERSIGN_DATA_DIR", "data")
+            .env("CS_TEST_CRASH_AT", self.folder.path().join("crash-at"));
+        command.envs(self.database_url().map(|url| (DATABASE_URL, url)));
+        let output = command.output().unwrap();
+        self.crash_at(None);
+        output.status
+    }
+
+    fn database_url(&self) -> Option<String> {
+        self.database.as_ref().map(|database| database.url())
+    }
+
     /// The folder that it works in.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -347,4 +398,10 @@ impl Installation {
         let mut connection = Connection::plain(self.admin_address()).await.unwrap();
         connection.json("GET", path, None, None).await.unwrap()
     }
+}
+
+fn run_on(folder: &Path, database_url: Option<&str>, arguments: &[&str]) -> Ran {
+    let mut variables = vec![("COUNTERSIGN_DATA_DIR", "data")];
+    variables.extend(database_url.map(|url| (DATABASE_URL, url)));
+    run(folder, &variables, arguments)
 }

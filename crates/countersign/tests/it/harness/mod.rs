@@ -3,6 +3,7 @@
 
 mod admin;
 mod agent;
+mod backup;
 mod ceremony;
 mod channel;
 mod clerk;
@@ -19,6 +20,7 @@ mod waiting;
 
 pub(crate) use admin::{Admin, done, read};
 pub(crate) use agent::AgentHome;
+pub(crate) use backup::{RESTORE, RESTORE_WITHOUT_LISTS, private};
 pub(crate) use ceremony::{OfflineMachine, PASSPHRASE, printed, refused, secret_file};
 pub(crate) use channel::{Channel, WISH, ack, completed};
 pub(crate) use clerk::Clerk;

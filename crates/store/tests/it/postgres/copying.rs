@@ -13,13 +13,14 @@ use countersign_core::ids::{
 };
 use countersign_core::rotation::{Canary, RenewalCall, RotationStep};
 use countersign_core::scope::{Scope, Scopes};
+use countersign_core::snapshot::UnprovedPeriod;
 use countersign_store::{
     AgentReport, ApiTokenRow, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow,
     DeniedKeyRow, DeviceFilter, EdgeReportRow, IssuerRole, IssuerRow, KeptKey, OVER_CERTIFICATE, Origin,
     PasswordHash, PasswordTokenRow, Presence, RefusalRow, RevocationSelector, Role, RotationRow,
     SealedServiceKey, SelectionRow, ServiceCertificateFilter, ServiceCertificateRow, SessionRow,
-    StagedTokenRow, Store, StoreError, StoreUrl, TraitKind, TrustBundleReport, UpstreamCertificateRow,
-    UpstreamIntentRow, UpstreamRevocationRow, UsageRow, UserRow, copy,
+    StagedTokenRow, Store, StoreError, StoreUrl, TraitKind, TrustBundleReport, UnprovedPeriodRow,
+    UpstreamCertificateRow, UpstreamIntentRow, UpstreamRevocationRow, UsageRow, UserRow, copy,
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -37,7 +38,7 @@ async fn copied(from: &StoreUrl, to: &Database) -> Result<CopyReport, CopyError>
 }
 
 /// A database in which no table is empty.
-async fn filled() -> Fixture {
+pub(super) async fn filled() -> Fixture {
     let fixture = Fixture::new().await;
     for status in DeviceStatus::ALL {
         let mut device = fixture.new_device(status.as_str());
@@ -230,6 +231,8 @@ async fn fill_the_pki(fixture: &Fixture) {
         door_issuer: Some(issuer()),
         at: now(),
     };
+    let period = UnprovedPeriod { from: now() - HOUR, until: now() };
+    let unproved = UnprovedPeriodRow { issuer: issuer(), period };
     let done = fixture.store.write::<_, StoreError, _>(move |w| {
         Box::pin(async move {
             w.insert_issuer(&issuing).await?;
@@ -239,6 +242,7 @@ async fn fill_the_pki(fixture: &Fixture) {
             w.insert_service_certificate(&imported).await?;
             w.set_service_chain(imported.id, "-----BEGIN CERTIFICATE-----").await?;
             w.keep_service_key(&key).await?;
+            w.insert_unproved_period(unproved, now()).await?;
             w.insert_rotation(&rotation).await?;
             w.set_rotation_devices(rotation.id, &chosen).await?;
             w.put_edge_report(&edges, now()).await?;
@@ -293,7 +297,7 @@ async fn fill_what_is_watched(fixture: &Fixture) {
 }
 
 /// Everything that can be read of a store, as text.
-async fn everything(store: &Store) -> Vec<String> {
+pub(super) async fn everything(store: &Store) -> Vec<String> {
     let devices = DeviceFilter { limit: 1000, ..DeviceFilter::default() };
     let audit = AuditFilter { limit: 1000, ..AuditFilter::default() };
     let mut facts = Vec::new();
@@ -305,6 +309,8 @@ async fn everything(store: &Store) -> Vec<String> {
         .chain(material.superseded.iter().map(|item| format!("{item:?}")))
         .chain(material.pending.iter().map(|item| format!("{item:?}")))
         .chain(material.revocations.iter().map(|item| format!("{item:?}")))
+        .chain(material.unproved.iter().map(|item| format!("{item:?}")))
+        .chain(material.proved.iter().map(|item| format!("proved {item:?}")))
         .chain(material.denied_keys.iter().map(|item| format!("{item:?}")))
         .collect();
     facts.push(format!("{:?}", material.version));

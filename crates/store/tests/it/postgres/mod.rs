@@ -1,6 +1,7 @@
 //! What is said of PostgreSQL alone.
 
 mod adoption;
+mod archiving;
 mod copying;
 pub(crate) mod database;
 mod groups;

@@ -42,8 +42,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0011_upstream"),
     migration!("0012_service_keys"),
     migration!("0013_ca_requests"),
-    migration!("0015_monitors"),
-    migration!("0014_restorations"),
+    migration!("0014_monitors"),
+    migration!("0015_restorations"),
 ];
 
 const TABLE: &str = "schema_migrations";

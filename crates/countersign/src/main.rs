@@ -2,13 +2,14 @@
 //! doors together.
 //!
 //! It decides nothing itself: what is allowed is in `countersign-core`, what happens in
-//! `countersign-authority`. Start reading at [`cli`], then [`config`], then [`serve`].
+//! `countersign-authority`. Start reading at [`cli`], then [`config`], then [`serve`], then [`doors`].
 
 mod banner;
 mod cli;
 mod cloudflare;
 mod config;
 mod credentials;
+mod doors;
 mod files_limit;
 mod logging;
 mod look;

@@ -1,6 +1,5 @@
-//! The HTTP door: its certificate, what stands behind it, and keeping the certificate fresh.
+//! The doors of this process: their certificate, what stands behind them, and keeping the certificate fresh.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,103 +8,45 @@ use countersign_authority::Authority;
 use countersign_authority::door_certificate::DoorNames;
 use countersign_core::certificate::Lifetime;
 use countersign_core::ids::IssuerKeyId;
-use countersign_core::settings::Enforcement;
-use countersign_core::snapshot::SnapshotVersion;
-use countersign_core::time::SystemClock;
-use countersign_edge::{
-    DoorConfig, DoorError, DoorHandle, DoorInputs, EdgeReport, HttpDoor, Limits, LocalControlPlane, Route,
-    Upstream,
-};
+use countersign_edge::{EdgeReport, LocalControlPlane};
 use countersign_server::{AdminOnDoor, ControlPlane, door_router, door_service};
-use countersign_tls::{ClientAuth, ServerCredential, ServerCredentials};
+use countersign_tls::{ServerCredential, ServerCredentials};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use crate::config::{self, DoorCertificate, DoorClientAuth, HttpDoor as Settings, PublicName, Resolved};
+use crate::config::{self, DoorCertificate, PublicName, Resolved};
+use crate::doors::{self, Doors, Given};
 
 /// How often it looks whether the doors' certificate is to be renewed: clocks can jump.
 const LOOK: Duration = Duration::from_secs(15);
 
-/// Opens the door and attaches it to the authority as an edge; `None` when its address is another
-/// program's, which is a warning: the rest starts.
+/// Opens the doors and attaches them to the authority as one edge.
 pub(super) async fn open(
     config: &Resolved,
     authority: &Arc<Authority>,
     control_plane: ControlPlane,
     reports: mpsc::Sender<EdgeReport>,
-) -> anyhow::Result<Option<DoorHandle>> {
-    let credentials = credentials(config, authority).await?;
-    let (applied, applications) = watch::channel(SnapshotVersion::default());
+) -> anyhow::Result<Doors> {
     let admin = match config.admin.on_door {
         config::AdminOnDoor::Hidden => AdminOnDoor::Hidden,
         config::AdminOnDoor::Exposed => AdminOnDoor::Exposed,
     };
-    let inputs = DoorInputs {
-        credentials,
+    let given = Given {
+        credentials: credentials(config, authority).await?,
         snapshots: authority.snapshots(),
-        applied,
         reports,
-        control_plane: Some(LocalControlPlane {
+        control_plane: LocalControlPlane {
             service: door_service(door_router(control_plane, admin)),
             runtime: Handle::current(),
-        }),
-        clock: Arc::new(SystemClock),
+        },
+        admin,
     };
-    match HttpDoor::start(settings(config, admin), inputs) {
-        Ok(door) => {
-            authority.attach_edge(applications);
-            Ok(Some(door))
-        }
-        Err(DoorError::Listen { address, source }) if source.kind() == ErrorKind::AddrInUse => {
-            tracing::warn!(%address, "port taken, http door stays closed");
-            Ok(None)
-        }
-        Err(error) => Err(error).context("open the HTTP door"),
+    let doors = doors::open(config, given)?;
+    if let Some(applied) = doors.applied() {
+        authority.attach_edge(applied);
     }
-}
-
-fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
-    let door: &Settings = &config.http_door;
-    let mut routes = Route::control_plane();
-    if admin == AdminOnDoor::Exposed {
-        routes.push(Route {
-            host: None,
-            path_prefix: "/api/v1".to_owned(),
-            upstream: Upstream::ControlPlane,
-            identity: Enforcement::Off,
-            renewal_paths: Vec::new(),
-        });
-    }
-    routes.extend(config.routes.iter().map(|route| Route {
-        host: route.host.as_ref().map(ToString::to_string),
-        path_prefix: route.path.clone(),
-        upstream: Upstream::Http(route.upstream.uri().clone()),
-        identity: route.identity,
-        renewal_paths: route.renewal_paths.clone(),
-    }));
-    DoorConfig {
-        addresses: vec![door.listen],
-        workers: door.workers,
-        client_auth: match door.client_auth {
-            DoorClientAuth::None => ClientAuth::None,
-            DoorClientAuth::Optional => ClientAuth::Optional,
-            DoorClientAuth::Required => ClientAuth::Required,
-        },
-        handshake_timeout: door.limits.handshake_timeout,
-        header_timeout: door.limits.header_timeout,
-        idle_timeout: door.limits.idle_timeout,
-        upstream_timeout: door.limits.upstream_timeout,
-        limits: Limits {
-            total: door.limits.max_connections.get(),
-            per_address: door.limits.max_connections_per_ip.get(),
-        },
-        proxy_networks: door.proxy_protocol_networks.clone(),
-        hosts: door.hosts.iter().map(ToString::to_string).collect(),
-        routes,
-        rules: door.rules,
-        ..DoorConfig::default()
-    }
+    Ok(doors)
 }
 
 async fn credentials(
@@ -114,11 +55,7 @@ async fn credentials(
 ) -> anyhow::Result<Arc<ServerCredentials>> {
     match &config.http_door.certificate {
         DoorCertificate::Files { chain, key } => {
-            let chain = fs_err::read_to_string(chain).context("read the door's certificate")?;
-            let key = fs_err::read_to_string(key).context("read the door's key")?;
-            let credential =
-                ServerCredential::from_pem(&chain, &key).context("use the door's certificate")?;
-            Ok(Arc::new(ServerCredentials::new(credential)))
+            Ok(Arc::new(ServerCredentials::new(doors::from_files(chain, key)?)))
         }
         DoorCertificate::Issued => {
             let names = names(&config.public_names, config.http_door.listen.ip());

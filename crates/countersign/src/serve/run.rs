@@ -11,7 +11,6 @@ use countersign_authority::plan::IssuerRole;
 use countersign_authority::refusals::RefusalReport;
 use countersign_authority::{Authority, AuthorityConfig, IssuerMode, OpenWith};
 use countersign_core::time::{Clock, SystemClock};
-use countersign_edge::DoorHandle;
 use countersign_server::{AllowedHosts, ControlPlane, admin_router, serve_admin};
 use countersign_store::Store;
 use countersign_supervisor::Supervisor;
@@ -26,6 +25,7 @@ use crate::banner::{Banner, Door, Setup, door_host};
 use crate::cli::output;
 use crate::cloudflare;
 use crate::config::{Issuer, Resolved};
+use crate::doors::Doors;
 use crate::own_ca::{self, ImportedAs};
 use crate::ports::Ports;
 
@@ -60,9 +60,8 @@ pub(crate) async fn run(config: Resolved, supervisor: Supervisor) -> anyhow::Res
         .pinging_every(config.http_door.limits.websocket_ping);
     let reports = reports::relay(Arc::clone(&authority), refusals);
     let opened = door::open(&config, &authority, control_plane.clone(), reports).await?;
-    let shown = match &opened {
-        Some(handle) => {
-            let address = handle.local_addr();
+    let shown = match opened.http() {
+        Some(address) => {
             Door::Open { host: door_host(address, &config.public_names).await, port: address.port() }
         }
         None => Door::Taken(config.http_door.listen),
@@ -106,14 +105,8 @@ async fn give_life_signs(supervisor: Arc<Supervisor>) {
 }
 
 /// Lets what is under way come to its end, for so long.
-async fn drain(
-    door: Option<DoorHandle>,
-    admin: JoinHandle<io::Result<()>>,
-    patience: Duration,
-) -> anyhow::Result<()> {
-    if let Some(door) = door {
-        door.drain(patience).await;
-    }
+async fn drain(doors: Doors, admin: JoinHandle<io::Result<()>>, patience: Duration) -> anyhow::Result<()> {
+    doors.drain(patience).await;
     match tokio::time::timeout(patience, admin).await {
         Ok(ended) => ended.context("serve admins")?.context("serve admins"),
         Err(_late) => {

@@ -1,0 +1,52 @@
+//! The HTTP door: how the configuration wants it.
+
+use countersign_core::settings::Enforcement;
+use countersign_edge::{DoorConfig, Limits, Route, Upstream};
+use countersign_server::AdminOnDoor;
+use countersign_tls::ClientAuth;
+
+use crate::config::{DoorClientAuth, HttpDoor, Resolved};
+
+/// The door's settings.
+pub(super) fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
+    let door: &HttpDoor = &config.http_door;
+    let mut routes = Route::control_plane();
+    if admin == AdminOnDoor::Exposed {
+        routes.push(Route {
+            host: None,
+            path_prefix: "/api/v1".to_owned(),
+            upstream: Upstream::ControlPlane,
+            identity: Enforcement::Off,
+            renewal_paths: Vec::new(),
+        });
+    }
+    routes.extend(config.routes.iter().map(|route| Route {
+        host: route.host.as_ref().map(ToString::to_string),
+        path_prefix: route.path.clone(),
+        upstream: Upstream::Http(route.upstream.uri().clone()),
+        identity: route.identity,
+        renewal_paths: route.renewal_paths.clone(),
+    }));
+    DoorConfig {
+        addresses: vec![door.listen],
+        workers: door.workers,
+        client_auth: match door.client_auth {
+            DoorClientAuth::None => ClientAuth::None,
+            DoorClientAuth::Optional => ClientAuth::Optional,
+            DoorClientAuth::Required => ClientAuth::Required,
+        },
+        handshake_timeout: door.limits.handshake_timeout,
+        header_timeout: door.limits.header_timeout,
+        idle_timeout: door.limits.idle_timeout,
+        upstream_timeout: door.limits.upstream_timeout,
+        limits: Limits {
+            total: door.limits.max_connections.get(),
+            per_address: door.limits.max_connections_per_ip.get(),
+        },
+        proxy_networks: door.proxy_protocol_networks.clone(),
+        hosts: door.hosts.iter().map(ToString::to_string).collect(),
+        routes,
+        rules: door.rules,
+        ..DoorConfig::default()
+    }
+}

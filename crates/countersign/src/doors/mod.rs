@@ -1,0 +1,8 @@
+//! The doors of a process, opened from its configuration wherever their trust comes from: `serve` has it
+//! from the authority beside them, an edge from one elsewhere.
+
+mod adoption;
+mod http;
+mod open;
+
+pub(crate) use open::{Doors, Given, from_files, open};

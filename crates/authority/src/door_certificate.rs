@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::authority::Authority;
 use crate::issue::IssuanceError;
-use crate::service_certificates::{Former, made_row};
+use crate::service_certificates::made_row;
 
 /// The life of a door's certificate: a year.
 const LIFE: Duration = Duration::from_secs(365 * 86_400);
@@ -85,7 +85,7 @@ impl Authority {
             .detail("spkiSha256", issued.spki())
             .detail("names", names.dns.iter().cloned().chain(addresses).collect::<Vec<_>>().join(" "));
         let row = made_row(&profile, LABEL.parse().ok(), &issued);
-        self.record_service_certificate(row, entry, Former::Kept).await?;
+        self.record_own_certificate(row, entry).await?;
         Ok(DoorCertificate {
             chain: std::iter::once(issued.der().to_vec())
                 .chain(issuers.chain(ca.key_id()).iter().map(|above| above.certificate_der().to_vec()))

@@ -19,6 +19,7 @@ use crate::issue::IssuanceError;
 use crate::issuers::{Ca, NoIssuer, kind_of};
 pub use crate::keys::MakeKeyError;
 use crate::keys::{MadeKey, on_a_thread};
+use crate::service_certificates::issue::ServiceIssueError;
 use crate::service_certificates::{ServiceCertificate, ServiceRequest};
 
 /// A CA that is to exist.
@@ -95,9 +96,12 @@ pub enum PlanError {
     /// Nobody is there to sign.
     #[error("cannot sign")]
     NoIssuer(#[from] NoIssuer),
-    /// A certificate was not issued.
+    /// A CA's certificate was not issued.
     #[error("cannot issue a certificate")]
     Issue(#[from] IssuanceError),
+    /// A service's certificate was not issued.
+    #[error("cannot issue the certificate of a service")]
+    Service(#[from] ServiceIssueError),
     /// A CA could not be made.
     #[error("cannot make a CA")]
     Ca(#[from] IssueError),

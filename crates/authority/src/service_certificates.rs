@@ -19,8 +19,9 @@ use countersign_store::{
 };
 
 use crate::authority::Authority;
-use crate::issue::IssuanceError;
 use crate::issuers::{Ca, Issuers};
+use crate::present::key_is_denied;
+use issue::{NoSigner, NotRenewed, ServiceIssueError};
 
 /// A certificate that a service is to have.
 #[derive(Clone, Debug)]
@@ -69,31 +70,20 @@ pub(crate) fn made_row(
     }
 }
 
-/// What becomes of former certificates with the label of a new one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Former {
-    /// They are replaced.
-    Superseded,
-    /// They are, and this one is, whatever its label.
-    SupersededWith(CertificateRef),
-    /// They stay in use: each authority has doors and responders of its own.
-    Kept,
-}
-
 impl Authority {
     /// Issues a certificate for a service's key. Of the certificates with its label, those that were in
     /// use are superseded.
     ///
     /// # Errors
-    /// [`IssuanceError`]; then nothing was handed out.
+    /// See [`ServiceIssueError`]; then nothing was handed out.
     pub async fn issue_service_certificate(
         &self,
         request: &ServiceRequest,
         key: &PublicKey,
         actor: Actor,
-    ) -> Result<ServiceCertificate, IssuanceError> {
+    ) -> Result<ServiceCertificate, ServiceIssueError> {
         let issuers = self.issuers();
-        let ca = issuers.by_name(&request.ca)?;
+        let ca = issuers.by_name(&request.ca).map_err(NoSigner::from)?;
         self.issue_and_record((&issuers, ca), request, key, (actor, None)).await
     }
 
@@ -104,35 +94,51 @@ impl Authority {
         request: &ServiceRequest,
         key: &PublicKey,
         (actor, renews): (Actor, Option<&ServiceCertificateRow>),
-    ) -> Result<ServiceCertificate, IssuanceError> {
+    ) -> Result<ServiceCertificate, ServiceIssueError> {
         let issued = self.issue_for_service(ca, request.profile.clone(), key, request.lifetime).await?;
         let row = made_row(&request.profile, request.label.clone(), &issued);
         let entry = issued_entry(&row, ca.name(), actor);
-        let (entry, former) = match renews {
-            None => (entry, Former::Superseded),
-            Some(old) => (entry.detail("renews", old.id), Former::SupersededWith(old.reference.clone())),
+        let entry = match renews {
+            None => entry,
+            Some(old) => entry.detail("renews", old.id),
         };
-        self.record_service_certificate(row.clone(), entry, former).await?;
+        let (new, old) = (row.clone(), renews.cloned());
+        let work = self.store.write(move |w| Box::pin(async move { record(w, &new, &entry, old).await }));
+        self.or_abandon(&row.reference, work.await).await?;
         let chain = issuers.chain(ca.key_id()).iter().map(|above| above.certificate_pem()).collect();
         Ok(ServiceCertificate { certificate: issued, chain, row })
     }
 
-    /// Records a certificate that was signed for what is no device, with its entry.
+    /// Records a certificate of the platform's own, for a key that was just made. What it had before stays
+    /// in use: each authority has doors and responders of its own.
     ///
     /// # Errors
     /// [`StoreError`], also when its intent was given up meanwhile; then the certificate is abandoned and
     /// may not be handed out.
-    pub(crate) async fn record_service_certificate(
+    pub(crate) async fn record_own_certificate(
         &self,
         row: ServiceCertificateRow,
         entry: AuditEntry,
-        former: Former,
     ) -> Result<(), StoreError> {
         let reference = row.reference.clone();
-        let recorded =
-            self.store.write(move |w| Box::pin(async move { record(w, &row, &entry, &former).await })).await;
+        let work = self.store.write(move |w| {
+            Box::pin(async move {
+                finish_intent(w, &row).await?;
+                w.insert_service_certificate(&row).await?;
+                w.append_audit(&entry).await
+            })
+        });
+        self.or_abandon(&reference, work.await).await
+    }
+
+    /// What was signed and is not on record is abandoned.
+    async fn or_abandon<E: From<StoreError>>(
+        &self,
+        reference: &CertificateRef,
+        recorded: Result<(), E>,
+    ) -> Result<(), E> {
         if recorded.is_err() {
-            self.abandon(&reference).await?;
+            self.abandon(reference).await?;
         }
         recorded
     }
@@ -153,28 +159,38 @@ impl Authority {
     }
 }
 
+/// Records a service's certificate, in the place of those with its label and of the one that it renews.
+/// Fails closed: whatever was decided about its key or the renewed one since they were looked at wins.
 async fn record(
     w: &mut Writing<'_>,
     row: &ServiceCertificateRow,
     entry: &AuditEntry,
-    former: &Former,
-) -> Result<(), StoreError> {
-    if !w.finish_intent(&row.reference).await? {
-        return Err(StoreError::raced("issuance intent", &row.reference.serial));
+    renews: Option<ServiceCertificateRow>,
+) -> Result<(), ServiceIssueError> {
+    finish_intent(w, row).await?;
+    if key_is_denied(w, row.spki).await? {
+        return Err(ServiceIssueError::KeyDenied);
     }
-    let replaced = match (former, &row.label) {
-        (Former::Kept, _) | (Former::Superseded, None) => Vec::new(),
-        (Former::Superseded, Some(label)) => supersede_all(w, label).await?,
-        (Former::SupersededWith(replaced), label) => {
-            w.supersede_service_certificate(replaced).await?;
-            match label {
-                Some(label) => supersede_all(w, label).await?,
-                None => Vec::new(),
-            }
+    if let Some(old) = renews {
+        let now = w.service_certificate(old.id).await?.ok_or(ServiceIssueError::Unknown)?;
+        if now.row.state == ServiceState::Revoked {
+            return Err(NotRenewed::Revoked.into());
         }
+        w.supersede_service_certificate(&old.reference).await?;
+    }
+    let replaced = match &row.label {
+        Some(label) => supersede_all(w, label).await?,
+        None => Vec::new(),
     };
     w.insert_service_certificate(row).await?;
-    w.append_audit(&superseding(entry.clone(), &replaced)).await
+    Ok(w.append_audit(&superseding(entry.clone(), &replaced)).await?)
+}
+
+async fn finish_intent(w: &mut Writing<'_>, row: &ServiceCertificateRow) -> Result<(), StoreError> {
+    if w.finish_intent(&row.reference).await? {
+        return Ok(());
+    }
+    Err(StoreError::raced("issuance intent", &row.reference.serial))
 }
 
 /// The entry with what its certificate takes the place of, besides the one that it renews.

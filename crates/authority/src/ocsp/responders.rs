@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use super::OcspError;
 use crate::authority::Authority;
 use crate::issuers::{Ca, Issuers};
-use crate::service_certificates::{Former, made_row};
+use crate::service_certificates::made_row;
 
 /// What the responders' certificates are called on record.
 const LABEL: &str = "ocsp";
@@ -110,7 +110,7 @@ impl Authority {
             .detail("expiresAt", issued.lifetime().expires_at)
             .detail("spkiSha256", issued.spki());
         let row = made_row(&profile, LABEL.parse().ok(), &issued);
-        self.record_service_certificate(row, entry, Former::Kept).await?;
+        self.record_own_certificate(row, entry).await?;
         let responder = Arc::new(OcspResponder::new(issued.der(), key)?);
         Ok(Certified { responder, lifetime: issued.lifetime() })
     }

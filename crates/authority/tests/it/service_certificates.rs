@@ -2,6 +2,7 @@
 //! elsewhere comes with its key, which is sealed, and goes with it.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 
 use countersign_authority::import_ca::CaImport;
@@ -27,6 +28,8 @@ use countersign_core::ids::CertificateId;
 use countersign_core::time::Timestamp;
 use countersign_store::{AuditFilter, ChainScope, IssuerRole, IssuerState, RecordedStanding, Role};
 use countersign_testkit::{KeyKind, LeafSpec, Signer, TestCa, TestCertificate, TestKey};
+
+use crate::races::run_until_intended;
 
 use super::house::{Csr, DAY, House, fresh_key, refused, spki};
 
@@ -72,6 +75,18 @@ impl House {
         let label = label.map(|label| label.parse().unwrap());
         let imported = self.authority.import_service(&self.administer(), (&pem, &key), label).await;
         imported.map(|(detail, outcome)| (detail.found.recorded.row.id, outcome))
+    }
+
+    /// What was signed and refused is abandoned, and no `web` is in use.
+    async fn abandoned_alone(&self) {
+        let open = self.read(|r| Box::pin(async move { r.unfinished_intents().await })).await;
+        assert!(open.is_empty(), "{open:?}");
+        assert_eq!(self.written(AuditEvent::CertificateAbandoned).await, 1);
+        let label = Some("web".parse().unwrap());
+        let query =
+            ServiceQuery { label, state: Some(ServiceState::Active), limit: 10, ..Default::default() };
+        let page = self.authority.list_services(&self.view(), query).await.unwrap();
+        assert!(page.certificates.is_empty(), "{:?}", page.certificates);
     }
 
     async fn written(&self, event: AuditEvent) -> usize {
@@ -236,6 +251,31 @@ async fn a_revoked_one_is_denied_and_neither_it_nor_its_key_comes_back() {
     assert!(matches!(refused(house.revoke_service(late.id).await), RevokeServiceError::Expired));
     let unknown = refused(house.revoke_service(CertificateId::random()).await);
     assert!(matches!(unknown, RevokeServiceError::Unknown));
+}
+
+#[tokio::test]
+async fn a_key_that_is_denied_before_the_record_gets_no_certificate() {
+    let house = House::new().await;
+    let device = house.device("pump").await;
+    let (csr, by) = (Csr::of(&device.key).pem, house.administer());
+    let mut issuing = pin!(house.authority.issue_service(&by, wanted("web"), &csr));
+    assert!(run_until_intended(&house.store, issuing.as_mut()).await.is_none(), "it looked at the key");
+    house.authority.deny(&house.operate(), device.id).await.unwrap();
+    assert!(matches!(refused(issuing.await), ServiceIssueError::KeyDenied));
+    house.abandoned_alone().await;
+}
+
+#[tokio::test]
+async fn what_is_revoked_before_its_successor_is_on_record_gets_none() {
+    let house = House::new().await;
+    let (old, by) = (house.issued("web").await.row, house.administer());
+    let csr = Csr::of(&fresh_key()).pem;
+    let mut renewing = pin!(house.authority.renew_service(&by, old.id, &csr, None));
+    assert!(run_until_intended(&house.store, renewing.as_mut()).await.is_none(), "it looked at the old one");
+    house.revoke_service(old.id).await.unwrap();
+    let renewed = refused(renewing.await);
+    assert!(matches!(renewed, ServiceIssueError::NotRenewed(NotRenewed::Revoked)), "{renewed:?}");
+    house.abandoned_alone().await;
 }
 
 #[tokio::test]

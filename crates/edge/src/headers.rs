@@ -2,32 +2,34 @@
 //!
 //! A door calls [`strip_request`] on every request and [`strip_trailers`] on its trailers, on every
 //! route, before anything reads them; then [`set_forwarded`] and [`set_identity`] write what the
-//! socket and the handshake showed.
+//! socket and the handshake showed, in the families that the route chose ([`IdentityHeaders`]).
 
 use std::net::SocketAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use countersign_core::Identity;
 use countersign_core::ids::RequestId;
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE};
 use thiserror::Error;
 
 use family::{Families, Family};
 
-mod family;
+pub use cloudflare::CfBlobHeader;
+pub use identity::{
+    COUNTERSIGN_DEVICE, COUNTERSIGN_TENANT, IdentityFamily, IdentityHeaders, IdentityValues, set_identity,
+};
+pub(crate) use judged::{ClientFacts, Judged};
 
-/// The device's name within its tenant.
-pub const COUNTERSIGN_DEVICE: HeaderName = HeaderName::from_static("countersign-device");
-/// The device's tenant.
-pub const COUNTERSIGN_TENANT: HeaderName = HeaderName::from_static("countersign-tenant");
+mod cloudflare;
+mod envoy;
+mod escape;
+mod family;
+mod identity;
+mod judged;
+mod nginx;
+
 /// The request's id, also what `countersign explain` takes.
 pub const COUNTERSIGN_REQUEST_ID: HeaderName = HeaderName::from_static("countersign-request-id");
-/// The client's certificate (RFC 9440 section 2.2).
-pub const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
-/// The rest of the client's chain (RFC 9440 section 2.3).
-pub const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
-
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -47,11 +49,14 @@ const IDENTITY: Families = Families::new(&[
     Family::Prefix("x-ssl-"),
     Family::Prefix("ssl-client"),
     Family::Prefix("x-client-cert"),
+    Family::Prefix("x-tls-client"),
     Family::Name("x-client-dn"),
     Family::Name("x-client-verify"),
     Family::Prefix("cf-cert-"),
     Family::Prefix("cf-client-cert-"),
     Family::Name("cf-blob"),
+    Family::Prefix("cf-blob-"),
+    Family::Name("mf-cf-blob"),
     Family::Prefix("x-breeze-client-cert-"),
     Family::Prefix("x-amzn-mtls-"),
     Family::Name("x-arr-clientcert"),
@@ -241,43 +246,6 @@ pub fn set_forwarded(headers: &mut HeaderMap, provenance: &Provenance) {
     put(headers, X_FORWARDED_HOST, host.as_ref());
 }
 
-/// What a door tells an upstream about a device, from the handshake alone, ready to be set: it is the same
-/// for all requests over a connection.
-#[derive(Clone, Debug)]
-pub struct IdentityValues {
-    tenant: Option<HeaderValue>,
-    device: Option<HeaderValue>,
-    leaf: Option<HeaderValue>,
-    issuer: Option<HeaderValue>,
-}
-
-impl IdentityValues {
-    /// For a device, its certificate, and the certificate of the device CA that vouches for it: ours, not
-    /// one that the client sent. DER both.
-    #[must_use]
-    pub fn new(identity: &Identity, leaf: Option<&[u8]>, issuer: Option<&[u8]>) -> Self {
-        Self {
-            tenant: value(identity.tenant().as_str().to_owned()),
-            device: value(identity.device().as_str().to_owned()),
-            leaf: leaf.map(byte_sequence).and_then(value),
-            issuer: issuer.map(byte_sequence).and_then(value),
-        }
-    }
-}
-
-/// Replaces every identity header by `Client-Cert`, `Client-Cert-Chain` (RFC 9440: the device CA, and
-/// nothing that merely followed the leaf in the handshake) and our own `Countersign-*`. `None`: nobody was
-/// admitted, and no certificate is passed on either.
-pub fn set_identity(headers: &mut HeaderMap, request: &HeaderValue, device: Option<&IdentityValues>) {
-    remove(headers, &[&IDENTITY]);
-    headers.insert(COUNTERSIGN_REQUEST_ID, request.clone());
-    let Some(IdentityValues { tenant, device, leaf, issuer }) = device else { return };
-    put(headers, COUNTERSIGN_TENANT, tenant.as_ref());
-    put(headers, COUNTERSIGN_DEVICE, device.as_ref());
-    put(headers, CLIENT_CERT, leaf.as_ref());
-    put(headers, CLIENT_CERT_CHAIN, issuer.as_ref());
-}
-
 /// A request's id as it stands in a header.
 #[must_use]
 pub fn id_value(request: RequestId) -> HeaderValue {
@@ -302,7 +270,7 @@ pub(crate) fn byte_sequences(certificates: &[Box<[u8]>]) -> String {
 }
 
 /// The text becomes the value without being copied.
-fn value(text: String) -> Option<HeaderValue> {
+pub(crate) fn value(text: String) -> Option<HeaderValue> {
     HeaderValue::try_from(text).ok()
 }
 
@@ -360,7 +328,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FORGED: [&str; 33] = [
+    const FORGED: [&str; 38] = [
         "Client-Cert",
         "Client-Cert-Chain",
         "X-Forwarded-Client-Cert",
@@ -380,6 +348,11 @@ mod tests {
         "Cf-Client-Cert-DER-Base64",
         "Cf-Client-Cert-SHA256",
         "CF-Blob",
+        "CF-Blob-Own",
+        "MF-CF-Blob",
+        "X-TLS-Client-Subject",
+        "SSL-Client-I-DN",
+        "X-Amzn-Mtls-Clientcert-Serial-Number",
         "X-Breeze-Client-Cert-Serial",
         "ssl-client-verify",
         "ssl-client-subject-dn",
@@ -549,29 +522,6 @@ mod tests {
         set_forwarded(&mut headers, &Provenance::from(&origin));
         assert_eq!(headers["forwarded"], "for=\"[2001:db8::1]:1\";proto=http");
         assert!(!headers.contains_key("x-forwarded-host"));
-    }
-
-    #[test]
-    fn identity_is_what_the_handshake_showed() {
-        let identity = Identity::from_uri("spiffe://countersign.internal/tenant/acme/device/d1").unwrap();
-        let request: RequestId = "6f1c4f2e-8a53-4b0e-9a4f-2f8a5d3c1b00".parse().unwrap();
-        let mut headers =
-            map(&[("client-cert", "forged"), ("client_cert", "forged"), ("countersign-peer", "x")]);
-        let (leaf, issuer) = (Some(&[1, 2, 3][..]), Some(&[4][..]));
-        let values = IdentityValues::new(&identity, leaf, issuer);
-        let id_header = id_value(request);
-        set_identity(&mut headers, &id_header, Some(&values));
-        let id = request.to_string();
-        let expected = [
-            ("countersign-request-id", id.as_str()),
-            ("countersign-tenant", "acme"),
-            ("countersign-device", "d1"),
-            ("client-cert", ":AQID:"),
-            ("client-cert-chain", ":BA==:"),
-        ];
-        assert_eq!(headers, map(&expected));
-        set_identity(&mut headers, &id_header, None);
-        assert_eq!(headers, map(&expected[..1]));
     }
 
     proptest! {

@@ -24,6 +24,7 @@ mod trust;
 mod watch;
 
 pub use crate::http::body::{Body, BodyError, LocalService};
+pub use crate::http::group::UpstreamGroup;
 pub use crate::http::route::{Route, Upstream};
 pub use accept::limits::Limits;
 pub use admit::{Admitted, Floor, Refused, Requirement, admit};

@@ -104,6 +104,8 @@ pub(super) struct RawRoute {
     pub(super) upstream: Place<String>,
     pub(super) require_identity: Place<RawRequirement>,
     pub(super) renewal_paths: Place<Vec<String>>,
+    pub(super) identity_headers: Place<Vec<String>>,
+    pub(super) cf_blob_header: Place<String>,
 }
 
 /// `true`, `false` or a word.

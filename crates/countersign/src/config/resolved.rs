@@ -13,6 +13,7 @@ use countersign_authority::{KeySource, TokenSettings};
 use countersign_core::TrustDomain;
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::RuleSource;
+use countersign_edge::headers::IdentityHeaders;
 use countersign_store::StoreUrl;
 use ipnet::IpNet;
 
@@ -186,4 +187,6 @@ pub(crate) struct Route {
     pub(crate) identity: Enforcement,
     /// Paths, exact, that need no identity and refuse no fallen one: the upstream decides.
     pub(crate) renewal_paths: Vec<String>,
+    /// How the upstream is told about the client.
+    pub(crate) identity_headers: IdentityHeaders,
 }

@@ -376,6 +376,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Paths, exact, where the upstream itself decides about missing and fallen certificates.\nDefault: none.",
     ),
     Setting::new(
+        "route.identity_headers",
+        "",
+        "[\"rfc9440\"]",
+        Shown::Default,
+        "How the upstream is told about the certificate, any of: rfc9440 (Client-Cert), xfcc (Envoy),\nnginx (X-SSL-Client-*), cf-cert (Cf-Cert-*), cf-blob (the request.cf of Workers). All of these\nare removed from what clients send, whatever is chosen.",
+    ),
+    Setting::new(
+        "route.cf_blob_header",
+        "",
+        "\"CF-Blob\"",
+        Shown::Default,
+        "The header that cf-blob fills, workerd's cfBlobHeader: CF-Blob, MF-CF-Blob or CF-Blob-….",
+    ),
+    Setting::new(
         "rule.name",
         "",
         "\"api needs a certificate\"",

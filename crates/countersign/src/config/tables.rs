@@ -5,13 +5,14 @@ use std::convert::Infallible;
 
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::{BlockResponse, RuleAction, RuleSource};
+use countersign_edge::headers::{CfBlobHeader, IdentityFamily, IdentityHeaders};
 use countersign_edge::rules::RuleSet;
 use toml::Spanned;
 
 use super::names::{PublicName, UpstreamUrl};
 use super::pick::{Layers, Picker};
 use super::problem::Origin;
-use super::raw::{RawRequirement, RawRoute, RawRule};
+use super::raw::{Place, RawRequirement, RawRoute, RawRule};
 use super::resolve::one_of;
 use super::resolved::Route;
 
@@ -40,12 +41,28 @@ fn route(pick: &mut Picker<'_>, origin: &Origin, raw: RawRoute) -> Option<Route>
     let paths = Layers::new("route.renewal_paths", raw.renewal_paths).only_in_file();
     let all_paths = |paths: Vec<String>| paths.into_iter().map(path_prefix).collect::<Result<Vec<_>, _>>();
     let renewal_paths = pick.value(paths, Vec::new(), all_paths).0;
+    let identity_headers = identity_headers(pick, raw.identity_headers, raw.cf_blob_header);
     if raw.upstream.is_none() {
         pick.refuse(origin, "route.upstream", "missing: the URL that requests go to");
     }
     let upstream = Layers::new("route.upstream", raw.upstream).only_in_file();
     let (upstream, _) = pick.optional(upstream, |text| text.parse::<UpstreamUrl>())?;
-    Some(Route { host, path, upstream, identity, renewal_paths })
+    Some(Route { host, path, upstream, identity, renewal_paths, identity_headers })
+}
+
+/// The families of identity headers; none is right too.
+fn identity_headers(
+    pick: &mut Picker<'_>,
+    families: Place<Vec<String>>,
+    cf_blob: Place<String>,
+) -> IdentityHeaders {
+    let blob = Layers::new("route.cf_blob_header", cf_blob).only_in_file();
+    let (blob, _) = pick.parsed(blob, CfBlobHeader::default());
+    let families = Layers::new("route.identity_headers", families).only_in_file();
+    match pick.list::<IdentityFamily>(families) {
+        Some((families, _)) => IdentityHeaders::new(families, blob),
+        None => IdentityHeaders::new([IdentityFamily::Rfc9440], blob),
+    }
 }
 
 /// `true`, `false` or one of the modes.

@@ -24,7 +24,7 @@ use super::upgrade::{self, Wanted};
 use super::upstreams::{Answering, UpstreamError};
 use crate::admit::Admitted;
 use crate::door::LocalControlPlane;
-use crate::headers;
+use crate::headers::{self, IdentityHeaders};
 use crate::registry::RequestGuard;
 use crate::url::NormalisedPath;
 
@@ -105,7 +105,11 @@ pub(crate) async fn to_control_plane(
 }
 
 /// Sends a request to an HTTP/1.1 server, with what the handshake showed.
-pub(crate) async fn to_http(onward: Onward<'_>, upstream: &Authority) -> Result<Response<Answered>, Answer> {
+pub(crate) async fn to_http(
+    onward: Onward<'_>,
+    upstream: &Authority,
+    identity: &Arc<IdentityHeaders>,
+) -> Result<Response<Answered>, Answer> {
     let Onward { admitted, arrived, mut request, id, marked, host, path, guard, patience, wanted } = onward;
     let told = Told::over(&arrived, &host)?;
     let headers = request.headers_mut();
@@ -116,7 +120,10 @@ pub(crate) async fn to_http(onward: Onward<'_>, upstream: &Authority) -> Result<
     headers.insert(header::HOST, told.host_value.clone());
     headers::set_forwarded(headers, &told.provenance);
     let device = admitted.certificate().and(told.device.as_ref());
-    headers::set_identity(headers, marked, device);
+    headers::set_identity(headers, marked, device, identity);
+    if identity.has_others() {
+        told.others(identity, &admitted).set(headers);
+    }
     refusal::mark(headers, marked);
     if let Some(wanted) = &wanted {
         wanted.announce(headers);

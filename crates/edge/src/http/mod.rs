@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub(crate) mod connection;
 pub(crate) mod forward;
 pub(crate) mod framing;
+pub(crate) mod group;
 pub(crate) mod host;
 pub(crate) mod refusal;
 pub(crate) mod resets;

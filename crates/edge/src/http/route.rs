@@ -1,11 +1,15 @@
 //! What stands behind a door: host and path prefix → upstream.
 
+use std::sync::Arc;
+
 use countersign_core::access::Place;
 use countersign_core::settings::Enforcement;
 use http::uri::{Authority, Scheme};
 
+use super::group::UpstreamGroup;
 use crate::admit::{Floor, Requirement};
 use crate::door::{DoorError, LocalControlPlane};
+use crate::headers::IdentityHeaders;
 use crate::url::{NormalisedPath, OddPaths, agent_place};
 
 /// Where requests for a host and path prefix go, and what they need to get there.
@@ -30,8 +34,8 @@ pub struct Route {
 pub enum Upstream {
     /// The control plane in this process.
     ControlPlane,
-    /// An HTTP/1.1 server at `http://host[:port]`.
-    Http(http::Uri),
+    /// HTTP servers.
+    Http(UpstreamGroup),
 }
 
 impl Route {
@@ -54,7 +58,7 @@ impl Route {
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
     ControlPlane(LocalControlPlane),
-    Http(Authority),
+    Http { upstream: Authority, identity: Arc<IdentityHeaders> },
 }
 
 /// A checked route.
@@ -74,7 +78,7 @@ impl ServedRoute {
             Target::ControlPlane(_) => {
                 Requirement::control_plane(agent_place(path).unwrap_or(Place::Upstream))
             }
-            Target::Http(_) => {
+            Target::Http { .. } => {
                 let is_renewal = self.renewal_paths.iter().any(|renewal| renewal == path.path());
                 Requirement::upstream(self.identity, if is_renewal { Floor::Waived } else { Floor::Kept })
             }
@@ -126,10 +130,13 @@ fn check(route: &Route, local: Option<&LocalControlPlane>) -> Result<ServedRoute
         Upstream::ControlPlane => Target::ControlPlane(
             local.cloned().ok_or_else(|| refuse("there is no control plane in this process"))?,
         ),
-        Upstream::Http(uri) => {
+        Upstream::Http(group) => {
+            let uri = &group.address;
             let is_bare = uri.path_and_query().is_none_or(|rest| rest.as_str() == "/");
             match (uri.scheme() == Some(&Scheme::HTTP), uri.authority()) {
-                (true, Some(authority)) if is_bare => Target::Http(authority.clone()),
+                (true, Some(authority)) if is_bare => {
+                    Target::Http { upstream: authority.clone(), identity: Arc::new(group.identity.clone()) }
+                }
                 _ => return Err(refuse("the upstream is not http://host[:port]")),
             }
         }
@@ -151,7 +158,7 @@ mod tests {
         Route {
             host: host.map(str::to_owned),
             path_prefix: prefix.to_owned(),
-            upstream: Upstream::Http("http://127.0.0.1:1".parse().unwrap()),
+            upstream: Upstream::Http(UpstreamGroup::plain("http://127.0.0.1:1".parse().unwrap())),
             identity: Enforcement::Enforce,
             renewal_paths: renewal.iter().map(|path| (*path).to_owned()).collect(),
         }
@@ -187,7 +194,7 @@ mod tests {
     fn refuses_routes_that_could_not_work() {
         let mut foreign = route(None, "/", &[]);
         for upstream in ["ftp://x", "http://x/path", "/nowhere"] {
-            foreign.upstream = Upstream::Http(upstream.parse().unwrap());
+            foreign.upstream = Upstream::Http(UpstreamGroup::plain(upstream.parse().unwrap()));
             assert!(Routes::new(std::slice::from_ref(&foreign), None).is_err(), "{upstream}");
         }
         for prefix in ["", "api", "/a//b", "/a/../b", "/a%2fb"] {

@@ -182,7 +182,7 @@ async fn respond(
     let onward = Onward { admitted, arrived, request, id, marked, host, path, guard, patience, wanted };
     match &route.target {
         Target::ControlPlane(local) => forward::to_control_plane(onward, local).await,
-        Target::Http(upstream) => forward::to_http(onward, upstream).await,
+        Target::Http { upstream, identity } => forward::to_http(onward, upstream, identity).await,
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
 
 use super::connection::Arrived;
 use super::host::RequestedHost;
 use super::refusal::Answer;
-use crate::headers::{IdentityValues, Origin, Provenance, Scheme};
+use crate::admit::Admitted;
+use crate::headers::{ClientFacts, IdentityHeaders, IdentityValues, Judged, Origin, Provenance, Scheme};
 
 /// What is told with the requests of a connection for one host.
 #[derive(Debug)]
@@ -17,6 +19,29 @@ pub(crate) struct Told {
     pub(crate) provenance: Provenance,
     /// The device that the certificate names, whose standing is judged with every request.
     pub(crate) device: Option<IdentityValues>,
+    /// What routes that chose other families say of it: few routes, and one verdict as a rule.
+    others: Mutex<Vec<Said>>,
+}
+
+/// What one choice of families says under one verdict.
+#[derive(Debug)]
+struct Said {
+    chosen: Arc<IdentityHeaders>,
+    judged: Judged,
+    headers: SaidHeaders,
+}
+
+/// Headers that are the same for many requests.
+#[derive(Clone, Debug)]
+pub(crate) struct SaidHeaders(Arc<[(HeaderName, HeaderValue)]>);
+
+impl SaidHeaders {
+    /// Sets them.
+    pub(crate) fn set(&self, headers: &mut HeaderMap) {
+        for (name, value) in &*self.0 {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
 }
 
 impl Told {
@@ -48,6 +73,19 @@ impl Told {
         let peer = &arrived.peer;
         let leaf = peer.chain_der().first().map(AsRef::as_ref);
         let device = peer.claim().map(|claim| IdentityValues::new(&claim.identity, leaf, peer.issuer_der()));
-        Ok(Self { authority, host_value, provenance, device })
+        Ok(Self { authority, host_value, provenance, device, others: Mutex::default() })
+    }
+
+    /// What the families besides RFC 9440's say of the client, worked out once for each verdict.
+    pub(crate) fn others(&self, chosen: &Arc<IdentityHeaders>, admitted: &Admitted) -> SaidHeaders {
+        let judged = Judged::of(admitted);
+        let mut others = self.others.lock();
+        let known = others.iter().find(|said| Arc::ptr_eq(&said.chosen, chosen) && said.judged == judged);
+        if let Some(said) = known {
+            return said.headers.clone();
+        }
+        let headers = SaidHeaders(chosen.others(&ClientFacts::from(admitted.peer()), judged).into());
+        others.push(Said { chosen: Arc::clone(chosen), judged, headers: headers.clone() });
+        headers
     }
 }

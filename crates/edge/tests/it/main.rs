@@ -7,6 +7,7 @@ mod cut;
 mod drain;
 mod endings;
 mod handed_over;
+mod identity_families;
 mod identity_headers;
 mod limits;
 mod paths;

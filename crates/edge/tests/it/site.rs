@@ -15,7 +15,7 @@ use countersign_core::snapshot::{DeviceKey, SnapshotVersion, TrustSnapshot};
 use countersign_core::time::{Clock as _, Timestamp};
 use countersign_edge::{
     Body, DoorConfig, DoorHandle, DoorInputs, EdgeReport, HttpDoor, Limits, LocalControlPlane, Route,
-    Upstream,
+    Upstream, UpstreamGroup,
 };
 use countersign_testkit::{LeafSpec, ManualClock, TestCa, TestCertificate};
 use countersign_tls::{
@@ -69,7 +69,7 @@ impl Plan {
         let to = |prefix: &str, identity| Route {
             host: None,
             path_prefix: prefix.to_owned(),
-            upstream: Upstream::Http(format!("http://{upstream}").parse().unwrap()),
+            upstream: Upstream::Http(UpstreamGroup::plain(format!("http://{upstream}").parse().unwrap())),
             identity,
             renewal_paths: vec![RENEWAL.to_owned()],
         };

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use countersign_core::settings::Enforcement;
-use countersign_edge::{DoorError, HttpDoor, Route, Upstream};
+use countersign_edge::{DoorError, HttpDoor, Route, Upstream, UpstreamGroup};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -15,7 +15,7 @@ fn route(upstream: &str) -> Route {
     Route {
         host: None,
         path_prefix: "/elsewhere".to_owned(),
-        upstream: Upstream::Http(upstream.parse().unwrap()),
+        upstream: Upstream::Http(UpstreamGroup::plain(upstream.parse().unwrap())),
         identity: Enforcement::Off,
         renewal_paths: Vec::new(),
     }

@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use crate::accept::limits::{Limits, Slots};
 use crate::accept::listen::{self, Listeners};
 use crate::accept::{self, Entrance};
+use crate::front::screen::RequestRates;
 use crate::http::body::LocalService;
 use crate::http::route::{Route, Routes};
 use crate::http::service::Gate;
@@ -52,6 +53,8 @@ pub struct DoorConfig {
     pub upstream_timeout: Duration,
     /// How many connections it holds.
     pub limits: Limits,
+    /// How often clients may ask, whatever for.
+    pub rates: RequestRates,
     /// The networks whose connections begin with a PROXY header; all others must not.
     pub proxy_networks: Vec<IpNet>,
     /// The host names it serves; empty: any. A request for another one is answered 421.
@@ -75,6 +78,7 @@ impl Default for DoorConfig {
             idle_timeout: Duration::from_secs(180),
             upstream_timeout: Duration::from_secs(60),
             limits: Limits::default(),
+            rates: RequestRates::default(),
             proxy_networks: Vec::new(),
             hosts: Vec::new(),
             routes: Route::control_plane(),
@@ -234,7 +238,10 @@ fn start_threads(
     Ok(threads)
 }
 
-fn spawn(name: String, work: impl FnOnce(Runtime) + Send + 'static) -> Result<JoinHandle<()>, DoorError> {
+pub(crate) fn spawn(
+    name: String,
+    work: impl FnOnce(Runtime) + Send + 'static,
+) -> Result<JoinHandle<()>, DoorError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(DoorError::Thread)?;
     std::thread::Builder::new().name(name).spawn(move || work(runtime)).map_err(DoorError::Thread)
 }

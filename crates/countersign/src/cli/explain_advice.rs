@@ -176,7 +176,7 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
     (
         "ORIGIN_NOT_ALLOWED",
         "a web page of another origin sent this",
-        "nothing, unless the page is yours: then serve it from the same origin",
+        "nothing, unless the page is yours: serve it from the same origin, or list it in route.cors_origins",
     ),
     ("TENANT_TAKEN", "there is a tenant with this slug", "choose another slug"),
     ("TENANT_STATE", "the tenant is so already", "nothing"),
@@ -225,6 +225,11 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
     ),
     ("NOT_READY", "the server was starting, or its database did not answer", "look at the database"),
     ("INTERNAL", "something went wrong on our side", "look at \"cause\", and in the log of that moment"),
+    (
+        "ADDRESS_NOT_ALLOWED",
+        "the route is for other networks",
+        "come from one that it lists, or add the network to route.allow_from",
+    ),
     (
         "BAD_FRAMING",
         "where the message ends is ambiguous",

@@ -6,6 +6,7 @@ mod device_ca;
 mod environment;
 mod file;
 mod flags;
+mod front;
 mod keys;
 mod monitors;
 mod names;

@@ -4,6 +4,8 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::front::RawRedirect;
+
 /// A value and where it stands.
 pub(super) type Place<T> = Option<Spanned<T>>;
 
@@ -23,6 +25,7 @@ pub(super) struct Raw {
     pub(super) audit_anchor_interval_minutes: Place<u64>,
     pub(super) admin: RawAdmin,
     pub(super) http_door: RawHttpDoor,
+    pub(super) redirect: RawRedirect,
     pub(super) mtls: RawMtls,
     pub(super) pki: RawPki,
     pub(super) route: Vec<Spanned<RawRoute>>,
@@ -60,6 +63,8 @@ pub(super) struct RawHttpDoor {
     pub(super) max_connections: Place<u64>,
     pub(super) max_connections_per_ip: Place<u64>,
     pub(super) proxy_protocol_networks: Place<Vec<String>>,
+    pub(super) rate_limit_per_ip: Place<String>,
+    pub(super) rate_limit_per_identity: Place<String>,
 }
 
 /// `[mtls]`.
@@ -106,6 +111,11 @@ pub(super) struct RawRoute {
     pub(super) renewal_paths: Place<Vec<String>>,
     pub(super) identity_headers: Place<Vec<String>>,
     pub(super) cf_blob_header: Place<String>,
+    pub(super) rate_limit_per_ip: Place<String>,
+    pub(super) rate_limit_per_identity: Place<String>,
+    pub(super) allow_from: Place<Vec<String>>,
+    pub(super) cors_origins: Place<Vec<String>>,
+    pub(super) security_headers: Place<bool>,
 }
 
 /// `true`, `false` or a word.

@@ -14,6 +14,7 @@ use super::device_ca;
 use super::environment::{CREDENTIALS, Environment, Machine};
 use super::file::ConfigFile;
 use super::flags::ConfigFlags;
+use super::front;
 use super::keys;
 use super::monitors;
 use super::names::PublicName;
@@ -126,6 +127,7 @@ fn settings_of(
     };
     let admin = admin(pick, raw.admin, from_flags, &public_names);
     let http_door = http_door(pick, raw.http_door, flags.listen_http, machine);
+    let redirect = front::redirect(pick, raw.redirect);
     let (key_encryption_key, token) = keys::keys(pick, raw.pki, &data_dir);
     let device_ca = device_ca::device_ca(pick);
     let cloudflare = cloudflare::cloudflare(pick, &raw.mtls);
@@ -147,6 +149,7 @@ fn settings_of(
         audit_anchor_interval,
         admin,
         http_door,
+        redirect,
         issuer,
         key_encryption_key,
         token,
@@ -263,7 +266,20 @@ fn http_door(pick: &mut Picker<'_>, raw: RawHttpDoor, listen: Option<String>, ma
     };
     let networks = Layers::new("http_door.proxy_protocol_networks", raw.proxy_protocol_networks);
     let proxy_protocol_networks = pick.list(networks).map(|(networks, _)| networks).unwrap_or_default();
-    HttpDoor { listen, hosts, rules, client_auth, certificate, workers, limits, proxy_protocol_networks }
+    let per_address = Layers::new("http_door.rate_limit_per_ip", raw.rate_limit_per_ip);
+    let per_identity = Layers::new("http_door.rate_limit_per_identity", raw.rate_limit_per_identity);
+    let rates = front::rates(pick, per_address, per_identity);
+    HttpDoor {
+        listen,
+        hosts,
+        rules,
+        client_auth,
+        certificate,
+        workers,
+        limits,
+        rates,
+        proxy_protocol_networks,
+    }
 }
 
 fn door_certificate(pick: &mut Picker<'_>, chain: Layers<String>, key: Layers<String>) -> DoorCertificate {
@@ -324,7 +340,8 @@ pub(super) fn one_of<T: Copy>(text: &str, known: &[(&str, T)]) -> Result<T, Stri
     found.ok_or_else(|| format!("{text:?} is not one of: {}", words.join(", ")))
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+/// An address and port.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_invalid| format!("not an address and port, such as 127.0.0.1:8080: {text:?}"))
 }
 

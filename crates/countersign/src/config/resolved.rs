@@ -1,7 +1,7 @@
 //! What the configuration means: typed, complete, checked.
 //!
 //! Every setting with a default has its value here; the few that mean something by being absent
-//! (`ports_file`, `public_base_url`, `[pki.pkcs11]`, a device CA from elsewhere, a route's `host`) are the only Options.
+//! (`ports_file`, a redirect, `public_base_url`, `[pki.pkcs11]`, a device CA from elsewhere, a route's `host`) are the only Options.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -14,10 +14,12 @@ use countersign_core::TrustDomain;
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::RuleSource;
 use countersign_edge::headers::IdentityHeaders;
+use countersign_edge::{RequestRates, RouteScreen};
 use countersign_store::StoreUrl;
 use ipnet::IpNet;
 
 use super::cloudflare::CloudflareApi;
+use super::front::Redirect;
 use super::names::{HttpUrl, PublicName, UpstreamUrl};
 use crate::own_ca::CaFiles;
 
@@ -49,6 +51,8 @@ pub(crate) struct Resolved {
     pub(crate) admin: Admin,
     /// The HTTP door.
     pub(crate) http_door: HttpDoor,
+    /// The listener for plain HTTP that leads there.
+    pub(crate) redirect: Option<Redirect>,
     /// Who issues device certificates.
     pub(crate) issuer: Issuer,
     /// Where the key-encryption key comes from.
@@ -115,6 +119,8 @@ pub(crate) struct HttpDoor {
     pub(crate) workers: NonZeroUsize,
     /// What a client may take.
     pub(crate) limits: DoorLimits,
+    /// How often clients may ask.
+    pub(crate) rates: RequestRates,
     /// Who may send a PROXY header, and must.
     pub(crate) proxy_protocol_networks: Vec<IpNet>,
 }
@@ -189,4 +195,6 @@ pub(crate) struct Route {
     pub(crate) renewal_paths: Vec<String>,
     /// How the upstream is told about the client.
     pub(crate) identity_headers: IdentityHeaders,
+    /// What is asked of clients besides an identity.
+    pub(crate) screen: RouteScreen,
 }

@@ -1,7 +1,7 @@
 //! The annotated sample: every setting with what it is for, its flag, its variable and its default.
 
 use super::environment::variable_of;
-use super::settings::{SETTINGS, Setting, Shown};
+use super::settings::{Setting, Shown, all};
 
 const HEAD: &str = "\
 # Countersign configuration. Every setting is optional and no file is needed: remove the # in
@@ -13,7 +13,7 @@ const HEAD: &str = "\
 pub(crate) fn sample() -> String {
     let mut text = HEAD.to_owned();
     let mut section = "";
-    for setting in SETTINGS {
+    for setting in all() {
         let (table, key) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
         if table != section {
             section = table;

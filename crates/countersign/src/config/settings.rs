@@ -1,7 +1,10 @@
 //! Every setting in words: what the annotated sample and the reference are made from. Tests hold
 //! this list against what the file may hold and against the defaults that are really used.
 
+use std::collections::BTreeSet;
+
 use super::environment::variable_of;
+use super::front;
 
 /// A setting in words.
 pub(super) struct Setting {
@@ -27,7 +30,8 @@ pub(super) enum Shown {
 }
 
 impl Setting {
-    const fn new(
+    /// A setting and what is to be said of it.
+    pub(super) const fn new(
         key: &'static str,
         flag: &'static str,
         sample: &'static str,
@@ -35,6 +39,11 @@ impl Setting {
         doc: &'static str,
     ) -> Self {
         Self { key, flag, sample, shown, doc }
+    }
+
+    /// The table that it is in; none for the first ones.
+    pub(super) fn table(&self) -> &'static str {
+        self.key.rsplit_once('.').map_or("", |(table, _)| table)
     }
 
     /// Whether it is an entry of a list of tables, which only the file can hold.
@@ -45,11 +54,21 @@ impl Setting {
 
 /// Whether a variable names a setting.
 pub(super) fn has_variable(name: &str) -> bool {
-    SETTINGS.iter().any(|setting| !setting.is_in_list() && variable_of(setting.key) == name)
+    all().iter().any(|setting| !setting.is_in_list() && variable_of(setting.key) == name)
 }
 
-/// Every setting, in the order of the sample.
-pub(super) const SETTINGS: &[Setting] = &[
+/// Every setting, in the order of the sample: those of one table together.
+pub(super) fn all() -> Vec<&'static Setting> {
+    let mut all: Vec<&Setting> = SETTINGS.iter().chain(front::SETTINGS).collect();
+    let mut tables: Vec<&str> = all.iter().map(|setting| setting.table()).collect();
+    let mut seen = BTreeSet::new();
+    tables.retain(|table| seen.insert(*table));
+    all.sort_by_key(|setting| tables.iter().position(|table| *table == setting.table()));
+    all
+}
+
+/// Most settings; `all` gives each.
+const SETTINGS: &[Setting] = &[
     Setting::new(
         "data_dir",
         "--data-dir",
@@ -478,8 +497,6 @@ pub(super) const SETTINGS: &[Setting] = &[
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::super::environment::{Environment, Machine};
     use super::super::file::ConfigFile;
     use super::super::flags::ConfigFlags;
@@ -493,7 +510,10 @@ mod tests {
         ConfigFile::from_text("c", text).parse::<Raw>(&mut problems);
         let message = problems.first().unwrap().message.clone();
         let (_, expected) = message.split_once("expected ").unwrap();
-        let names = expected.trim_start_matches("one of ").split([',', ' ']).filter(|name| !name.is_empty());
+        let names = expected
+            .trim_start_matches("one of ")
+            .split([',', ' '])
+            .filter(|name| !["", "or"].contains(name));
         names
             .map(|name| if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") })
             .collect()
@@ -502,7 +522,7 @@ mod tests {
     #[test]
     fn every_key_of_the_file_is_a_documented_setting_and_the_other_way_round() {
         let mut keys = keys_of("", "probe = 1");
-        for table in ["admin", "http_door", "mtls", "pki", "pki.pkcs11"] {
+        for table in ["admin", "http_door", "redirect", "mtls", "pki", "pki.pkcs11"] {
             assert!(keys.remove(table), "{table} in {keys:?}");
             keys.extend(keys_of(table, &format!("[{table}]\nprobe = 1")));
         }
@@ -510,7 +530,7 @@ mod tests {
             assert!(keys.remove(list), "{list} in {keys:?}");
             keys.extend(keys_of(list, &format!("[[{list}]]\nprobe = 1")));
         }
-        let documented: BTreeSet<String> = SETTINGS.iter().map(|setting| setting.key.to_owned()).collect();
+        let documented: BTreeSet<String> = all().iter().map(|setting| setting.key.to_owned()).collect();
         assert_eq!(keys, documented);
     }
 
@@ -521,8 +541,8 @@ mod tests {
         let plain = |environment: &Environment| {
             resolve(ConfigFlags::default(), environment, &machine, &ConfigFile::default()).unwrap().resolved
         };
-        let written: Environment = SETTINGS
-            .iter()
+        let written: Environment = all()
+            .into_iter()
             .filter(|setting| setting.shown == Shown::Default && !setting.is_in_list())
             .map(|setting| (variable_of(setting.key), setting.sample.trim_matches('"').to_owned()))
             .collect();
@@ -537,7 +557,7 @@ mod tests {
             .get_arguments()
             .filter_map(|flag| flag.get_long().map(|name| format!("--{name}")))
             .collect();
-        let documented: BTreeSet<String> = SETTINGS
+        let documented: BTreeSet<String> = all()
             .iter()
             .map(|setting| setting.flag.to_owned())
             .filter(|flag| !flag.is_empty())

@@ -9,6 +9,7 @@ use countersign_edge::headers::{CfBlobHeader, IdentityFamily, IdentityHeaders};
 use countersign_edge::rules::RuleSet;
 use toml::Spanned;
 
+use super::front;
 use super::names::{PublicName, UpstreamUrl};
 use super::pick::{Layers, Picker};
 use super::problem::Origin;
@@ -31,7 +32,8 @@ pub(super) fn routes(pick: &mut Picker<'_>, raw: Vec<Spanned<RawRoute>>) -> Vec<
     routes
 }
 
-fn route(pick: &mut Picker<'_>, origin: &Origin, raw: RawRoute) -> Option<Route> {
+fn route(pick: &mut Picker<'_>, origin: &Origin, mut raw: RawRoute) -> Option<Route> {
+    let screen = front::screen(pick, &mut raw);
     let host = Layers::new("route.host", raw.host).only_in_file();
     let host = pick.optional(host, |text| text.parse::<PublicName>()).map(|(host, _)| host);
     let path = Layers::new("route.path", raw.path).only_in_file();
@@ -47,7 +49,7 @@ fn route(pick: &mut Picker<'_>, origin: &Origin, raw: RawRoute) -> Option<Route>
     }
     let upstream = Layers::new("route.upstream", raw.upstream).only_in_file();
     let (upstream, _) = pick.optional(upstream, |text| text.parse::<UpstreamUrl>())?;
-    Some(Route { host, path, upstream, identity, renewal_paths, identity_headers })
+    Some(Route { host, path, upstream, identity, renewal_paths, identity_headers, screen })
 }
 
 /// The families of identity headers; none is right too.

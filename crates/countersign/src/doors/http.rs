@@ -1,7 +1,7 @@
 //! The HTTP door: how the configuration wants it.
 
 use countersign_core::settings::Enforcement;
-use countersign_edge::{DoorConfig, Limits, Route, Upstream, UpstreamGroup};
+use countersign_edge::{DoorConfig, Limits, Route, RouteScreen, Upstream, UpstreamGroup};
 use countersign_server::AdminOnDoor;
 use countersign_tls::ClientAuth;
 
@@ -18,6 +18,7 @@ pub(super) fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
             upstream: Upstream::ControlPlane,
             identity: Enforcement::Off,
             renewal_paths: Vec::new(),
+            screen: RouteScreen::default(),
         });
     }
     routes.extend(config.routes.iter().map(|route| Route {
@@ -29,6 +30,7 @@ pub(super) fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
         }),
         identity: route.identity,
         renewal_paths: route.renewal_paths.clone(),
+        screen: route.screen.clone(),
     }));
     DoorConfig {
         addresses: vec![door.listen],
@@ -46,6 +48,7 @@ pub(super) fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
             total: door.limits.max_connections.get(),
             per_address: door.limits.max_connections_per_ip.get(),
         },
+        rates: door.rates,
         proxy_networks: door.proxy_protocol_networks.clone(),
         hosts: door.hosts.iter().map(ToString::to_string).collect(),
         routes,

@@ -4,5 +4,6 @@
 mod adoption;
 mod http;
 mod open;
+mod redirect;
 
 pub(crate) use open::{Doors, Given, from_files, open};

@@ -9,13 +9,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot};
 use countersign_core::time::SystemClock;
-use countersign_edge::{DoorError, DoorHandle, DoorInputs, EdgeReport, HttpDoor, LocalControlPlane};
+use countersign_edge::{
+    DoorError, DoorHandle, DoorInputs, EdgeReport, HttpDoor, LocalControlPlane, Redirect,
+};
 use countersign_server::AdminOnDoor;
 use countersign_tls::{ServerCredential, ServerCredentials};
 use tokio::sync::{mpsc, watch};
 
 use super::adoption::Adoption;
-use super::http;
+use super::{http, redirect};
 use crate::config::Resolved;
 
 /// What doors are connected to, wherever it comes from.
@@ -36,6 +38,7 @@ pub(crate) struct Given {
 #[derive(Debug)]
 pub(crate) struct Doors {
     http: Option<DoorHandle>,
+    redirect: Option<Redirect>,
     applied: Option<watch::Receiver<SnapshotVersion>>,
 }
 
@@ -63,7 +66,8 @@ pub(crate) fn open(config: &Resolved, given: Given) -> anyhow::Result<Doors> {
         }
         Err(error) => return Err(error).context("open the HTTP door"),
     };
-    Ok(Doors { http, applied: adoption.of_all() })
+    let redirect = redirect::open(config, http.as_ref().map(DoorHandle::local_addr))?;
+    Ok(Doors { http, redirect, applied: adoption.of_all() })
 }
 
 impl Doors {
@@ -79,6 +83,9 @@ impl Doors {
 
     /// Closes them: what is under way is finished, for at most so long.
     pub(crate) async fn drain(self, patience: Duration) {
+        if let Some(redirect) = self.redirect {
+            redirect.close().await;
+        }
         if let Some(door) = self.http {
             door.drain(patience).await;
         }

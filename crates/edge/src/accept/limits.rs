@@ -91,7 +91,8 @@ impl Drop for Slot {
     }
 }
 
-fn place_of(address: IpAddr) -> IpAddr {
+/// What counts as one place: an IPv4 address, or an IPv6 /64.
+pub(crate) fn place_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use bytes::Bytes;
 use countersign_api::ErrorBody;
 use countersign_core::access::Refusal;
 use countersign_core::ids::RequestId;
@@ -13,6 +14,8 @@ use super::body::{Answered, full};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: &str = "application/json";
+/// What a browser may do with an answer of the door's own, should it show one.
+const NOTHING_ACTIVE: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Whether the connection ends with the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +98,29 @@ impl Answer {
         }
     }
 
+    /// More was asked for than the door or the route allows.
+    pub(crate) fn too_often(wait: Duration) -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(
+                wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX),
+            )),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", "Too many requests; try again later")
+        }
+    }
+
+    pub(crate) const fn address_not_allowed() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "ADDRESS_NOT_ALLOWED", "This is not served to your address")
+    }
+
+    pub(crate) const fn origin_not_allowed() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "ORIGIN_NOT_ALLOWED", "Web pages of this origin may not use this")
+    }
+
+    /// The answer to a browser's first question; what it says is in its headers.
+    pub(crate) const fn preflight() -> Self {
+        Self::new(StatusCode::NO_CONTENT, "", "")
+    }
+
     pub(crate) const fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Internal error")
     }
@@ -112,6 +138,7 @@ impl Answer {
     /// As it goes out.
     pub(crate) fn into_response(self, request: RequestId) -> Response<Answered> {
         let (media, content) = match self.body {
+            _ if self.status == StatusCode::NO_CONTENT => return empty(self.status),
             Some((content, media)) => (HeaderValue::from_str(&media).ok(), content),
             None => {
                 let mut body = ErrorBody::new(&self.code, self.sentence);
@@ -130,9 +157,17 @@ impl Answer {
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING_ACTIVE));
         secure(headers);
         response
     }
+}
+
+fn empty(status: StatusCode) -> Response<Answered> {
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = status;
+    secure(response.headers_mut());
+    response
 }
 
 /// The security headers of what is served by ourselves: the door and the control plane.
@@ -140,6 +175,8 @@ pub(crate) fn secure(headers: &mut HeaderMap) {
     let defaults = [
         (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in defaults {

@@ -9,6 +9,7 @@ use http::uri::{Authority, Scheme};
 use super::group::UpstreamGroup;
 use crate::admit::{Floor, Requirement};
 use crate::door::{DoorError, LocalControlPlane};
+use crate::front::screen::{RouteScreen, Screen};
 use crate::headers::IdentityHeaders;
 use crate::url::{NormalisedPath, OddPaths, agent_place};
 
@@ -27,6 +28,8 @@ pub struct Route {
     pub identity: Enforcement,
     /// Paths, exact, that need no identity and refuse no fallen one: whoever is behind them decides.
     pub renewal_paths: Vec<String>,
+    /// What is asked of clients besides an identity.
+    pub screen: RouteScreen,
 }
 
 /// What answers a request.
@@ -49,6 +52,7 @@ impl Route {
                 upstream: Upstream::ControlPlane,
                 identity: Enforcement::Off,
                 renewal_paths: Vec::new(),
+                screen: RouteScreen::default(),
             })
             .into()
     }
@@ -69,6 +73,7 @@ pub(crate) struct ServedRoute {
     pub(crate) target: Target,
     identity: Enforcement,
     renewal_paths: Vec<String>,
+    pub(crate) screen: Option<Screen>,
 }
 
 impl ServedRoute {
@@ -141,8 +146,10 @@ fn check(route: &Route, local: Option<&LocalControlPlane>) -> Result<ServedRoute
             }
         }
     };
+    let host = route.host.as_ref().map(|host| host.to_ascii_lowercase());
     Ok(ServedRoute {
-        host: route.host.as_ref().map(|host| host.to_ascii_lowercase()),
+        screen: Screen::of_route(&route.screen, host.as_deref(), &route.path_prefix),
+        host,
         prefix: route.path_prefix.clone(),
         target,
         identity: route.identity,
@@ -161,6 +168,7 @@ mod tests {
             upstream: Upstream::Http(UpstreamGroup::plain("http://127.0.0.1:1".parse().unwrap())),
             identity: Enforcement::Enforce,
             renewal_paths: renewal.iter().map(|path| (*path).to_owned()).collect(),
+            screen: RouteScreen::default(),
         }
     }
 

@@ -26,6 +26,9 @@ use super::upgrade::{self, Wanted};
 use super::upstreams::Upstreams;
 use crate::admit::{Admitted, admit};
 use crate::door::DoorConfig;
+use crate::front::cors::CorsReply;
+use crate::front::meter::Meter;
+use crate::front::screen::{Afterwards, Screen, Screened};
 use crate::headers::{self, Scheme};
 use crate::registry::{Live, Registration, Registry, RequestKind};
 use crate::report::{EdgeReport, RefusedRequest, Reports};
@@ -48,6 +51,8 @@ pub(crate) struct Gate {
     clock: Arc<dyn Clock>,
     reports: Reports,
     pub(crate) room: Room,
+    screen: Option<Screen>,
+    meter: Meter,
 }
 
 /// What the connections of one worker share.
@@ -75,6 +80,8 @@ impl Gate {
             clock: Arc::clone(clock),
             reports,
             room: Room::new(),
+            screen: Screen::of_door(config.rates),
+            meter: Meter::new(),
         }
     }
 
@@ -153,10 +160,12 @@ pub(crate) async fn handle(
     let id = RequestId::random();
     let marked = headers::id_value(id);
     let version = request.version();
-    let mut response = match respond(arrived, request, (id, &marked)).await {
+    let mut afterwards = Afterwards::default();
+    let mut response = match respond(arrived, request, (id, &marked), &mut afterwards).await {
         Ok(response) => response,
         Err(answer) => answer.into_response(id),
     };
+    afterwards.write(response.headers_mut());
     refusal::mark(response.headers_mut(), &marked);
     if version == Version::HTTP_2 {
         response.headers_mut().remove(header::CONNECTION);
@@ -168,9 +177,11 @@ async fn respond(
     arrived: Arc<Arrived>,
     mut request: Request<Incoming>,
     (id, marked): (RequestId, &HeaderValue),
+    afterwards: &mut Afterwards,
 ) -> Result<Response<Answered>, Answer> {
     let gate = Arc::clone(&arrived.worker.gate);
-    let Cleared { host, path, route, admitted, wanted } = hear(&gate, &arrived, &mut request, id)?;
+    let Cleared { host, path, route, admitted, wanted } =
+        hear(&gate, &arrived, &mut request, (id, afterwards))?;
     if admitted.standing() == Some(Standing::Pending)
         && arrived.live.claim_first_use()
         && let Some(claim) = admitted.peer().claim()
@@ -206,9 +217,12 @@ fn hear<'a>(
     gate: &'a Gate,
     arrived: &Arrived,
     request: &mut Request<Incoming>,
-    id: RequestId,
+    (id, afterwards): (RequestId, &mut Afterwards),
 ) -> Result<Cleared<'a>, Answer> {
     let mut hearing = Hearing { gate, arrived, id, now: gate.clock.now(), asked: None, route: None };
+    if let Some(screen) = &gate.screen {
+        hearing.count_address(request, screen)?;
+    }
     let wanted = upgrade::take(request);
     let asked = hearing.read(request);
     let (host, path) = asked.map_err(|answer| hearing.refuse(request, answer, None))?;
@@ -219,8 +233,14 @@ fn hear<'a>(
     let found = gate.routes.find(host.name(), &path);
     let route = found.ok_or_else(|| hearing.refuse(request, Answer::not_found(), None))?;
     hearing.route = Some(&route.prefix);
+    if let Some(screen) = &route.screen {
+        hearing.pass(request, screen, &host, afterwards)?;
+    }
     let trust = gate.current.load();
     let admitted = hearing.admit(request, &trust, route, &path)?;
+    for screen in [&gate.screen, &route.screen].into_iter().flatten() {
+        hearing.count_identity(request, screen, &admitted)?;
+    }
     hearing.apply_rules(request, &trust, &admitted, (&host, &path))?;
     Ok(Cleared { host, path, route, admitted, wanted })
 }
@@ -252,6 +272,50 @@ impl Hearing<'_> {
         let path = NormalisedPath::parse(target, self.gate.odd_paths)
             .map_err(|error| Answer::bad_request(error.code(), error))?;
         Ok((host, path))
+    }
+
+    /// What the route asks besides an identity. A browser's first question ends here: it comes without
+    /// a certificate, and gets no further.
+    fn pass(
+        &self,
+        request: &Request<Incoming>,
+        screen: &Screen,
+        host: &RequestedHost,
+        afterwards: &mut Afterwards,
+    ) -> Result<(), Answer> {
+        self.count_address(request, screen)?;
+        let cors = screen.of_page(request, host).map_err(|screened| self.turn_away(request, screened))?;
+        let is_preflight = matches!(cors, Some(CorsReply::Preflight { .. }));
+        afterwards.cors = cors.map(Box::new);
+        afterwards.security_headers = screen.security_headers();
+        if is_preflight { Err(Answer::preflight()) } else { Ok(()) }
+    }
+
+    fn count_address(&self, request: &Request<Incoming>, screen: &Screen) -> Result<(), Answer> {
+        let passed = screen.of_address(self.arrived.address.ip(), &self.gate.meter);
+        passed.map_err(|screened| self.turn_away(request, screened))
+    }
+
+    fn count_identity(
+        &self,
+        request: &Request<Incoming>,
+        screen: &Screen,
+        admitted: &Admitted,
+    ) -> Result<(), Answer> {
+        let Some(claim) = admitted.certificate().filter(|_| screen.asks_for_identity()) else {
+            return Ok(());
+        };
+        let passed = screen.of_identity(&claim.identity, &self.gate.meter);
+        passed.map_err(|screened| self.turn_away(request, screened))
+    }
+
+    fn turn_away(&self, request: &Request<Incoming>, screened: Screened) -> Answer {
+        let answer = match screened {
+            Screened::TooOften(wait) => Answer::too_often(wait),
+            Screened::Address => Answer::address_not_allowed(),
+            Screened::Origin => Answer::origin_not_allowed(),
+        };
+        self.refuse(request, answer, None)
     }
 
     fn admit(

@@ -15,7 +15,7 @@ use countersign_core::snapshot::{DeviceKey, SnapshotVersion, TrustSnapshot};
 use countersign_core::time::{Clock as _, Timestamp};
 use countersign_edge::{
     Body, DoorConfig, DoorHandle, DoorInputs, EdgeReport, HttpDoor, Limits, LocalControlPlane, Route,
-    Upstream, UpstreamGroup,
+    RouteScreen, Upstream, UpstreamGroup,
 };
 use countersign_testkit::{LeafSpec, ManualClock, TestCa, TestCertificate};
 use countersign_tls::{
@@ -72,6 +72,7 @@ impl Plan {
             upstream: Upstream::Http(UpstreamGroup::plain(format!("http://{upstream}").parse().unwrap())),
             identity,
             renewal_paths: vec![RENEWAL.to_owned()],
+            screen: RouteScreen::default(),
         };
         let mut routes = Route::control_plane();
         routes.push(to(REQUIRED, Enforcement::Enforce));

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use countersign_core::settings::Enforcement;
-use countersign_edge::{DoorError, HttpDoor, Route, Upstream, UpstreamGroup};
+use countersign_edge::{DoorError, HttpDoor, Route, RouteScreen, Upstream, UpstreamGroup};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -18,6 +18,7 @@ fn route(upstream: &str) -> Route {
         upstream: Upstream::Http(UpstreamGroup::plain(upstream.parse().unwrap())),
         identity: Enforcement::Off,
         renewal_paths: Vec::new(),
+        screen: RouteScreen::default(),
     }
 }
 

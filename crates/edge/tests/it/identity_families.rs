@@ -2,7 +2,7 @@
 
 use countersign_core::settings::Enforcement;
 use countersign_edge::headers::{CfBlobHeader, IdentityFamily, IdentityHeaders};
-use countersign_edge::{Route, Upstream, UpstreamGroup};
+use countersign_edge::{Route, RouteScreen, Upstream, UpstreamGroup};
 use countersign_testkit::TestCertificate;
 use serde_json::{Value, json};
 
@@ -22,6 +22,7 @@ async fn site() -> Site {
         }),
         identity: Enforcement::Off,
         renewal_paths: vec!["/all/renewal".to_owned()],
+        screen: RouteScreen::default(),
     };
     let all = [IdentityFamily::Xfcc, IdentityFamily::Nginx, IdentityFamily::CfCert, IdentityFamily::CfBlob];
     plan.config.routes.push(route("/all", &all, CfBlobHeader::default()));

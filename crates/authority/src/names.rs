@@ -27,35 +27,9 @@ pub(crate) fn fresh_suffix() -> Result<String, KeyError> {
     Ok(hex::encode(random_bytes::<3>()?))
 }
 
-/// Whether `name` is what `pattern` asks for; `*` stands for any run of characters.
-pub(crate) fn matches_pattern(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(first) = parts.next() else { return name.is_empty() };
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        match rest.split_once(part) {
-            Some((_skipped, after)) => rest = after,
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_match_whole_names() {
-        for (pattern, name) in [("pump-*", "pump-1"), ("*", ""), ("a*b*c", "a--b--c"), ("exact", "exact")] {
-            assert!(matches_pattern(pattern, name), "{pattern} {name}");
-        }
-        for (pattern, name) in [("pump-*", "xpump-1"), ("a*b", "a-b-c"), ("exact", "exactly"), ("a*a", "a")] {
-            assert!(!matches_pattern(pattern, name), "{pattern} {name}");
-        }
-    }
 
     #[test]
     fn secrets_carry_256_bits_and_differ() {

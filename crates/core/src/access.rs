@@ -42,6 +42,11 @@ pub enum Shown {
     Untrusted,
     /// A device certificate.
     Device(Holder, Standing),
+    /// That of a service or of somebody whom a CA elsewhere vouches for, where such are admitted. It
+    /// makes nobody a device: everywhere but at an upstream it counts as none.
+    Guest(Standing),
+    /// A good one, of a device or a guest whom this place does not admit.
+    Outsider,
 }
 
 /// The answer.
@@ -62,7 +67,7 @@ pub enum Access {
 pub enum Refusal {
     /// A certificate is required and none was shown.
     MtlsRequired,
-    /// The certificate shown is not from a device CA of ours.
+    /// The certificate shown is not from a device CA of ours, nor from one whose guests are admitted.
     Untrusted,
     /// It has expired.
     Expired,
@@ -82,11 +87,13 @@ pub enum Refusal {
     Unproved,
     /// It belongs to another device than the one the request is about.
     WrongDevice,
+    /// It is good, and its holder is not among those whom the route admits.
+    NotAdmittedHere,
 }
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::MtlsRequired,
         Self::Untrusted,
         Self::Expired,
@@ -98,6 +105,7 @@ impl Refusal {
         Self::TenantSuspended,
         Self::Unproved,
         Self::WrongDevice,
+        Self::NotAdmittedHere,
     ];
 
     /// The stable code. Another device's certificate is `UNAUTHORIZED`, like any other mismatch of
@@ -116,6 +124,7 @@ impl Refusal {
             Self::TenantSuspended => "TENANT_SUSPENDED",
             Self::Unproved => "CERTIFICATE_UNPROVED",
             Self::WrongDevice => "UNAUTHORIZED",
+            Self::NotAdmittedHere => "NOT_ADMITTED_HERE",
         }
     }
 
@@ -124,7 +133,7 @@ impl Refusal {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::MtlsRequired => "Mutual TLS authentication required",
-            Self::Untrusted => "The client certificate is not from a trusted device CA",
+            Self::Untrusted => "The client certificate is not from a CA that is trusted here",
             Self::Expired => "The client certificate has expired",
             Self::NotYetValid => "The client certificate is not valid yet; check the device's clock",
             Self::Revoked => "The client certificate was revoked",
@@ -134,6 +143,7 @@ impl Refusal {
             Self::TenantSuspended => "Tenant suspended",
             Self::Unproved => "The client certificate is not on record since a backup was restored; renew it",
             Self::WrongDevice => "Unauthorized",
+            Self::NotAdmittedHere => "The holder of the client certificate is not admitted here",
         }
     }
 }
@@ -154,19 +164,28 @@ pub const fn decide(place: Place, shown: Shown, mode: Enforcement) -> Access {
         Place::Enroll => Access::Granted,
         Place::Renew => renew(shown),
         Place::Confirm => confirm(shown),
-        Place::Credentials => match (shown, by_mode(shown, mode)) {
+        Place::Credentials => match (shown, by_mode(unless_guest(shown), mode)) {
             (Shown::Device(Holder::Other, Standing::Valid | Standing::Pending), _) => {
                 Access::Refused(Refusal::WrongDevice)
             }
             (_, access) => access,
         },
-        Place::Agent | Place::Upstream => by_mode(shown, mode),
+        Place::Agent => by_mode(unless_guest(shown), mode),
+        Place::Upstream => by_mode(shown, mode),
+    }
+}
+
+/// Where a device is asked for, a guest's certificate is one that no device CA of ours vouches for.
+const fn unless_guest(shown: Shown) -> Shown {
+    match shown {
+        Shown::Guest(_) | Shown::Outsider => Shown::Untrusted,
+        Shown::Nothing | Shown::Untrusted | Shown::Device(..) => shown,
     }
 }
 
 const fn renew(shown: Shown) -> Access {
     match shown {
-        Shown::Nothing | Shown::Untrusted => Access::ProofNeeded,
+        Shown::Nothing | Shown::Untrusted | Shown::Guest(_) | Shown::Outsider => Access::ProofNeeded,
         Shown::Device(holder, standing) => match (standing, holder) {
             (Standing::Foreign, _) => Access::ProofNeeded,
             (Standing::Valid | Standing::Pending | Standing::Unproved, Holder::Own) => Access::Granted,
@@ -178,7 +197,7 @@ const fn renew(shown: Shown) -> Access {
 
 const fn confirm(shown: Shown) -> Access {
     match shown {
-        Shown::Nothing | Shown::Untrusted => Access::ProofNeeded,
+        Shown::Nothing | Shown::Untrusted | Shown::Guest(_) | Shown::Outsider => Access::ProofNeeded,
         Shown::Device(holder, standing) => match (standing, holder) {
             (Standing::Foreign, _) => Access::ProofNeeded,
             (Standing::Valid | Standing::Pending, Holder::Own) => Access::Granted,
@@ -190,7 +209,12 @@ const fn confirm(shown: Shown) -> Access {
 const fn by_mode(shown: Shown, mode: Enforcement) -> Access {
     let missing = match shown {
         Shown::Nothing => Refusal::MtlsRequired,
-        Shown::Untrusted | Shown::Device(_, Standing::Foreign) => Refusal::Untrusted,
+        Shown::Untrusted | Shown::Device(_, Standing::Foreign) | Shown::Guest(Standing::Foreign) => {
+            Refusal::Untrusted
+        }
+        Shown::Outsider => Refusal::NotAdmittedHere,
+        Shown::Guest(Standing::Valid | Standing::Pending) => return Access::Granted,
+        Shown::Guest(standing) => return Access::Refused(refusal_of(standing)),
         Shown::Device(holder, standing) => {
             return match (standing, holder, mode) {
                 (Standing::Valid | Standing::Pending, Holder::Own, _) => Access::Granted,
@@ -266,6 +290,32 @@ mod tests {
                 assert_eq!(decide(place, own, mode), Access::Refused(Refusal::Unproved));
             }
         }
+    }
+
+    #[test]
+    fn a_guest_is_admitted_to_upstreams_alone_and_only_in_good_standing() {
+        for mode in MODES {
+            let good = Shown::Guest(Standing::Valid);
+            assert_eq!(decide(Place::Upstream, good, mode), Access::Granted);
+            for standing in FALLEN.into_iter().chain([Standing::Expired, Standing::Unproved]) {
+                let access = decide(Place::Upstream, Shown::Guest(standing), mode);
+                assert_eq!(access, Access::Refused(refusal_of(standing)));
+            }
+            for guest in [good, Shown::Guest(Standing::Revoked), Shown::Outsider] {
+                for place in [Place::Enroll, Place::Renew, Place::Confirm, Place::Credentials, Place::Agent] {
+                    assert_eq!(decide(place, guest, mode), decide(place, Shown::Untrusted, mode));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_mode_decides_about_whom_the_route_does_not_admit() {
+        let outsider = |mode| decide(Place::Upstream, Shown::Outsider, mode);
+        let refusal = Refusal::NotAdmittedHere;
+        assert_eq!(outsider(Enforcement::Off), Access::Granted);
+        assert_eq!(outsider(Enforcement::Observe), Access::GrantedUnderObservation(refusal));
+        assert_eq!(outsider(Enforcement::Enforce), Access::Refused(refusal));
     }
 
     #[test]

@@ -196,6 +196,12 @@ name_type!(
 );
 
 name_type!(
+    /// What people call a CA of somebody else's that doors may trust: `[a-z0-9][a-z0-9-]{0,62}`.
+    TrustName, "trust name", "[a-z0-9][a-z0-9-]{0,62}",
+    |text| text.parse::<Tenant>().is_ok()
+);
+
+name_type!(
     /// A device's name within its tenant: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
     DeviceName, "device name", "[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
     |text| matches!(text.len(), 1..=128)

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use imbl::{HashMap, HashSet, Vector};
 
+use crate::guest::ForeignTrust;
 use crate::identity::{Identity, TrustDomain};
 use crate::ids::{CertificateRef, DeviceName, IssuerKeyId, SpkiSha256, Tenant};
 use crate::settings::Enforcement;
@@ -142,6 +143,10 @@ pub struct TrustSnapshot {
     pub trust_domain: TrustDomain,
     /// The CAs that make devices, and no others.
     pub device_issuers: Vector<TrustedIssuer>,
+    /// The CAs that make services, and no others: guests where a route admits them, never devices.
+    pub service_issuers: Vector<TrustedIssuer>,
+    /// The CAs of others whose certificates make guests where a route admits them.
+    pub foreign_trusts: Vector<ForeignTrust>,
     /// Certificates of devices that CAs elsewhere signed, each by its issuer and serial number.
     pub bindings: HashMap<CertificateRef, Binding>,
     /// Revoked certificates that have not expired.
@@ -226,6 +231,8 @@ impl TrustSnapshot {
             made_at: now,
             trust_domain,
             device_issuers: Vector::new(),
+            service_issuers: Vector::new(),
+            foreign_trusts: Vector::new(),
             bindings: HashMap::new(),
             denied: HashSet::new(),
             denied_keys: HashSet::new(),
@@ -262,7 +269,7 @@ impl TrustSnapshot {
         if trust.service == TenantService::Suspended {
             return Standing::TenantSuspended;
         }
-        if self.is_unproved(claim) {
+        if self.is_unproved(&claim.reference, claim.not_before) {
             return Standing::Unproved;
         }
         if now > claim.not_after {
@@ -307,10 +314,10 @@ impl TrustSnapshot {
 
     /// Whether it may have been issued after the backup that was restored. Fails closed: what is not on
     /// record was.
-    fn is_unproved(&self, claim: &CertificateClaim) -> bool {
-        self.unproved.get(&claim.reference.issuer).is_some_and(|periods| {
-            periods.iter().any(|period| (period.from..=period.until).contains(&claim.not_before))
-                && !self.proved.contains(&claim.reference)
+    pub(crate) fn is_unproved(&self, reference: &CertificateRef, not_before: Timestamp) -> bool {
+        self.unproved.get(&reference.issuer).is_some_and(|periods| {
+            periods.iter().any(|period| (period.from..=period.until).contains(&not_before))
+                && !self.proved.contains(reference)
         })
     }
 

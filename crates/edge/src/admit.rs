@@ -1,11 +1,16 @@
 //! The one admission decision, taken at every request: what the peer showed, under this snapshot,
 //! for this place, now.
 
+use std::sync::Arc;
+
 use countersign_core::access::{Access, Holder, Place, Refusal, Shown, decide};
+use countersign_core::guest::GuestClaim;
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::{CertificateClaim, Standing, TrustSnapshot};
 use countersign_core::time::Timestamp;
-use countersign_tls::Peer;
+use countersign_tls::{Peer, UntrustedReason};
+
+use crate::audience::{Audience, Seen};
 
 /// Whether the safety floor holds: that a presented identity which fell from good standing is
 /// refused whatever the route and the rules say.
@@ -18,7 +23,7 @@ pub enum Floor {
 }
 
 /// What a place asks of whoever wants to reach it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
     /// What kind of place it is.
     pub place: Place,
@@ -26,6 +31,8 @@ pub struct Requirement {
     pub mode: Enforcement,
     /// Whether the safety floor holds there.
     pub floor: Floor,
+    /// Whom it admits; `None`: every device, and nobody else.
+    pub audience: Option<Arc<Audience>>,
 }
 
 impl Requirement {
@@ -33,13 +40,19 @@ impl Requirement {
     /// certificate it is, are for the control plane to judge, which knows whom a request is about.
     #[must_use]
     pub const fn control_plane(place: Place) -> Self {
-        Self { place, mode: Enforcement::Off, floor: Floor::Kept }
+        Self { place, mode: Enforcement::Off, floor: Floor::Kept, audience: None }
     }
 
     /// What an operator's upstream asks.
     #[must_use]
     pub const fn upstream(mode: Enforcement, floor: Floor) -> Self {
-        Self { place: Place::Upstream, mode, floor }
+        Self { place: Place::Upstream, mode, floor, audience: None }
+    }
+
+    /// The same for other than just every device.
+    #[must_use]
+    pub fn admitting(self, audience: Option<Arc<Audience>>) -> Self {
+        Self { audience, ..self }
     }
 }
 
@@ -47,7 +60,8 @@ impl Requirement {
 #[derive(Clone, Debug)]
 pub struct Admitted {
     peer: Peer,
-    shown: Shown,
+    standing: Option<Standing>,
+    guest: Option<Arc<GuestClaim>>,
     floor: Floor,
     observed: Option<Refusal>,
 }
@@ -62,28 +76,50 @@ impl Admitted {
     /// The device, if one is in good standing.
     #[must_use]
     pub fn device(&self) -> Option<&CertificateClaim> {
-        match self.standing() {
+        match self.standing {
             Some(Standing::Valid | Standing::Pending) => self.peer.claim(),
             _ => None,
         }
     }
 
-    /// The certificate that identity headers may speak of: that of a device in good standing, and
-    /// behind a `renewal` path any that a device CA of ours vouches for, whose status whoever is
-    /// behind it judges.
+    /// The guest, if it is one whom the place admits. It is no device, whatever its certificate says.
+    #[must_use]
+    pub const fn guest(&self) -> Option<&Arc<GuestClaim>> {
+        self.guest.as_ref()
+    }
+
+    /// The device's certificate that identity headers may speak of: one in good standing, and behind a
+    /// `renewal` path any that a device CA of ours vouches for, whose status whoever is behind it judges.
     #[must_use]
     pub fn certificate(&self) -> Option<&CertificateClaim> {
-        match (self.floor, self.standing()) {
+        match (self.floor, self.standing) {
             (_, None | Some(Standing::Foreign)) => None,
             (Floor::Waived, Some(_)) => self.peer.claim(),
             (Floor::Kept, Some(_)) => self.device(),
         }
     }
 
-    /// The verdict on the certificate, if a device's was shown.
+    /// Whether identity headers may speak of the certificate that was shown: as [`Self::certificate`] says
+    /// of a device's, and of a guest's if the guest is admitted.
+    #[must_use]
+    pub fn may_be_told(&self) -> bool {
+        self.guest.is_some() || self.certificate().is_some()
+    }
+
+    /// The certificate of the CA that vouches for what [may be told](Self::may_be_told), DER: one that the
+    /// snapshot has, or to which it led. `None` where a CA elsewhere signed for a device.
+    #[must_use]
+    pub fn issuer_der(&self) -> Option<&[u8]> {
+        match &self.guest {
+            Some(guest) => Some(&guest.issuer),
+            None => self.certificate().and_then(|_claim| self.peer.issuer_der()),
+        }
+    }
+
+    /// The verdict on the certificate, if a device's or a guest's was shown.
     #[must_use]
     pub const fn standing(&self) -> Option<Standing> {
-        standing_of(self.shown)
+        self.standing
     }
 
     /// What `enforce` would have refused with, where the mode is `observe`.
@@ -98,8 +134,11 @@ impl Admitted {
 pub struct Refused {
     /// Why.
     pub refusal: Refusal,
-    /// The verdict on the certificate, if a device's was shown.
+    /// The verdict on the certificate, if a device's was shown, or that of a guest of those whom the place
+    /// admits.
     pub standing: Option<Standing>,
+    /// Why the certificate that was shown proves nothing to anybody whom the place admits.
+    pub untrusted: Option<UntrustedReason>,
 }
 
 /// Decides whether `peer` may reach a place with this `requirement`.
@@ -115,32 +154,57 @@ pub fn admit(
     requirement: &Requirement,
     now: Timestamp,
 ) -> Result<Admitted, Refused> {
-    let shown = peer.shown(snapshot, Holder::Own, now);
-    let observed = judge(shown, requirement)?;
-    Ok(Admitted { peer: peer.clone(), shown, floor: requirement.floor, observed })
+    let device = peer.shown(snapshot, Holder::Own, now);
+    let seen = see(peer, device, requirement, (snapshot, now));
+    let standing = standing_of(seen.shown).or(standing_of(device));
+    let untrusted = if seen.shown == Shown::Untrusted { seen.untrusted.or(peer.untrusted()) } else { None };
+    let observed =
+        judge(seen.shown, requirement).map_err(|refusal| Refused { refusal, standing, untrusted })?;
+    Ok(Admitted { peer: peer.clone(), standing, guest: seen.guest, floor: requirement.floor, observed })
 }
 
-fn judge(shown: Shown, requirement: &Requirement) -> Result<Option<Refusal>, Refused> {
+/// Whom the place takes the peer for. Only an upstream has an audience: everywhere else devices are asked
+/// for, and who is none has shown nothing.
+fn see(peer: &Peer, device: Shown, requirement: &Requirement, at: (&TrustSnapshot, Timestamp)) -> Seen {
+    match (requirement.place, &requirement.audience) {
+        (Place::Upstream, Some(audience)) => audience.see(peer, device, requirement.mode, at),
+        (Place::Upstream, None) if device == Shown::Untrusted => {
+            Audience::default().see(peer, device, requirement.mode, at)
+        }
+        (
+            Place::Upstream
+            | Place::Agent
+            | Place::Credentials
+            | Place::Enroll
+            | Place::Renew
+            | Place::Confirm,
+            _,
+        ) => Seen::no_guest(device),
+    }
+}
+
+fn judge(shown: Shown, requirement: &Requirement) -> Result<Option<Refusal>, Refusal> {
     match decide(requirement.place, shown, requirement.mode) {
         Access::Granted | Access::ProofNeeded => Ok(None),
         Access::GrantedUnderObservation(refusal) => Ok(Some(refusal)),
         Access::Refused(refusal) => match requirement.floor {
             Floor::Waived => Ok(None),
-            Floor::Kept => Err(Refused { refusal, standing: standing_of(shown) }),
+            Floor::Kept => Err(refusal),
         },
     }
 }
 
 const fn standing_of(shown: Shown) -> Option<Standing> {
     match shown {
-        Shown::Device(_, standing) => Some(standing),
-        Shown::Nothing | Shown::Untrusted => None,
+        Shown::Device(_, standing) | Shown::Guest(standing) => Some(standing),
+        Shown::Nothing | Shown::Untrusted | Shown::Outsider => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use countersign_core::access::refusal_of;
 
     const BAD: [Standing; 8] = [
         Standing::Superseded,
@@ -162,7 +226,7 @@ mod tests {
         for mode in [Enforcement::Off, Enforcement::Observe, Enforcement::Enforce] {
             for standing in BAD {
                 let refused = judge(device(standing), &Requirement::upstream(mode, Floor::Kept));
-                assert_eq!(refused.unwrap_err().standing, Some(standing));
+                assert_eq!(refused, Err(refusal_of(standing)));
             }
         }
     }

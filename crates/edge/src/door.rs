@@ -186,6 +186,7 @@ impl HttpDoor {
             Arc::clone(&inputs.clock),
         )
         .map_err(DoorError::Tls)?;
+        tls.admit_guests(routes.guests());
         let listeners = listen::bind(&config.addresses, config.workers)?;
         let addresses = listeners.addresses.clone();
         let (phase, phases) = watch::channel(Phase::Open);

@@ -16,7 +16,8 @@ use family::{Families, Family};
 
 pub use cloudflare::CfBlobHeader;
 pub use identity::{
-    COUNTERSIGN_DEVICE, COUNTERSIGN_TENANT, IdentityFamily, IdentityHeaders, IdentityValues, set_identity,
+    COUNTERSIGN_DEVICE, COUNTERSIGN_GUEST, COUNTERSIGN_TENANT, IdentityFamily, IdentityHeaders,
+    IdentityValues, set_identity,
 };
 pub(crate) use judged::{ClientFacts, Judged};
 

@@ -15,8 +15,10 @@ pub mod url;
 
 mod accept;
 mod admit;
+mod audience;
 mod door;
 mod front;
+mod guests;
 mod http;
 mod ocsp_question;
 mod registry;
@@ -29,6 +31,7 @@ pub use crate::http::group::UpstreamGroup;
 pub use crate::http::route::{Route, Upstream};
 pub use accept::limits::Limits;
 pub use admit::{Admitted, Floor, Refused, Requirement, admit};
+pub use audience::{Audience, Devices, ExactName, ExactNameError, RequiredAttribute};
 pub use door::{DoorConfig, DoorError, DoorHandle, DoorInputs, HttpDoor, LocalControlPlane};
 pub use front::cors::{WebOrigin, WebOriginError};
 pub use front::rate::{Rate, RateError};

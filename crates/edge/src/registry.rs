@@ -9,11 +9,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
+use countersign_core::guest::GuestClaim;
 use countersign_core::ids::CertificateRef;
 use countersign_core::snapshot::{CertificateClaim, DeviceKey, Standing, TrustSnapshot};
 use countersign_core::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use crate::guests::GuestSessions;
 
 /// How far a connection has been told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,10 +38,16 @@ pub(crate) struct Live {
     turns: AtomicUsize,
     deciding: AtomicUsize,
     first_use_told: AtomicBool,
+    /// As which guests it was received.
+    guests: Mutex<Vec<Arc<GuestClaim>>>,
     is_closed: AtomicBool,
 }
 
 impl Live {
+    pub(crate) const fn id(&self) -> u64 {
+        self.id
+    }
+
     fn end(&self, ending: Ending) {
         self.ending.fetch_max(ending as u8, Ordering::SeqCst);
         self.told.notify_waiters();
@@ -149,6 +158,7 @@ struct Sessions {
 pub(crate) struct Registry {
     resting: AtomicUsize,
     sessions: Mutex<Sessions>,
+    guests: GuestSessions,
     next: AtomicU64,
     gone: Notify,
 }
@@ -225,6 +235,10 @@ impl Registry {
         let mut sessions = self.sessions.lock();
         let all = sessions.devices.values_mut().flatten();
         all.filter(|one| due(one)).for_each(|one| one.judge(snapshot, now, &mut fallen));
+        drop(sessions);
+        for live in self.guests.take_fallen(snapshot, now) {
+            fallen.add(&live);
+        }
         fallen
     }
 
@@ -270,6 +284,7 @@ impl Registry {
             Some((device, certificate)) => sessions.remove(live.id, device, certificate),
         }
         drop(sessions);
+        self.guests.forget(live.id);
         live.is_closed.store(true, Ordering::SeqCst);
         self.gone.notify_waiters();
     }
@@ -389,6 +404,20 @@ impl std::ops::Deref for Registration {
 }
 
 impl Registration {
+    /// Notes that a guest was admitted over this connection, which ends when the guest falls: at once, if
+    /// it has fallen by now. `may_go_on` is called while no walk can run.
+    pub(crate) fn receive(&self, guest: &Arc<GuestClaim>, may_go_on: impl FnOnce() -> bool) {
+        let mut known = self.live.guests.lock();
+        if known.iter().any(|one| Arc::ptr_eq(one, guest)) {
+            return;
+        }
+        known.push(Arc::clone(guest));
+        drop(known);
+        if !self.registry.guests.note(&self.live, guest, may_go_on) {
+            self.live.kill();
+        }
+    }
+
     /// Counts the connection as resting until this is dropped.
     pub(crate) fn resting(&self) -> Resting<'_> {
         self.registry.resting.fetch_add(1, Ordering::Relaxed);

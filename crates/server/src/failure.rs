@@ -205,7 +205,8 @@ impl From<Refusal> for Failure {
             | Refusal::Quarantined
             | Refusal::Decommissioned
             | Refusal::TenantSuspended
-            | Refusal::Unproved => StatusCode::FORBIDDEN,
+            | Refusal::Unproved
+            | Refusal::NotAdmittedHere => StatusCode::FORBIDDEN,
         };
         let mut failure = Self::new(status, refusal.code(), refusal.sentence());
         failure.body.quarantined = (refusal == Refusal::Quarantined).then_some(true);

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use countersign_core::TrustDomain;
+use countersign_core::guest::ForeignTrust;
 use countersign_core::ids::{CertificateRef, IssuerKeyId, SerialNumber, SpkiSha256};
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::{TenantService, TenantTrust, TrustSnapshot, TrustedIssuer};
 use countersign_core::time::Timestamp;
+use imbl::Vector;
 
 use crate::der_writer::{
     alternative_names, bit_string, extension, integer, name, oid, pem, sequence, tlv, validity,
@@ -108,6 +110,23 @@ impl TestCa {
         }
     }
 
+    /// The service issuing CA, as a trust snapshot holds it.
+    #[must_use]
+    pub fn trusted_service_issuer(&self) -> TrustedIssuer {
+        TrustedIssuer {
+            key_id: self.service.key_id(),
+            certificate: Arc::from(self.service.certificate.as_slice()),
+            tenants: None,
+        }
+    }
+
+    /// The root, as a trust snapshot holds that of somebody else.
+    #[must_use]
+    pub fn foreign_trust(&self, name: &str) -> ForeignTrust {
+        let anchors = Vector::unit(Arc::from(self.root.certificate.as_slice()));
+        ForeignTrust { name: name.parse().expect("a trust name"), anchors }
+    }
+
     /// A snapshot that trusts this CA's devices and knows these tenants, all running, in one mode.
     #[must_use]
     pub fn snapshot(&self, tenants: &[&str], enforcement: Enforcement) -> TrustSnapshot {
@@ -169,7 +188,9 @@ impl TestCa {
         };
         let key = spec.key.clone().unwrap_or_else(|| TestKey::generate(spec.key_kind));
         let serial = spec.serial.clone().unwrap_or_else(random_serial);
-        let subject = name(&[(ORGANIZATION, &spec.organization), (COMMON_NAME, &spec.common_name)]);
+        let mut subject = vec![(ORGANIZATION, &*spec.organization), (COMMON_NAME, &*spec.common_name)];
+        subject.extend(spec.subject.iter().map(|(kind, text)| (*kind, &**text)));
+        let subject = name(&subject);
         let mut extensions = vec![
             extension("2.5.29.14", false, &tlv(0x04, &key_identifier(key.spki_der()))),
             extension("2.5.29.35", false, &sequence(&[&tlv(0x80, &signer.key_identifier)])),

@@ -47,6 +47,8 @@ pub struct LeafSpec {
     pub organization: String,
     /// Subject `CN`.
     pub common_name: String,
+    /// More attributes of the subject, after these: object identifier and text.
+    pub subject: Vec<(&'static str, String)>,
     /// SAN URIs.
     pub uris: Vec<String>,
     /// SAN DNS names.
@@ -84,6 +86,7 @@ impl LeafSpec {
             signer,
             organization: organization.to_owned(),
             common_name: common_name.to_owned(),
+            subject: Vec::new(),
             uris: Vec::new(),
             dns: Vec::new(),
             ips: Vec::new(),
@@ -104,6 +107,14 @@ impl LeafSpec {
     pub fn device(trust_domain: &str, tenant: &str, device: &str) -> Self {
         let mut spec = Self::new(Signer::Device, tenant, &format!("{tenant}/{device}"));
         spec.uris = vec![format!("spiffe://{trust_domain}/tenant/{tenant}/device/{device}")];
+        spec.purposes = vec![purpose::CLIENT_AUTH];
+        spec
+    }
+
+    /// A service that connects to others, valid from 2020 to 2045.
+    #[must_use]
+    pub fn service(common_name: &str) -> Self {
+        let mut spec = Self::new(Signer::Service, "countersign", common_name);
         spec.purposes = vec![purpose::CLIENT_AUTH];
         spec
     }

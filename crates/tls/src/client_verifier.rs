@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use countersign_core::access::{Refusal, refusal_of};
+use countersign_core::guest::GuestOf;
 use countersign_core::snapshot::{Standing, TrustSnapshot};
 use countersign_core::time::{Clock, Timestamp};
 use rustls::client::danger::HandshakeSignatureValid;
@@ -35,6 +37,8 @@ pub(crate) struct Court {
     pub(crate) judge: Arc<Judge>,
     pub(crate) snapshots: watch::Receiver<Arc<TrustSnapshot>>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The guests that a listener which requires a certificate lets through.
+    pub(crate) guests: Arc<ArcSwap<Vec<GuestOf>>>,
 }
 
 impl Court {
@@ -44,25 +48,59 @@ impl Court {
         let now = self.clock.now();
         (self.judge.verdict(chain, &snapshot, now), snapshot, now)
     }
+
+    /// Why a listener that requires a certificate in good standing refuses this one; `None` if it does
+    /// not.
+    pub(crate) fn refusal<C: AsRef<[u8]>>(
+        &self,
+        chain: &[C],
+        verdict: &Verdict,
+        snapshot: &TrustSnapshot,
+        now: Timestamp,
+    ) -> Option<Refusal> {
+        match verdict {
+            Verdict::NothingShown => Some(Refusal::MtlsRequired),
+            Verdict::Untrusted(_) => self.guest_refusal(chain, snapshot, now),
+            Verdict::Vouched(vouched) => refusal_in(snapshot.standing(&vouched.claim, now)),
+        }
+    }
+
+    /// The same of a chain that is no device's: it is enough to be a guest of any that are let through.
+    fn guest_refusal<C: AsRef<[u8]>>(
+        &self,
+        chain: &[C],
+        snapshot: &TrustSnapshot,
+        now: Timestamp,
+    ) -> Option<Refusal> {
+        let admitted = self.guests.load();
+        if admitted.is_empty() {
+            return Some(Refusal::Untrusted);
+        }
+        let guests = self.judge.guests.judge(chain, &self.judge.guests.bundle(snapshot), now);
+        let mut refusal = Some(Refusal::Untrusted);
+        for claim in admitted.iter().filter_map(|of| guests.of(of)) {
+            refusal = refusal_in(snapshot.guest_standing(claim, now));
+            if refusal.is_none() {
+                break;
+            }
+        }
+        refusal
+    }
 }
 
-/// Why a listener that requires a certificate in good standing refuses this one; `None` if it does not.
-pub(crate) fn refusal(verdict: &Verdict, snapshot: &TrustSnapshot, now: Timestamp) -> Option<Refusal> {
-    match verdict {
-        Verdict::NothingShown => Some(Refusal::MtlsRequired),
-        Verdict::Untrusted(_) => Some(Refusal::Untrusted),
-        Verdict::Vouched(vouched) => match snapshot.standing(&vouched.claim, now) {
-            Standing::Valid | Standing::Pending => None,
-            fallen @ (Standing::Superseded
-            | Standing::Expired
-            | Standing::NotYetValid
-            | Standing::Revoked
-            | Standing::Quarantined
-            | Standing::Decommissioned
-            | Standing::TenantSuspended
-            | Standing::Unproved
-            | Standing::Foreign) => Some(refusal_of(fallen)),
-        },
+/// Why a listener that requires a certificate in good standing refuses one in this; `None` if it does not.
+const fn refusal_in(standing: Standing) -> Option<Refusal> {
+    match standing {
+        Standing::Valid | Standing::Pending => None,
+        fallen @ (Standing::Superseded
+        | Standing::Expired
+        | Standing::NotYetValid
+        | Standing::Revoked
+        | Standing::Quarantined
+        | Standing::Decommissioned
+        | Standing::TenantSuspended
+        | Standing::Unproved
+        | Standing::Foreign) => Some(refusal_of(fallen)),
     }
 }
 
@@ -111,7 +149,7 @@ impl ClientCertVerifier for ClientVerifier {
             return Ok(ClientCertVerified::assertion());
         }
         let (verdict, snapshot, now) = self.court.verdict(&chain);
-        match refusal(&verdict, &snapshot, now) {
+        match self.court.refusal(&chain, &verdict, &snapshot, now) {
             None => Ok(ClientCertVerified::assertion()),
             Some(refusal) => Err(refuse(refusal, &verdict)),
         }
@@ -196,7 +234,8 @@ fn alert(refusal: Refusal, verdict: &Verdict) -> CertificateError {
         | Refusal::Decommissioned
         | Refusal::TenantSuspended
         | Refusal::Unproved
-        | Refusal::WrongDevice => CertificateError::ApplicationVerificationFailure,
+        | Refusal::WrongDevice
+        | Refusal::NotAdmittedHere => CertificateError::ApplicationVerificationFailure,
     }
 }
 
@@ -212,5 +251,8 @@ fn alert_untrusted(reason: UntrustedReason) -> CertificateError {
         | UntrustedReason::WrongExtendedKeyUsage => CertificateError::InvalidPurpose,
         UntrustedReason::UnknownIssuer | UntrustedReason::IssuerUnfit => CertificateError::UnknownIssuer,
         UntrustedReason::BadSignature => CertificateError::BadSignature,
+        UntrustedReason::PathInvalid | UntrustedReason::BorrowedName => {
+            CertificateError::ApplicationVerificationFailure
+        }
     }
 }

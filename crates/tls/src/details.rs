@@ -5,6 +5,7 @@ use const_oid::ObjectIdentifier;
 use countersign_core::time::Timestamp;
 use der::DateTime;
 
+use crate::attribute::SubjectAttribute;
 use crate::certificate::Parsed;
 use crate::distinguished_name::{legacy, rfc2253};
 use crate::issuers::Issuer;
@@ -46,6 +47,8 @@ pub struct LeafDetails {
     pub ski: String,
     /// The direct issuer's subject key identifier, upper-case hex.
     pub issuer_ski: String,
+    /// The subject, attribute by attribute.
+    pub subject: Vec<SubjectAttribute>,
     /// SAN URIs.
     pub san_uris: Vec<String>,
     /// SAN DNS names.
@@ -86,6 +89,7 @@ impl LeafDetails {
             not_after_text: date(leaf.not_after()),
             ski: key_id(&leaf),
             issuer_ski: issuer.map(key_id).unwrap_or_default(),
+            subject: SubjectAttribute::all(leaf.subject()),
             san_uris: leaf.uris().map(str::to_owned).collect(),
             san_dns: leaf.dns_names().map(str::to_owned).collect(),
             ekus: purposes.map(|purposes| purposes.0.iter().map(purpose).collect()).unwrap_or_default(),

@@ -40,22 +40,25 @@ fn attribute(part: &AttributeTypeAndValue, escape: fn(&[u8]) -> String) -> Strin
     }
 }
 
-fn short_name(oid: &ObjectIdentifier) -> Option<&'static str> {
-    const NAMES: [(&str, &str); 13] = [
-        ("2.5.4.3", "CN"),
-        ("2.5.4.4", "SN"),
-        ("2.5.4.5", "serialNumber"),
-        ("2.5.4.6", "C"),
-        ("2.5.4.7", "L"),
-        ("2.5.4.8", "ST"),
-        ("2.5.4.9", "street"),
-        ("2.5.4.10", "O"),
-        ("2.5.4.11", "OU"),
-        ("2.5.4.42", "GN"),
-        ("0.9.2342.19200300.100.1.1", "UID"),
-        ("0.9.2342.19200300.100.1.25", "DC"),
-        ("1.2.840.113549.1.9.1", "emailAddress"),
-    ];
+/// The attribute types that have a short name.
+pub(crate) const NAMES: [(&str, &str); 13] = [
+    ("2.5.4.3", "CN"),
+    ("2.5.4.4", "SN"),
+    ("2.5.4.5", "serialNumber"),
+    ("2.5.4.6", "C"),
+    ("2.5.4.7", "L"),
+    ("2.5.4.8", "ST"),
+    ("2.5.4.9", "street"),
+    ("2.5.4.10", "O"),
+    ("2.5.4.11", "OU"),
+    ("2.5.4.42", "GN"),
+    ("0.9.2342.19200300.100.1.1", "UID"),
+    ("0.9.2342.19200300.100.1.25", "DC"),
+    ("1.2.840.113549.1.9.1", "emailAddress"),
+];
+
+/// The short name of an attribute type.
+pub(crate) fn short_name(oid: &ObjectIdentifier) -> Option<&'static str> {
     let dotted = oid.to_string();
     NAMES.iter().find(|(known, _)| *known == dotted).map(|(_, name)| *name)
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use countersign_core::guest::GuestOf;
 use countersign_core::snapshot::TrustSnapshot;
 use countersign_core::time::Clock;
 use rustls::crypto::aws_lc_rs::Ticketer;
@@ -13,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use crate::client_verifier::{ClientVerifier, Court, REFUSED, Strictness, refusal};
+use crate::client_verifier::{ClientVerifier, Court, REFUSED, Strictness};
 use crate::credential::ServerCredentials;
 use crate::handshake::HandshakeError;
 use crate::peer::{Peer, Session, TlsProtocol};
@@ -30,7 +31,8 @@ pub enum ClientAuth {
     /// door: an expired device must be able to reach renewal. Over 8 KiB, over 4 certificates, or with
     /// a key longer than RSA with 4096 bits, a chain is refused in the handshake, unread.
     Optional,
-    /// It asks, and refuses inside the handshake what is not in good standing.
+    /// It asks, and refuses inside the handshake what is not in good standing: of devices, and of guests
+    /// that some place behind the door admits, see [`DoorTls::admit_guests`].
     Required,
 }
 
@@ -67,7 +69,7 @@ impl DoorTls {
         client_auth: ClientAuth,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, DoorTlsError> {
-        let court = Court { judge: Arc::new(Judge::new()), snapshots, clock };
+        let court = Court { judge: Arc::new(Judge::new()), snapshots, clock, guests: Arc::default() };
         let verifier = |strictness| Arc::new(ClientVerifier { court: court.clone(), strictness });
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(VERSIONS)
@@ -93,6 +95,13 @@ impl DoorTls {
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         self.config = Arc::new(config);
         self
+    }
+
+    /// Under [`ClientAuth::Required`], lets guests of these through the handshake from now on: those whom
+    /// any place behind the door admits. Which place admits whom is for the door to judge, with every
+    /// request. Until then no guest gets through.
+    pub fn admit_guests(&self, of: Vec<GuestOf>) {
+        self.court.guests.store(Arc::new(of));
     }
 
     /// Whether this listener asks for a client certificate.
@@ -125,11 +134,11 @@ impl DoorTls {
         let chain: Vec<Box<[u8]>> = shown.iter().map(|certificate| certificate.as_ref().into()).collect();
         let (verdict, snapshot, now) = self.court.verdict(&chain);
         if self.client_auth == ClientAuth::Required
-            && let Some(refusal) = refusal(&verdict, &snapshot, now)
+            && let Some(refusal) = self.court.refusal(&chain, &verdict, &snapshot, now)
         {
             return Err(HandshakeError::Refused(refusal));
         }
-        Ok(Peer::new(chain, verdict, session(connection)))
+        Ok(Peer::new(chain, (verdict, Arc::clone(&self.court.judge)), session(connection)))
     }
 }
 

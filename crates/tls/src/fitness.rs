@@ -76,6 +76,18 @@ pub(crate) fn check_ca(ca: &Parsed) -> Result<(), UntrustedReason> {
     if ca.key_type().is_accepted() { Ok(()) } else { Err(UntrustedReason::UnsupportedKey) }
 }
 
+/// Whether the root of a path may vouch for `side` over so many CAs below it: what path validation asks of
+/// every CA but of the one it was told to trust, which may be none that signed itself.
+pub(crate) fn check_root(root: &Parsed, side: Side, cas_below: usize) -> Result<(), UntrustedReason> {
+    let extensions = &root.extensions;
+    let length = extensions.basic_constraints.as_ref().and_then(|basic| basic.path_len_constraint);
+    let is_too_long = length.is_some_and(|length| cas_below > usize::from(length));
+    let purposes = extensions.extended_key_usage.as_ref().map(|eku| eku.0.as_slice());
+    let is_for_others = purposes
+        .is_some_and(|list| !list.contains(&side.purpose()) && !list.contains(&ANY_EXTENDED_KEY_USAGE));
+    if is_too_long || is_for_others { Err(UntrustedReason::IssuerUnfit) } else { Ok(()) }
+}
+
 /// Whether `at` lies within a certificate's validity.
 pub(crate) fn is_valid_at(certificate: &Parsed, at: Timestamp) -> bool {
     certificate.not_before() <= at && at <= certificate.not_after()

@@ -7,6 +7,7 @@
 //! Start reading at [`DoorTls::accept`] and [`Peer`], then `verdict.rs` for how a chain becomes a claim,
 //! and [`ClientTls`] for the other direction.
 
+mod attribute;
 mod cache;
 mod certificate;
 mod chain_check;
@@ -18,6 +19,7 @@ mod details;
 mod distinguished_name;
 mod door;
 mod fitness;
+mod guest;
 mod handshake;
 mod issuers;
 mod path;
@@ -30,12 +32,14 @@ mod stream;
 mod untrusted;
 mod verdict;
 
+pub use attribute::{AttributeType, AttributeTypeError, SubjectAttribute};
 pub use chain_check::{AcceptedChain, ChainCheck, ChainCheckError, ChainPurpose};
 pub use client::{ClientError, ClientIdentity, ClientTls, ConnectError, ServerTrust};
 pub use connector::{Connecting, HttpsConnector, HttpsStream};
 pub use credential::{CredentialError, ServerCredential, ServerCredentials};
 pub use details::LeafDetails;
 pub use door::{ClientAuth, DoorTls, DoorTlsError};
+pub use guest::Guests;
 pub use handshake::HandshakeError;
 pub use path::PathError;
 pub use peer::{Peer, TlsProtocol};

@@ -13,7 +13,7 @@ use webpki::{
 
 use crate::certificate::Parsed;
 use crate::distinguished_name::rfc2253;
-use crate::fitness::{Side, check_ca, check_leaf, is_valid_at};
+use crate::fitness::{Side, check_ca, check_leaf, check_root, is_valid_at};
 use crate::provider::provider;
 use crate::untrusted::UntrustedReason;
 
@@ -193,6 +193,7 @@ impl Question<'_> {
             check_dates(&ca, self.now)?;
         }
         let root = parsed(root)?;
+        check_root(&root, self.side, cas.len().saturating_sub(1)).map_err(|reason| unfit(&root, reason))?;
         let signs_lists = root.extensions.key_usage.as_ref().is_some_and(|usage| usage.crl_sign());
         let is_issuer = |list: &&CertRevocationList<'_>| list.issuer() == path.anchor().subject.as_ref();
         if self.revocation_lists.iter().any(is_issuer) && !signs_lists {

@@ -6,10 +6,12 @@ use std::sync::{Arc, OnceLock};
 use countersign_core::access::{Holder, Shown};
 use countersign_core::snapshot::{CertificateClaim, TrustSnapshot};
 use countersign_core::time::Timestamp;
+use parking_lot::Mutex;
 
 use crate::details::LeafDetails;
+use crate::guest::{GuestBundle, Guests};
 use crate::untrusted::UntrustedReason;
-use crate::verdict::Verdict;
+use crate::verdict::{Judge, Verdict};
 
 /// The version of TLS that was agreed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +56,9 @@ struct Facts {
     verdict: Verdict,
     session: Session,
     leaf: OnceLock<Option<Box<LeafDetails>>>,
+    judge: Arc<Judge>,
+    /// As what the chain may come in besides, and under which CAs that was asked.
+    guests: Mutex<Option<(Arc<GuestBundle>, Arc<Guests>)>>,
 }
 
 /// The other side of a finished handshake: what it showed and what that amounts to.
@@ -64,8 +69,13 @@ struct Facts {
 pub struct Peer(Arc<Facts>);
 
 impl Peer {
-    pub(crate) fn new(chain: Vec<Box<[u8]>>, verdict: Verdict, session: Session) -> Self {
-        Self(Arc::new(Facts { chain, verdict, session, leaf: OnceLock::new() }))
+    pub(crate) fn new(
+        chain: Vec<Box<[u8]>>,
+        (verdict, judge): (Verdict, Arc<Judge>),
+        session: Session,
+    ) -> Self {
+        let (leaf, guests) = (OnceLock::new(), Mutex::new(None));
+        Self(Arc::new(Facts { chain, verdict, session, leaf, judge, guests }))
     }
 
     /// What the certificate says, if a device CA of ours vouches for it. Signatures, key usages and
@@ -85,6 +95,31 @@ impl Peer {
             Verdict::Untrusted(reason) => Some(*reason),
             Verdict::Vouched(_) | Verdict::NothingShown => None,
         }
+    }
+
+    /// As what a chain that is no device's may come in under `snapshot`: as a guest of our services, or of
+    /// a CA of somebody else's. Worked out for whoever asks first, and again when other CAs are trusted.
+    /// `None` without a certificate, and for a device's, which makes nobody anything else.
+    ///
+    /// Signatures, key usages and constraints are right; dates and status are still to be judged, by
+    /// [`TrustSnapshot::guest_standing`].
+    #[must_use]
+    pub fn guests(&self, snapshot: &TrustSnapshot, now: Timestamp) -> Option<Arc<Guests>> {
+        match self.0.verdict {
+            Verdict::Untrusted(_) => {}
+            Verdict::Vouched(_) | Verdict::NothingShown => return None,
+        }
+        let judge = &self.0.judge.guests;
+        let bundle = judge.bundle(snapshot);
+        let mut known = self.0.guests.lock();
+        if let Some((of, guests)) = &*known
+            && Arc::ptr_eq(of, &bundle)
+        {
+            return Some(Arc::clone(guests));
+        }
+        let guests = Arc::new(judge.judge(&self.0.chain, &bundle, now));
+        *known = Some((bundle, Arc::clone(&guests)));
+        Some(guests)
     }
 
     /// Whether a certificate was shown at all, trusted or not.

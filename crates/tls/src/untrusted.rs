@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Why none of our device CAs vouches for the chain that was shown.
+/// Why no CA vouches for the chain that was shown: none of our device CAs, or none whose guests a place
+/// admits.
 ///
 /// Dates and status of the leaf are not among the reasons: they are judged against the trust
 /// snapshot, each time, once the chain itself is right.
@@ -30,11 +31,16 @@ pub enum UntrustedReason {
     IssuerUnfit,
     /// Names a device CA of ours as its issuer, which did not sign it.
     BadSignature,
+    /// A CA on the way to the one that is trusted breaks a rule of path validation: a constraint on names
+    /// or on the length of the path, or a purpose that it may not pass on.
+    PathInvalid,
+    /// Names somebody of this installation, whom its CA may not name.
+    BorrowedName,
 }
 
 impl UntrustedReason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::ChainTooLarge,
         Self::Malformed,
         Self::UnsupportedKey,
@@ -46,6 +52,8 @@ impl UntrustedReason {
         Self::UnknownIssuer,
         Self::IssuerUnfit,
         Self::BadSignature,
+        Self::PathInvalid,
+        Self::BorrowedName,
     ];
 
     /// The stable code, for logs, metrics and `countersign explain`.
@@ -63,6 +71,8 @@ impl UntrustedReason {
             Self::UnknownIssuer => "ISSUER_UNKNOWN",
             Self::IssuerUnfit => "ISSUER_UNFIT",
             Self::BadSignature => "SIGNATURE_BAD",
+            Self::PathInvalid => "CHAIN_INVALID",
+            Self::BorrowedName => "NAME_BORROWED",
         }
     }
 
@@ -83,6 +93,10 @@ impl UntrustedReason {
             Self::UnknownIssuer => "the issuer is no CA that is trusted here",
             Self::IssuerUnfit => "the issuing CA is not valid at this time, or may not issue",
             Self::BadSignature => "the signature is not from the CA it names",
+            Self::PathInvalid => "a CA of the chain breaks a constraint",
+            Self::BorrowedName => {
+                "the certificate names somebody of this installation, whom its CA may not name"
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use webpki::{EndEntityCert, KeyUsage};
 use crate::cache::Cache;
 use crate::certificate::{Parsed, spki};
 use crate::fitness::{Side, check_leaf};
+use crate::guest::GuestJudge;
 use crate::issuers::{Bundle, Bundles, Issuer};
 use crate::provider::provider;
 use crate::untrusted::UntrustedReason;
@@ -49,11 +50,13 @@ pub(crate) enum Verdict {
 pub(crate) struct Judge {
     bundles: Bundles,
     right: Cache<Vouched>,
+    /// Judges what is no device's.
+    pub(crate) guests: GuestJudge,
 }
 
 impl Judge {
     pub(crate) fn new() -> Self {
-        Self { bundles: Bundles::new(), right: Cache::new() }
+        Self { bundles: Bundles::new(), right: Cache::new(), guests: GuestJudge::new() }
     }
 
     /// What `chain`, leaf first, amounts to under `snapshot` at `now`.

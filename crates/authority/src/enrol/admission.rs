@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use countersign_ca::VerifiedCsr;
 use countersign_core::device::{DeviceEvent, DeviceStatus, QuarantineReason};
 use countersign_core::ids::{DeviceId, DeviceName, SecretHash, SpkiSha256, TenantId};
+use countersign_core::name_pattern;
 use countersign_core::time::Timestamp;
 use countersign_store::{AgentReport, Approval, DeviceRow, EnrollmentKeyRow, StoreError, TenantRow, Traits};
 
 use super::facts::Applicant;
 use super::{EnrolError, Enrolment, KeyRefusal};
 use crate::authority::Authority;
-use crate::names::{fresh_agent_id, fresh_suffix, matches_pattern};
+use crate::names::{fresh_agent_id, fresh_suffix};
 
 /// Hardware serials that vendors leave unset say nothing about the device.
 const PLACEHOLDER_SERIALS: [&str; 12] = [
@@ -285,7 +286,7 @@ fn wrong_bound_key(key: &EnrollmentKeyRow, csr: Option<&VerifiedCsr>) -> bool {
 
 fn check_pattern(key: &EnrollmentKeyRow, name: &DeviceName) -> Result<(), EnrolError> {
     match &key.name_pattern {
-        Some(pattern) if !matches_pattern(pattern, name.as_str()) => {
+        Some(pattern) if !name_pattern::matches(pattern, name.as_str()) => {
             Err(EnrolError::Name("the enrolment key does not allow this device name"))
         }
         Some(_) | None => Ok(()),

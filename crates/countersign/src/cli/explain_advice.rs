@@ -92,8 +92,13 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
     ),
     (
         "CERTIFICATE_UNTRUSTED",
-        "the certificate is not from a device CA of this installation",
-        "enrol the device here; \"untrusted\" says what is wrong with the chain",
+        "the certificate is not from a device CA of this installation, nor from a CA whose guests the route admits",
+        "enrol the device here, or see who is trusted: \"untrusted\" says what is wrong with the chain",
+    ),
+    (
+        "NOT_ADMITTED_HERE",
+        "the certificate is good, and the route does not admit its holder",
+        "see the route's admit, allow_* and require_subject in the configuration, or use another route",
     ),
     (
         "CERTIFICATE_EXPIRED",

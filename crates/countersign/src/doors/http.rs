@@ -17,6 +17,7 @@ pub(super) fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
             path_prefix: "/api/v1".to_owned(),
             upstream: Upstream::ControlPlane,
             identity: Enforcement::Off,
+            audience: None,
             renewal_paths: Vec::new(),
             screen: RouteScreen::default(),
         });
@@ -29,6 +30,7 @@ pub(super) fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
             identity: route.identity_headers.clone(),
         }),
         identity: route.identity,
+        audience: None,
         renewal_paths: route.renewal_paths.clone(),
         screen: route.screen.clone(),
     }));

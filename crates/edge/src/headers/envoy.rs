@@ -98,6 +98,7 @@ mod tests {
             not_after_text: String::new(),
             ski: String::new(),
             issuer_ski: String::new(),
+            subject: Vec::new(),
             san_uris: texts(uris),
             san_dns: texts(names),
             ekus: Vec::new(),

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use countersign_core::Identity;
+use countersign_core::guest::GuestClaim;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::cloudflare::{self, CfBlobHeader};
@@ -13,6 +14,8 @@ use super::{COUNTERSIGN_REQUEST_ID, IDENTITY, byte_sequence, envoy, nginx, put, 
 pub const COUNTERSIGN_DEVICE: HeaderName = HeaderName::from_static("countersign-device");
 /// The device's tenant.
 pub const COUNTERSIGN_TENANT: HeaderName = HeaderName::from_static("countersign-tenant");
+/// Whose guest the client is, where one is admitted: `services` or `trust:<name>`.
+pub const COUNTERSIGN_GUEST: HeaderName = HeaderName::from_static("countersign-guest");
 /// The client's certificate (RFC 9440 section 2.2).
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 /// The rest of the client's chain (RFC 9440 section 2.3).
@@ -114,12 +117,13 @@ impl IdentityHeaders {
     }
 }
 
-/// What a door tells an upstream about a device, from the handshake alone, ready to be set: it is the same
-/// for all requests over a connection.
+/// What a door tells an upstream about a device or a guest, from the handshake alone, ready to be set: it is
+/// the same for all requests over a connection.
 #[derive(Clone, Debug)]
 pub struct IdentityValues {
     tenant: Option<HeaderValue>,
     device: Option<HeaderValue>,
+    guest: Option<HeaderValue>,
     leaf: Option<HeaderValue>,
     issuer: Option<HeaderValue>,
 }
@@ -132,26 +136,40 @@ impl IdentityValues {
         Self {
             tenant: value(identity.tenant().as_str().to_owned()),
             device: value(identity.device().as_str().to_owned()),
+            guest: None,
             leaf: leaf.map(byte_sequence).and_then(value),
             issuer: issuer.map(byte_sequence).and_then(value),
+        }
+    }
+
+    /// For a guest and its certificate: nothing that names a device.
+    #[must_use]
+    pub fn guest(claim: &GuestClaim, leaf: Option<&[u8]>) -> Self {
+        Self {
+            tenant: None,
+            device: None,
+            guest: value(claim.of.to_string()),
+            leaf: leaf.map(byte_sequence).and_then(value),
+            issuer: value(byte_sequence(&claim.issuer)),
         }
     }
 }
 
 /// Replaces every identity header by our own `Countersign-*` and, if they are `chosen`, `Client-Cert` and
-/// `Client-Cert-Chain` (RFC 9440: the device CA, and nothing that merely followed the leaf in the
+/// `Client-Cert-Chain` (RFC 9440: the CA that vouches for it, and nothing that merely followed the leaf in the
 /// handshake). `None`: nobody was admitted, and no certificate is passed on either.
 pub fn set_identity(
     headers: &mut HeaderMap,
     request: &HeaderValue,
-    device: Option<&IdentityValues>,
+    client: Option<&IdentityValues>,
     chosen: &IdentityHeaders,
 ) {
     remove(headers, &[&IDENTITY]);
     headers.insert(COUNTERSIGN_REQUEST_ID, request.clone());
-    let Some(IdentityValues { tenant, device, leaf, issuer }) = device else { return };
+    let Some(IdentityValues { tenant, device, guest, leaf, issuer }) = client else { return };
     put(headers, COUNTERSIGN_TENANT, tenant.as_ref());
     put(headers, COUNTERSIGN_DEVICE, device.as_ref());
+    put(headers, COUNTERSIGN_GUEST, guest.as_ref());
     if chosen.has_rfc9440() {
         put(headers, CLIENT_CERT, leaf.as_ref());
         put(headers, CLIENT_CERT_CHAIN, issuer.as_ref());

@@ -14,7 +14,7 @@ pub(crate) struct ClientFacts<'a> {
     pub(crate) details: Option<&'a LeafDetails>,
     /// The leaf, DER.
     pub(crate) leaf: Option<&'a [u8]>,
-    /// The certificate of the CA of ours that vouches for it, DER.
+    /// The certificate of the CA that vouches for it, DER.
     pub(crate) issuer: Option<&'a [u8]>,
     /// `TLSv1.3`.
     pub(crate) tls_version: &'static str,
@@ -67,9 +67,9 @@ impl Judged {
     /// Of an admitted request.
     pub(crate) fn of(admitted: &Admitted) -> Self {
         let peer = admitted.peer();
-        match (admitted.certificate(), admitted.standing()) {
-            (Some(_claim), Some(Standing::Valid | Standing::Pending)) => Self::Good,
-            (Some(_claim), Some(fallen)) => Self::Fallen(fallen),
+        match (admitted.may_be_told(), admitted.standing()) {
+            (true, Some(Standing::Valid | Standing::Pending)) => Self::Good,
+            (true, Some(fallen)) => Self::Fallen(fallen),
             _ if peer.is_presented() => Self::Failed(peer.untrusted()),
             _ => Self::Nothing,
         }

@@ -119,8 +119,7 @@ pub(crate) async fn to_http(
     join_cookies(headers);
     headers.insert(header::HOST, told.host_value.clone());
     headers::set_forwarded(headers, &told.provenance);
-    let device = admitted.certificate().and(told.device.as_ref());
-    headers::set_identity(headers, marked, device, identity);
+    headers::set_identity(headers, marked, told.client(&admitted), identity);
     if identity.has_others() {
         told.others(identity, &admitted).set(headers);
     }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use countersign_core::access::Place;
+use countersign_core::guest::GuestOf;
 use countersign_core::settings::Enforcement;
 use http::uri::{Authority, Scheme};
 
 use super::group::UpstreamGroup;
 use crate::admit::{Floor, Requirement};
+use crate::audience::Audience;
 use crate::door::{DoorError, LocalControlPlane};
 use crate::front::screen::{RouteScreen, Screen};
 use crate::headers::IdentityHeaders;
@@ -26,6 +28,9 @@ pub struct Route {
     /// Whether an identity is required. Of no meaning in front of the control plane, which applies
     /// the tenant's mode itself.
     pub identity: Enforcement,
+    /// Whom it admits, where an identity is required; `None`: every device, and nobody else. Of no meaning
+    /// in front of the control plane, which knows devices alone.
+    pub audience: Option<Arc<Audience>>,
     /// Paths, exact, that need no identity and refuse no fallen one: whoever is behind them decides.
     pub renewal_paths: Vec<String>,
     /// What is asked of clients besides an identity.
@@ -51,6 +56,7 @@ impl Route {
                 path_prefix: prefix.to_owned(),
                 upstream: Upstream::ControlPlane,
                 identity: Enforcement::Off,
+                audience: None,
                 renewal_paths: Vec::new(),
                 screen: RouteScreen::default(),
             })
@@ -72,6 +78,7 @@ pub(crate) struct ServedRoute {
     pub(crate) prefix: String,
     pub(crate) target: Target,
     identity: Enforcement,
+    audience: Option<Arc<Audience>>,
     renewal_paths: Vec<String>,
     pub(crate) screen: Option<Screen>,
 }
@@ -85,7 +92,8 @@ impl ServedRoute {
             }
             Target::Http { .. } => {
                 let is_renewal = self.renewal_paths.iter().any(|renewal| renewal == path.path());
-                Requirement::upstream(self.identity, if is_renewal { Floor::Waived } else { Floor::Kept })
+                let floor = if is_renewal { Floor::Waived } else { Floor::Kept };
+                Requirement::upstream(self.identity, floor).admitting(self.audience.clone())
             }
         }
     }
@@ -115,6 +123,12 @@ impl Routes {
 
     pub(crate) fn find(&self, host: &str, path: &NormalisedPath) -> Option<&ServedRoute> {
         self.0.iter().find(|route| route.leads(host, path.path()))
+    }
+
+    /// The guests whom any route admits.
+    pub(crate) fn guests(&self) -> Vec<GuestOf> {
+        let all = self.0.iter().filter_map(|route| route.audience.as_ref());
+        all.flat_map(|audience| audience.guests.iter().cloned()).collect()
     }
 
     /// Whether any route is for this host by name.
@@ -153,6 +167,7 @@ fn check(route: &Route, local: Option<&LocalControlPlane>) -> Result<ServedRoute
         prefix: route.path_prefix.clone(),
         target,
         identity: route.identity,
+        audience: route.audience.clone(),
         renewal_paths: route.renewal_paths.clone(),
     })
 }
@@ -167,6 +182,7 @@ mod tests {
             path_prefix: prefix.to_owned(),
             upstream: Upstream::Http(UpstreamGroup::plain("http://127.0.0.1:1".parse().unwrap())),
             identity: Enforcement::Enforce,
+            audience: None,
             renewal_paths: renewal.iter().map(|path| (*path).to_owned()).collect(),
             screen: RouteScreen::default(),
         }

@@ -329,8 +329,16 @@ impl Hearing<'_> {
         let admitted =
             admit(&self.arrived.peer, &trust.snapshot, &requirement, self.now).map_err(|refused| {
                 let answer = Answer::refused(refused.refusal);
-                self.refuse(request, answer, refused.standing)
+                let mut facts = self.facts(request, answer.code(), refused.standing, None);
+                facts.untrusted = refused.untrusted.map(|reason| reason.code());
+                self.gate.reports.tell(EdgeReport::Refused(Box::new(facts)));
+                answer
             })?;
+        if let Some(guest) = admitted.guest() {
+            self.arrived.live.receive(guest, || {
+                self.gate.current.load().snapshot.guest_may_go_on(guest, self.gate.clock.now())
+            });
+        }
         if let Some(refusal) = admitted.observed() {
             let facts = self.facts(request, refusal.code(), admitted.standing(), None);
             self.gate.reports.tell(EdgeReport::WouldRefuse(Box::new(facts)));
@@ -360,7 +368,10 @@ impl Hearing<'_> {
             server_port: self.arrived.local.port(),
             tls_version: Some(peer.protocol().as_str()),
             resumption: if peer.is_resumed() { Resumption::Resumed } else { Resumption::Full },
-            certificate: CertificateState::judged(peer, admitted.standing(), self.now),
+            certificate: match admitted.guest() {
+                Some(_good) => CertificateState { presented: true, verified: true, revoked: false },
+                None => CertificateState::judged(peer, admitted.standing(), self.now),
+            },
             texts: if peer.is_presented() { Some(peer) } else { None },
             device: admitted.certificate().map(|claim| &claim.identity),
         };

@@ -1,6 +1,6 @@
 //! What is told about a connection's client with each of its requests, worked out once.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
@@ -18,7 +18,9 @@ pub(crate) struct Told {
     pub(crate) host_value: HeaderValue,
     pub(crate) provenance: Provenance,
     /// The device that the certificate names, whose standing is judged with every request.
-    pub(crate) device: Option<IdentityValues>,
+    device: Option<IdentityValues>,
+    /// The guest that it makes.
+    guest: OnceLock<IdentityValues>,
     /// What routes that chose other families say of it: few routes, and one verdict as a rule.
     others: Mutex<Vec<Said>>,
 }
@@ -59,6 +61,17 @@ impl Told {
         Ok(told)
     }
 
+    /// What may be told of whoever was admitted.
+    pub(crate) fn client(&self, admitted: &Admitted) -> Option<&IdentityValues> {
+        match admitted.guest() {
+            Some(claim) => Some(self.guest.get_or_init(|| {
+                let leaf = admitted.peer().chain_der().first().map(AsRef::as_ref);
+                IdentityValues::guest(claim, leaf)
+            })),
+            None => admitted.certificate().and(self.device.as_ref()),
+        }
+    }
+
     fn new(arrived: &Arrived, host: &RequestedHost) -> Result<Self, Answer> {
         let authority = host.authority.clone();
         let host_value =
@@ -73,7 +86,8 @@ impl Told {
         let peer = &arrived.peer;
         let leaf = peer.chain_der().first().map(AsRef::as_ref);
         let device = peer.claim().map(|claim| IdentityValues::new(&claim.identity, leaf, peer.issuer_der()));
-        Ok(Self { authority, host_value, provenance, device, others: Mutex::default() })
+        let (guest, others) = (OnceLock::new(), Mutex::default());
+        Ok(Self { authority, host_value, provenance, device, guest, others })
     }
 
     /// What the families besides RFC 9440's say of the client, worked out once for each verdict.
@@ -84,7 +98,8 @@ impl Told {
         if let Some(said) = known {
             return said.headers.clone();
         }
-        let headers = SaidHeaders(chosen.others(&ClientFacts::from(admitted.peer()), judged).into());
+        let facts = ClientFacts { issuer: admitted.issuer_der(), ..ClientFacts::from(admitted.peer()) };
+        let headers = SaidHeaders(chosen.others(&facts, judged).into());
         others.push(Said { chosen: Arc::clone(chosen), judged, headers: headers.clone() });
         headers
     }

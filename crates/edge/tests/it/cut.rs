@@ -17,8 +17,12 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 type Tunnel = TokioIo<hyper::upgrade::Upgraded>;
 
 pub(crate) async fn tunnel(visitor: &Visitor) -> (Line, Tunnel) {
+    tunnel_to(visitor, "/required/upgrade").await
+}
+
+pub(crate) async fn tunnel_to(visitor: &Visitor, path: &str) -> (Line, Tunnel) {
     let mut line = visitor.http1().await;
-    let mut request = line.request(Method::GET, "/required/upgrade");
+    let mut request = line.request(Method::GET, path);
     request.headers_mut().insert("connection", "Upgrade".parse().unwrap());
     request.headers_mut().insert("upgrade", "websocket".parse().unwrap());
     let response = line.send(request).await.unwrap();

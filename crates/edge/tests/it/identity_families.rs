@@ -21,6 +21,7 @@ async fn site() -> Site {
             ..UpstreamGroup::plain(format!("http://{address}").parse().unwrap())
         }),
         identity: Enforcement::Off,
+        audience: None,
         renewal_paths: vec!["/all/renewal".to_owned()],
         screen: RouteScreen::default(),
     };

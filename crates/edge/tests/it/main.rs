@@ -6,6 +6,7 @@ mod control_plane;
 mod cut;
 mod drain;
 mod endings;
+mod guests;
 mod handed_over;
 mod identity_families;
 mod identity_headers;

@@ -71,6 +71,7 @@ impl Plan {
             path_prefix: prefix.to_owned(),
             upstream: Upstream::Http(UpstreamGroup::plain(format!("http://{upstream}").parse().unwrap())),
             identity,
+            audience: None,
             renewal_paths: vec![RENEWAL.to_owned()],
             screen: RouteScreen::default(),
         };

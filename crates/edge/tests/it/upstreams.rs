@@ -17,6 +17,7 @@ fn route(upstream: &str) -> Route {
         path_prefix: "/elsewhere".to_owned(),
         upstream: Upstream::Http(UpstreamGroup::plain(upstream.parse().unwrap())),
         identity: Enforcement::Off,
+        audience: None,
         renewal_paths: Vec::new(),
         screen: RouteScreen::default(),
     }

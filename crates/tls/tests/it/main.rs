@@ -13,6 +13,7 @@ mod certificates;
 mod chains;
 mod clients;
 mod credentials;
+mod guests;
 mod https;
 mod leaf_details;
 mod meeting;

@@ -10,6 +10,7 @@
 //! fallen identity's live connections end.
 
 pub mod headers;
+pub mod mqtt;
 pub mod rules;
 pub mod url;
 

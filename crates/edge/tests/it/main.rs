@@ -11,6 +11,7 @@ mod handed_over;
 mod identity_families;
 mod identity_headers;
 mod limits;
+mod mqtt_codecs;
 mod paths;
 mod proxy_protocol;
 mod redirect;

@@ -71,8 +71,8 @@ mod tests {
             let mut problems = Vec::new();
             let raw = ConfigFile::from_text("sample", &text).parse::<Raw>(&mut problems);
             assert!(problems.is_empty(), "{problems:#?}");
-            let entries = raw.route.len() + raw.rule.len() + raw.monitor.len();
-            assert_eq!(entries, if text == sample() { 0 } else { 3 });
+            let entries = raw.route.len() + raw.rule.len() + raw.monitor.len() + raw.tcp_door.len();
+            assert_eq!(entries, if text == sample() { 0 } else { 4 });
         }
     }
 }

@@ -123,6 +123,7 @@ async fn open(store: &Store, directory: &Path) -> Arc<Authority> {
         issuer: IssuerMode::Embedded,
         public_base_url: None,
         rules: Vec::new(),
+        lists: Vec::new(),
         session_life: Duration::from_secs(3600),
     };
     Authority::open(store.clone(), Arc::new(SystemClock), config).await.unwrap()

@@ -11,7 +11,7 @@ use countersign_ca::TokenSettings;
 use countersign_ca::upstream::Cloudflare;
 use countersign_core::identity::TrustDomain;
 use countersign_core::ids::TenantId;
-use countersign_core::snapshot::{RuleSource, TrustSnapshot};
+use countersign_core::snapshot::{RuleList, RuleSource, TrustSnapshot};
 use countersign_core::time::{Clock, Timestamp};
 use countersign_store::{Store, StoreError};
 use thiserror::Error;
@@ -34,6 +34,7 @@ use crate::plan::PlannedCa;
 use crate::presence::PresenceQueue;
 use crate::publish::Publisher;
 use crate::questions::Questions;
+use crate::rules::RulesInForce;
 use crate::upstream::Upstream;
 use crate::usage::UsageLog;
 
@@ -63,6 +64,8 @@ pub struct AuthorityConfig {
     pub public_base_url: Option<String>,
     /// The rules of the doors.
     pub rules: Vec<RuleSource>,
+    /// The lists that these ask.
+    pub lists: Vec<RuleList>,
     /// How long a session of a person lasts.
     pub session_life: std::time::Duration,
 }
@@ -105,6 +108,7 @@ pub struct Authority {
     pub(crate) edges: EdgeReports,
     pub(crate) expiry: ExpiryWatch,
     pub(crate) monitors: Monitors,
+    pub(crate) rules: RulesInForce,
     pub(crate) node: u8,
 }
 
@@ -195,6 +199,7 @@ impl Authority {
             edges: EdgeReports::default(),
             expiry: ExpiryWatch::default(),
             monitors: Monitors::new(with.monitors),
+            rules: RulesInForce::new(&config),
             node: installation.node,
             anchors,
             registry,

@@ -62,6 +62,7 @@ pub mod restore;
 pub mod revoke;
 pub mod rollout;
 pub mod rotation;
+mod rules;
 pub mod service_certificates;
 pub mod settings;
 pub mod sites;

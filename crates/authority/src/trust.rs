@@ -39,7 +39,7 @@ impl Authority {
         let material = self.store.read(move |r| Box::pin(async move { r.trust_material(now).await })).await?;
         let mut snapshot = TrustSnapshot::empty(self.config.trust_domain.clone(), now);
         snapshot.version = material.version;
-        snapshot.rules = self.config.rules.clone().into();
+        self.rules.put_into(&mut snapshot);
         snapshot.device_issuers = device_issuers(&self.issuers()).collect();
         for tenant in &material.tenants {
             set_tenant(&mut snapshot, tenant);
@@ -90,6 +90,7 @@ impl Authority {
                 snapshot.device_issuers = device_issuers(&self.issuers()).collect();
             }
             apply(&mut snapshot, changes, now);
+            self.rules.put_into(&mut snapshot);
             self.publisher.replace(snapshot);
             self.channels.trust_changed(&touched);
         }

@@ -182,6 +182,8 @@ events! {
     DoorCertificateIssued => "door.certificate_issued",
     /// A CA certified a responder that answers OCSP requests for it.
     OcspResponderCertified => "ocsp.responder_certified",
+    /// The configuration was read again, and the doors have other rules.
+    RulesChanged => "rules.changed",
     /// A door or the control plane refused somebody.
     Refused => "access.refused",
     /// A door let somebody through whom `enforce` would refuse.

@@ -93,6 +93,30 @@ pub struct RuleSource {
     pub action: RuleAction,
 }
 
+/// A named list as its author wrote it, which rules ask with `in $name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleList {
+    /// Its name, unique: lower-case letters, digits and `_`.
+    pub name: String,
+    /// What its items are.
+    pub kind: ListKind,
+    /// The items.
+    pub items: Vec<String>,
+}
+
+/// What the items of a list are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ListKind {
+    /// Addresses, networks, and ranges of addresses.
+    Ip,
+    /// Host names; `*.example.com` stands for every name below.
+    Hostname,
+    /// Strings.
+    Text,
+    /// Numbers, and ranges of them.
+    Integer,
+}
+
 /// What a rule does when it matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuleAction {
@@ -168,6 +192,8 @@ pub struct TrustSnapshot {
     pub tenants: HashMap<Tenant, TenantTrust>,
     /// The rules, in order.
     pub rules: std::sync::Arc<[RuleSource]>,
+    /// The lists that rules ask.
+    pub lists: std::sync::Arc<[RuleList]>,
 }
 
 /// What a verified certificate says: made by the relying side from a chain whose signatures, key
@@ -243,6 +269,7 @@ impl TrustSnapshot {
             proved: HashSet::new(),
             tenants: HashMap::new(),
             rules: std::sync::Arc::from([]),
+            lists: std::sync::Arc::from([]),
         }
     }
 

@@ -20,6 +20,8 @@ pub enum Floor {
     Kept,
     /// It does not: a path that its operator marked `renewal`, where whoever is behind it decides.
     Waived,
+    /// It does not, where no identity is required: the rules alone decide, as at Cloudflare.
+    DangerLeftToRules,
 }
 
 /// What a place asks of whoever wants to reach it.
@@ -53,6 +55,15 @@ impl Requirement {
     #[must_use]
     pub fn admitting(self, audience: Option<Arc<Audience>>) -> Self {
         Self { audience, ..self }
+    }
+
+    /// The same with the rules in the place of the floor. The control plane's routes keep it.
+    #[must_use]
+    pub fn danger_left_to_rules(self) -> Self {
+        match (self.place, self.floor) {
+            (Place::Upstream, Floor::Kept) => Self { floor: Floor::DangerLeftToRules, ..self },
+            _ => self,
+        }
     }
 }
 
@@ -95,7 +106,7 @@ impl Admitted {
         match (self.floor, self.standing) {
             (_, None | Some(Standing::Foreign)) => None,
             (Floor::Waived, Some(_)) => self.peer.claim(),
-            (Floor::Kept, Some(_)) => self.device(),
+            (Floor::Kept | Floor::DangerLeftToRules, Some(_)) => self.device(),
         }
     }
 
@@ -189,7 +200,12 @@ fn judge(shown: Shown, requirement: &Requirement) -> Result<Option<Refusal>, Ref
         Access::GrantedUnderObservation(refusal) => Ok(Some(refusal)),
         Access::Refused(refusal) => match requirement.floor {
             Floor::Waived => Ok(None),
-            Floor::Kept => Err(refusal),
+            Floor::DangerLeftToRules
+                if requirement.mode != Enforcement::Enforce && matches!(shown, Shown::Device(..)) =>
+            {
+                Ok(None)
+            }
+            Floor::Kept | Floor::DangerLeftToRules => Err(refusal),
         },
     }
 }
@@ -237,6 +253,22 @@ mod tests {
         for shown in BAD.map(device).into_iter().chain([Shown::Nothing, Shown::Untrusted]) {
             assert_eq!(judge(shown, &waived), Ok(None));
         }
+    }
+
+    #[test]
+    fn rules_take_the_place_of_the_floor_only_where_no_identity_is_required() {
+        for standing in BAD {
+            let at = |mode| {
+                judge(device(standing), &Requirement::upstream(mode, Floor::Kept).danger_left_to_rules())
+            };
+            assert_eq!(at(Enforcement::Off), Ok(None));
+            assert_eq!(at(Enforcement::Observe), Ok(None));
+            assert!(at(Enforcement::Enforce).is_err());
+        }
+        let nobody = Requirement::upstream(Enforcement::Enforce, Floor::DangerLeftToRules);
+        assert!(judge(Shown::Nothing, &nobody).is_err());
+        let agent = Requirement::control_plane(Place::Agent).danger_left_to_rules();
+        assert!(judge(device(Standing::Revoked), &agent).is_err());
     }
 
     #[test]

@@ -159,6 +159,19 @@ pub fn strip_request(headers: &mut HeaderMap) -> Result<usize, HeaderError> {
     Ok(identities)
 }
 
+/// What the client claims in `X-Forwarded-For`, all of it; to be read before [`strip_request`].
+#[must_use]
+pub fn claimed_forwarded_for(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut lines = headers.get_all(X_FORWARDED_FOR).iter();
+    let first = lines.next()?;
+    let mut claimed = first.clone();
+    for line in lines {
+        let both = [claimed.as_bytes(), b", ", line.as_bytes()].concat();
+        claimed = HeaderValue::from_bytes(&both).ok()?;
+    }
+    Some(claimed)
+}
+
 /// Removes from the trailers of a request or answer every identity, provenance, hop-by-hop and
 /// framing field.
 pub fn strip_trailers(trailers: &mut HeaderMap) {

@@ -26,7 +26,7 @@ impl Current {
     /// Fails closed: rules that do not compile are no rules, and a door without its rules does not
     /// open.
     pub(crate) fn new(snapshot: Arc<TrustSnapshot>) -> Result<Self, DoorError> {
-        match RuleSet::compile(&snapshot.rules) {
+        match RuleSet::compile(&snapshot.rules, &snapshot.lists) {
             Ok(rules) => Ok(Self(ArcSwap::from_pointee(Trust { snapshot, rules: Arc::new(rules) }))),
             Err(errors) => Err(DoorError::Rules(RuleFaults(errors))),
         }
@@ -36,19 +36,15 @@ impl Current {
         self.0.load()
     }
 
-    /// The same, to be held for longer.
-    pub(crate) fn load_full(&self) -> Arc<Trust> {
-        self.0.load_full()
-    }
-
     /// Goes by `snapshot` from now on. Rules are compiled when they have changed; a set that does
     /// not compile keeps the old one and says so.
     pub(crate) fn replace(&self, snapshot: Arc<TrustSnapshot>) {
         let old = self.0.load();
-        let rules = if snapshot.rules == old.snapshot.rules {
+        let is_unchanged = snapshot.rules == old.snapshot.rules && snapshot.lists == old.snapshot.lists;
+        let rules = if is_unchanged {
             Arc::clone(&old.rules)
         } else {
-            match RuleSet::compile(&snapshot.rules) {
+            match RuleSet::compile(&snapshot.rules, &snapshot.lists) {
                 Ok(rules) => Arc::new(rules),
                 Err(errors) => {
                     for error in errors {

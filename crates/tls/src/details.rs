@@ -60,6 +60,13 @@ pub struct LeafDetails {
 }
 
 impl LeafDetails {
+    /// The texts of the first certificate of a chain in DER that nobody vouches for; `None` when it
+    /// cannot be read.
+    #[must_use]
+    pub fn of_chain(chain: &[Box<[u8]>]) -> Option<Self> {
+        Self::read(chain, None)
+    }
+
     /// The texts of the first certificate of `chain`. The issuer's are those of `issuer`, or else of
     /// the second certificate if the first names it.
     pub(crate) fn read(chain: &[Box<[u8]>], issuer: Option<&Issuer>) -> Option<Self> {

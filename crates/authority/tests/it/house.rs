@@ -362,6 +362,7 @@ fn config(key_encryption_key: PathBuf, issuer: IssuerMode) -> AuthorityConfig {
         issuer,
         public_base_url: None,
         rules: Vec::new(),
+        lists: Vec::new(),
         session_life: SESSION,
     }
 }

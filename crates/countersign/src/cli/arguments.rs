@@ -11,6 +11,7 @@ use super::ca_arguments::CaCommand;
 use super::cert_arguments::CertCommand;
 use super::cloudflare_arguments::CloudflareCommand;
 use super::monitor_arguments::MonitorCommand;
+use super::rules_arguments::RulesCommand;
 use super::service_arguments::ServiceCommand;
 use crate::config::ConfigFlags;
 
@@ -82,6 +83,9 @@ pub(super) enum Command {
     /// Work on the database itself
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Test, check and import rules of doors
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Work with Cloudflare, in front of our doors or as issuer
     #[command(subcommand)]
     Cloudflare(CloudflareCommand),

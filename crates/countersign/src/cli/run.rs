@@ -12,7 +12,8 @@ use super::{
     audit_anchor, audit_export, audit_verify, backup, ca_csr, ca_export, ca_import, ca_import_signed,
     ca_init, ca_list, ca_reseal, ca_root, ca_rotate, ca_sign, ca_sign_crl, cert_inspect, cert_issue,
     cert_list, cert_p12, cert_revoke, cert_rotate, cert_verify, cloudflare, config_check, config_sample,
-    explain, healthcheck, migrate, monitor, output, restore, serve, service, store_copy, user_reset_password,
+    explain, healthcheck, migrate, monitor, output, restore, rules, serve, service, store_copy,
+    user_reset_password,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
@@ -56,6 +57,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Monitor(command) => monitor::run(command),
         Command::User(UserCommand::ResetPassword(arguments)) => user_reset_password::run(*arguments),
         Command::Store(StoreCommand::Copy(arguments)) => store_copy::run(&arguments),
+        Command::Rules(command) => rules::run(command),
         Command::Cloudflare(command) => cloudflare::run(command),
     };
     match done {

@@ -1,5 +1,7 @@
 //! `countersign serve`.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use countersign_supervisor::{Supervisor, Variables};
 
@@ -10,6 +12,8 @@ use crate::{files_limit, logging};
 
 /// Reads the configuration, raises the file-descriptor limit and serves until told to stop.
 pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
+    let flags = arguments.config.clone();
+    let read_again = Arc::new(move || loaded(flags.clone()));
     let loaded = loaded(arguments.config)?;
     let supervision = Variables::of_process();
     logging::start(loaded.resolved.log_format, &loaded.resolved.log_filter, &supervision);
@@ -19,5 +23,5 @@ pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     files_limit::raise();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    Ok(runtime.block_on(crate::serve::run(loaded.resolved, Supervisor::new(&supervision)))?)
+    Ok(runtime.block_on(crate::serve::run(loaded.resolved, Supervisor::new(&supervision), read_again))?)
 }

@@ -8,6 +8,7 @@ mod file;
 mod flags;
 mod front;
 mod keys;
+mod lists;
 mod monitors;
 mod names;
 mod pick;
@@ -18,8 +19,6 @@ mod resolved;
 mod sample;
 mod settings;
 mod tables;
-mod tcp_door_settings;
-mod tcp_doors;
 
 pub(crate) use cloudflare::{ApiToken, CloudflareApi};
 pub(crate) use environment::{Environment, Machine};
@@ -33,4 +32,3 @@ pub(crate) use resolved::{
     AdminOnDoor, DoorCertificate, DoorClientAuth, HttpDoor, Issuer, LogFormat, Resolved,
 };
 pub(crate) use sample::sample;
-pub(crate) use tcp_doors::{ProxyHeader, TcpDoor, TcpUpstream, UpstreamTls, UpstreamTrust};

@@ -30,8 +30,8 @@ pub(super) struct Raw {
     pub(super) pki: RawPki,
     pub(super) route: Vec<Spanned<RawRoute>>,
     pub(super) rule: Vec<Spanned<RawRule>>,
+    pub(super) list: Vec<Spanned<RawList>>,
     pub(super) monitor: Vec<Spanned<RawMonitor>>,
-    pub(super) tcp_door: Vec<Spanned<RawTcpDoor>>,
 }
 
 /// `[admin]`.
@@ -53,6 +53,7 @@ pub(super) struct RawHttpDoor {
     pub(super) hosts: Place<Vec<String>>,
     pub(super) client_auth: Place<String>,
     pub(super) rules: Place<String>,
+    pub(super) compat: Place<String>,
     pub(super) certificate: Place<String>,
     pub(super) key: Place<String>,
     pub(super) workers: Place<u64>,
@@ -142,6 +143,15 @@ pub(super) struct RawRule {
     pub(super) content_type: Place<String>,
 }
 
+/// `[[list]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawList {
+    pub(super) name: Place<String>,
+    pub(super) kind: Place<String>,
+    pub(super) items: Place<Vec<String>>,
+}
+
 /// `[[monitor]]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -152,29 +162,4 @@ pub(super) struct RawMonitor {
     pub(super) file: Place<String>,
     pub(super) pin: Place<String>,
     pub(super) interval_minutes: Place<u64>,
-}
-
-/// `[[tcp_door]]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct RawTcpDoor {
-    pub(super) name: Place<String>,
-    pub(super) listen: Place<String>,
-    pub(super) upstream: Place<String>,
-    pub(super) require_identity: Place<RawRequirement>,
-    pub(super) client_auth: Place<String>,
-    pub(super) upstream_server_name: Place<String>,
-    pub(super) upstream_ca: Place<String>,
-    pub(super) upstream_pins: Place<Vec<String>>,
-    pub(super) upstream_certificate: Place<String>,
-    pub(super) upstream_key: Place<String>,
-    pub(super) proxy_protocol: Place<String>,
-    pub(super) workers: Place<u64>,
-    pub(super) handshake_timeout_seconds: Place<u64>,
-    pub(super) connect_timeout_seconds: Place<u64>,
-    pub(super) idle_timeout_seconds: Place<u64>,
-    pub(super) lifetime_seconds: Place<u64>,
-    pub(super) max_connections: Place<u64>,
-    pub(super) max_connections_per_ip: Place<u64>,
-    pub(super) proxy_protocol_networks: Place<Vec<String>>,
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use countersign_core::settings::Enforcement;
+use countersign_edge::Compat;
 use countersign_store::StoreUrl;
 
 use super::cloudflare::{self, CloudflareApi};
@@ -16,6 +17,7 @@ use super::file::ConfigFile;
 use super::flags::ConfigFlags;
 use super::front;
 use super::keys;
+use super::lists;
 use super::monitors;
 use super::names::PublicName;
 use super::pick::{Layers, Picker};
@@ -26,7 +28,6 @@ use super::resolved::{
 };
 use super::settings;
 use super::tables;
-use super::tcp_doors;
 
 /// Where keys, tokens and the embedded database live unless told otherwise.
 pub(super) const DEFAULT_DATA_DIR: &str = "countersign-data";
@@ -134,10 +135,11 @@ fn settings_of(
     let cloudflare = cloudflare::cloudflare(pick, &raw.mtls);
     let issuer = issuer(pick, Layers::new("mtls.issuer", raw.mtls.issuer), &cloudflare, notices);
     let routes = tables::routes(pick, raw.route);
-    let rules = tables::rules(pick, raw.rule);
-    notices.extend(tables::doubts(&rules));
+    let lists = lists::lists(pick, raw.list);
+    let rules = tables::rules(pick, raw.rule, &lists);
+    notices.extend(tables::doubts(&rules, &lists));
+    notices.extend(tables::dangers(&http_door));
     let monitors = monitors::monitors(pick, raw.monitor);
-    let tcp_doors = tcp_doors::tcp_doors(pick, raw.tcp_door, machine);
     Resolved {
         data_dir,
         database,
@@ -159,8 +161,8 @@ fn settings_of(
         cloudflare,
         routes,
         rules,
+        lists,
         monitors,
-        tcp_doors,
     }
 }
 
@@ -242,6 +244,9 @@ fn http_door(pick: &mut Picker<'_>, raw: RawHttpDoor, listen: Option<String>, ma
     let hosts =
         pick.list(Layers::new("http_door.hosts", raw.hosts)).map(|(hosts, _)| hosts).unwrap_or_default();
     let (rules, _) = pick.parsed(Layers::new("http_door.rules", raw.rules), Enforcement::Enforce);
+    let ways = [("none", Compat::None), ("cloudflare", Compat::DangerCloudflare)];
+    let compat = Layers::new("http_door.compat", raw.compat);
+    let (compat, _) = pick.value(compat, Compat::None, |text| one_of(&text, &ways));
     let auth = Layers::new("http_door.client_auth", raw.client_auth);
     let (client_auth, _) = pick.value(auth, DoorClientAuth::Optional, |text| one_of(&text, &known));
     let chain = Layers::new("http_door.certificate", raw.certificate);
@@ -276,6 +281,7 @@ fn http_door(pick: &mut Picker<'_>, raw: RawHttpDoor, listen: Option<String>, ma
         listen,
         hosts,
         rules,
+        compat,
         client_auth,
         certificate,
         workers,
@@ -353,7 +359,7 @@ pub(super) fn switch(pick: &mut Picker<'_>, layers: Layers<bool>) -> bool {
     pick.value(layers, false, Ok::<bool, Infallible>).0
 }
 
-pub(super) fn number(pick: &mut Picker<'_>, layers: Layers<u64>, least: u64, default: u64) -> u64 {
+fn number(pick: &mut Picker<'_>, layers: Layers<u64>, least: u64, default: u64) -> u64 {
     let most = 1_000_000_000;
     let in_bounds = |number: u64| {
         if (least..=most).contains(&number) {
@@ -365,7 +371,7 @@ pub(super) fn number(pick: &mut Picker<'_>, layers: Layers<u64>, least: u64, def
     pick.value(layers, default, in_bounds).0
 }
 
-pub(super) fn seconds(pick: &mut Picker<'_>, layers: Layers<u64>, least: u64, default: u64) -> Duration {
+fn seconds(pick: &mut Picker<'_>, layers: Layers<u64>, least: u64, default: u64) -> Duration {
     Duration::from_secs(number(pick, layers, least, default))
 }
 

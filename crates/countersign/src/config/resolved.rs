@@ -12,7 +12,8 @@ use countersign_authority::monitors::Watch;
 use countersign_authority::{KeySource, TokenSettings};
 use countersign_core::TrustDomain;
 use countersign_core::settings::Enforcement;
-use countersign_core::snapshot::RuleSource;
+use countersign_core::snapshot::{RuleList, RuleSource};
+use countersign_edge::Compat;
 use countersign_edge::headers::IdentityHeaders;
 use countersign_edge::{RequestRates, RouteScreen};
 use countersign_store::StoreUrl;
@@ -21,7 +22,6 @@ use ipnet::IpNet;
 use super::cloudflare::CloudflareApi;
 use super::front::Redirect;
 use super::names::{HttpUrl, PublicName, UpstreamUrl};
-use super::tcp_doors::TcpDoor;
 use crate::own_ca::CaFiles;
 
 /// A configuration that was read whole and found right.
@@ -68,10 +68,10 @@ pub(crate) struct Resolved {
     pub(crate) routes: Vec<Route>,
     /// The enabled rules, in order.
     pub(crate) rules: Vec<RuleSource>,
+    /// The lists that rules ask.
+    pub(crate) lists: Vec<RuleList>,
     /// Certificates elsewhere that are watched.
     pub(crate) monitors: Vec<Watch>,
-    /// The TCP doors.
-    pub(crate) tcp_doors: Vec<TcpDoor>,
 }
 
 /// How log lines look; both go to stderr.
@@ -116,6 +116,8 @@ pub(crate) struct HttpDoor {
     pub(crate) client_auth: DoorClientAuth,
     /// Whether rules block, are only recorded, or are not run.
     pub(crate) rules: Enforcement,
+    /// Whether the safety floor holds beside the rules.
+    pub(crate) compat: Compat,
     /// The certificate it shows.
     pub(crate) certificate: DoorCertificate,
     /// How many threads serve it, each with a runtime of its own.

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use super::environment::variable_of;
 use super::front;
-use super::tcp_door_settings::TCP_DOOR;
 
 /// A setting in words.
 pub(super) struct Setting {
@@ -49,7 +48,7 @@ impl Setting {
 
     /// Whether it is an entry of a list of tables, which only the file can hold.
     pub(super) fn is_in_list(&self) -> bool {
-        ["route.", "rule.", "monitor.", "tcp_door."].iter().any(|list| self.key.starts_with(list))
+        ["route.", "rule.", "list.", "monitor."].iter().any(|list| self.key.starts_with(list))
     }
 }
 
@@ -60,7 +59,7 @@ pub(super) fn has_variable(name: &str) -> bool {
 
 /// Every setting, in the order of the sample: those of one table together.
 pub(super) fn all() -> Vec<&'static Setting> {
-    let mut all: Vec<&Setting> = SETTINGS.iter().chain(front::SETTINGS).chain(TCP_DOOR).collect();
+    let mut all: Vec<&Setting> = SETTINGS.iter().chain(front::SETTINGS).collect();
     let mut tables: Vec<&str> = all.iter().map(|setting| setting.table()).collect();
     let mut seen = BTreeSet::new();
     tables.retain(|table| seen.insert(*table));
@@ -189,6 +188,13 @@ const SETTINGS: &[Setting] = &[
         "\"enforce\"",
         Shown::Default,
         "Whether rules block (enforce), are only recorded (observe), or are not run (off).",
+    ),
+    Setting::new(
+        "http_door.compat",
+        "",
+        "\"none\"",
+        Shown::Default,
+        "\"cloudflare\" leaves revoked, quarantined and decommissioned identities to the rules, as Cloudflare\ndoes, wherever a route requires no identity. A danger: without it they are refused before any rule.",
     ),
     Setting::new(
         "http_door.client_auth",
@@ -453,6 +459,27 @@ const SETTINGS: &[Setting] = &[
         "Media type of that body.",
     ),
     Setting::new(
+        "list.name",
+        "",
+        "\"office\"",
+        Shown::Example,
+        "What rules call the list, as in `ip.src in $office`: lower-case letters, digits and _; needed, unique.",
+    ),
+    Setting::new(
+        "list.kind",
+        "",
+        "\"ip\"",
+        Shown::Default,
+        "What is in it: ip (addresses, networks, 192.0.2.1..192.0.2.9), hostname (*.example.com is every\nname below), text or integer (also 8000..8010).",
+    ),
+    Setting::new(
+        "list.items",
+        "",
+        "[\"192.0.2.0/24\", \"2001:db8::/32\"]",
+        Shown::Example,
+        "The items, each a string; needed.",
+    ),
+    Setting::new(
         "monitor.name",
         "",
         "\"web\"",
@@ -527,7 +554,7 @@ mod tests {
             assert!(keys.remove(table), "{table} in {keys:?}");
             keys.extend(keys_of(table, &format!("[{table}]\nprobe = 1")));
         }
-        for list in ["route", "rule", "monitor", "tcp_door"] {
+        for list in ["route", "rule", "list", "monitor"] {
             assert!(keys.remove(list), "{list} in {keys:?}");
             keys.extend(keys_of(list, &format!("[[{list}]]\nprobe = 1")));
         }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 
 use countersign_core::settings::Enforcement;
-use countersign_core::snapshot::{BlockResponse, RuleAction, RuleSource};
+use countersign_core::snapshot::{BlockResponse, RuleAction, RuleList, RuleSource};
+use countersign_edge::Compat;
 use countersign_edge::headers::{CfBlobHeader, IdentityFamily, IdentityHeaders};
-use countersign_edge::rules::RuleSet;
+use countersign_edge::rules::{DeviceCas, RuleSet};
 use toml::Spanned;
 
 use super::front;
@@ -15,7 +16,7 @@ use super::pick::{Layers, Picker};
 use super::problem::Origin;
 use super::raw::{Place, RawRequirement, RawRoute, RawRule};
 use super::resolve::one_of;
-use super::resolved::Route;
+use super::resolved::{HttpDoor, Route};
 
 /// The routes; two for one host and path are refused.
 pub(super) fn routes(pick: &mut Picker<'_>, raw: Vec<Spanned<RawRoute>>) -> Vec<Route> {
@@ -68,7 +69,7 @@ fn identity_headers(
 }
 
 /// `true`, `false` or one of the modes.
-pub(super) fn requirement(raw: RawRequirement) -> Result<Enforcement, countersign_core::ids::IdError> {
+fn requirement(raw: RawRequirement) -> Result<Enforcement, countersign_core::ids::IdError> {
     match raw {
         RawRequirement::Switch(true) => Ok(Enforcement::Enforce),
         RawRequirement::Switch(false) => Ok(Enforcement::Off),
@@ -92,12 +93,16 @@ fn path_prefix(text: String) -> Result<String, String> {
 }
 
 /// The enabled rules, in order; names are unique among all.
-pub(super) fn rules(pick: &mut Picker<'_>, raw: Vec<Spanned<RawRule>>) -> Vec<RuleSource> {
+pub(super) fn rules(
+    pick: &mut Picker<'_>,
+    raw: Vec<Spanned<RawRule>>,
+    lists: &[RuleList],
+) -> Vec<RuleSource> {
     let mut names = BTreeSet::new();
     let mut rules = Vec::with_capacity(raw.len());
     for place in raw {
         let origin = pick.origin(&place.span());
-        let (enabled, Some(rule)) = rule(pick, &origin, place.into_inner()) else { continue };
+        let (enabled, Some(rule)) = rule(pick, &origin, place.into_inner(), lists) else { continue };
         if !names.insert(rule.name.clone()) {
             pick.refuse(&origin, "rule.name", format!("{:?} is the name of another rule", rule.name));
         }
@@ -116,7 +121,12 @@ enum Action {
     Skip,
 }
 
-fn rule(pick: &mut Picker<'_>, origin: &Origin, raw: RawRule) -> (bool, Option<RuleSource>) {
+fn rule(
+    pick: &mut Picker<'_>,
+    origin: &Origin,
+    raw: RawRule,
+    lists: &[RuleList],
+) -> (bool, Option<RuleSource>) {
     let enabled = Layers::new("rule.enabled", raw.enabled).only_in_file();
     let enabled = pick.value(enabled, true, Ok::<bool, Infallible>).0;
     if raw.name.is_none() {
@@ -148,7 +158,7 @@ fn rule(pick: &mut Picker<'_>, origin: &Origin, raw: RawRule) -> (bool, Option<R
     let expression = pick.given(expression);
     let rule = name.zip(expression).map(|((name, _), (expression, origin))| {
         let rule = RuleSource { name, expression, action };
-        for error in RuleSet::compile(std::slice::from_ref(&rule)).err().unwrap_or_default() {
+        for error in RuleSet::compile(std::slice::from_ref(&rule), lists).err().unwrap_or_default() {
             pick.refuse(&origin, "rule.expression", error.render());
         }
         rule
@@ -156,11 +166,20 @@ fn rule(pick: &mut Picker<'_>, origin: &Origin, raw: RawRule) -> (bool, Option<R
     (enabled, rule)
 }
 
-/// Doubts about the rules, a sentence each.
-pub(super) fn doubts(rules: &[RuleSource]) -> Vec<String> {
-    let lints = RuleSet::compile(rules).map(|rules| rules.lints().to_vec()).unwrap_or_default();
-    lints
-        .iter()
-        .map(|lint| format!("rule {:?}: {} [{}]", lint.rule, lint.code.message(), lint.code.as_str()))
-        .collect()
+/// Doubts about the rules, a sentence each. How many CAs there are, the configuration does not know.
+pub(super) fn doubts(rules: &[RuleSource], lists: &[RuleList]) -> Vec<String> {
+    let lints = RuleSet::compile(rules, lists).map(|rules| rules.lints(DeviceCas::One)).unwrap_or_default();
+    lints.iter().map(ToString::to_string).collect()
+}
+
+/// What the configuration turns off that keeps people safe, a sentence each.
+pub(super) fn dangers(door: &HttpDoor) -> Option<String> {
+    match door.compat {
+        Compat::None => None,
+        Compat::DangerCloudflare => Some(
+            "danger: http_door.compat = \"cloudflare\" turns the safety floor off: a revoked, quarantined or \
+             decommissioned identity reaches every route that requires none, unless a rule refuses it"
+                .to_owned(),
+        ),
+    }
 }

@@ -55,6 +55,7 @@ pub(super) fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
         hosts: door.hosts.iter().map(ToString::to_string).collect(),
         routes,
         rules: door.rules,
+        compat: door.compat,
         ..DoorConfig::default()
     }
 }

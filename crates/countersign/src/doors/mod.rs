@@ -5,6 +5,5 @@ mod adoption;
 mod http;
 mod open;
 mod redirect;
-mod tcp;
 
 pub(crate) use open::{Doors, Given, from_files, open};

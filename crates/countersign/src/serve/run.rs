@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::reload::{self, ReadAgain};
 use super::{door, files, monitors, reports};
 use crate::banner::{Banner, Door, Setup, door_host};
 use crate::cli::output;
@@ -36,10 +37,15 @@ const REFUSALS_WAITING: usize = 4096;
 const LIFE_SIGNS: u32 = 3;
 
 /// Runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. `supervisor` hears
-/// when it serves, that it lives, and when it ends.
-pub(crate) async fn run(config: Resolved, supervisor: Supervisor) -> anyhow::Result<()> {
+/// when it serves, that it lives, and when it ends. SIGHUP makes it read its configuration again.
+pub(crate) async fn run(
+    config: Resolved,
+    supervisor: Supervisor,
+    read_again: Arc<ReadAgain>,
+) -> anyhow::Result<()> {
     let supervisor = Arc::new(supervisor);
     let stop = stop_signals()?;
+    let told_to_reload = reload::listen()?;
     files::make_private_directory(&config.data_dir)?;
     if let Some(database) = config.database.path() {
         files::close_database(database)?;
@@ -75,8 +81,9 @@ pub(crate) async fn run(config: Resolved, supervisor: Supervisor) -> anyhow::Res
     let admin_stop = stop.first.clone();
     let served = tokio::spawn(serve_admin(admin, router, async move { admin_stop.cancelled().await }));
 
-    let listening = Listening { admin: admin_address, http: shown, doors: &opened };
-    announce(&config, &authority, listening)?;
+    reload::warn_of_doubts(&authority);
+    tasks.spawn(reload::reload_when_told(Arc::clone(&authority), read_again, told_to_reload));
+    announce(&config, &authority, admin_address, shown)?;
     supervisor.ready();
     stop.first.cancelled().await;
     tracing::info!("draining");
@@ -158,6 +165,7 @@ pub(crate) fn authority_config(config: &Resolved) -> AuthorityConfig {
         },
         public_base_url: config.public_base_url.as_ref().map(|url| url.uri().to_string()),
         rules: config.rules.clone(),
+        lists: config.lists.clone(),
         session_life: config.admin.session,
     }
 }
@@ -195,15 +203,7 @@ fn background(authority: &Arc<Authority>, anchor_interval: Duration) -> JoinSet<
     tasks
 }
 
-/// Where everything is.
-struct Listening<'a> {
-    admin: SocketAddr,
-    http: Door,
-    doors: &'a Doors,
-}
-
-fn announce(config: &Resolved, authority: &Authority, listening: Listening<'_>) -> anyhow::Result<()> {
-    let Listening { admin, http: door, doors } = listening;
+fn announce(config: &Resolved, authority: &Authority, admin: SocketAddr, door: Door) -> anyhow::Result<()> {
     let token_file = config.data_dir.join("setup-token");
     let setup = match authority.take_setup_token() {
         Some(token) => {
@@ -220,8 +220,7 @@ fn announce(config: &Resolved, authority: &Authority, listening: Listening<'_>) 
             Door::Open { port, .. } => Some(*port),
             Door::Taken(_) => None,
         };
-        let tcp_doors = doors.tcp().map(|(name, address)| (name.to_owned(), address.port())).collect();
-        Ports { admin: admin.port(), http_door, tcp_doors }.write(path)?;
+        Ports { admin: admin.port(), http_door }.write(path)?;
     }
     let banner = Banner { admin, door, root_fingerprint: authority.root_fingerprint(), setup };
     output::print(&banner.to_string()).context("print where everything is")

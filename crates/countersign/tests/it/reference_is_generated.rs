@@ -55,6 +55,9 @@ const COMMANDS: &[&[&str]] = &[
     &["cloudflare", "push-rules"],
     &["cloudflare", "import-rules"],
     &["cloudflare", "status"],
+    &["rules", "test"],
+    &["rules", "check"],
+    &["rules", "import"],
 ];
 
 const HEAD: &str = "\
@@ -82,7 +85,7 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    let parents: [&[&str]; 11] = [
+    let parents: [&[&str]; 12] = [
         &[],
         &["config"],
         &["audit"],
@@ -94,6 +97,7 @@ fn every_command_is_in_the_list_of_this_test() {
         &["user"],
         &["store"],
         &["cloudflare"],
+        &["rules"],
     ];
     for parent in parents {
         let help = run(folder.path(), &[], &[parent, &["--help"]].concat()).stdout;

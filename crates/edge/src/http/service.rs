@@ -25,14 +25,14 @@ use super::route::{Routes, ServedRoute, Target};
 use super::upgrade::{self, Wanted};
 use super::upstreams::Upstreams;
 use crate::admit::{Admitted, admit};
-use crate::door::DoorConfig;
+use crate::door::{Compat, DoorConfig};
 use crate::front::cors::CorsReply;
 use crate::front::meter::Meter;
 use crate::front::screen::{Afterwards, Screen, Screened};
 use crate::headers::{self, Scheme};
 use crate::registry::{Live, Registration, Registry, RequestKind};
 use crate::report::{EdgeReport, RefusedRequest, Reports};
-use crate::rules::{CertificateState, Outcome, RequestFacts, Resumption};
+use crate::rules::{CertificateState, Outcome, RequestFacts, TlsFacts};
 use crate::trust::{Current, Trust};
 use crate::url::{NormalisedPath, OddPaths};
 
@@ -46,6 +46,7 @@ pub(crate) struct Gate {
     hosts: Vec<String>,
     odd_paths: OddPaths,
     rules: Enforcement,
+    compat: Compat,
     upstream_timeout: Duration,
     current: Arc<Current>,
     clock: Arc<dyn Clock>,
@@ -75,6 +76,7 @@ impl Gate {
             hosts: config.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
             odd_paths: config.odd_paths,
             rules: config.rules,
+            compat: config.compat,
             upstream_timeout: config.upstream_timeout,
             current,
             clock: Arc::clone(clock),
@@ -92,7 +94,8 @@ impl Gate {
 
     /// Puts a connection on the list of live ones, by the standing it has now.
     pub(crate) fn register(&self, registry: &Arc<Registry>, peer: &Peer) -> Arc<Registration> {
-        registry.register_peer(peer, &self.current, &*self.clock)
+        registry
+            .register(peer.claim(), |claim| self.current.load().snapshot.standing(claim, self.clock.now()))
     }
 
     /// Writes down that a connection was refused before anything was asked for.
@@ -127,7 +130,20 @@ impl Gate {
     }
 
     fn bare(&self, address: SocketAddr, code: &str) -> RefusedRequest {
-        RefusedRequest::bare(self.clock.now(), address, code)
+        RefusedRequest {
+            request_id: RequestId::random(),
+            at: self.clock.now(),
+            code: code.to_owned(),
+            address,
+            certificate: None,
+            untrusted: None,
+            standing: None,
+            route: None,
+            method: String::new(),
+            host: String::new(),
+            path: String::new(),
+            rule: None,
+        }
     }
 
     fn serves(&self, host: &str) -> bool {
@@ -205,7 +221,9 @@ fn hear<'a>(
     request: &mut Request<Incoming>,
     (id, afterwards): (RequestId, &mut Afterwards),
 ) -> Result<Cleared<'a>, Answer> {
-    let mut hearing = Hearing { gate, arrived, id, now: gate.clock.now(), asked: None, route: None };
+    let forwarded_for = headers::claimed_forwarded_for(request.headers());
+    let now = gate.clock.now();
+    let mut hearing = Hearing { gate, arrived, id, now, asked: None, route: None, forwarded_for };
     if let Some(screen) = &gate.screen {
         hearing.count_address(request, screen)?;
     }
@@ -239,6 +257,8 @@ struct Hearing<'a> {
     now: Timestamp,
     asked: Option<(&'a RequestedHost, &'a NormalisedPath)>,
     route: Option<&'a str>,
+    /// What the client claimed; rules may look at it.
+    forwarded_for: Option<HeaderValue>,
 }
 
 impl Hearing<'_> {
@@ -311,7 +331,10 @@ impl Hearing<'_> {
         route: &ServedRoute,
         path: &NormalisedPath,
     ) -> Result<Admitted, Answer> {
-        let requirement = route.requirement(path);
+        let requirement = match self.gate.compat {
+            Compat::None => route.requirement(path),
+            Compat::DangerCloudflare => route.requirement(path).danger_left_to_rules(),
+        };
         let admitted =
             admit(&self.arrived.peer, &trust.snapshot, &requirement, self.now).map_err(|refused| {
                 let answer = Answer::refused(refused.refusal);
@@ -332,6 +355,41 @@ impl Hearing<'_> {
         Ok(admitted)
     }
 
+    fn rule_facts<'f>(
+        &'f self,
+        request: &'f Request<Incoming>,
+        admitted: &'f Admitted,
+        (host, path): (&'f RequestedHost, &'f NormalisedPath),
+    ) -> RequestFacts<'f> {
+        let peer = &self.arrived.peer;
+        let standing = admitted.standing();
+        RequestFacts {
+            request_id: self.id,
+            now: self.now,
+            method: request.method().as_str(),
+            version: version_text(request.version()),
+            scheme: Scheme::Https,
+            host: Some(host.name()),
+            target: path,
+            raw_target: request.uri().path_and_query().map_or("", |target| target.as_str()),
+            headers: request.headers(),
+            forwarded_for: self.forwarded_for.as_ref().map(HeaderValue::as_bytes),
+            source: self.arrived.address.ip(),
+            server_port: self.arrived.local.port(),
+            tls: Some(TlsFacts::of(peer)),
+            certificate: match admitted.guest() {
+                Some(_good) => CertificateState { presented: true, verified: true, revoked: false },
+                None => CertificateState::judged(peer, standing, self.now),
+            },
+            presented: if peer.is_presented() { Some(peer) } else { None },
+            device: peer
+                .claim()
+                .filter(|_claim| standing.is_some_and(|standing| standing != Standing::Foreign))
+                .map(|claim| &claim.identity),
+            standing,
+        }
+    }
+
     fn apply_rules(
         &self,
         request: &Request<Incoming>,
@@ -342,25 +400,7 @@ impl Hearing<'_> {
         if self.gate.rules == Enforcement::Off || trust.rules.is_empty() {
             return Ok(());
         }
-        let peer = &self.arrived.peer;
-        let facts = RequestFacts {
-            method: request.method().as_str(),
-            version: version_text(request.version()),
-            scheme: Scheme::Https,
-            host: Some(host.name()),
-            target: path,
-            user_agent: header_bytes(request.headers(), &header::USER_AGENT),
-            source: self.arrived.address.ip(),
-            server_port: self.arrived.local.port(),
-            tls_version: Some(peer.protocol().as_str()),
-            resumption: if peer.is_resumed() { Resumption::Resumed } else { Resumption::Full },
-            certificate: match admitted.guest() {
-                Some(_good) => CertificateState { presented: true, verified: true, revoked: false },
-                None => CertificateState::judged(peer, admitted.standing(), self.now),
-            },
-            texts: if peer.is_presented() { Some(peer) } else { None },
-            device: admitted.certificate().map(|claim| &claim.identity),
-        };
+        let facts = self.rule_facts(request, admitted, (host, path));
         let verdict = trust.rules.evaluate(&facts);
         for rule in verdict.logged {
             info!(rule, request = %self.id, path = path.path(), "rule matched");

@@ -18,15 +18,22 @@ pub enum RuleErrorCode {
     SingleQuotes,
     UpperCaseKeyword,
     UnknownField,
+    UnknownFunction,
     CloudflareOnly,
-    NotSupported,
     WrongArgument,
+    BadIndex,
+    ArrayCompared,
+    SpreadOutside,
     OperatorOnBoolean,
     MissingOperator,
     OperatorType,
     LiteralType,
     BadInteger,
     BadAddress,
+    BadRange,
+    UndefinedList,
+    ListKind,
+    BadList,
     NotIn,
     CommaInSet,
     EmptySet,
@@ -40,7 +47,7 @@ pub enum RuleErrorCode {
 
 impl RuleErrorCode {
     /// Every code.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 36] = [
         Self::Empty,
         Self::TooLong,
         Self::TooDeep,
@@ -52,15 +59,22 @@ impl RuleErrorCode {
         Self::SingleQuotes,
         Self::UpperCaseKeyword,
         Self::UnknownField,
+        Self::UnknownFunction,
         Self::CloudflareOnly,
-        Self::NotSupported,
         Self::WrongArgument,
+        Self::BadIndex,
+        Self::ArrayCompared,
+        Self::SpreadOutside,
         Self::OperatorOnBoolean,
         Self::MissingOperator,
         Self::OperatorType,
         Self::LiteralType,
         Self::BadInteger,
         Self::BadAddress,
+        Self::BadRange,
+        Self::UndefinedList,
+        Self::ListKind,
+        Self::BadList,
         Self::NotIn,
         Self::CommaInSet,
         Self::EmptySet,
@@ -88,7 +102,10 @@ impl RuleErrorCode {
             Self::UpperCaseKeyword => "RULE_UPPER_CASE_KEYWORD",
             Self::UnknownField => "RULE_UNKNOWN_FIELD",
             Self::CloudflareOnly => "RULE_CLOUDFLARE_ONLY",
-            Self::NotSupported => "RULE_NOT_SUPPORTED",
+            Self::UnknownFunction => "RULE_UNKNOWN_FUNCTION",
+            Self::BadIndex => "RULE_BAD_INDEX",
+            Self::ArrayCompared => "RULE_ARRAY_COMPARED",
+            Self::SpreadOutside => "RULE_SPREAD_OUTSIDE",
             Self::WrongArgument => "RULE_WRONG_ARGUMENT",
             Self::OperatorOnBoolean => "RULE_OPERATOR_ON_BOOLEAN",
             Self::MissingOperator => "RULE_MISSING_OPERATOR",
@@ -96,6 +113,10 @@ impl RuleErrorCode {
             Self::LiteralType => "RULE_LITERAL_TYPE",
             Self::BadInteger => "RULE_BAD_INTEGER",
             Self::BadAddress => "RULE_BAD_ADDRESS",
+            Self::BadRange => "RULE_BAD_RANGE",
+            Self::UndefinedList => "RULE_UNDEFINED_LIST",
+            Self::ListKind => "RULE_LIST_KIND",
+            Self::BadList => "RULE_BAD_LIST",
             Self::NotIn => "RULE_NOT_IN",
             Self::CommaInSet => "RULE_COMMA_IN_SET",
             Self::EmptySet => "RULE_EMPTY_SET",
@@ -135,9 +156,17 @@ impl Fault {
     }
 }
 
-/// A rule that was refused when it was loaded.
+/// What was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    Rule,
+    List,
+}
+
+/// A rule or list that was refused when it was loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleError {
+    subject: Subject,
     rule: String,
     expression: String,
     fault: Fault,
@@ -148,8 +177,12 @@ impl std::error::Error for RuleError {}
 impl fmt::Display for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.place();
-        let (rule, message) = (&self.rule, &self.fault.message);
-        write!(f, "rule {rule:?}: {message} at line {}, column {}", place.line, place.column)
+        let (name, message) = (&self.rule, &self.fault.message);
+        let subject = match self.subject {
+            Subject::Rule => "rule",
+            Subject::List => "list",
+        };
+        write!(f, "{subject} {name:?}: {message} at line {}, column {}", place.line, place.column)
     }
 }
 
@@ -163,10 +196,15 @@ struct Place<'a> {
 
 impl RuleError {
     pub(super) fn new(rule: &str, expression: &str, fault: Fault) -> Self {
-        Self { rule: rule.to_owned(), expression: expression.to_owned(), fault }
+        Self { subject: Subject::Rule, rule: rule.to_owned(), expression: expression.to_owned(), fault }
     }
 
-    /// The rule's name.
+    /// About a list: `text` is the item, or its name.
+    pub(super) fn of_list(list: &str, text: &str, fault: Fault) -> Self {
+        Self { subject: Subject::List, ..Self::new(list, text, fault) }
+    }
+
+    /// The name of the rule or list.
     #[must_use]
     pub fn rule(&self) -> &str {
         &self.rule
@@ -194,6 +232,18 @@ impl RuleError {
     #[must_use]
     pub const fn offset(&self) -> usize {
         self.fault.span.start
+    }
+
+    /// The line of the expression in which it is, from 1.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.place().line
+    }
+
+    /// The column in that line, in characters from 1.
+    #[must_use]
+    pub fn column(&self) -> usize {
+        self.place().column
     }
 
     /// The error, its code, and the line of the expression with a caret under the place.

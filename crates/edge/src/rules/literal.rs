@@ -1,26 +1,36 @@
 //! What stands to the right of a comparison.
 
 use std::net::IpAddr;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use ipnet::IpNet;
 
+use super::ast::AddressRange;
 use super::error::{Fault, RuleErrorCode};
 use super::lexer::Token;
-use super::pattern::{Pattern, PatternFault, Wildcard};
+use super::pattern::{Case, Pattern, PatternFault, Wildcard};
 
 /// A string literal's bytes.
 pub(super) fn text(token: Token<'_>, span: &Range<usize>) -> Result<Vec<u8>, Fault> {
     match token {
         Token::Raw(inside) => Ok(inside.as_bytes().to_vec()),
         Token::Quoted(inside) => unescape(inside, span.start + 1),
-        Token::Word(word) => {
+        Token::Word(word) => hex_bytes(word).ok_or_else(|| {
             let message = format!("found `{word}` where a string is needed");
             let hint = format!("write \"{word}\"");
-            Err(Fault::new(RuleErrorCode::LiteralType, span.clone(), message).hint(hint))
-        }
+            Fault::new(RuleErrorCode::LiteralType, span.clone(), message).hint(hint)
+        }),
         Token::Symbol(_) => Err(unexpected(token, span, "a string")),
     }
+}
+
+/// `61:62:63`: two bytes or more.
+fn hex_bytes(word: &str) -> Option<Vec<u8>> {
+    let byte = |pair: &str| {
+        let is_pair = pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+        u8::from_str_radix(pair, 16).ok().filter(|_byte| is_pair)
+    };
+    if word.contains(':') { word.split(':').map(byte).collect() } else { None }
 }
 
 /// A regular expression. In quotes it keeps its backslashes: `\"` is a quote to the engine too.
@@ -48,26 +58,31 @@ pub(super) fn pattern(token: Token<'_>, span: &Range<usize>) -> Result<Pattern, 
 }
 
 /// A wildcard.
-pub(super) fn wildcard(token: Token<'_>, span: &Range<usize>) -> Result<Wildcard, Fault> {
-    Wildcard::new(&text(token, span)?)
+pub(super) fn wildcard(token: Token<'_>, span: &Range<usize>, case: Case) -> Result<Wildcard, Fault> {
+    Wildcard::new(&text(token, span)?, case)
         .map_err(|reason| Fault::new(RuleErrorCode::BadWildcard, span.clone(), format!("found {reason}")))
 }
 
 /// A number.
 pub(super) fn integer(token: Token<'_>, span: &Range<usize>) -> Result<i64, Fault> {
-    let word = bare(token, span, "a number")?;
+    let word = one(token, span, "a number")?;
     word.parse().map_err(|_invalid| {
-        Fault::new(
-            RuleErrorCode::BadInteger,
-            span.clone(),
-            format!("found `{word}`, which is no 64-bit number,"),
-        )
+        let message = format!("found `{word}`, which is no 64-bit number,");
+        Fault::new(RuleErrorCode::BadInteger, span.clone(), message)
     })
+}
+
+/// A number or a range of them, in a set.
+pub(super) fn integers(token: Token<'_>, span: &Range<usize>) -> Result<RangeInclusive<i64>, Fault> {
+    let Some((first, last)) = range(token, span) else { return integer(token, span).map(|n| n..=n) };
+    let first = integer(Token::Word(first.0), &first.1)?;
+    let last = integer(Token::Word(last.0), &last.1)?;
+    if first <= last { Ok(first..=last) } else { Err(backwards(span)) }
 }
 
 /// An IP address.
 pub(super) fn address(token: Token<'_>, span: &Range<usize>) -> Result<IpAddr, Fault> {
-    let word = bare(token, span, "an IP address")?;
+    let word = one(token, span, "an IP address")?;
     let address = word.parse::<IpAddr>().map_err(|_invalid| {
         let fault = Fault::new(
             RuleErrorCode::BadAddress,
@@ -79,11 +94,20 @@ pub(super) fn address(token: Token<'_>, span: &Range<usize>) -> Result<IpAddr, F
     Ok(address.to_canonical())
 }
 
-/// An IP address or a network, in a set.
-pub(super) fn network(token: Token<'_>, span: &Range<usize>) -> Result<IpNet, Fault> {
+/// An IP address, a network or a range of addresses, in a set.
+pub(super) fn addresses(token: Token<'_>, span: &Range<usize>) -> Result<AddressRange, Fault> {
+    if let Some((first, last)) = range(token, span) {
+        let first = address(Token::Word(first.0), &first.1)?;
+        let last = address(Token::Word(last.0), &last.1)?;
+        if first.is_ipv4() != last.is_ipv4() {
+            let message = "found a range from one family of addresses to the other";
+            return Err(Fault::new(RuleErrorCode::BadRange, span.clone(), message));
+        }
+        return if first <= last { Ok(AddressRange::Between(first, last)) } else { Err(backwards(span)) };
+    }
     let word = bare(token, span, "an IP address or network")?;
     if !word.contains('/') {
-        return address(token, span).map(IpNet::from);
+        return address(token, span).map(IpNet::from).map(AddressRange::Network);
     }
     let network = word.parse::<IpNet>().map_err(|_invalid| {
         Fault::new(RuleErrorCode::BadAddress, span.clone(), format!("found `{word}`, which is no network,"))
@@ -93,7 +117,22 @@ pub(super) fn network(token: Token<'_>, span: &Range<usize>) -> Result<IpNet, Fa
         let hint = format!("write {}", network.trunc());
         return Err(Fault::new(RuleErrorCode::BadAddress, span.clone(), message).hint(hint));
     }
-    Ok(network)
+    Ok(AddressRange::Network(network))
+}
+
+/// A word and where it stands.
+type Part<'s> = (&'s str, Range<usize>);
+
+/// The two ends of `…..…`.
+fn range<'s>(token: Token<'s>, span: &Range<usize>) -> Option<(Part<'s>, Part<'s>)> {
+    let Token::Word(word) = token else { return None };
+    let (first, last) = word.split_once("..")?;
+    let middle = span.start + first.len();
+    Some(((first, span.start..middle), (last, middle + 2..span.end)))
+}
+
+fn backwards(span: &Range<usize>) -> Fault {
+    Fault::new(RuleErrorCode::BadRange, span.clone(), "found a range that ends before it begins")
 }
 
 /// What was found and what should stand there.
@@ -107,12 +146,19 @@ pub(super) fn unexpected(token: Token<'_>, span: &Range<usize>, expected: &str) 
     Fault::new(RuleErrorCode::UnexpectedToken, span.clone(), message)
 }
 
+/// A single value, where a range cannot stand.
+fn one<'s>(token: Token<'s>, span: &Range<usize>, expected: &str) -> Result<&'s str, Fault> {
+    let word = bare(token, span, expected)?;
+    if word.contains("..") {
+        let message = format!("found the range `{word}`, and ranges stand in sets,");
+        let hint = format!("write `in {{{word}}}`");
+        return Err(Fault::new(RuleErrorCode::BadRange, span.clone(), message).hint(hint));
+    }
+    Ok(word)
+}
+
 fn bare<'s>(token: Token<'s>, span: &Range<usize>, expected: &str) -> Result<&'s str, Fault> {
     match token {
-        Token::Word(word) if word.contains("..") => {
-            let message = format!("found the range `{word}`, and ranges are not supported in this version,");
-            Err(Fault::new(RuleErrorCode::NotSupported, span.clone(), message))
-        }
         Token::Word(word) => Ok(word),
         Token::Quoted(_) | Token::Raw(_) => {
             let message = format!("found a string where {expected} is needed");

@@ -58,16 +58,26 @@ fn last_line(text: &str) -> String {
     text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
-/// A wildcard: `*` stands for any bytes, `\*` and `\\` for themselves, case does not count.
+/// Whether `A` and `a` are different letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Case {
+    /// `wildcard`.
+    Ignored,
+    /// `strict wildcard`.
+    Counts,
+}
+
+/// A wildcard: `*` stands for any bytes, `\*` and `\\` for themselves.
 #[derive(Clone, Debug)]
 pub(super) struct Wildcard {
     source: Vec<u8>,
+    case: Case,
     regex: Regex,
 }
 
 impl PartialEq for Wildcard {
     fn eq(&self, other: &Self) -> bool {
-        self.source == other.source
+        (&self.source, self.case) == (&other.source, other.case)
     }
 }
 
@@ -78,7 +88,7 @@ impl Wildcard {
     ///
     /// # Errors
     /// A sentence for `**`, and for a backslash before anything but `*` and `\`.
-    pub(super) fn new(source: &[u8]) -> Result<Self, &'static str> {
+    pub(super) fn new(source: &[u8], case: Case) -> Result<Self, &'static str> {
         let mut regex = String::from("^");
         let mut bytes = source.iter().copied().peekable();
         while let Some(byte) = bytes.next() {
@@ -95,16 +105,20 @@ impl Wildcard {
         regex.push('$');
         let built = RegexBuilder::new(&regex)
             .unicode(false)
-            .case_insensitive(true)
+            .case_insensitive(case == Case::Ignored)
             .dot_matches_new_line(true)
             .size_limit(REGEX_LIMIT)
             .build()
             .map_err(|_too_large| "a wildcard that is too large")?;
-        Ok(Self { source: source.to_vec(), regex: built })
+        Ok(Self { source: source.to_vec(), case, regex: built })
     }
 
     pub(super) fn source(&self) -> &[u8] {
         &self.source
+    }
+
+    pub(super) const fn case(&self) -> Case {
+        self.case
     }
 
     pub(super) fn regex(&self) -> &Regex {
@@ -123,7 +137,7 @@ mod tests {
     #[test]
     fn wildcards_match_whole_strings_in_any_case() {
         let matches = |source: &str, text: &str| {
-            Wildcard::new(source.as_bytes()).unwrap().regex().is_match(text.as_bytes())
+            Wildcard::new(source.as_bytes(), Case::Ignored).unwrap().regex().is_match(text.as_bytes())
         };
         assert!(matches("/api/*/x", "/API/a/b/X"));
         assert!(matches("*", ""));
@@ -133,12 +147,14 @@ mod tests {
         assert!(!matches("a.c", "abc"));
         assert!(!matches("a\\*b", "axb"));
         assert!(!matches("b", "abc"));
+        let strict = Wildcard::new(b"/api/*", Case::Counts).unwrap();
+        assert!(strict.regex().is_match(b"/api/x") && !strict.regex().is_match(b"/API/x"));
     }
 
     #[test]
     fn bad_wildcards_are_refused() {
         for bad in ["a**b", "a\\b", "a\\"] {
-            assert!(Wildcard::new(bad.as_bytes()).is_err(), "{bad}");
+            assert!(Wildcard::new(bad.as_bytes(), Case::Ignored).is_err(), "{bad}");
         }
     }
 

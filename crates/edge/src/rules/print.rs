@@ -1,12 +1,14 @@
 //! Expressions as text that parses to the same expression.
 
 use std::fmt::{self, Display, Formatter, Write as _};
+use std::ops::RangeInclusive;
 
 use super::ast::{
-    AddressTest, Affix, Comparison, Expression, IntegerSource, IntegerTest, LogicalOperator, TextFunction,
-    TextSource, TextTest,
+    AddressRange, AddressTest, Comparison, Expression, IntegerTest, Literal, LogicalOperator, Source,
+    TextTest,
 };
-use super::fields::{Field, name};
+use super::fields::name;
+use super::pattern::Case;
 
 impl Display for Expression {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -24,17 +26,12 @@ impl Display for Expression {
                 f.write_str("not ")?;
                 write_operand(f, inner)
             }
-            Self::Flag(field) => f.write_str(name(Field::Boolean(*field))),
-            Self::Affix(affix, source, text) => {
-                let function = match affix {
-                    Affix::Start => "starts_with",
-                    Affix::End => "ends_with",
-                };
-                write!(f, "{function}({source}, {})", Quoted(text))
-            }
+            Self::Constant(truth) => write!(f, "{truth}"),
+            Self::Flag(source) => write!(f, "{source}"),
             Self::Text(source, test) => write!(f, "{source} {test}"),
             Self::Integer(source, test) => write!(f, "{source} {test}"),
-            Self::Address(field, test) => write!(f, "{} {test}", name(Field::Address(*field))),
+            Self::Address(source, test) => write!(f, "{source} {test}"),
+            Self::Each(quantifier, inner) => write!(f, "{}({inner})", quantifier.name()),
         }
     }
 }
@@ -53,21 +50,20 @@ impl Display for LogicalOperator {
     }
 }
 
-impl Display for TextSource {
+impl Display for Source {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Field(field) => f.write_str(name(Field::Text(*field))),
-            Self::Function(TextFunction::Lower, inner) => write!(f, "lower({inner})"),
-            Self::Function(TextFunction::Upper, inner) => write!(f, "upper({inner})"),
-        }
-    }
-}
-
-impl Display for IntegerSource {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Field(field) => f.write_str(name(Field::Integer(*field))),
-            Self::Length(source) => write!(f, "len({source})"),
+            Self::Field(field) => f.write_str(name(*field)),
+            Self::Literal(Literal::Text(text)) => write!(f, "{}", Quoted(text)),
+            Self::Literal(Literal::Integer(number)) => write!(f, "{number}"),
+            Self::Call(function, arguments) => {
+                write!(f, "{}(", function.name())?;
+                write_between(f, arguments.iter(), ", ")?;
+                f.write_char(')')
+            }
+            Self::Key(map, key) => write!(f, "{map}[{}]", Quoted(key)),
+            Self::Index(array, at) => write!(f, "{array}[{at}]"),
+            Self::Each(array) => write!(f, "{array}[*]"),
         }
     }
 }
@@ -75,11 +71,14 @@ impl Display for IntegerSource {
 impl Display for TextTest {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Equal(text) => write!(f, "eq {}", Quoted(text)),
-            Self::NotEqual(text) => write!(f, "ne {}", Quoted(text)),
+            Self::Compare(comparison, text) => write!(f, "{comparison} {}", Quoted(text)),
             Self::Contains(text) => write!(f, "contains {}", Quoted(text)),
-            Self::Wildcard(wildcard) => write!(f, "wildcard {}", Quoted(wildcard.source())),
+            Self::Wildcard(wildcard) => {
+                let strict = if wildcard.case() == Case::Counts { "strict " } else { "" };
+                write!(f, "{strict}wildcard {}", Quoted(wildcard.source()))
+            }
             Self::In(texts) => write_set(f, texts.iter().map(|text| Quoted(text))),
+            Self::InList(list) => write!(f, "in ${}", list.name),
             Self::Matches(pattern) => {
                 let source = pattern.source();
                 let mut hashes = String::new();
@@ -95,9 +94,21 @@ impl Display for TextTest {
 impl Display for IntegerTest {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Compare(comparison, value) => write!(f, "{comparison} {value}"),
-            Self::In(values) => write_set(f, values.iter()),
+            Self::Compare(comparison, number) => write!(f, "{comparison} {number}"),
+            Self::SharesBits(bits) => write!(f, "& {bits}"),
+            Self::In(ranges) => write_set(f, ranges.iter().map(Numbers)),
+            Self::InList(list) => write!(f, "in ${}", list.name),
         }
+    }
+}
+
+/// A number or a range of them.
+struct Numbers<'a>(&'a RangeInclusive<i64>);
+
+impl Display for Numbers<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (start, end) = (self.0.start(), self.0.end());
+        if start == end { write!(f, "{start}") } else { write!(f, "{start}..{end}") }
     }
 }
 
@@ -119,22 +130,41 @@ impl Display for AddressTest {
         match self {
             Self::Equal(address) => write!(f, "eq {address}"),
             Self::NotEqual(address) => write!(f, "ne {address}"),
-            Self::In(networks) => write_set(f, networks.iter()),
+            Self::In(ranges) => write_set(f, ranges.iter()),
+            Self::InList(list) => write!(f, "in ${}", list.name),
+        }
+    }
+}
+
+impl Display for AddressRange {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => write!(f, "{network}"),
+            Self::Between(first, last) => write!(f, "{first}..{last}"),
         }
     }
 }
 
 fn write_set<T: Display>(f: &mut Formatter<'_>, items: impl Iterator<Item = T>) -> fmt::Result {
     f.write_str("in {")?;
-    for (index, item) in items.enumerate() {
-        let space = if index > 0 { " " } else { "" };
-        write!(f, "{space}{item}")?;
-    }
+    write_between(f, items, " ")?;
     f.write_char('}')
 }
 
+fn write_between<T: Display>(
+    f: &mut Formatter<'_>,
+    items: impl Iterator<Item = T>,
+    between: &str,
+) -> fmt::Result {
+    for (index, item) in items.enumerate() {
+        let before = if index > 0 { between } else { "" };
+        write!(f, "{before}{item}")?;
+    }
+    Ok(())
+}
+
 /// A string of bytes as a quoted literal.
-struct Quoted<'a>(&'a [u8]);
+pub(super) struct Quoted<'a>(pub(super) &'a [u8]);
 
 impl Display for Quoted<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

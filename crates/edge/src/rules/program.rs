@@ -1,19 +1,19 @@
 //! The compiled form of an expression: what requests are evaluated with.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use ipnet::IpNet;
 use memchr::memmem::Finder;
 use regex::bytes::Regex;
 
 use super::ast::{
-    AddressTest, Affix, Comparison, Expression, IntegerSource, IntegerTest, LogicalOperator, TextFunction,
-    TextSource, TextTest,
+    AddressTest, Comparison, Expression, IntegerTest, LogicalOperator, Quantifier, Source, TextTest,
 };
 use super::facts::RequestFacts;
-use super::fields::{AddressField, BooleanField};
+use super::lists::{List, Members};
+use super::members::{Addresses, Numbers, Texts};
+use super::value::Scope;
 
 /// A compiled expression.
 #[derive(Clone, Debug)]
@@ -22,29 +22,32 @@ pub(super) enum Program {
     Any(Box<[Self]>),
     Odd(Box<[Self]>),
     Not(Box<Self>),
-    Flag(BooleanField),
-    Text(TextSource, Text),
-    Integer(IntegerSource, Integer),
-    Address(AddressField, Address),
+    Constant(bool),
+    Flag(Source),
+    Text(Source, Text),
+    Integer(Source, Integer),
+    Address(Source, Address),
+    /// Of the elements of an array.
+    Each(Quantifier, Source, Box<Self>),
 }
 
 /// A compiled test of a string.
 #[derive(Clone, Debug)]
 pub(super) enum Text {
-    Equal(Box<[u8]>),
-    NotEqual(Box<[u8]>),
-    Starts(Box<[u8]>),
-    Ends(Box<[u8]>),
+    Compare(Comparison, Box<[u8]>),
     Contains(Box<Finder<'static>>),
     Matches(Regex),
-    In(BTreeSet<Box<[u8]>>),
+    In(Texts),
+    InList(Arc<List>),
 }
 
 /// A compiled test of a number.
 #[derive(Clone, Debug)]
 pub(super) enum Integer {
     Compare(Comparison, i64),
-    In(BTreeSet<i64>),
+    SharesBits(i64),
+    In(Numbers),
+    InList(Arc<List>),
 }
 
 /// A compiled test of an IP address.
@@ -52,7 +55,8 @@ pub(super) enum Integer {
 pub(super) enum Address {
     Equal(IpAddr),
     NotEqual(IpAddr),
-    In(Box<[IpNet]>),
+    In(Addresses),
+    InList(Arc<List>),
 }
 
 impl Program {
@@ -68,55 +72,79 @@ impl Program {
                 }
             }
             Expression::Not(inner) => Self::Not(Box::new(Self::compile(inner))),
-            Expression::Flag(field) => Self::Flag(*field),
-            Expression::Affix(Affix::Start, source, text) => {
-                Self::Text(source.clone(), Text::Starts(text.as_slice().into()))
-            }
-            Expression::Affix(Affix::End, source, text) => {
-                Self::Text(source.clone(), Text::Ends(text.as_slice().into()))
-            }
+            Expression::Constant(truth) => Self::Constant(*truth),
+            Expression::Flag(source) => Self::Flag(source.clone()),
             Expression::Text(source, test) => Self::Text(source.clone(), Text::compile(test)),
             Expression::Integer(source, test) => Self::Integer(source.clone(), Integer::compile(test)),
-            Expression::Address(field, test) => Self::Address(*field, Address::compile(test)),
+            Expression::Address(source, test) => Self::Address(source.clone(), Address::compile(test)),
+            Expression::Each(quantifier, inner) => match inner.spread_base() {
+                Some(array) => Self::Each(*quantifier, array.clone(), Box::new(Self::compile(inner))),
+                None => Self::Constant(false),
+            },
         }
     }
 
     /// Whether it is true of a request. A missing value makes every test of it false.
     pub(super) fn holds(&self, facts: &RequestFacts<'_>) -> bool {
+        self.holds_at(&Scope::of(facts))
+    }
+
+    /// The same, at an element of an array.
+    pub(super) fn holds_at(&self, scope: &Scope<'_>) -> bool {
         match self {
-            Self::All(programs) => programs.iter().all(|program| program.holds(facts)),
-            Self::Any(programs) => programs.iter().any(|program| program.holds(facts)),
-            Self::Odd(programs) => programs.iter().fold(false, |odd, program| odd != program.holds(facts)),
-            Self::Not(inner) => !inner.holds(facts),
-            Self::Flag(field) => field.read(facts),
-            Self::Text(source, test) => source.read(facts).is_some_and(|text| test.holds(&text)),
-            Self::Integer(source, test) => source.read(facts).is_some_and(|value| test.holds(value)),
-            Self::Address(field, test) => test.holds(field.read(facts)),
+            Self::All(programs) => programs.iter().all(|program| program.holds_at(scope)),
+            Self::Any(programs) => programs.iter().any(|program| program.holds_at(scope)),
+            Self::Odd(programs) => programs.iter().fold(false, |odd, program| odd != program.holds_at(scope)),
+            Self::Not(inner) => !inner.holds_at(scope),
+            Self::Constant(truth) => *truth,
+            Self::Flag(source) => source.read(scope).and_then(|value| value.boolean()).unwrap_or(false),
+            Self::Text(source, test) => source.text(scope).is_some_and(|text| test.holds(&text)),
+            Self::Integer(source, test) => {
+                source.read(scope).and_then(|value| value.integer()).is_some_and(|number| test.holds(number))
+            }
+            Self::Address(source, test) => source
+                .read(scope)
+                .and_then(|value| value.address())
+                .is_some_and(|address| test.holds(address)),
+            Self::Each(quantifier, array, inner) => each_holds(*quantifier, array, inner, scope),
         }
     }
+}
+
+/// Over nothing, neither `any` nor `all` is true.
+fn each_holds(quantifier: Quantifier, array: &Source, inner: &Program, scope: &Scope<'_>) -> bool {
+    let mut holds = false;
+    let visited = array.each(scope, &mut |element| {
+        // What is said of a missing element is false, `not …` included.
+        holds = element.is_some() && inner.holds_at(&scope.at(element));
+        let is_decided = holds == (quantifier == Quantifier::Any);
+        if is_decided { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    visited.is_some() && holds
 }
 
 impl Text {
     fn compile(test: &TextTest) -> Self {
         match test {
-            TextTest::Equal(text) => Self::Equal(text.as_slice().into()),
-            TextTest::NotEqual(text) => Self::NotEqual(text.as_slice().into()),
+            TextTest::Compare(comparison, text) => Self::Compare(*comparison, text.as_slice().into()),
             TextTest::Contains(text) => Self::Contains(Box::new(Finder::new(text).into_owned())),
             TextTest::Matches(pattern) => Self::Matches(pattern.regex().clone()),
             TextTest::Wildcard(wildcard) => Self::Matches(wildcard.regex().clone()),
-            TextTest::In(texts) => Self::In(texts.iter().map(|text| text.as_slice().into()).collect()),
+            TextTest::In(texts) => Self::In(Texts::of(texts.iter().map(Vec::as_slice))),
+            TextTest::InList(list) => Self::InList(Arc::clone(list)),
         }
     }
 
     fn holds(&self, text: &[u8]) -> bool {
         match self {
-            Self::Equal(other) => text == &**other,
-            Self::NotEqual(other) => text != &**other,
-            Self::Starts(start) => text.starts_with(start),
-            Self::Ends(end) => text.ends_with(end),
+            Self::Compare(comparison, other) => comparison.holds(text, &**other),
             Self::Contains(finder) => finder.find(text).is_some(),
             Self::Matches(regex) => regex.is_match(text),
-            Self::In(texts) => texts.contains(text),
+            Self::In(texts) => texts.contain(text),
+            Self::InList(list) => match &list.members {
+                Members::Texts(texts) => texts.contain(text),
+                Members::Numbers(_) | Members::Addresses(_) => false,
+            },
         }
     }
 }
@@ -124,15 +152,22 @@ impl Text {
 impl Integer {
     fn compile(test: &IntegerTest) -> Self {
         match test {
-            IntegerTest::Compare(comparison, value) => Self::Compare(*comparison, *value),
-            IntegerTest::In(values) => Self::In(values.iter().copied().collect()),
+            IntegerTest::Compare(comparison, number) => Self::Compare(*comparison, *number),
+            IntegerTest::SharesBits(bits) => Self::SharesBits(*bits),
+            IntegerTest::In(ranges) => Self::In(Numbers::of(ranges.iter().cloned())),
+            IntegerTest::InList(list) => Self::InList(Arc::clone(list)),
         }
     }
 
-    fn holds(&self, value: i64) -> bool {
+    fn holds(&self, number: i64) -> bool {
         match self {
-            Self::Compare(comparison, other) => comparison.holds(value, *other),
-            Self::In(values) => values.contains(&value),
+            Self::Compare(comparison, other) => comparison.holds(&number, other),
+            Self::SharesBits(bits) => number & bits != 0,
+            Self::In(numbers) => numbers.contain(number),
+            Self::InList(list) => match &list.members {
+                Members::Numbers(numbers) => numbers.contain(number),
+                Members::Texts(_) | Members::Addresses(_) => false,
+            },
         }
     }
 }
@@ -142,7 +177,8 @@ impl Address {
         match test {
             AddressTest::Equal(address) => Self::Equal(*address),
             AddressTest::NotEqual(address) => Self::NotEqual(*address),
-            AddressTest::In(networks) => Self::In(networks.as_slice().into()),
+            AddressTest::In(ranges) => Self::In(Addresses::of(ranges.iter().copied())),
+            AddressTest::InList(list) => Self::InList(Arc::clone(list)),
         }
     }
 
@@ -150,38 +186,11 @@ impl Address {
         match self {
             Self::Equal(other) => address == *other,
             Self::NotEqual(other) => address != *other,
-            Self::In(networks) => networks.iter().any(|network| network.contains(&address)),
-        }
-    }
-}
-
-impl TextSource {
-    /// Its value; allocates only where a function changes it.
-    pub(super) fn read<'a>(&self, facts: &RequestFacts<'a>) -> Option<Cow<'a, [u8]>> {
-        match self {
-            Self::Field(field) => field.read(facts),
-            Self::Function(function, inner) => inner.read(facts).map(|text| function.apply(text)),
-        }
-    }
-}
-
-impl TextFunction {
-    fn apply(self, mut text: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-        match self {
-            Self::Lower if text.iter().any(u8::is_ascii_uppercase) => text.to_mut().make_ascii_lowercase(),
-            Self::Upper if text.iter().any(u8::is_ascii_lowercase) => text.to_mut().make_ascii_uppercase(),
-            Self::Lower | Self::Upper => {}
-        }
-        text
-    }
-}
-
-impl IntegerSource {
-    /// Its value; `None` when it is of something missing.
-    pub(super) fn read(&self, facts: &RequestFacts<'_>) -> Option<i64> {
-        match self {
-            Self::Field(field) => Some(field.read(facts)),
-            Self::Length(source) => source.read(facts).and_then(|text| i64::try_from(text.len()).ok()),
+            Self::In(addresses) => addresses.contain(address),
+            Self::InList(list) => match &list.members {
+                Members::Addresses(addresses) => addresses.contain(address),
+                Members::Texts(_) | Members::Numbers(_) => false,
+            },
         }
     }
 }

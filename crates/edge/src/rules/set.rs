@@ -2,26 +2,28 @@
 
 use std::collections::HashSet;
 
-use countersign_core::snapshot::{BlockResponse, RuleAction, RuleSource};
+use countersign_core::snapshot::{BlockResponse, RuleAction, RuleList, RuleSource};
 use http::HeaderValue;
 
 use super::ast::Expression;
 use super::error::{Fault, RuleError, RuleErrorCode};
 use super::facts::RequestFacts;
-use super::lint::{Linted, RuleLint, lint};
+use super::lint::{DeviceCas, Linted, RuleLint, lint};
+use super::lists::Lists;
 use super::parser::parse;
 use super::program::Program;
+use super::trace::{RuleTrace, traced};
 
 /// Compiled rules, in order. The default has none and allows everything.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     rules: Vec<Rule>,
-    lints: Vec<RuleLint>,
 }
 
 #[derive(Clone, Debug)]
 struct Rule {
     name: String,
+    expression: Expression,
     program: Program,
     action: RuleAction,
 }
@@ -50,14 +52,15 @@ pub enum Outcome<'r> {
 }
 
 impl RuleSet {
-    /// Compiles rules.
+    /// Compiles rules and the lists that they ask.
     ///
     /// # Errors
-    /// Fails closed: every fault of every rule (the first one of each expression), and then no rule
-    /// is compiled; what cannot be evaluated is never skipped.
-    pub fn compile(sources: &[RuleSource]) -> Result<Self, Vec<RuleError>> {
+    /// Fails closed: every fault of every list and rule (the first one of each expression), and then no
+    /// rule is compiled; what cannot be evaluated is never skipped.
+    pub fn compile(sources: &[RuleSource], lists: &[RuleList]) -> Result<Self, Vec<RuleError>> {
+        let lists = Lists::compile(lists)?;
         let mut errors = Vec::new();
-        let mut parsed: Vec<(&RuleSource, Expression)> = Vec::with_capacity(sources.len());
+        let mut rules = Vec::with_capacity(sources.len());
         let mut names = HashSet::new();
         for source in sources {
             let mut refuse = |fault| errors.push(RuleError::new(&source.name, &source.expression, fault));
@@ -68,28 +71,17 @@ impl RuleSet {
             if let Err(message) = check_action(&source.action) {
                 refuse(Fault::new(RuleErrorCode::BadResponse, 0..0, message));
             }
-            match parse(&source.expression) {
-                Ok(expression) => parsed.push((source, expression)),
+            match parse(&source.expression, &lists) {
+                Ok(expression) => rules.push(Rule {
+                    name: source.name.clone(),
+                    program: Program::compile(&expression),
+                    expression,
+                    action: source.action.clone(),
+                }),
                 Err(fault) => refuse(fault),
             }
         }
-        if errors.is_empty() { Ok(Self::of(&parsed)) } else { Err(errors) }
-    }
-
-    fn of(parsed: &[(&RuleSource, Expression)]) -> Self {
-        let linted: Vec<Linted<'_>> = parsed
-            .iter()
-            .map(|(source, expression)| Linted { name: &source.name, action: &source.action, expression })
-            .collect();
-        let rules = parsed
-            .iter()
-            .map(|(source, expression)| Rule {
-                name: source.name.clone(),
-                program: Program::compile(expression),
-                action: source.action.clone(),
-            })
-            .collect();
-        Self { rules, lints: lint(&linted) }
+        if errors.is_empty() { Ok(Self { rules }) } else { Err(errors) }
     }
 
     /// What the rules say about a request: they are asked in order, and the first `block` or `skip`
@@ -109,10 +101,22 @@ impl RuleSet {
         Verdict { outcome: Outcome::Allowed, logged }
     }
 
+    /// The value of every part of every rule for a request, for people; in order, also of rules after
+    /// the one that ends the evaluation.
+    #[must_use]
+    pub fn trace(&self, facts: &RequestFacts<'_>) -> Vec<RuleTrace> {
+        self.rules.iter().map(|rule| traced(&rule.name, &rule.action, &rule.expression, facts)).collect()
+    }
+
     /// Doubts about rules that did load.
     #[must_use]
-    pub fn lints(&self) -> &[RuleLint] {
-        &self.lints
+    pub fn lints(&self, cas: DeviceCas) -> Vec<RuleLint> {
+        let linted: Vec<Linted<'_>> = self
+            .rules
+            .iter()
+            .map(|rule| Linted { name: &rule.name, action: &rule.action, expression: &rule.expression })
+            .collect();
+        lint(&linted, cas)
     }
 
     /// Whether there are none.

@@ -114,6 +114,14 @@ impl Writing<'_> {
         Ok(version)
     }
 
+    /// Raises the epoch because of the rules, which are in the configuration and not on record.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when there is no installation.
+    pub async fn rules_changed(&mut self) -> Result<SnapshotVersion, StoreError> {
+        self.raise_epoch().await
+    }
+
     pub(crate) async fn raise_epoch(&mut self) -> Result<SnapshotVersion, StoreError> {
         let raise = match self.connection {
             Connection::Sqlite(_) => {

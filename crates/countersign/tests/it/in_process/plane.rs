@@ -265,6 +265,7 @@ async fn installation(database: Database) -> (Records, Store, Arc<ManualClock>, 
         issuer: IssuerMode::Embedded,
         public_base_url: None,
         rules: Vec::new(),
+        lists: Vec::new(),
         session_life: std::time::Duration::from_secs(12 * 3600),
     };
     let authority = Authority::open(store.clone(), Arc::<ManualClock>::clone(&clock), config).await.unwrap();

@@ -1,0 +1,68 @@
+//! The rules of the doors, which the configuration holds: those in force, and changing them.
+
+use std::sync::Arc;
+
+use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
+use countersign_core::snapshot::{RuleList, RuleSource, TrustSnapshot};
+use countersign_store::StoreError;
+use parking_lot::RwLock;
+
+use crate::authority::{Authority, AuthorityConfig};
+use crate::publish::Applied;
+
+/// Rules and lists as they go into every snapshot.
+pub(crate) struct RulesInForce(RwLock<Rules>);
+
+#[derive(Clone)]
+struct Rules {
+    rules: Arc<[RuleSource]>,
+    lists: Arc<[RuleList]>,
+}
+
+impl RulesInForce {
+    pub(crate) fn new(config: &AuthorityConfig) -> Self {
+        Self(RwLock::new(Rules { rules: config.rules.clone().into(), lists: config.lists.clone().into() }))
+    }
+
+    pub(crate) fn put_into(&self, snapshot: &mut TrustSnapshot) {
+        let Rules { rules, lists } = self.0.read().clone();
+        snapshot.rules = rules;
+        snapshot.lists = lists;
+    }
+
+    fn are(&self, rules: &[RuleSource], lists: &[RuleList]) -> bool {
+        let now = self.0.read();
+        *now.rules == *rules && *now.lists == *lists
+    }
+}
+
+impl Authority {
+    /// Gives the doors of this process, and the edges attached to it, other rules and lists, which the
+    /// caller found to be right. `None`: they are the ones in force already.
+    ///
+    /// # Errors
+    /// When the store fails; the rules are then the old ones.
+    pub async fn change_rules(
+        &self,
+        rules: Vec<RuleSource>,
+        lists: Vec<RuleList>,
+    ) -> Result<Option<Applied>, StoreError> {
+        if self.rules.are(&rules, &lists) {
+            return Ok(None);
+        }
+        let entry = AuditEntry::new(None, self.now(), AuditEvent::RulesChanged, Actor::Operator)
+            .detail("rules", rules.len())
+            .detail("lists", lists.len());
+        // The epoch makes edges take the new snapshot for newer than the old one.
+        self.store
+            .write(move |w| {
+                Box::pin(async move {
+                    w.rules_changed().await?;
+                    w.append_audit(&entry).await
+                })
+            })
+            .await?;
+        *self.rules.0.write() = Rules { rules: rules.into(), lists: lists.into() };
+        self.publish_changes().await.map(Some)
+    }
+}

@@ -1,0 +1,23 @@
+//! `countersign rules …`: what its commands share.
+
+use std::path::Path;
+
+use super::failure::Failure;
+use super::rules_arguments::RulesCommand;
+use super::run::loaded;
+use super::{rules_check, rules_import, rules_test};
+use crate::config::{ConfigError, ConfigFlags, Loaded};
+
+/// Runs one of them.
+pub(super) fn run(command: RulesCommand) -> Result<(), Failure> {
+    match command {
+        RulesCommand::Test(arguments) => rules_test::run(&arguments),
+        RulesCommand::Check(arguments) => rules_check::run(&arguments),
+        RulesCommand::Import(arguments) => rules_import::run(&arguments),
+    }
+}
+
+/// The rules and lists of a file, read by the code that reads the configuration.
+pub(super) fn from_file(file: &Path) -> Result<Loaded, ConfigError> {
+    loaded(ConfigFlags { config: Some(file.to_owned()), ..ConfigFlags::default() })
+}

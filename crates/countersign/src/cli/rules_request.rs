@@ -1,0 +1,158 @@
+//! A request as people write it down, for trying rules on it.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow, bail};
+use countersign_core::Identity;
+use countersign_core::snapshot::Standing;
+use countersign_core::time::Timestamp;
+use countersign_edge::headers;
+use countersign_edge::rules::{CertificateState, PresentedCertificate, Validity};
+use countersign_edge::url::{NormalisedPath, OddPaths};
+use countersign_tls::{LeafDetails, certificates_of, unverified_identity};
+use http::header::{HOST, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, Uri};
+
+/// A request, as a door would give it to the rules.
+#[derive(Debug)]
+pub(super) struct TestRequest {
+    pub(super) method: Method,
+    pub(super) version: &'static str,
+    pub(super) host: Option<String>,
+    pub(super) target: NormalisedPath,
+    pub(super) raw_target: String,
+    pub(super) headers: HeaderMap,
+    pub(super) forwarded_for: Option<HeaderValue>,
+}
+
+impl TestRequest {
+    /// Reads `GET /path`, or the file of that name, and more headers.
+    pub(super) fn read(text: &str, more: &[String]) -> anyhow::Result<Self> {
+        let head = if Path::new(text).is_file() {
+            fs_err::read_to_string(text).context("read the request")?
+        } else {
+            text.to_owned()
+        };
+        let mut lines = head.lines();
+        let first = lines.next().unwrap_or_default();
+        let (method, target, version) = request_line(first)?;
+        let mut headers = HeaderMap::new();
+        let sent = lines.take_while(|line| !line.trim().is_empty());
+        for line in sent.chain(more.iter().map(String::as_str)) {
+            let (name, value) = header(line)?;
+            headers.append(name, value);
+        }
+        let host = target.host().map(str::to_owned).or_else(|| host_of(&headers));
+        let raw_target = target.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+        let normalised = NormalisedPath::parse(&raw_target, OddPaths::Refused);
+        let normalised = normalised.with_context(|| format!("a door answers {raw_target:?} with 400"))?;
+        let forwarded_for = headers::claimed_forwarded_for(&headers);
+        headers::strip_request(&mut headers).context("a door answers these headers with 400")?;
+        let host = host.map(|host| host.to_ascii_lowercase());
+        Ok(Self { method, version, host, target: normalised, raw_target, headers, forwarded_for })
+    }
+}
+
+fn request_line(line: &str) -> anyhow::Result<(Method, Uri, &'static str)> {
+    let mut words = line.split_ascii_whitespace();
+    let (Some(method), Some(target)) = (words.next(), words.next()) else {
+        bail!("not a request such as \"GET /path\", and no file of that name: {line:?}");
+    };
+    let version = match words.next() {
+        None | Some("HTTP/1.1") => "HTTP/1.1",
+        Some("HTTP/1.0") => "HTTP/1.0",
+        Some("HTTP/2" | "HTTP/2.0") => "HTTP/2",
+        Some(other) => bail!("no version of HTTP that a door speaks: {other:?}"),
+    };
+    let method = method.parse().with_context(|| format!("read the method {method:?}"))?;
+    let target = target.parse().with_context(|| format!("read the path {target:?}"))?;
+    Ok((method, target, version))
+}
+
+fn header(line: &str) -> anyhow::Result<(HeaderName, HeaderValue)> {
+    let (name, value) =
+        line.split_once(':').ok_or_else(|| anyhow!("not a header such as \"Name: value\": {line:?}"))?;
+    let name = name.trim().parse().with_context(|| format!("read the header's name {name:?}"))?;
+    let value = HeaderValue::from_str(value.trim()).with_context(|| format!("read the value of {name}"))?;
+    Ok((name, value))
+}
+
+/// The host without its port.
+fn host_of(headers: &HeaderMap) -> Option<String> {
+    let authority: http::uri::Authority = headers.get(HOST)?.to_str().ok()?.parse().ok()?;
+    Some(authority.host().to_owned())
+}
+
+/// A certificate that the request comes with.
+pub(super) struct TestCertificate {
+    pub(super) leaf: LeafDetails,
+    chain: Vec<Box<[u8]>>,
+    pub(super) identity: Option<Identity>,
+    pub(super) standing: Standing,
+    pub(super) state: CertificateState,
+}
+
+impl PresentedCertificate for TestCertificate {
+    fn leaf(&self) -> Option<&LeafDetails> {
+        Some(&self.leaf)
+    }
+
+    fn chain_der(&self) -> &[Box<[u8]>] {
+        &self.chain
+    }
+}
+
+impl TestCertificate {
+    /// Reads a file; `standing` is taken for granted, or else follows from the dates. One that names no
+    /// device is nobody's.
+    pub(super) fn read(file: &Path, standing: Option<Standing>, now: Timestamp) -> anyhow::Result<Self> {
+        let bytes = fs_err::read(file).context("read the certificate")?;
+        let chain = certificates_of(&bytes).with_context(|| format!("read {}", file.display()))?;
+        let chain: Vec<Box<[u8]>> = chain.into_iter().map(Vec::into_boxed_slice).collect();
+        let leaf = LeafDetails::of_chain(&chain).context("read the first certificate")?;
+        let identity = chain.first().and_then(|leaf| unverified_identity(leaf).ok());
+        let validity = if leaf.not_before <= now && now <= leaf.not_after {
+            Validity::Running
+        } else {
+            Validity::Outside
+        };
+        let by_dates = if identity.is_none() {
+            Standing::Foreign
+        } else if now > leaf.not_after {
+            Standing::Expired
+        } else if now < leaf.not_before {
+            Standing::NotYetValid
+        } else {
+            Standing::Valid
+        };
+        let standing = standing.unwrap_or(by_dates);
+        let state = CertificateState::standing(standing, validity);
+        let identity = identity.filter(|_identity| standing != Standing::Foreign);
+        Ok(Self { leaf, chain, identity, standing, state })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_as_a_door_reads_it() {
+        let more = ["Host: Gateway.example.com:8443".to_owned(), "X-Forwarded-For: 10.0.0.1".to_owned()];
+        let request = TestRequest::read("POST //api/./v1?x=1", &more).unwrap();
+        assert_eq!(request.host.as_deref(), Some("gateway.example.com"));
+        assert_eq!(
+            (request.target.path_and_query(), &*request.raw_target),
+            ("/api/v1?x=1", "//api/./v1?x=1")
+        );
+        assert!(request.forwarded_for.is_some() && !request.headers.contains_key("x-forwarded-for"));
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        for bad in ["GET", "", "GET /a HTTP/3", "GET /%2f", "G\u{e9}T /"] {
+            assert!(TestRequest::read(bad, &[]).is_err(), "{bad}");
+        }
+        assert!(TestRequest::read("GET /", &["nonsense".to_owned()]).is_err());
+    }
+}

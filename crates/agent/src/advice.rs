@@ -112,6 +112,9 @@ fn of_connection(error: &ConnectError) -> &'static str {
             "this is not the server that the fingerprint belongs to, or its CA was replaced; nothing was sent to it. \
              Ask an admin for the fingerprint over another channel"
         }
+        ConnectError::KeyMismatch { .. } => {
+            "nothing was sent to it. If an admin says that its key was replaced, pin the new one as well"
+        }
         ConnectError::Tls { .. } => {
             "the server did not prove to be the right one, or refused this device's certificate. Check the clock, the \
              host name in the URL and the CA"

@@ -132,7 +132,7 @@ pub async fn enrol(
     };
     let ca_pem = match trust {
         ServerTrust::Roots(pem) => Some(pem),
-        ServerTrust::Pinned(_) => tls.pinned_root_pem(),
+        ServerTrust::Pinned(_) | ServerTrust::Keys(_) => tls.pinned_root_pem(),
     };
     let ca_pem = ca_pem.ok_or_else(|| EnrolError::NoTrust(enrolling.server.clone()))?;
     let (enrolment, certificate) = enrolment(&response, &key, clock)?;
@@ -181,7 +181,7 @@ fn prepared(
             server: enrolling.server.clone(),
             ca_pem: match trust {
                 ServerTrust::Roots(pem) => Some(pem.clone()),
-                ServerTrust::Pinned(_) => None,
+                ServerTrust::Pinned(_) | ServerTrust::Keys(_) => None,
             },
             enrolment: None,
             started,

@@ -1,6 +1,7 @@
 //! The ports file: how scripts that asked for port 0 learn where the listeners are, and that
 //! everything is ready.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 /// The ports of the listeners.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Ports {
     /// The admin listener's.
@@ -16,6 +17,9 @@ pub(crate) struct Ports {
     /// The HTTP door's, if it is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) http_door: Option<u16>,
+    /// Those of the TCP doors that are open, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tcp_doors: BTreeMap<String, u16>,
 }
 
 impl Ports {
@@ -46,9 +50,13 @@ mod tests {
     fn what_is_written_is_read_back_and_nothing_else_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ports.json");
-        let ports = Ports { admin: 8080, http_door: Some(8443) };
+        let none = BTreeMap::new();
+        let mut ports = Ports { admin: 8080, http_door: Some(8443), tcp_doors: none };
         ports.write(&path).unwrap();
         assert_eq!(fs_err::read_to_string(&path).unwrap(), "{\"admin\":8080,\"httpDoor\":8443}\n");
+        assert_eq!(Ports::read(&path).unwrap(), ports);
+        ports.tcp_doors.insert("postgres".to_owned(), 6432);
+        ports.write(&path).unwrap();
         assert_eq!(Ports::read(&path).unwrap(), ports);
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
     }

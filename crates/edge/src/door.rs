@@ -20,11 +20,13 @@ use tracing::{info, warn};
 
 use crate::accept::limits::{Limits, Slots};
 use crate::accept::listen::{self, Listeners};
-use crate::accept::{self, Entrance};
+use crate::accept::{self, Entrance, Inside};
 use crate::front::screen::RequestRates;
 use crate::http::body::LocalService;
+use crate::http::inside::HttpInside;
 use crate::http::route::{Route, Routes};
 use crate::http::service::Gate;
+use crate::http::wire::Timing;
 use crate::registry::Registry;
 use crate::report::{EdgeReport, Reports};
 use crate::trust::{Current, RuleFaults};
@@ -191,52 +193,84 @@ impl HttpDoor {
     /// Fails closed: a door with an unusable route, rule, address or TLS setting is not opened.
     pub fn start(config: DoorConfig, inputs: DoorInputs) -> Result<DoorHandle, DoorError> {
         let routes = Routes::new(&config.routes, inputs.control_plane.as_ref())?;
-        let snapshot = Arc::clone(&inputs.snapshots.borrow());
-        let current = Arc::new(Current::new(snapshot)?);
-        let tls = DoorTls::new(
-            inputs.credentials,
-            inputs.snapshots.clone(),
-            config.client_auth,
-            Arc::clone(&inputs.clock),
-        )
-        .map_err(DoorError::Tls)?;
+        let current = inputs.current()?;
+        let tls = inputs.tls(config.client_auth)?;
         tls.admit_guests(routes.guests());
-        let listeners = listen::bind(&config.addresses, config.workers)?;
-        let addresses = listeners.addresses.clone();
-        let (phase, phases) = watch::channel(Phase::Open);
-        let registry = Arc::new(Registry::new());
-        let gate =
-            Gate::new(&config, routes, Arc::clone(&current), &inputs.clock, Reports::new(inputs.reports));
-        let entrance = Arc::new(Entrance {
-            tls,
-            gate: Arc::new(gate),
-            registry: Arc::clone(&registry),
-            slots: Slots::new(config.limits),
+        let timing = Timing { header: config.header_timeout, idle: config.idle_timeout };
+        let reports = Reports::new(inputs.reports.clone());
+        let gate = Gate::new(&config, routes, Arc::clone(&current), &inputs.clock, reports);
+        let inside = HttpInside { gate: Arc::new(gate), timing };
+        let frame = Frame {
+            addresses: config.addresses,
+            workers: config.workers,
+            limits: config.limits,
             proxy_networks: config.proxy_networks,
             handshake_timeout: config.handshake_timeout,
-            timing: config_timing(config.header_timeout, config.idle_timeout),
-        });
-        let watching = watcher::Watcher {
-            current,
-            registry: Arc::clone(&registry),
-            snapshots: inputs.snapshots,
-            applied: inputs.applied,
-            clock: inputs.clock,
-            phases: phases.clone(),
         };
-        let threads = start_threads(listeners, &entrance, watching, &phases)?;
-        info!(?addresses, "door open");
-        Ok(DoorHandle { addresses, phase, registry, threads })
+        open(frame, inside, tls, current, inputs)
     }
 }
 
-const fn config_timing(header: Duration, idle: Duration) -> crate::http::wire::Timing {
-    crate::http::wire::Timing { header, idle }
+impl DoorInputs {
+    /// What the door goes by from the beginning.
+    pub(crate) fn current(&self) -> Result<Arc<Current>, DoorError> {
+        let snapshot = Arc::clone(&self.snapshots.borrow());
+        Ok(Arc::new(Current::new(snapshot)?))
+    }
+
+    /// The door's side of handshakes.
+    pub(crate) fn tls(&self, client_auth: ClientAuth) -> Result<DoorTls, DoorError> {
+        let (credentials, clock) = (Arc::clone(&self.credentials), Arc::clone(&self.clock));
+        DoorTls::new(credentials, self.snapshots.clone(), client_auth, clock).map_err(DoorError::Tls)
+    }
 }
 
-fn start_threads(
+/// What is the same in front of whatever is inside.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) workers: NonZeroUsize,
+    pub(crate) limits: Limits,
+    pub(crate) proxy_networks: Vec<IpNet>,
+    pub(crate) handshake_timeout: Duration,
+}
+
+/// Opens a door of any kind.
+pub(crate) fn open<I: Inside>(
+    frame: Frame,
+    inside: I,
+    tls: DoorTls,
+    current: Arc<Current>,
+    inputs: DoorInputs,
+) -> Result<DoorHandle, DoorError> {
+    let listeners = listen::bind(&frame.addresses, frame.workers)?;
+    let addresses = listeners.addresses.clone();
+    let (phase, phases) = watch::channel(Phase::Open);
+    let registry = Arc::new(Registry::new());
+    let entrance = Arc::new(Entrance {
+        tls,
+        inside,
+        registry: Arc::clone(&registry),
+        slots: Slots::new(frame.limits),
+        proxy_networks: frame.proxy_networks,
+        handshake_timeout: frame.handshake_timeout,
+    });
+    let watching = watcher::Watcher {
+        current,
+        registry: Arc::clone(&registry),
+        snapshots: inputs.snapshots,
+        applied: inputs.applied,
+        clock: inputs.clock,
+        phases: phases.clone(),
+    };
+    let threads = start_threads(listeners, &entrance, watching, &phases)?;
+    info!(?addresses, "door open");
+    Ok(DoorHandle { addresses, phase, registry, threads })
+}
+
+fn start_threads<I: Inside>(
     listeners: Listeners,
-    entrance: &Arc<Entrance>,
+    entrance: &Arc<Entrance<I>>,
     watching: watcher::Watcher,
     phases: &watch::Receiver<Phase>,
 ) -> Result<Vec<JoinHandle<()>>, DoorError> {

@@ -6,7 +6,7 @@
 //! store, or speak SQL, and only `countersign-tls` knows how a chain becomes a claim.
 //!
 //! Start reading at [`admit()`], the one decision; then [`HttpDoor`] for what a door is made of, `accept`
-//! for how a connection gets in, `http` for how a request goes through, and `registry` for how a
+//! for how a connection gets in, `http` for how a request goes through, `tcp` for how a session does, and `registry` for how a
 //! fallen identity's live connections end.
 
 pub mod headers;
@@ -24,6 +24,7 @@ mod http;
 mod ocsp_question;
 mod registry;
 mod report;
+mod tcp;
 mod trust;
 mod watch;
 
@@ -39,4 +40,8 @@ pub use front::rate::{Rate, RateError};
 pub use front::redirect::{Redirect, RedirectConfig};
 pub use front::screen::{RequestRates, RouteScreen, SecurityHeaders};
 pub use report::{CertificateFacts, EdgeReport, RefusedRequest};
+pub use tcp::counters::TcpCounts;
+pub use tcp::door::{TcpDoor, TcpDoorConfig, TcpDoorHandle};
+pub use tcp::proxy_header::ProxyHeader;
+pub use tcp::upstream::TcpUpstream;
 pub use trust::RuleFaults;

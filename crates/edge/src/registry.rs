@@ -12,11 +12,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use countersign_core::guest::GuestClaim;
 use countersign_core::ids::CertificateRef;
 use countersign_core::snapshot::{CertificateClaim, DeviceKey, Standing, TrustSnapshot};
-use countersign_core::time::Timestamp;
+use countersign_core::time::{Clock, Timestamp};
+use countersign_tls::Peer;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::guests::GuestSessions;
+use crate::trust::Current;
 
 /// How far a connection has been told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,6 +177,16 @@ pub(crate) struct Fallen {
 impl Registry {
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// Puts the other side of a handshake on the list, by the standing it has now.
+    pub(crate) fn register_peer(
+        self: &Arc<Self>,
+        peer: &Peer,
+        current: &Current,
+        clock: &dyn Clock,
+    ) -> Arc<Registration> {
+        self.register(peer.claim(), |claim| current.load().snapshot.standing(claim, clock.now()))
     }
 
     /// Puts a connection on the list. `judge` is called while no walk can run, so that a change of

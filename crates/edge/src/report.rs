@@ -60,6 +60,24 @@ impl RefusedRequest {
     /// How many characters of a text that the client chose are kept: thousands of reports may wait,
     /// and each may come from a head of 64 KiB.
     pub const TEXT_LIMIT: usize = 200;
+
+    /// What is known before anything was asked for.
+    pub(crate) fn bare(at: Timestamp, address: SocketAddr, code: &str) -> Self {
+        Self {
+            request_id: RequestId::random(),
+            at,
+            code: code.to_owned(),
+            address,
+            certificate: None,
+            untrusted: None,
+            standing: None,
+            route: None,
+            method: String::new(),
+            host: String::new(),
+            path: String::new(),
+            rule: None,
+        }
+    }
 }
 
 /// What a certificate says, for the record.

@@ -36,6 +36,11 @@ impl Current {
         self.0.load()
     }
 
+    /// The same, to be held for longer.
+    pub(crate) fn load_full(&self) -> Arc<Trust> {
+        self.0.load_full()
+    }
+
     /// Goes by `snapshot` from now on. Rules are compiled when they have changed; a set that does
     /// not compile keeps the old one and says so.
     pub(crate) fn replace(&self, snapshot: Arc<TrustSnapshot>) {

@@ -5,6 +5,10 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use countersign_core::ids::SpkiSha256;
+use rustls::client::Resumption;
 use rustls::{CertificateError, ClientConfig};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,6 +16,7 @@ use tokio::net::TcpStream;
 
 use crate::connector::HttpsConnector;
 use crate::pem;
+use crate::pinned_keys::{KeyMismatch, PinnedKeys};
 use crate::provider::{VERSIONS, provider};
 use crate::server_verifier::{PinMismatch, PinnedRoot, under_roots};
 use crate::stream::ClientStream;
@@ -32,6 +37,15 @@ impl fmt::Debug for ClientIdentity {
     }
 }
 
+/// The same chain: whoever shows it has the key of its leaf.
+impl PartialEq for ClientIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        self.chain_pem == other.chain_pem
+    }
+}
+
+impl Eq for ClientIdentity {}
+
 impl ClientIdentity {
     /// From PEM: the chain leaf first, and the key in PKCS#8, SEC1 or PKCS#1. Checked when a
     /// [`ClientTls`] is made of it.
@@ -42,12 +56,15 @@ impl ClientIdentity {
 }
 
 /// Which servers a client trusts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerTrust {
     /// Those with a certificate under one of these roots, PEM.
     Roots(String),
     /// Those that show, and hold a certificate under, the root whose DER has this SHA-256.
     Pinned([u8; 32]),
+    /// Those whose own key is one of these, whatever their certificate says, and those that show, and hold
+    /// a certificate under, a CA whose key is.
+    Keys(Vec<SpkiSha256>),
 }
 
 /// A client's TLS could not be set up.
@@ -86,6 +103,12 @@ pub enum ConnectError {
         expected: String,
         /// The SHA-256 of the last certificate the server showed, lower-case hex.
         got: String,
+    },
+    /// None of the keys in the server's chain is one of those that are pinned.
+    #[error("the server's key is not the pinned one: got sha256/{}", STANDARD.encode(.got.as_bytes()))]
+    KeyMismatch {
+        /// The key of the server's own certificate.
+        got: SpkiSha256,
     },
     /// The handshake failed; the server is not who it should be, or refused us.
     #[error("TLS handshake with {address}")]
@@ -130,6 +153,9 @@ impl ClientTls {
             ServerTrust::Roots(roots) => builder.with_custom_certificate_verifier(under_roots(roots)?),
             ServerTrust::Pinned(pin) => builder
                 .with_custom_certificate_verifier(Arc::new(PinnedRoot::new(*pin, Arc::clone(&pinned_root)))),
+            ServerTrust::Keys(keys) => {
+                builder.with_custom_certificate_verifier(Arc::new(PinnedKeys::new(keys.clone())))
+            }
         };
         let mut config = match identity {
             None => builder.with_no_client_auth(),
@@ -140,6 +166,10 @@ impl ClientTls {
                 builder.with_client_auth_cert(chain, key).map_err(|e| ClientError::Identity(Box::new(e)))?
             }
         };
+        if matches!(trust, ServerTrust::Keys(_)) {
+            // A session that is resumed shows no certificate: the key is looked at every time.
+            config.resumption = Resumption::disabled();
+        }
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { config: Arc::new(config), pinned_root })
     }
@@ -157,6 +187,12 @@ impl ClientTls {
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         self.config = Arc::new(config);
         self
+    }
+
+    /// Whether it is a clone of the other.
+    #[cfg(test)]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pinned_root, &other.pinned_root)
     }
 
     /// The pinned root's certificate in PEM, once a handshake has found it; `None` before, or
@@ -207,10 +243,13 @@ impl ClientTls {
 /// Finds our pin's own complaint inside what the TLS library reports.
 fn failure(host: &str, source: io::Error) -> ConnectError {
     let tls = source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    if let Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) = tls
-        && let Some(PinMismatch { expected, got }) = other.0.downcast_ref::<PinMismatch>()
-    {
-        return ConnectError::PinMismatch { expected: expected.clone(), got: got.clone() };
+    if let Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) = tls {
+        if let Some(PinMismatch { expected, got }) = other.0.downcast_ref::<PinMismatch>() {
+            return ConnectError::PinMismatch { expected: expected.clone(), got: got.clone() };
+        }
+        if let Some(KeyMismatch { got }) = other.0.downcast_ref::<KeyMismatch>() {
+            return ConnectError::KeyMismatch { got: *got };
+        }
     }
     ConnectError::Tls { address: host.to_owned(), source }
 }

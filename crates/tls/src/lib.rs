@@ -25,10 +25,12 @@ mod issuers;
 mod path;
 mod peer;
 mod pem;
+mod pinned_keys;
 mod probe;
 mod provider;
 mod server_verifier;
 mod stream;
+pub mod tunnel;
 mod untrusted;
 mod verdict;
 

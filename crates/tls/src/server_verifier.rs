@@ -41,7 +41,7 @@ pub(crate) fn under_roots(pem: &str) -> Result<Arc<dyn ServerCertVerifier>, Clie
 struct UnderRoots(Roots);
 
 /// One verdict for every client of ours, and for whoever asks what it would be.
-fn check_server(
+pub(crate) fn check_server(
     (end_entity, intermediates): (&CertificateDer<'_>, &[CertificateDer<'_>]),
     roots: &Roots,
     server_name: &ServerName<'_>,

@@ -243,17 +243,17 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
     (
         "DOOR_FULL",
         "the door held as many connections as it may",
-        "look who holds them, or raise http_door.max_connections",
+        "look who holds them, or raise the door's max_connections",
     ),
     (
         "TOO_MANY_CONNECTIONS",
         "the address held as many connections as one may",
-        "look who holds them, or raise http_door.max_connections_per_ip; many clients behind one address share",
+        "look who holds them, or raise the door's max_connections_per_ip; many clients behind one address share",
     ),
     (
         "PROXY_HEADER_MALFORMED",
         "the connection came from a network of balancers and did not begin with a PROXY header",
-        "let the balancer send one, or correct http_door.proxy_protocol_networks",
+        "let the balancer send one, or correct the door's proxy_protocol_networks",
     ),
     ("BAD_HOST", "the host is missing, doubled or no host", "mend the client"),
     ("BAD_METHOD", "a method that is not served", "mend the client"),

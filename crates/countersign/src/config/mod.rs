@@ -19,6 +19,8 @@ mod resolved;
 mod sample;
 mod settings;
 mod tables;
+mod tcp_door_settings;
+mod tcp_doors;
 
 pub(crate) use cloudflare::{ApiToken, CloudflareApi};
 pub(crate) use environment::{Environment, Machine};
@@ -32,3 +34,4 @@ pub(crate) use resolved::{
     AdminOnDoor, DoorCertificate, DoorClientAuth, HttpDoor, Issuer, LogFormat, Resolved,
 };
 pub(crate) use sample::sample;
+pub(crate) use tcp_doors::{ProxyHeader, TcpDoor, TcpUpstream, UpstreamTls, UpstreamTrust};

@@ -32,6 +32,7 @@ pub(super) struct Raw {
     pub(super) rule: Vec<Spanned<RawRule>>,
     pub(super) list: Vec<Spanned<RawList>>,
     pub(super) monitor: Vec<Spanned<RawMonitor>>,
+    pub(super) tcp_door: Vec<Spanned<RawTcpDoor>>,
 }
 
 /// `[admin]`.
@@ -162,4 +163,29 @@ pub(super) struct RawMonitor {
     pub(super) file: Place<String>,
     pub(super) pin: Place<String>,
     pub(super) interval_minutes: Place<u64>,
+}
+
+/// `[[tcp_door]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTcpDoor {
+    pub(super) name: Place<String>,
+    pub(super) listen: Place<String>,
+    pub(super) upstream: Place<String>,
+    pub(super) require_identity: Place<RawRequirement>,
+    pub(super) client_auth: Place<String>,
+    pub(super) upstream_server_name: Place<String>,
+    pub(super) upstream_ca: Place<String>,
+    pub(super) upstream_pins: Place<Vec<String>>,
+    pub(super) upstream_certificate: Place<String>,
+    pub(super) upstream_key: Place<String>,
+    pub(super) proxy_protocol: Place<String>,
+    pub(super) workers: Place<u64>,
+    pub(super) handshake_timeout_seconds: Place<u64>,
+    pub(super) connect_timeout_seconds: Place<u64>,
+    pub(super) idle_timeout_seconds: Place<u64>,
+    pub(super) lifetime_seconds: Place<u64>,
+    pub(super) max_connections: Place<u64>,
+    pub(super) max_connections_per_ip: Place<u64>,
+    pub(super) proxy_protocol_networks: Place<Vec<String>>,
 }

@@ -28,6 +28,7 @@ use super::resolved::{
 };
 use super::settings;
 use super::tables;
+use super::tcp_doors;
 
 /// Where keys, tokens and the embedded database live unless told otherwise.
 pub(super) const DEFAULT_DATA_DIR: &str = "countersign-data";
@@ -140,6 +141,7 @@ fn settings_of(
     notices.extend(tables::doubts(&rules, &lists));
     notices.extend(tables::dangers(&http_door));
     let monitors = monitors::monitors(pick, raw.monitor);
+    let tcp_doors = tcp_doors::tcp_doors(pick, raw.tcp_door, machine);
     Resolved {
         data_dir,
         database,
@@ -163,6 +165,7 @@ fn settings_of(
         rules,
         lists,
         monitors,
+        tcp_doors,
     }
 }
 
@@ -359,7 +362,7 @@ pub(super) fn switch(pick: &mut Picker<'_>, layers: Layers<bool>) -> bool {
     pick.value(layers, false, Ok::<bool, Infallible>).0
 }
 
-fn number(pick: &mut Picker<'_>, layers: Layers<u64>, least: u64, default: u64) -> u64 {
+pub(super) fn number(pick: &mut Picker<'_>, layers: Layers<u64>, least: u64, default: u64) -> u64 {
     let most = 1_000_000_000;
     let in_bounds = |number: u64| {
         if (least..=most).contains(&number) {
@@ -371,7 +374,7 @@ fn number(pick: &mut Picker<'_>, layers: Layers<u64>, least: u64, default: u64) 
     pick.value(layers, default, in_bounds).0
 }
 
-fn seconds(pick: &mut Picker<'_>, layers: Layers<u64>, least: u64, default: u64) -> Duration {
+pub(super) fn seconds(pick: &mut Picker<'_>, layers: Layers<u64>, least: u64, default: u64) -> Duration {
     Duration::from_secs(number(pick, layers, least, default))
 }
 

@@ -22,6 +22,7 @@ use ipnet::IpNet;
 use super::cloudflare::CloudflareApi;
 use super::front::Redirect;
 use super::names::{HttpUrl, PublicName, UpstreamUrl};
+use super::tcp_doors::TcpDoor;
 use crate::own_ca::CaFiles;
 
 /// A configuration that was read whole and found right.
@@ -72,6 +73,8 @@ pub(crate) struct Resolved {
     pub(crate) lists: Vec<RuleList>,
     /// Certificates elsewhere that are watched.
     pub(crate) monitors: Vec<Watch>,
+    /// The TCP doors.
+    pub(crate) tcp_doors: Vec<TcpDoor>,
 }
 
 /// How log lines look; both go to stderr.

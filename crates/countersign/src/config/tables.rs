@@ -69,7 +69,7 @@ fn identity_headers(
 }
 
 /// `true`, `false` or one of the modes.
-fn requirement(raw: RawRequirement) -> Result<Enforcement, countersign_core::ids::IdError> {
+pub(super) fn requirement(raw: RawRequirement) -> Result<Enforcement, countersign_core::ids::IdError> {
     match raw {
         RawRequirement::Switch(true) => Ok(Enforcement::Enforce),
         RawRequirement::Switch(false) => Ok(Enforcement::Off),

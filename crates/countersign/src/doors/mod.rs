@@ -5,5 +5,6 @@ mod adoption;
 mod http;
 mod open;
 mod redirect;
+mod tcp;
 
 pub(crate) use open::{Doors, Given, from_files, open};

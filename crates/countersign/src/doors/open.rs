@@ -10,14 +10,16 @@ use anyhow::Context as _;
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot};
 use countersign_core::time::SystemClock;
 use countersign_edge::{
-    DoorError, DoorHandle, DoorInputs, EdgeReport, HttpDoor, LocalControlPlane, Redirect,
+    DoorError, DoorHandle, DoorInputs, EdgeReport, HttpDoor, LocalControlPlane, Redirect, TcpDoor,
+    TcpDoorHandle,
 };
 use countersign_server::AdminOnDoor;
 use countersign_tls::{ServerCredential, ServerCredentials};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::adoption::Adoption;
-use super::{http, redirect};
+use super::{http, redirect, tcp};
 use crate::config::Resolved;
 
 /// What doors are connected to, wherever it comes from.
@@ -32,6 +34,8 @@ pub(crate) struct Given {
     pub(crate) control_plane: LocalControlPlane,
     /// Whether the admin routes are among those.
     pub(crate) admin: AdminOnDoor,
+    /// The installation's roots, PEM: by them its own services are recognised.
+    pub(crate) roots: String,
 }
 
 /// The doors of this process that are open.
@@ -39,6 +43,7 @@ pub(crate) struct Given {
 pub(crate) struct Doors {
     http: Option<DoorHandle>,
     redirect: Option<Redirect>,
+    tcp: Vec<TcpDoorHandle>,
     applied: Option<watch::Receiver<SnapshotVersion>>,
 }
 
@@ -47,33 +52,58 @@ pub(crate) struct Doors {
 ///
 /// # Errors
 /// Fails closed: with a door that cannot be as the configuration wants it, none is open.
-pub(crate) fn open(config: &Resolved, given: Given) -> anyhow::Result<Doors> {
+pub(crate) fn open(config: &Resolved, given: &Given) -> anyhow::Result<Doors> {
     let mut adoption = Adoption::default();
-    let inputs = DoorInputs {
-        credentials: given.credentials,
-        snapshots: given.snapshots,
-        applied: adoption.one_more(),
-        reports: given.reports,
-        control_plane: Some(given.control_plane),
-        clock: Arc::new(SystemClock),
-    };
-    let http = match HttpDoor::start(http::settings(config, given.admin), inputs) {
-        Ok(door) => Some(door),
-        Err(DoorError::Listen { address, source }) if source.kind() == ErrorKind::AddrInUse => {
-            tracing::warn!(%address, "port taken, http door stays closed");
-            adoption.one_less();
-            None
-        }
-        Err(error) => return Err(error).context("open the HTTP door"),
-    };
+    let mut tcp = Vec::new();
+    for door in &config.tcp_doors {
+        let named = || format!("open the TCP door {}", door.name);
+        let settings = tcp::settings(door, &given.roots).with_context(named)?;
+        let inputs = given.inputs(&mut adoption, None);
+        let opened = unless_taken(TcpDoor::start(settings, inputs), &mut adoption).with_context(named)?;
+        tcp.extend(opened);
+    }
+    let inputs = given.inputs(&mut adoption, Some(given.control_plane.clone()));
+    let started = HttpDoor::start(http::settings(config, given.admin), inputs);
+    let http = unless_taken(started, &mut adoption).context("open the HTTP door")?;
     let redirect = redirect::open(config, http.as_ref().map(DoorHandle::local_addr))?;
-    Ok(Doors { http, redirect, applied: adoption.of_all() })
+    Ok(Doors { http, redirect, tcp, applied: adoption.of_all() })
+}
+
+impl Given {
+    fn inputs(&self, adoption: &mut Adoption, control_plane: Option<LocalControlPlane>) -> DoorInputs {
+        DoorInputs {
+            credentials: Arc::clone(&self.credentials),
+            snapshots: self.snapshots.clone(),
+            applied: adoption.one_more(),
+            reports: self.reports.clone(),
+            control_plane,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// A door whose address is another program's stays closed, which is a warning.
+fn unless_taken<D>(started: Result<D, DoorError>, adoption: &mut Adoption) -> Result<Option<D>, DoorError> {
+    match started {
+        Ok(door) => Ok(Some(door)),
+        Err(DoorError::Listen { address, source }) if source.kind() == ErrorKind::AddrInUse => {
+            tracing::warn!(%address, "port taken, door stays closed");
+            adoption.one_less();
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 impl Doors {
     /// Where the HTTP door listens, if it is open.
     pub(crate) fn http(&self) -> Option<SocketAddr> {
         self.http.as_ref().map(DoorHandle::local_addr)
+    }
+
+    /// Where the TCP doors listen, by name.
+    pub(crate) fn tcp(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.tcp.iter().map(|door| (door.name(), door.door().local_addr()))
     }
 
     /// Which snapshot all of them enforce; `None` when none is open.
@@ -86,9 +116,14 @@ impl Doors {
         if let Some(redirect) = self.redirect {
             redirect.close().await;
         }
+        let mut draining = JoinSet::new();
+        for door in self.tcp {
+            draining.spawn(door.drain(patience));
+        }
         if let Some(door) = self.http {
             door.drain(patience).await;
         }
+        draining.join_all().await;
     }
 }
 

@@ -41,8 +41,9 @@ pub(super) async fn open(
             runtime: Handle::current(),
         },
         admin,
+        roots: authority.root_pem(),
     };
-    let doors = doors::open(config, given)?;
+    let doors = doors::open(config, &given)?;
     if let Some(applied) = doors.applied() {
         authority.attach_edge(applied);
     }

@@ -83,7 +83,8 @@ pub(crate) async fn run(
 
     reload::warn_of_doubts(&authority);
     tasks.spawn(reload::reload_when_told(Arc::clone(&authority), read_again, told_to_reload));
-    announce(&config, &authority, admin_address, shown)?;
+    let listening = Listening { admin: admin_address, http: shown, doors: &opened };
+    announce(&config, &authority, listening)?;
     supervisor.ready();
     stop.first.cancelled().await;
     tracing::info!("draining");
@@ -203,7 +204,15 @@ fn background(authority: &Arc<Authority>, anchor_interval: Duration) -> JoinSet<
     tasks
 }
 
-fn announce(config: &Resolved, authority: &Authority, admin: SocketAddr, door: Door) -> anyhow::Result<()> {
+/// Where everything is.
+struct Listening<'a> {
+    admin: SocketAddr,
+    http: Door,
+    doors: &'a Doors,
+}
+
+fn announce(config: &Resolved, authority: &Authority, listening: Listening<'_>) -> anyhow::Result<()> {
+    let Listening { admin, http: door, doors } = listening;
     let token_file = config.data_dir.join("setup-token");
     let setup = match authority.take_setup_token() {
         Some(token) => {
@@ -220,7 +229,8 @@ fn announce(config: &Resolved, authority: &Authority, admin: SocketAddr, door: D
             Door::Open { port, .. } => Some(*port),
             Door::Taken(_) => None,
         };
-        Ports { admin: admin.port(), http_door }.write(path)?;
+        let tcp_doors = doors.tcp().map(|(name, address)| (name.to_owned(), address.port())).collect();
+        Ports { admin: admin.port(), http_door, tcp_doors }.write(path)?;
     }
     let banner = Banner { admin, door, root_fingerprint: authority.root_fingerprint(), setup };
     output::print(&banner.to_string()).context("print where everything is")

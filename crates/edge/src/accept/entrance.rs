@@ -1,12 +1,11 @@
-//! How a connection gets in: counted, located, shaken hands with, registered and served.
+//! How a connection gets in: counted, located, shaken hands with, and handed to what is inside.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_tls::{DoorTls, HandshakeError, Peer, ServerStream};
 use ipnet::IpNet;
-use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -16,24 +15,53 @@ use tracing::{debug, warn};
 use super::limits::{Slot, Slots};
 use super::proxy::{self, ProxyError};
 use crate::door::Phase;
-use crate::http::connection::{self, Arrived};
-use crate::http::service::{Gate, Worker};
-use crate::http::wire::{Framing, Timing};
 use crate::registry::Registry;
 
 /// How long a worker pauses when the system has no more file descriptors.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
+/// What is behind the entrance of a door, by kind of door.
+pub(crate) trait Inside: Send + Sync + Sized + 'static {
+    /// What the connections of one worker share.
+    type Worker: Send + Sync + 'static;
+
+    /// A worker of this door, to be made on its own thread.
+    fn worker(&self) -> Self::Worker;
+
+    /// Serves a connection until it ends or is ended; it is on the list of live ones from the beginning.
+    fn serve(
+        &self,
+        entered: Entered,
+        registry: &Arc<Registry>,
+        worker: Arc<Self::Worker>,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Writes down that a connection was refused before anything was asked for.
+    fn tell_of_connection(&self, address: SocketAddr, code: &str);
+}
+
 /// What the workers of one door share.
 #[derive(Debug)]
-pub(crate) struct Entrance {
+pub(crate) struct Entrance<I> {
     pub(crate) tls: DoorTls,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) inside: I,
     pub(crate) registry: Arc<Registry>,
     pub(crate) slots: Slots,
     pub(crate) proxy_networks: Vec<IpNet>,
     pub(crate) handshake_timeout: Duration,
-    pub(crate) timing: Timing,
+}
+
+/// A connection after its handshake.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    pub(crate) stream: ServerStream<TcpStream>,
+    pub(crate) peer: Peer,
+    /// Where it comes from, by the socket or the PROXY header.
+    pub(crate) address: SocketAddr,
+    /// Where it came to.
+    pub(crate) local: SocketAddr,
+    /// Its place in the count of connections.
+    pub(crate) slot: Slot,
 }
 
 /// Why a connection did not become one.
@@ -52,12 +80,12 @@ enum EntryError {
 }
 
 /// Runs one worker until the door is closed.
-pub(crate) async fn work(
+pub(crate) async fn work<I: Inside>(
     sockets: Vec<TcpListener>,
-    entrance: Arc<Entrance>,
+    entrance: Arc<Entrance<I>>,
     mut phases: watch::Receiver<Phase>,
 ) {
-    let worker = Arc::new(entrance.gate.worker());
+    let worker = Arc::new(entrance.inside.worker());
     for socket in sockets {
         let (entrance, worker) = (Arc::clone(&entrance), Arc::clone(&worker));
         let mut phases = phases.clone();
@@ -73,7 +101,7 @@ pub(crate) async fn work(
     let _closed = phases.wait_for(|phase| *phase == Phase::Closed).await.is_ok();
 }
 
-async fn accept(socket: TcpListener, entrance: &Arc<Entrance>, worker: &Arc<Worker>) {
+async fn accept<I: Inside>(socket: TcpListener, entrance: &Arc<Entrance<I>>, worker: &Arc<I::Worker>) {
     let listener = match tokio::net::TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "listener lost"),
@@ -89,7 +117,12 @@ async fn accept(socket: TcpListener, entrance: &Arc<Entrance>, worker: &Arc<Work
     }
 }
 
-fn admit_connection(stream: TcpStream, address: SocketAddr, entrance: &Arc<Entrance>, worker: &Arc<Worker>) {
+fn admit_connection<I: Inside>(
+    stream: TcpStream,
+    address: SocketAddr,
+    entrance: &Arc<Entrance<I>>,
+    worker: &Arc<I::Worker>,
+) {
     let Some(slot) = entrance.slots.take() else {
         return note(address, &EntryError::Full, entrance);
     };
@@ -102,24 +135,16 @@ fn admit_connection(stream: TcpStream, address: SocketAddr, entrance: &Arc<Entra
             Err(_elapsed) => Err(EntryError::Timeout),
         };
         match entered {
-            Ok(entered) => serve(entered, &entrance, worker).await,
+            Ok(entered) => entrance.inside.serve(entered, &entrance.registry, worker).await,
             Err(error) => note(address, &error, &entrance),
         }
     });
 }
 
-struct Entered {
-    stream: ServerStream<TcpStream>,
-    peer: Peer,
-    address: SocketAddr,
-    local: SocketAddr,
-    slot: Slot,
-}
-
-async fn enter(
+async fn enter<I: Inside>(
     mut stream: TcpStream,
     socket_address: SocketAddr,
-    entrance: &Entrance,
+    entrance: &Entrance<I>,
     mut slot: Slot,
 ) -> Result<Entered, EntryError> {
     let local = stream.local_addr().unwrap_or(socket_address);
@@ -141,20 +166,11 @@ fn is_listed(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
-async fn serve(entered: Entered, entrance: &Arc<Entrance>, worker: Arc<Worker>) {
-    let Entered { stream, peer, address, local, slot } = entered;
-    let live = entrance.gate.register(&entrance.registry, &peer);
-    let framing = Framing::default();
-    let (told, share) = (Mutex::default(), OnceLock::new());
-    let arrived = Arrived { peer, address, local, worker, live, framing, told, share, _slot: slot };
-    connection::serve(stream, arrived, entrance.timing).await;
-}
-
-fn note(address: SocketAddr, error: &EntryError, entrance: &Entrance) {
+fn note<I: Inside>(address: SocketAddr, error: &EntryError, entrance: &Entrance<I>) {
     let reason: &dyn std::error::Error = std::error::Error::source(error).unwrap_or(error);
     let refuse = |code: &str| {
         warn!(peer = %address, code, %error, reason, "connection refused");
-        entrance.gate.tell_of_connection(address, code);
+        entrance.inside.tell_of_connection(address, code);
     };
     match error {
         EntryError::Handshake(HandshakeError::Refused(refusal)) => {

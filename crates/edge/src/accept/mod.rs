@@ -5,4 +5,4 @@ pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod proxy;
 
-pub(crate) use entrance::{Entrance, work};
+pub(crate) use entrance::{Entered, Entrance, Inside, work};

@@ -6,6 +6,7 @@ pub(crate) mod forward;
 pub(crate) mod framing;
 pub(crate) mod group;
 pub(crate) mod host;
+pub(crate) mod inside;
 pub(crate) mod refusal;
 pub(crate) mod resets;
 pub(crate) mod room;

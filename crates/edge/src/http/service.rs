@@ -94,8 +94,7 @@ impl Gate {
 
     /// Puts a connection on the list of live ones, by the standing it has now.
     pub(crate) fn register(&self, registry: &Arc<Registry>, peer: &Peer) -> Arc<Registration> {
-        registry
-            .register(peer.claim(), |claim| self.current.load().snapshot.standing(claim, self.clock.now()))
+        registry.register_peer(peer, &self.current, &*self.clock)
     }
 
     /// Writes down that a connection was refused before anything was asked for.
@@ -130,20 +129,7 @@ impl Gate {
     }
 
     fn bare(&self, address: SocketAddr, code: &str) -> RefusedRequest {
-        RefusedRequest {
-            request_id: RequestId::random(),
-            at: self.clock.now(),
-            code: code.to_owned(),
-            address,
-            certificate: None,
-            untrusted: None,
-            standing: None,
-            route: None,
-            method: String::new(),
-            host: String::new(),
-            path: String::new(),
-            rule: None,
-        }
+        RefusedRequest::bare(self.clock.now(), address, code)
     }
 
     fn serves(&self, host: &str) -> bool {

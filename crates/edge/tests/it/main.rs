@@ -1,4 +1,4 @@
-//! The HTTP door over real sockets: who gets in, what passes through, and how connections end.
+//! The doors over real sockets: who gets in, what passes through, and how connections end.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod access_table;
@@ -21,6 +21,11 @@ mod screens;
 mod site;
 mod smuggling;
 mod streaming;
+mod tcp_door;
+mod tcp_ends;
+mod tcp_guests;
+mod tcp_site;
+mod tcp_upstreams;
 mod unreadable;
 mod upstreams;
 mod visitor;

@@ -175,7 +175,7 @@ impl Site {
     }
 }
 
-fn credentials(ca: &TestCa) -> Arc<ServerCredentials> {
+pub(crate) fn credentials(ca: &TestCa) -> Arc<ServerCredentials> {
     let server = ca.server(&["127.0.0.1", "localhost", "door.test"]);
     let credential = ServerCredential::from_pem(&server.chain_pem(), &server.key_pem()).unwrap();
     Arc::new(ServerCredentials::new(credential))

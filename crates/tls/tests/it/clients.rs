@@ -1,9 +1,11 @@
 //! Which servers a client trusts, by roots or by a pin, and that the others get no data.
 
+use countersign_core::ids::SpkiSha256;
 use countersign_testkit::{LeafSpec, NOT_BEFORE, TestCa, TestCertificate};
 use countersign_tls::{
     ClientAuth, ClientError, ClientIdentity, ClientTls, ConnectError, HandshakeError, Peer, ServerTrust,
 };
+use der::{Decode as _, Encode as _};
 
 use crate::meeting::{DOMAIN, Door, credential};
 
@@ -78,6 +80,52 @@ async fn the_pin_is_of_a_root_and_not_of_the_server() {
     let client = ClientTls::new(&ServerTrust::Pinned(hash), None).unwrap();
     let (_, connected) = try_server(&ca, &server, &client, "door.test").await;
     assert!(matches!(connected, Err(ConnectError::PinMismatch { .. })), "{connected:?}");
+}
+
+fn by_key(key: SpkiSha256) -> ClientTls {
+    let other = SpkiSha256::from([7; 32]);
+    ClientTls::new(&ServerTrust::Keys(vec![other, key]), None).unwrap()
+}
+
+#[tokio::test]
+async fn a_pinned_key_is_enough_whatever_the_certificate_says() {
+    let ca = TestCa::new(DOMAIN);
+    let strange = TestCa::new("elsewhere.example");
+    let old = LeafSpec { not_after: NOT_BEFORE, ..LeafSpec::server(&["other.test"]) };
+    for server in [ca.server(&["door.test"]), strange.mint(&old)] {
+        let (accepted, connected) = try_server(&ca, &server, &by_key(server.spki()), "door.test").await;
+        connected.unwrap();
+        accepted.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn another_key_is_refused_and_named() {
+    let ca = TestCa::new(DOMAIN);
+    let (one, other) = (ca.server(&["door.test"]), ca.server(&["door.test"]));
+    let (accepted, connected) = try_server(&ca, &other, &by_key(one.spki()), "door.test").await;
+    assert!(matches!(connected, Err(ConnectError::KeyMismatch { got }) if got == other.spki()));
+    assert!(accepted.is_err(), "the handshake did not finish: no data could be sent");
+}
+
+#[tokio::test]
+async fn the_pinned_key_of_a_ca_stands_for_what_it_signed_and_for_nobody_else() {
+    let ca = TestCa::new(DOMAIN);
+    let root = x509_cert::Certificate::from_der(ca.root_der()).unwrap();
+    let key = root.tbs_certificate().subject_public_key_info().to_der().unwrap();
+    let client = by_key(SpkiSha256::of(&key));
+    let server = ca.server(&["door.test"]);
+    for (host, fits) in [("door.test", true), ("other.test", false)] {
+        let (_, connected) = try_server(&ca, &server, &client, host).await;
+        assert_eq!(connected.is_ok(), fits, "{host}: {connected:?}");
+    }
+    // The CA in the chain of a server that it did not sign.
+    let mut forged = ca.evil_twin().server(&["door.test"]);
+    forged.chain.truncate(1);
+    forged.chain.extend(server.chain.into_iter().skip(1));
+    let (accepted, connected) = try_server(&ca, &forged, &client, "door.test").await;
+    assert!(matches!(connected, Err(ConnectError::Tls { .. })), "{connected:?}");
+    assert!(accepted.is_err());
 }
 
 #[tokio::test]

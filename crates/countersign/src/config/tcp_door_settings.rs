@@ -1,0 +1,128 @@
+//! The settings of `[[tcp_door]]` in words.
+
+use super::settings::{Setting, Shown};
+
+/// Every one, in the order of the sample.
+pub(super) const TCP_DOOR: &[Setting] = &[
+    Setting::new(
+        "tcp_door.name",
+        "",
+        "\"postgres\"",
+        Shown::Example,
+        "What people call a door for whole connections of any protocol: mTLS comes in, and who is let in\ntalks to the upstream; needed, unique. It shows the HTTP door's certificate.",
+    ),
+    Setting::new("tcp_door.listen", "", "\"0.0.0.0:6432\"", Shown::Example, "Address of the door; needed."),
+    Setting::new(
+        "tcp_door.upstream",
+        "",
+        "\"tls://db.example.com:5432\"",
+        Shown::Example,
+        "What stands behind it: tcp://HOST:PORT, tls://HOST:PORT or unix:/PATH; needed.",
+    ),
+    Setting::new(
+        "tcp_door.require_identity",
+        "",
+        "true",
+        Shown::Default,
+        "Whether a device certificate in good standing is needed: true, false or \"observe\" (let through\nand recorded). A fallen one is refused in any case.",
+    ),
+    Setting::new(
+        "tcp_door.client_auth",
+        "",
+        "\"optional\"",
+        Shown::Default,
+        "optional: who is refused is refused after the handshake, with everything on record for countersign\nexplain. required: in the handshake, with the TLS alert that says why.",
+    ),
+    Setting::new(
+        "tcp_door.upstream_server_name",
+        "",
+        "\"db.example.com\"",
+        Shown::Example,
+        "The name that a tls:// upstream's certificate must be for. Default: the upstream's host.",
+    ),
+    Setting::new(
+        "tcp_door.upstream_ca",
+        "",
+        "\"db-ca.pem\"",
+        Shown::Example,
+        "The CA by which it is recognised, PEM. Default: this installation's root.",
+    ),
+    Setting::new(
+        "tcp_door.upstream_pins",
+        "",
+        "[\"f54ef9edf09e7e7eb0b7b4d6b3fb2a6f0d6a3ba0bd1d2ac0ee0d5a0d4f1cf3b1\"]",
+        Shown::Example,
+        "Or the SHA-256 of its public key, or of its CA's, hex or base64. Default: none.",
+    ),
+    Setting::new(
+        "tcp_door.upstream_certificate",
+        "",
+        "\"door-cert.pem\"",
+        Shown::Example,
+        "The certificate that it is shown, PEM, leaf first, looked at with every connection. Default: none.",
+    ),
+    Setting::new(
+        "tcp_door.upstream_key",
+        "",
+        "\"door-key.pem\"",
+        Shown::Example,
+        "Private key of tcp_door.upstream_certificate, PEM.",
+    ),
+    Setting::new(
+        "tcp_door.proxy_protocol",
+        "",
+        "\"none\"",
+        Shown::Default,
+        "v2: the upstream is told first who is there, by a PROXY header with the identity in it.",
+    ),
+    Setting::new(
+        "tcp_door.workers",
+        "",
+        "2",
+        Shown::Example,
+        "Threads that serve the door. Default: as many as the machine has processors.",
+    ),
+    Setting::new(
+        "tcp_door.handshake_timeout_seconds",
+        "",
+        "5",
+        Shown::Default,
+        "How long a TLS handshake may take.",
+    ),
+    Setting::new(
+        "tcp_door.connect_timeout_seconds",
+        "",
+        "10",
+        Shown::Default,
+        "How long the upstream may take to be there, its handshake included.",
+    ),
+    Setting::new(
+        "tcp_door.idle_timeout_seconds",
+        "",
+        "3600",
+        Shown::Default,
+        "How long a session may last without a byte either way; 0: for ever.",
+    ),
+    Setting::new(
+        "tcp_door.lifetime_seconds",
+        "",
+        "0",
+        Shown::Default,
+        "How long a session may last in all; 0: for ever. It never outlasts its certificate.",
+    ),
+    Setting::new("tcp_door.max_connections", "", "10000", Shown::Default, "Connections in all."),
+    Setting::new(
+        "tcp_door.max_connections_per_ip",
+        "",
+        "4096",
+        Shown::Default,
+        "Connections from one address (IPv6: from one /64).",
+    ),
+    Setting::new(
+        "tcp_door.proxy_protocol_networks",
+        "",
+        "[\"10.0.0.0/8\"]",
+        Shown::Example,
+        "Networks whose connections begin with a PROXY protocol header (v1 or v2). Default: none.",
+    ),
+];

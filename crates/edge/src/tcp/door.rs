@@ -1,0 +1,151 @@
+//! A TCP door as a whole.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::settings::Enforcement;
+use countersign_tls::ClientAuth;
+use countersign_tls::tunnel::SpliceLimits;
+use ipnet::IpNet;
+
+use super::counters::{Counters, TcpCounts};
+use super::hearing::Hearing;
+use super::proxy_header::ProxyHeader;
+use super::session::TcpInside;
+use super::upstream::TcpUpstream;
+use crate::accept::limits::Limits;
+use crate::admit::{Floor, Requirement};
+use crate::audience::Audience;
+use crate::door::{DoorError, DoorHandle, DoorInputs, Frame, open};
+use crate::report::Reports;
+
+/// How a TCP door behaves.
+#[derive(Clone, Debug)]
+pub struct TcpDoorConfig {
+    /// What people call it: in logs, and as the route of what it refuses.
+    pub name: String,
+    /// Where it listens; port 0 takes a free one.
+    pub addresses: Vec<SocketAddr>,
+    /// How many threads serve it, each with sockets of its own.
+    pub workers: NonZeroUsize,
+    /// Whether it asks for a client certificate, and whether a bad one ends the handshake.
+    pub client_auth: ClientAuth,
+    /// Whether an identity is required. A fallen one is refused in any case.
+    pub identity: Enforcement,
+    /// Whom it admits; `None`: every device, and nobody else.
+    pub audience: Option<Arc<Audience>>,
+    /// What stands behind it.
+    pub upstream: TcpUpstream,
+    /// What the upstream is told before the first byte.
+    pub proxy_header: ProxyHeader,
+    /// How long a PROXY header and a TLS handshake may take together.
+    pub handshake_timeout: Duration,
+    /// How long the upstream may take to be there, TLS handshake included.
+    pub connect_timeout: Duration,
+    /// How long a session may last.
+    pub session: SpliceLimits,
+    /// How many connections it holds.
+    pub limits: Limits,
+    /// The networks whose connections begin with a PROXY header; all others must not.
+    pub proxy_networks: Vec<IpNet>,
+}
+
+impl TcpDoorConfig {
+    /// A door of this name to this upstream that requires an identity.
+    #[must_use]
+    pub fn new(name: impl Into<String>, address: SocketAddr, upstream: TcpUpstream) -> Self {
+        Self {
+            name: name.into(),
+            addresses: vec![address],
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            client_auth: ClientAuth::Optional,
+            identity: Enforcement::Enforce,
+            audience: None,
+            upstream,
+            proxy_header: ProxyHeader::None,
+            handshake_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(10),
+            session: SpliceLimits { idle: Some(Duration::from_secs(3600)), lifetime: None },
+            limits: Limits::default(),
+            proxy_networks: Vec::new(),
+        }
+    }
+}
+
+/// A listener for any protocol over TLS that admits or refuses whole connections.
+#[derive(Debug)]
+pub struct TcpDoor;
+
+impl TcpDoor {
+    /// Opens the door: binds its addresses and starts its threads. A control plane in this process is of
+    /// no use to it.
+    ///
+    /// # Errors
+    /// Fails closed: a door with an unusable address, rule or TLS setting is not opened.
+    pub fn start(config: TcpDoorConfig, inputs: DoorInputs) -> Result<TcpDoorHandle, DoorError> {
+        let current = inputs.current()?;
+        let tls = inputs.tls(config.client_auth)?.with_protocols(&[]);
+        tls.admit_guests(config.audience.iter().flat_map(|audience| audience.guests.clone()).collect());
+        let counters = Arc::<Counters>::default();
+        let hearing = Hearing {
+            door: config.name.clone(),
+            requirement: Requirement::upstream(config.identity, Floor::Kept).admitting(config.audience),
+            current: Arc::clone(&current),
+            clock: Arc::clone(&inputs.clock),
+            reports: Reports::new(inputs.reports.clone()),
+        };
+        let inside = TcpInside {
+            hearing,
+            upstream: config.upstream,
+            proxy_header: config.proxy_header,
+            connect_timeout: config.connect_timeout,
+            limits: config.session,
+            counters: Arc::clone(&counters),
+        };
+        let frame = Frame {
+            addresses: config.addresses,
+            workers: config.workers,
+            limits: config.limits,
+            proxy_networks: config.proxy_networks,
+            handshake_timeout: config.handshake_timeout,
+        };
+        let door = open(frame, inside, tls, current, inputs)?;
+        Ok(TcpDoorHandle { name: config.name, door, counters })
+    }
+}
+
+/// An open TCP door. Dropping it closes the door at once.
+#[derive(Debug)]
+pub struct TcpDoorHandle {
+    name: String,
+    door: DoorHandle,
+    counters: Arc<Counters>,
+}
+
+impl TcpDoorHandle {
+    /// What people call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it has in common with other doors.
+    #[must_use]
+    pub const fn door(&self) -> &DoorHandle {
+        &self.door
+    }
+
+    /// What it has carried.
+    #[must_use]
+    pub fn counts(&self) -> TcpCounts {
+        self.counters.now()
+    }
+
+    /// Closes the door: takes no new connection, lets sessions end by themselves for at most `grace`,
+    /// cuts what is left, and waits for the threads to end.
+    pub async fn drain(self, grace: Duration) {
+        self.door.drain(grace).await;
+    }
+}

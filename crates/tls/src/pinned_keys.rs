@@ -1,0 +1,82 @@
+//! Servers that are known by their keys.
+
+use std::sync::Arc;
+
+use countersign_core::ids::SpkiSha256;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use thiserror::Error;
+
+use crate::certificate::spki;
+use crate::path::Roots;
+use crate::provider::provider;
+use crate::server_verifier::check_server;
+
+/// None of the keys in the server's chain is one of those that are pinned.
+#[derive(Debug, Error)]
+#[error("the server's key is not the pinned one")]
+pub(crate) struct KeyMismatch {
+    pub(crate) got: SpkiSha256,
+}
+
+/// Trusts servers with one of these keys, and those below a CA with one of them (RFC 7469 section 2.6
+/// pins keys anywhere in a chain: a server changes its own with each certificate). The server's own key
+/// takes the place of everything else that a certificate says; a CA's takes that of the trust store alone.
+#[derive(Debug)]
+pub(crate) struct PinnedKeys(Vec<SpkiSha256>);
+
+impl PinnedKeys {
+    pub(crate) const fn new(keys: Vec<SpkiSha256>) -> Self {
+        Self(keys)
+    }
+
+    fn holds(&self, certificate: &CertificateDer<'_>) -> bool {
+        spki(certificate).is_ok_and(|key| self.0.contains(&SpkiSha256::of(key)))
+    }
+}
+
+impl ServerCertVerifier for PinnedKeys {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.holds(end_entity) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let Some(ca) = intermediates.iter().find(|shown| self.holds(shown)) else {
+            let own = spki(end_entity).map_err(|_der| CertificateError::BadEncoding)?;
+            let mismatch = KeyMismatch { got: SpkiSha256::of(own) };
+            return Err(CertificateError::Other(OtherError(Arc::new(mismatch))).into());
+        };
+        let roots = Roots::new(&[ca]).map_err(|_der| CertificateError::BadEncoding)?;
+        check_server((end_entity, intermediates), &roots, server_name, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &provider().signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}

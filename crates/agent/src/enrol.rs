@@ -131,7 +131,7 @@ pub async fn enrol(
         }
     };
     let ca_pem = match trust {
-        ServerTrust::Roots(pem) => Some(pem),
+        ServerTrust::Roots(pem) | ServerTrust::KeysUnder { roots: pem, .. } => Some(pem),
         ServerTrust::Pinned(_) | ServerTrust::Keys(_) => tls.pinned_root_pem(),
     };
     let ca_pem = ca_pem.ok_or_else(|| EnrolError::NoTrust(enrolling.server.clone()))?;
@@ -180,7 +180,7 @@ fn prepared(
         None => Config {
             server: enrolling.server.clone(),
             ca_pem: match trust {
-                ServerTrust::Roots(pem) => Some(pem.clone()),
+                ServerTrust::Roots(pem) | ServerTrust::KeysUnder { roots: pem, .. } => Some(pem.clone()),
                 ServerTrust::Pinned(_) | ServerTrust::Keys(_) => None,
             },
             enrolment: None,

@@ -72,7 +72,8 @@ impl Authority {
         let key = SigningKey::generate(KeyAlgorithm::P256)?;
         let alternatives =
             AlternativeNames { uris: Vec::new(), dns: names.dns.clone(), ips: names.ips.clone() };
-        let profile = Profile::ServiceServer { names: alternatives.into(), purposes: ServerPurposes::Server };
+        let profile =
+            Profile::ServiceServer { names: alternatives.into(), purposes: ServerPurposes::ServerAndClient };
         let issuers = self.issuers();
         let ca = issuers.active_service().map_err(IssuanceError::from)?;
         let issued = self.issue_for_service(ca, profile.clone(), key.public_key(), LIFE).await?;

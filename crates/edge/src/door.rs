@@ -24,8 +24,10 @@ use crate::accept::{self, Entrance, Inside};
 use crate::front::screen::RequestRates;
 use crate::http::body::LocalService;
 use crate::http::inside::HttpInside;
+use crate::http::members::UpstreamGroupError;
 use crate::http::route::{Route, Routes};
 use crate::http::service::Gate;
+use crate::http::upkeep::Upkeep;
 use crate::http::wire::Timing;
 use crate::registry::Registry;
 use crate::report::{EdgeReport, Reports};
@@ -159,6 +161,15 @@ pub enum DoorError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The upstreams of a route cannot be spoken to.
+    #[error("route {prefix}: use its upstreams")]
+    Upstreams {
+        /// Its path prefix.
+        prefix: String,
+        /// What is wrong with them.
+        #[source]
+        source: UpstreamGroupError,
+    },
     /// The rules do not compile, and there are no earlier ones to keep.
     #[error("compile the rules")]
     Rules(#[source] RuleFaults),
@@ -192,7 +203,8 @@ impl HttpDoor {
     /// # Errors
     /// Fails closed: a door with an unusable route, rule, address or TLS setting is not opened.
     pub fn start(config: DoorConfig, inputs: DoorInputs) -> Result<DoorHandle, DoorError> {
-        let routes = Routes::new(&config.routes, inputs.control_plane.as_ref())?;
+        let routes = Routes::new(&config.routes, inputs.control_plane.as_ref(), Some(&inputs.credentials))?;
+        let upkeep = Upkeep::of(routes.groups(), routes.members());
         let current = inputs.current()?;
         let tls = inputs.tls(config.client_auth)?;
         tls.admit_guests(routes.guests());
@@ -207,7 +219,9 @@ impl HttpDoor {
             proxy_networks: config.proxy_networks,
             handshake_timeout: config.handshake_timeout,
         };
-        open(frame, inside, tls, current, inputs)
+        let mut handle = open(frame, inside, tls, current, inputs)?;
+        handle.look_after(upkeep)?;
+        Ok(handle)
     }
 }
 
@@ -305,6 +319,16 @@ pub struct DoorHandle {
 }
 
 impl DoorHandle {
+    /// Starts what is done for upstreams whether or not anybody asks for them.
+    fn look_after(&mut self, upkeep: Option<Upkeep>) -> Result<(), DoorError> {
+        if let Some(upkeep) = upkeep {
+            let phases = self.phase.subscribe();
+            let work = move |runtime: Runtime| runtime.block_on(upkeep.run(phases));
+            self.threads.push(spawn("door-upkeep".to_owned(), work)?);
+        }
+        Ok(())
+    }
+
     /// The first address it listens on, with the port that was taken.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {

@@ -29,8 +29,13 @@ mod trust;
 mod watch;
 
 pub use crate::http::body::{Body, BodyError, LocalService};
-pub use crate::http::group::UpstreamGroup;
+pub use crate::http::group::{
+    HealthCheck, UpstreamAddress, UpstreamAddressError, UpstreamCertificate, UpstreamGroup, UpstreamProtocol,
+    UpstreamRoots, UpstreamTimeouts, UpstreamTls,
+};
+pub use crate::http::members::UpstreamGroupError;
 pub use crate::http::route::{Route, Upstream};
+pub use crate::http::upstream_tls::UpstreamTlsError;
 pub use accept::limits::Limits;
 pub use admit::{Admitted, Floor, Refused, Requirement, admit};
 pub use audience::{Audience, Devices, ExactName, ExactNameError, RequiredAttribute};

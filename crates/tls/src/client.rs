@@ -8,15 +8,18 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_core::ids::SpkiSha256;
-use rustls::client::Resumption;
-use rustls::{CertificateError, ClientConfig};
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, ClientConfig, SignatureScheme};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use zeroize::Zeroizing;
 
 use crate::connector::HttpsConnector;
+use crate::credential::ServerCredentials;
 use crate::pem;
-use crate::pinned_keys::{KeyMismatch, PinnedKeys};
+use crate::pinned_keys::{KeyMismatch, KeyUnderRoots, PinnedKeys};
 use crate::provider::{VERSIONS, provider};
 use crate::server_verifier::{PinMismatch, PinnedRoot, under_roots};
 use crate::stream::ClientStream;
@@ -26,9 +29,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client's own certificate chain and private key.
 #[derive(Clone)]
-pub struct ClientIdentity {
-    chain_pem: String,
-    key_pem: String,
+pub struct ClientIdentity(Own);
+
+#[derive(Clone)]
+enum Own {
+    Pem { chain: String, key: Zeroizing<String> },
+    Served(Arc<ServerCredentials>),
 }
 
 impl fmt::Debug for ClientIdentity {
@@ -40,7 +46,11 @@ impl fmt::Debug for ClientIdentity {
 /// The same chain: whoever shows it has the key of its leaf.
 impl PartialEq for ClientIdentity {
     fn eq(&self, other: &Self) -> bool {
-        self.chain_pem == other.chain_pem
+        match (&self.0, &other.0) {
+            (Own::Pem { chain, .. }, Own::Pem { chain: others, .. }) => chain == others,
+            (Own::Served(door), Own::Served(others)) => Arc::ptr_eq(door, others),
+            (Own::Pem { .. }, Own::Served(_)) | (Own::Served(_), Own::Pem { .. }) => false,
+        }
     }
 }
 
@@ -51,7 +61,13 @@ impl ClientIdentity {
     /// [`ClientTls`] is made of it.
     #[must_use]
     pub fn from_pem(chain: impl Into<String>, key: impl Into<String>) -> Self {
-        Self { chain_pem: chain.into(), key_pem: key.into() }
+        Self(Own::Pem { chain: chain.into(), key: Zeroizing::new(key.into()) })
+    }
+
+    /// What a door shows whoever asks it for no name, as it is at each handshake.
+    #[must_use]
+    pub fn of_door(credentials: Arc<ServerCredentials>) -> Self {
+        Self(Own::Served(credentials))
     }
 }
 
@@ -65,6 +81,13 @@ pub enum ServerTrust {
     /// Those whose own key is one of these, whatever their certificate says, and those that show, and hold
     /// a certificate under, a CA whose key is.
     Keys(Vec<SpkiSha256>),
+    /// Those with a certificate under one of the roots, PEM, and one of the keys as their own.
+    KeysUnder {
+        /// The keys.
+        keys: Vec<SpkiSha256>,
+        /// The roots.
+        roots: String,
+    },
 }
 
 /// A client's TLS could not be set up.
@@ -156,17 +179,27 @@ impl ClientTls {
             ServerTrust::Keys(keys) => {
                 builder.with_custom_certificate_verifier(Arc::new(PinnedKeys::new(keys.clone())))
             }
+            ServerTrust::KeysUnder { keys, roots } => {
+                let verifier = KeyUnderRoots::new(keys.clone(), under_roots(roots)?);
+                builder.with_custom_certificate_verifier(Arc::new(verifier))
+            }
         };
         let mut config = match identity {
             None => builder.with_no_client_auth(),
-            Some(identity) => {
+            Some(ClientIdentity(Own::Pem { chain, key })) => {
                 let refused = |e| ClientError::Identity(Box::new(e));
-                let chain = pem::certificates(&identity.chain_pem).map_err(refused)?;
-                let key = pem::private_key(&identity.key_pem).map_err(refused)?;
+                let chain = pem::certificates(chain).map_err(refused)?;
+                let key = pem::private_key(key).map_err(refused)?;
                 builder.with_client_auth_cert(chain, key).map_err(|e| ClientError::Identity(Box::new(e)))?
             }
+            Some(ClientIdentity(Own::Served(credentials))) => {
+                let mut config = builder.with_client_cert_resolver(Arc::new(OfDoor(Arc::clone(credentials))));
+                // A session would go on under the certificate that was shown when it began.
+                config.resumption = Resumption::disabled();
+                config
+            }
         };
-        if matches!(trust, ServerTrust::Keys(_)) {
+        if matches!(trust, ServerTrust::Keys(_) | ServerTrust::KeysUnder { .. }) {
             // A session that is resumed shows no certificate: the key is looked at every time.
             config.resumption = Resumption::disabled();
         }
@@ -237,6 +270,20 @@ impl ClientTls {
         let connector = tokio_rustls::TlsConnector::from(Arc::clone(&self.config));
         let stream = connector.connect(name, io).await;
         stream.map(ClientStream).map_err(|source| failure(host, source))
+    }
+}
+
+/// Shows what a door shows.
+#[derive(Debug)]
+struct OfDoor(Arc<ServerCredentials>);
+
+impl ResolvesClientCert for OfDoor {
+    fn resolve(&self, _issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.default_key()).filter(|key| key.key.choose_scheme(schemes).is_some())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 

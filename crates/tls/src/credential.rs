@@ -116,6 +116,11 @@ impl ServerCredentials {
         self.0.rcu(|served| Served { default: Arc::clone(&default), by_name: served.by_name.clone() });
     }
 
+    /// What whoever asks for no name is shown.
+    pub(crate) fn default_key(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.load().default)
+    }
+
     fn choose(&self, server_name: Option<&str>) -> Arc<CertifiedKey> {
         let served = self.0.load();
         let named = server_name.filter(|_| !served.by_name.is_empty()).and_then(|name| {

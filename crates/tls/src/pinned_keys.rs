@@ -80,3 +80,56 @@ impl ServerCertVerifier for PinnedKeys {
         provider().signature_verification_algorithms.supported_schemes()
     }
 }
+
+/// Trusts servers that hold one of these keys themselves and are trusted by another verifier too.
+#[derive(Debug)]
+pub(crate) struct KeyUnderRoots {
+    keys: Vec<SpkiSha256>,
+    roots: Arc<dyn ServerCertVerifier>,
+}
+
+impl KeyUnderRoots {
+    pub(crate) const fn new(keys: Vec<SpkiSha256>, roots: Arc<dyn ServerCertVerifier>) -> Self {
+        Self { keys, roots }
+    }
+}
+
+impl ServerCertVerifier for KeyUnderRoots {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let key = spki(end_entity).map_err(|_der| CertificateError::BadEncoding)?;
+        let got = SpkiSha256::of(key);
+        if !self.keys.contains(&got) {
+            return Err(CertificateError::Other(OtherError(Arc::new(KeyMismatch { got }))).into());
+        }
+        self.roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.roots.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.roots.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.roots.supported_verify_schemes()
+    }
+}

@@ -85,6 +85,12 @@ impl<IO> ClientStream<IO> {
         self.0.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
     }
 
+    /// Whether HTTP/2 was agreed on by ALPN.
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        self.0.get_ref().1.alpn_protocol() == Some(b"h2")
+    }
+
     /// The chain the server showed, leaf first, DER.
     #[must_use]
     pub fn server_chain_der(&self) -> Vec<Box<[u8]>> {

@@ -288,6 +288,11 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "look at the upstream, or raise http_door.upstream_timeout_seconds",
     ),
     (
+        "UPSTREAM_UNWELL",
+        "none of the route's upstreams is well",
+        "look at the upstreams and at what they answer to route.health_path",
+    ),
+    (
         "OVERLOADED",
         "the control plane had more to do than it can",
         "look at the load; many requests of one connection share",

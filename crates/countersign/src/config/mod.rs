@@ -21,6 +21,8 @@ mod settings;
 mod tables;
 mod tcp_door_settings;
 mod tcp_doors;
+mod upstream_settings;
+mod upstreams;
 
 pub(crate) use cloudflare::{ApiToken, CloudflareApi};
 pub(crate) use environment::{Environment, Machine};

@@ -109,7 +109,6 @@ pub(super) struct RawPkcs11 {
 pub(super) struct RawRoute {
     pub(super) host: Place<String>,
     pub(super) path: Place<String>,
-    pub(super) upstream: Place<String>,
     pub(super) require_identity: Place<RawRequirement>,
     pub(super) renewal_paths: Place<Vec<String>>,
     pub(super) identity_headers: Place<Vec<String>>,
@@ -119,6 +118,22 @@ pub(super) struct RawRoute {
     pub(super) allow_from: Place<Vec<String>>,
     pub(super) cors_origins: Place<Vec<String>>,
     pub(super) security_headers: Place<bool>,
+    pub(super) upstream: Place<String>,
+    pub(super) upstreams: Place<Vec<String>>,
+    pub(super) http2: Place<bool>,
+    pub(super) ca_file: Place<String>,
+    pub(super) system_roots: Place<bool>,
+    pub(super) pins: Place<Vec<String>>,
+    pub(super) server_name: Place<String>,
+    pub(super) client_certificate: Place<String>,
+    pub(super) client_key: Place<String>,
+    pub(super) health_path: Place<String>,
+    pub(super) health_interval_seconds: Place<u64>,
+    pub(super) well_after: Place<u64>,
+    pub(super) unwell_after: Place<u64>,
+    pub(super) connect_timeout_seconds: Place<u64>,
+    pub(super) answer_timeout_seconds: Place<u64>,
+    pub(super) idle_timeout_seconds: Place<u64>,
 }
 
 /// `true`, `false` or a word.

@@ -563,7 +563,21 @@ mod tests {
         }
         for (text, key) in [
             ("path = \"/a\"", "route.upstream"),
-            ("upstream = \"https://a\"", "route.upstream"),
+            ("upstream = \"https://a\"", "route.ca_file"),
+            ("upstream = \"http://a\"\nca_file = \"missing\"", "route.ca_file"),
+            ("upstream = \"http://a\"\nserver_name = \"a\"", "route.server_name"),
+            ("upstream = \"https://a\"\npins = [\"x\"]", "route.pins"),
+            ("upstream = \"http://a\"\nupstreams = [\"http://b\"]", "route.upstream"),
+            ("upstreams = [\"http://a\", \"b\"]", "route.upstreams"),
+            ("upstream = \"http://a\"\nhealth_path = \"x\"", "route.health_path"),
+            ("upstream = \"http://a\"\nhealth_interval_seconds = 3", "route.health_interval_seconds"),
+            (
+                "upstream = \"https://a\"\nsystem_roots = true\nclient_certificate = \"nowhere\"",
+                "route.client_certificate",
+            ),
+            ("upstream = \"https://a\"\nsystem_roots = true\nclient_key = \"nowhere\"", "route.client_key"),
+            ("upstream = \"http://a\"\nidentity_headers = [\"x\"]", "route.identity_headers"),
+            ("upstream = \"http://a\"\ncf_blob_header = \"x-blob\"", "route.cf_blob_header"),
             ("upstream = \"http://a/base\"", "route.upstream"),
             ("upstream = \"http://a\"\npath = \"/a/../b\"", "route.path"),
             ("upstream = \"http://a\"\npath = \"a\"", "route.path"),

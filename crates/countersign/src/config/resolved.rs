@@ -13,15 +13,13 @@ use countersign_authority::{KeySource, TokenSettings};
 use countersign_core::TrustDomain;
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::{RuleList, RuleSource};
-use countersign_edge::Compat;
-use countersign_edge::headers::IdentityHeaders;
-use countersign_edge::{RequestRates, RouteScreen};
+use countersign_edge::{Compat, RequestRates, RouteScreen, UpstreamGroup};
 use countersign_store::StoreUrl;
 use ipnet::IpNet;
 
 use super::cloudflare::CloudflareApi;
 use super::front::Redirect;
-use super::names::{HttpUrl, PublicName, UpstreamUrl};
+use super::names::{HttpUrl, PublicName};
 use super::tcp_doors::TcpDoor;
 use crate::own_ca::CaFiles;
 
@@ -195,14 +193,12 @@ pub(crate) struct Route {
     pub(crate) host: Option<PublicName>,
     /// The path prefix, `/…`; matches whole segments.
     pub(crate) path: String,
-    /// Where requests go.
-    pub(crate) upstream: UpstreamUrl,
+    /// Where requests go, and what is told there.
+    pub(crate) upstreams: UpstreamGroup,
     /// Whether a device certificate in good standing is needed. A fallen one is refused in any case.
     pub(crate) identity: Enforcement,
     /// Paths, exact, that need no identity and refuse no fallen one: the upstream decides.
     pub(crate) renewal_paths: Vec<String>,
-    /// How the upstream is told about the client.
-    pub(crate) identity_headers: IdentityHeaders,
     /// What is asked of clients besides an identity.
     pub(crate) screen: RouteScreen,
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::environment::variable_of;
 use super::front;
 use super::tcp_door_settings::TCP_DOOR;
+use super::upstream_settings::OF_ROUTES;
 
 /// A setting in words.
 pub(super) struct Setting {
@@ -60,7 +61,8 @@ pub(super) fn has_variable(name: &str) -> bool {
 
 /// Every setting, in the order of the sample: those of one table together.
 pub(super) fn all() -> Vec<&'static Setting> {
-    let mut all: Vec<&Setting> = SETTINGS.iter().chain(front::SETTINGS).chain(TCP_DOOR).collect();
+    let mut all: Vec<&Setting> =
+        SETTINGS.iter().chain(OF_ROUTES).chain(front::SETTINGS).chain(TCP_DOOR).collect();
     let mut tables: Vec<&str> = all.iter().map(|setting| setting.table()).collect();
     let mut seen = BTreeSet::new();
     tables.retain(|table| seen.insert(*table));
@@ -386,7 +388,7 @@ const SETTINGS: &[Setting] = &[
         "",
         "\"http://127.0.0.1:9000\"",
         Shown::Example,
-        "Where requests go, http://host[:port]; needed.",
+        "Where requests go: http://host[:port], https://host[:port] or unix:/path. This or\nroute.upstreams is needed.",
     ),
     Setting::new(
         "route.require_identity",

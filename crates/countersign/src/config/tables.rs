@@ -5,18 +5,19 @@ use std::convert::Infallible;
 
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::{BlockResponse, RuleAction, RuleList, RuleSource};
-use countersign_edge::Compat;
 use countersign_edge::headers::{CfBlobHeader, IdentityFamily, IdentityHeaders};
 use countersign_edge::rules::{DeviceCas, RuleSet};
+use countersign_edge::{Compat, UpstreamGroup};
 use toml::Spanned;
 
 use super::front;
-use super::names::{PublicName, UpstreamUrl};
+use super::names::PublicName;
 use super::pick::{Layers, Picker};
 use super::problem::Origin;
 use super::raw::{Place, RawRequirement, RawRoute, RawRule};
 use super::resolve::one_of;
 use super::resolved::{HttpDoor, Route};
+use super::upstreams::{self, RawReach};
 
 /// The routes; two for one host and path are refused.
 pub(super) fn routes(pick: &mut Picker<'_>, raw: Vec<Spanned<RawRoute>>) -> Vec<Route> {
@@ -35,6 +36,7 @@ pub(super) fn routes(pick: &mut Picker<'_>, raw: Vec<Spanned<RawRoute>>) -> Vec<
 
 fn route(pick: &mut Picker<'_>, origin: &Origin, mut raw: RawRoute) -> Option<Route> {
     let screen = front::screen(pick, &mut raw);
+    let servers = RawReach::of(&mut raw);
     let host = Layers::new("route.host", raw.host).only_in_file();
     let host = pick.optional(host, |text| text.parse::<PublicName>()).map(|(host, _)| host);
     let path = Layers::new("route.path", raw.path).only_in_file();
@@ -45,12 +47,12 @@ fn route(pick: &mut Picker<'_>, origin: &Origin, mut raw: RawRoute) -> Option<Ro
     let all_paths = |paths: Vec<String>| paths.into_iter().map(path_prefix).collect::<Result<Vec<_>, _>>();
     let renewal_paths = pick.value(paths, Vec::new(), all_paths).0;
     let identity_headers = identity_headers(pick, raw.identity_headers, raw.cf_blob_header);
-    if raw.upstream.is_none() {
+    if servers.upstream.is_none() && servers.upstreams.is_none() {
         pick.refuse(origin, "route.upstream", "missing: the URL that requests go to");
     }
-    let upstream = Layers::new("route.upstream", raw.upstream).only_in_file();
-    let (upstream, _) = pick.optional(upstream, |text| text.parse::<UpstreamUrl>())?;
-    Some(Route { host, path, upstream, identity, renewal_paths, identity_headers, screen })
+    let upstreams = upstreams::reach(pick, origin, &upstreams::ROUTE, servers)?;
+    let upstreams = UpstreamGroup { identity: identity_headers, ..upstreams };
+    Some(Route { host, path, upstreams, identity, renewal_paths, screen })
 }
 
 /// The families of identity headers; none is right too.

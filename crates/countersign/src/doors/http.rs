@@ -1,7 +1,7 @@
 //! The HTTP door: how the configuration wants it.
 
 use countersign_core::settings::Enforcement;
-use countersign_edge::{DoorConfig, Limits, Route, RouteScreen, Upstream, UpstreamGroup};
+use countersign_edge::{DoorConfig, Limits, Route, RouteScreen, Upstream};
 use countersign_server::AdminOnDoor;
 use countersign_tls::ClientAuth;
 
@@ -25,10 +25,7 @@ pub(super) fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
     routes.extend(config.routes.iter().map(|route| Route {
         host: route.host.as_ref().map(ToString::to_string),
         path_prefix: route.path.clone(),
-        upstream: Upstream::Http(UpstreamGroup {
-            address: route.upstream.uri().clone(),
-            identity: route.identity_headers.clone(),
-        }),
+        upstream: route.upstreams.clone().into(),
         identity: route.identity,
         audience: None,
         renewal_paths: route.renewal_paths.clone(),

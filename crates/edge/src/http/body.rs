@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -12,9 +13,10 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
 use tower::util::BoxCloneSyncService;
 
-use super::upstreams::Answering;
+use super::answering::Answering;
 use crate::registry::RequestGuard;
 
 /// Why a body ended early.
@@ -42,6 +44,51 @@ pub(crate) fn full(content: impl Into<Bytes>) -> Answered {
     Answered::Own(Full::new(content.into()))
 }
 
+/// What is sent to an upstream.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// What a client sends.
+    Client(Incoming),
+    /// Nothing.
+    Nothing,
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Client(body) => Pin::new(body).poll_frame(cx),
+            Self::Nothing => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Client(body) => body.is_end_stream(),
+            Self::Nothing => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Client(body) => body.size_hint(),
+            Self::Nothing => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Passing<Outgoing> {
+    /// No body.
+    pub(crate) const fn nothing() -> Self {
+        Self { inner: Outgoing::Nothing, filter: |_trailers| {}, _guard: None, watched: None }
+    }
+}
+
 /// What is removed from the trailers that pass.
 type TrailerFilter = fn(&mut HeaderMap);
 
@@ -52,17 +99,23 @@ pub(crate) struct Passing<B> {
     filter: TrailerFilter,
     /// Let go of after the body.
     _guard: Option<RequestGuard>,
-    watched: Option<Arc<()>>,
+    /// Counts what has passed.
+    watched: Option<Arc<AtomicUsize>>,
 }
 
-/// Tells whether a body is still on its way.
+/// Tells whether a body is still on its way, and whether it moves.
 #[derive(Debug)]
-pub(crate) struct OnItsWay(Option<Arc<()>>);
+pub(crate) struct OnItsWay(Option<Arc<AtomicUsize>>);
 
 impl OnItsWay {
     /// Whether it is.
     pub(crate) fn is_so(&self) -> bool {
         self.0.as_ref().is_some_and(|watched| Arc::strong_count(watched) > 1)
+    }
+
+    /// How many pieces of it have passed.
+    pub(crate) fn moved(&self) -> usize {
+        self.0.as_ref().map_or(0, |watched| watched.load(Ordering::Relaxed))
     }
 }
 
@@ -107,9 +160,13 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let filter = self.filter;
-        Pin::new(&mut self.inner).poll_frame(cx).map(|frame| {
+        let Self { inner, watched, .. } = &mut *self;
+        Pin::new(inner).poll_frame(cx).map(|frame| {
             frame.map(|read| {
                 let mut frame = read.map_err(Into::into)?;
+                if let Some(watched) = watched {
+                    watched.fetch_add(1, Ordering::Relaxed);
+                }
                 if let Some(trailers) = frame.trailers_mut() {
                     filter(trailers);
                 }

@@ -162,6 +162,7 @@ async fn http_2(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: 
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
+        .enable_connect_protocol()
         .max_header_list_size(HEADER_LIST_LIMIT)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_PATIENCE);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use countersign_api::Arrival;
 use countersign_core::ids::RequestId;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -14,17 +14,20 @@ use tokio::time::timeout;
 use tower::ServiceExt as _;
 use tracing::{error, warn};
 
-use super::body::{Answered, Passing, full};
+use super::answering::Answering;
+use super::body::{Answered, Outgoing, Passing, full};
 use super::connection::Arrived;
+use super::group::UpstreamProtocol;
 use super::host::RequestedHost;
+use super::members::Group;
 use super::refusal::{self, Answer};
 use super::room::Share;
 use super::told::Told;
 use super::upgrade::{self, Wanted};
-use super::upstreams::{Answering, UpstreamError};
+use super::upstreams::UpstreamError;
 use crate::admit::Admitted;
 use crate::door::LocalControlPlane;
-use crate::headers::{self, IdentityHeaders};
+use crate::headers;
 use crate::registry::RequestGuard;
 use crate::url::NormalisedPath;
 
@@ -90,7 +93,8 @@ pub(crate) async fn to_control_plane(
     refusal::secure(response.headers_mut());
     let guard = match (response.status(), protocol, offered) {
         (StatusCode::SWITCHING_PROTOCOLS, Some(protocol), Some((wanted, door_end))) => {
-            upgrade::announce(response.headers_mut(), protocol);
+            let granted = wanted.granted_by_http1(&mut response, protocol);
+            granted.map_err(|_not| failed(Answer::internal()))?;
             wanted.join_control_plane(door_end, arrived, guard);
             None
         }
@@ -104,69 +108,105 @@ pub(crate) async fn to_control_plane(
     Ok(response.map(|body| Answered::ControlPlane(Passing::answer(body, headers::strip_trailers, guard))))
 }
 
-/// Sends a request to an HTTP/1.1 server, with what the handshake showed.
-pub(crate) async fn to_http(
-    onward: Onward<'_>,
-    upstream: &Authority,
-    identity: &Arc<IdentityHeaders>,
-) -> Result<Response<Answered>, Answer> {
+/// Sends a request to an HTTP server of the group, with what the handshake showed.
+pub(crate) async fn to_http(onward: Onward<'_>, group: &Group) -> Result<Response<Answered>, Answer> {
     let Onward { admitted, arrived, mut request, id, marked, host, path, guard, patience, wanted } = onward;
     let told = Told::over(&arrived, &host)?;
     let headers = request.headers_mut();
     // Grows once for what is added here.
     headers.reserve(HEADERS_ADDED);
     headers.remove(header::EXPECT);
-    join_cookies(headers);
-    headers.insert(header::HOST, told.host_value.clone());
     headers::set_forwarded(headers, &told.provenance);
-    headers::set_identity(headers, marked, told.client(&admitted), identity);
-    if identity.has_others() {
-        told.others(identity, &admitted).set(headers);
+    headers::set_identity(headers, marked, told.client(&admitted), &group.identity);
+    if group.identity.has_others() {
+        told.others(&group.identity, &admitted).set(headers);
     }
     refusal::mark(headers, marked);
-    if let Some(wanted) = &wanted {
-        wanted.announce(headers);
-    }
-    *request.uri_mut() = onward_uri(&path)?;
-    *request.version_mut() = Version::HTTP_11;
     *request.extensions_mut() = http::Extensions::new();
-    let request = request.map(|body| Passing::request(body, headers::strip_trailers));
+    *request.uri_mut() = onward_uri(&path)?;
+    let wanted = match group.protocol {
+        UpstreamProtocol::Http1 => as_http1(&mut request, wanted, &told),
+        UpstreamProtocol::Http2 => as_http2(&mut request, wanted, (&host, group))?,
+    };
+    let body = |body| Passing::request(Outgoing::Client(body), headers::strip_trailers);
+    let request = request.map(body);
     let failed = |answer| arrived.worker.gate.tell_of_failure(&arrived, id, (&host, &path), answer);
-    match arrived.worker.upstreams.request(upstream, request, patience).await {
-        Ok(response) => answer(response, wanted, &arrived, guard).map_err(failed),
+    let patience = group.timeouts.head.unwrap_or(patience);
+    match arrived.worker.upstreams.request(group, request, patience).await {
+        Ok(response) => answer((response, group.protocol), wanted, &arrived, guard).map_err(failed),
         Err(UpstreamError::Timeout) => Err(failed(Answer::upstream_timeout())),
-        Err(error @ (UpstreamError::Connect(_) | UpstreamError::Request(_))) => {
+        Err(UpstreamError::NoneWell) => Err(failed(Answer::upstreams_unwell(COME_AGAIN))),
+        Err(error @ (UpstreamError::Connect(_) | UpstreamError::Request(_) | UpstreamError::Idle)) => {
             let reason = std::error::Error::source(&error);
-            warn!(%error, reason, request = %id, %upstream, "upstream gave no answer");
+            let upstream = group.members().first().map(|member| &member.address);
+            warn!(%error, reason, request = %id, upstream = upstream.map(tracing::field::display), "upstream gave no answer");
             Err(failed(Answer::upstream_unreachable()))
         }
     }
 }
 
+fn as_http1(request: &mut Request<Incoming>, wanted: Option<Wanted>, told: &Told) -> Option<Wanted> {
+    let headers = request.headers_mut();
+    join_cookies(headers);
+    headers.insert(header::HOST, told.host_value.clone());
+    if let Some(wanted) = &wanted {
+        wanted.announce(headers);
+    }
+    *request.version_mut() = Version::HTTP_11;
+    wanted
+}
+
+/// HTTP/2 names the host beside the path, and knows no other protocol to go on with than WebSocket.
+fn as_http2(
+    request: &mut Request<Incoming>,
+    wanted: Option<Wanted>,
+    (host, group): (&RequestedHost, &Group),
+) -> Result<Option<Wanted>, Answer> {
+    let refuse = |error: http::Error| Answer::bad_request("BAD_HOST", error);
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(if group.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
+    let authority = Authority::try_from(host.authority.as_str()).map_err(|error| refuse(error.into()))?;
+    parts.authority = Some(authority);
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|error| refuse(error.into()))?;
+    *request.version_mut() = Version::HTTP_2;
+    request.headers_mut().remove(header::HOST);
+    let wanted = wanted.filter(Wanted::is_websocket);
+    if let Some(wanted) = &wanted {
+        wanted.ask_http2(request);
+    }
+    Ok(wanted)
+}
+
 fn answer(
-    mut response: Response<Answering>,
+    (mut response, protocol): (Response<Answering>, UpstreamProtocol),
     wanted: Option<Wanted>,
     arrived: &Arc<Arrived>,
     guard: RequestGuard,
 ) -> Result<Response<Answered>, Answer> {
-    let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let protocol = response.headers_mut().remove(header::UPGRADE);
+    let status = response.status();
+    let is_switch = match protocol {
+        UpstreamProtocol::Http1 => status == StatusCode::SWITCHING_PROTOCOLS,
+        UpstreamProtocol::Http2 => wanted.is_some() && status.is_success(),
+    };
+    let named = response.headers_mut().remove(header::UPGRADE);
     headers::strip_response(response.headers_mut());
-    match (is_switch, wanted, protocol) {
-        (false, ..) => Ok(response
-            .map(|body| Answered::Upstream(Passing::answer(body, headers::strip_trailers, Some(guard))))),
-        (true, Some(wanted), Some(protocol)) => {
-            let upstream = hyper::upgrade::on(&mut response);
-            upgrade::announce(response.headers_mut(), protocol);
-            wanted.join(upstream, Arc::clone(arrived), guard);
-            Ok(response.map(|body| {
-                body.run_on();
-                full(Bytes::new())
-            }))
-        }
-        // An upstream that switches unasked has lost the thread.
-        (true, ..) => Err(Answer::upstream_unreachable()),
+    if !is_switch {
+        return Ok(response
+            .map(|body| Answered::Upstream(Passing::answer(body, headers::strip_trailers, Some(guard)))));
     }
+    // An upstream that switches unasked, or to what nobody asked for, has lost the thread.
+    let wanted = wanted.ok_or_else(Answer::upstream_unreachable)?;
+    let upstream = hyper::upgrade::on(&mut response);
+    match protocol {
+        UpstreamProtocol::Http1 => {
+            let granted = named.map(|named| wanted.granted_by_http1(&mut response, named));
+            granted.and_then(Result::ok).ok_or_else(Answer::upstream_unreachable)?;
+        }
+        UpstreamProtocol::Http2 => wanted.granted_by_http2(&mut response),
+    }
+    let (head, body) = response.into_parts();
+    wanted.join((upstream, body.run_on()), Arc::clone(arrived), guard);
+    Ok(Response::from_parts(head, full(Bytes::new())))
 }
 
 fn onward_uri(path: &NormalisedPath) -> Result<Uri, Answer> {

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use super::body::{Answered, full};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const OVERLOADED: &str = "OVERLOADED";
 const JSON: &str = "application/json";
 /// What a browser may do with an answer of the door's own, should it show one.
 const NOTHING_ACTIVE: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -91,10 +92,21 @@ impl Answer {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "UPSTREAM_TIMEOUT", "The upstream took too long to answer")
     }
 
+    pub(crate) fn upstreams_unwell(retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "UPSTREAM_UNWELL",
+                "No upstream is well; try again later",
+            )
+        }
+    }
+
     pub(crate) fn overloaded(retry_after: Duration) -> Self {
         Self {
             retry_after: Some(retry_after),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "Too much to do; try again later")
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, "Too much to do; try again later")
         }
     }
 
@@ -127,7 +139,7 @@ impl Answer {
 
     /// Whether somebody is turned away by it.
     pub(crate) fn is_refusal(&self) -> bool {
-        self.retry_after.is_some()
+        self.code == OVERLOADED
     }
 
     /// The stable code.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use countersign_core::access::Place;
 use countersign_core::guest::GuestOf;
 use countersign_core::settings::Enforcement;
-use http::uri::{Authority, Scheme};
+use countersign_tls::ServerCredentials;
 
 use super::group::UpstreamGroup;
+use super::members::Group;
 use crate::admit::{Floor, Requirement};
 use crate::audience::Audience;
 use crate::door::{DoorError, LocalControlPlane};
 use crate::front::screen::{RouteScreen, Screen};
-use crate::headers::IdentityHeaders;
 use crate::url::{NormalisedPath, OddPaths, agent_place};
 
 /// Where requests for a host and path prefix go, and what they need to get there.
@@ -43,7 +43,13 @@ pub enum Upstream {
     /// The control plane in this process.
     ControlPlane,
     /// HTTP servers.
-    Http(UpstreamGroup),
+    Http(Box<UpstreamGroup>),
+}
+
+impl From<UpstreamGroup> for Upstream {
+    fn from(group: UpstreamGroup) -> Self {
+        Self::Http(Box::new(group))
+    }
 }
 
 impl Route {
@@ -68,7 +74,7 @@ impl Route {
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
     ControlPlane(LocalControlPlane),
-    Http { upstream: Authority, identity: Arc<IdentityHeaders> },
+    Http(Arc<Group>),
 }
 
 /// A checked route.
@@ -90,7 +96,7 @@ impl ServedRoute {
             Target::ControlPlane(_) => {
                 Requirement::control_plane(agent_place(path).unwrap_or(Place::Upstream))
             }
-            Target::Http { .. } => {
+            Target::Http(_) => {
                 let is_renewal = self.renewal_paths.iter().any(|renewal| renewal == path.path());
                 let floor = if is_renewal { Floor::Waived } else { Floor::Kept };
                 Requirement::upstream(self.identity, floor).admitting(self.audience.clone())
@@ -109,35 +115,67 @@ impl ServedRoute {
 
 /// The routes of a door, weightiest first.
 #[derive(Debug)]
-pub(crate) struct Routes(Vec<ServedRoute>);
+pub(crate) struct Routes {
+    served: Vec<ServedRoute>,
+    members: usize,
+}
 
 impl Routes {
     /// # Errors
-    /// Refuses a prefix that no normalised path begins with, an upstream that is not
-    /// `http://host[:port]`, and routes to a control plane that is not there.
-    pub(crate) fn new(routes: &[Route], local: Option<&LocalControlPlane>) -> Result<Self, DoorError> {
-        let mut served = routes.iter().map(|route| check(route, local)).collect::<Result<Vec<_>, _>>()?;
+    /// Refuses a prefix that no normalised path begins with, upstreams that cannot be spoken to, and routes
+    /// to a control plane that is not there. `door` is what the door shows its clients.
+    pub(crate) fn new(
+        routes: &[Route],
+        local: Option<&LocalControlPlane>,
+        door: Option<&Arc<ServerCredentials>>,
+    ) -> Result<Self, DoorError> {
+        let mut members = 0_usize;
+        let mut served = Vec::with_capacity(routes.len());
+        for route in routes {
+            let route = check(route, local, (members, door))?;
+            if let Target::Http(group) = &route.target {
+                members = members.saturating_add(group.members().len());
+            }
+            served.push(route);
+        }
         served.sort_by_key(|route| (route.host.is_none(), std::cmp::Reverse(route.prefix.len())));
-        Ok(Self(served))
+        Ok(Self { served, members })
     }
 
     pub(crate) fn find(&self, host: &str, path: &NormalisedPath) -> Option<&ServedRoute> {
-        self.0.iter().find(|route| route.leads(host, path.path()))
+        self.served.iter().find(|route| route.leads(host, path.path()))
+    }
+
+    /// How many upstreams there are.
+    pub(crate) const fn members(&self) -> usize {
+        self.members
+    }
+
+    /// The groups of upstreams.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
+        self.served.iter().filter_map(|route| match &route.target {
+            Target::Http(group) => Some(group),
+            Target::ControlPlane(_) => None,
+        })
     }
 
     /// The guests whom any route admits.
     pub(crate) fn guests(&self) -> Vec<GuestOf> {
-        let all = self.0.iter().filter_map(|route| route.audience.as_ref());
+        let all = self.served.iter().filter_map(|route| route.audience.as_ref());
         all.flat_map(|audience| audience.guests.iter().cloned()).collect()
     }
 
     /// Whether any route is for this host by name.
     pub(crate) fn names(&self, host: &str) -> bool {
-        self.0.iter().any(|route| route.host.as_deref() == Some(host))
+        self.served.iter().any(|route| route.host.as_deref() == Some(host))
     }
 }
 
-fn check(route: &Route, local: Option<&LocalControlPlane>) -> Result<ServedRoute, DoorError> {
+fn check(
+    route: &Route,
+    local: Option<&LocalControlPlane>,
+    (first, door): (usize, Option<&Arc<ServerCredentials>>),
+) -> Result<ServedRoute, DoorError> {
     let refuse = |reason| DoorError::Route { prefix: route.path_prefix.clone(), reason };
     for path in std::iter::once(&route.path_prefix).chain(&route.renewal_paths) {
         let normal = NormalisedPath::parse(path, OddPaths::Refused);
@@ -150,14 +188,8 @@ fn check(route: &Route, local: Option<&LocalControlPlane>) -> Result<ServedRoute
             local.cloned().ok_or_else(|| refuse("there is no control plane in this process"))?,
         ),
         Upstream::Http(group) => {
-            let uri = &group.address;
-            let is_bare = uri.path_and_query().is_none_or(|rest| rest.as_str() == "/");
-            match (uri.scheme() == Some(&Scheme::HTTP), uri.authority()) {
-                (true, Some(authority)) if is_bare => {
-                    Target::Http { upstream: authority.clone(), identity: Arc::new(group.identity.clone()) }
-                }
-                _ => return Err(refuse("the upstream is not http://host[:port]")),
-            }
+            let unusable = |source| DoorError::Upstreams { prefix: route.path_prefix.clone(), source };
+            Target::Http(Arc::new(Group::new(group, first, door).map_err(unusable)?))
         }
     };
     let host = route.host.as_ref().map(|host| host.to_ascii_lowercase());
@@ -180,7 +212,7 @@ mod tests {
         Route {
             host: host.map(str::to_owned),
             path_prefix: prefix.to_owned(),
-            upstream: Upstream::Http(UpstreamGroup::plain("http://127.0.0.1:1".parse().unwrap())),
+            upstream: Upstream::from(UpstreamGroup::new(vec!["http://127.0.0.1:1".parse().unwrap()])),
             identity: Enforcement::Enforce,
             audience: None,
             renewal_paths: renewal.iter().map(|path| (*path).to_owned()).collect(),
@@ -195,7 +227,7 @@ mod tests {
     #[test]
     fn the_own_host_and_then_the_longest_prefix_win() {
         let all = [route(None, "/", &[]), route(None, "/api/v1", &[]), route(Some("A.example"), "/api", &[])];
-        let routes = Routes::new(&all, None).unwrap();
+        let routes = Routes::new(&all, None, None).unwrap();
         let found = |host, text| routes.find(host, &path(text)).map(|route| route.prefix.clone());
         assert_eq!(found("b.example", "/api/v1/x").as_deref(), Some("/api/v1"));
         assert_eq!(found("b.example", "/api/v10").as_deref(), Some("/"));
@@ -205,7 +237,7 @@ mod tests {
 
     #[test]
     fn only_exact_renewal_paths_waive_the_floor() {
-        let routes = Routes::new(&[route(None, "/", &["/renew"])], None).unwrap();
+        let routes = Routes::new(&[route(None, "/", &["/renew"])], None, None).unwrap();
         let floor = |text| routes.find("x", &path(text)).unwrap().requirement(&path(text)).floor;
         assert_eq!(floor("/renew"), Floor::Waived);
         assert_eq!(floor("/a/../renew"), Floor::Waived);
@@ -217,13 +249,13 @@ mod tests {
     #[test]
     fn refuses_routes_that_could_not_work() {
         let mut foreign = route(None, "/", &[]);
-        for upstream in ["ftp://x", "http://x/path", "/nowhere"] {
-            foreign.upstream = Upstream::Http(UpstreamGroup::plain(upstream.parse().unwrap()));
-            assert!(Routes::new(std::slice::from_ref(&foreign), None).is_err(), "{upstream}");
+        for upstreams in [vec![], vec!["https://nobody.vouches.for".parse().unwrap()]] {
+            foreign.upstream = Upstream::from(UpstreamGroup::new(upstreams));
+            assert!(Routes::new(std::slice::from_ref(&foreign), None, None).is_err());
         }
         for prefix in ["", "api", "/a//b", "/a/../b", "/a%2fb"] {
-            assert!(Routes::new(&[route(None, prefix, &[])], None).is_err(), "{prefix}");
+            assert!(Routes::new(&[route(None, prefix, &[])], None, None).is_err(), "{prefix}");
         }
-        assert!(Routes::new(&Route::control_plane(), None).is_err());
+        assert!(Routes::new(&Route::control_plane(), None, None).is_err());
     }
 }

@@ -89,7 +89,7 @@ impl Gate {
 
     /// A worker of this door, to be made on its own thread.
     pub(crate) fn worker(self: &Arc<Self>) -> Worker {
-        Worker { gate: Arc::clone(self), upstreams: Upstreams::new() }
+        Worker { gate: Arc::clone(self), upstreams: Upstreams::new(self.routes.members()) }
     }
 
     /// Puts a connection on the list of live ones, by the standing it has now.
@@ -181,7 +181,7 @@ async fn respond(
     let onward = Onward { admitted, arrived, request, id, marked, host, path, guard, patience, wanted };
     match &route.target {
         Target::ControlPlane(local) => forward::to_control_plane(onward, local).await,
-        Target::Http { upstream, identity } => forward::to_http(onward, upstream, identity).await,
+        Target::Http(group) => forward::to_http(onward, group).await,
     }
 }
 

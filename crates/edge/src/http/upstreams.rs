@@ -1,52 +1,48 @@
 //! Connections to upstreams, kept open between requests.
 //!
-//! Each worker has its own, so that no request waits for another thread. A connection has no task of its
-//! own either: whoever asks over it drives it, until the answer comes and then with the answer's body
-//! ([`Answering`]), and nobody drives one that is kept. It saves two wake-ups for each request. Only where
-//! the answer begins before the request has ended does the connection get a task, so that neither waits
-//! for the other to be read.
+//! Each worker has its own, so that no request waits for another thread. Over HTTP/1.1 a connection has no
+//! task of its own either: whoever asks over it drives it, until the answer comes and then with the answer's
+//! body ([`Answering`]), and nobody drives one that is kept. It saves two wake-ups for each request. Only
+//! where the answer begins before the request has ended does the connection get a task, so that neither
+//! waits for the other to be read.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::uri::Authority;
-use http::{Request, Response, Uri};
-use http_body::{Frame, SizeHint};
+use http::{Method, Request, Response, request};
 use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::client::legacy::connect::HttpConnector;
 use parking_lot::Mutex;
 use thiserror::Error;
-use tokio::runtime::Handle;
-use tokio::task::unconstrained;
-use tokio::time::{Instant, MissedTickBehavior, Sleep, interval, sleep_until, timeout, timeout_at};
-use tower::ServiceExt as _;
-use tracing::debug;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
-use super::body::{BodyError, OnItsWay, Passing};
+use super::answering::{Answering, Line};
+use super::body::{BodyError, Outgoing, Passing};
+use super::deadline::Deadline;
+use super::dial::Dialer;
+use super::group::UpstreamProtocol;
+use super::members::{Group, Member, Tried};
+use super::multiplexed::Multiplexed;
+use super::open::{KEPT_IDLE, Open, Patience, Readiness};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection is kept that nobody uses.
-const KEPT_IDLE: Duration = Duration::from_secs(30);
-/// How often is looked after those.
+/// How often is looked after connections that nobody uses.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// A request's body on its way to an upstream.
-type Onward = Passing<Incoming>;
-/// What moves a connection's bytes while it is polled.
-type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
+pub(crate) type Onward = Passing<Outgoing>;
 
 /// The connections of one worker to upstreams.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
-    connector: HttpConnector,
-    idle: Mutex<HashMap<Authority, Vec<Open>>>,
+    dialer: Dialer,
+    /// By the members' numbers.
+    kept: Box<[Kept]>,
+}
+
+/// The connections to one upstream.
+#[derive(Debug, Default)]
+struct Kept {
+    idle: Mutex<Vec<Open>>,
+    multiplexed: Multiplexed,
 }
 
 /// Why an upstream gave no answer.
@@ -61,305 +57,243 @@ pub(crate) enum UpstreamError {
     /// It took too long.
     #[error("wait for the upstream")]
     Timeout,
+    /// It stopped in the middle of its answer.
+    #[error("wait for the rest of the upstream's answer")]
+    Idle,
+    /// None of the group is well.
+    #[error("no upstream of the route is well")]
+    NoneWell,
 }
 
-/// An open connection.
-struct Open {
-    sender: SendRequest<Onward>,
-    /// `None`: it has ended.
-    driver: Option<Driver>,
-    /// Rings when a request's patience ends, or earlier.
-    alarm: Pin<Box<Sleep>>,
-    /// When it was used last.
-    since: Instant,
-}
-
-/// A connection while it is lent; it goes back when this is dropped, if it is still good.
-#[derive(Debug)]
-struct Line {
-    upstreams: Weak<Upstreams>,
-    authority: Authority,
-    open: Option<Open>,
-}
-
-/// The body of an upstream's answer, with the connection that it comes over.
-#[derive(Debug)]
-pub(crate) struct Answering {
-    body: Incoming,
-    line: Line,
+/// A request that got no answer.
+enum Missed {
+    /// Nothing of it has reached the upstream: another one may be asked.
+    Untouched(Box<Request<Onward>>, UpstreamError),
+    /// The upstream may have begun to serve it.
+    Lost(UpstreamError),
 }
 
 impl Upstreams {
-    /// None yet. To be made on the worker's runtime, on which it lets go of what stays unused.
-    pub(crate) fn new() -> Arc<Self> {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        let upstreams = Arc::new(Self { connector, idle: Mutex::default() });
+    /// No connection yet, to so many upstreams. To be made on the worker's runtime, on which it lets go of
+    /// what stays unused.
+    pub(crate) fn new(count: usize) -> Arc<Self> {
+        let mut kept = Vec::new();
+        kept.resize_with(count, Kept::default);
+        let upstreams = Arc::new(Self { dialer: Dialer::new(), kept: kept.into() });
         tokio::spawn(let_go(Arc::downgrade(&upstreams)));
         upstreams
     }
 
-    /// Sends a request in origin form to the upstream, and waits so long for its answer to begin. One that
-    /// a kept connection did not take, because the upstream had closed it, goes over another.
+    /// Sends a request to an upstream of the group, and waits so long for its answer to begin. One that
+    /// never reached an upstream goes to another, and so does one that may be repeated: without a body, and
+    /// by a method that says so (RFC 9110 section 9.2.2).
     ///
     /// # Errors
-    /// When the upstream cannot be reached, is silent, or breaks off a request that it may have begun to
-    /// serve.
+    /// When no upstream is well or can be reached, or one is silent or breaks off a request that it may
+    /// have begun to serve.
     pub(crate) async fn request(
         self: &Arc<Self>,
-        authority: &Authority,
+        group: &Group,
         mut request: Request<Onward>,
         patience: Duration,
     ) -> Result<Response<Answering>, UpstreamError> {
-        let end = Instant::now() + patience;
-        let on_its_way = request.body().watch();
-        while let Some(mut open) = self.take(authority) {
-            match open.ask(request, end).await? {
-                Ok(response) => return Ok(self.lend(authority, open, (response, on_its_way))),
+        let mut deadline = Deadline::new(patience, request.body().watch());
+        let again = if group.members().len() > 1 { repeatable(&request) } else { None };
+        let mut tried = Tried::default();
+        let mut missed = UpstreamError::NoneWell;
+        while let Some(member) = group.next(&mut tried) {
+            let asked = match group.protocol {
+                UpstreamProtocol::Http1 => self.over_http1((group, member), request, &mut deadline).await,
+                UpstreamProtocol::Http2 => self.over_http2((group, member), request, &mut deadline).await,
+            };
+            (request, missed) = match asked {
+                Ok(response) => return Ok(response),
+                Err(Missed::Untouched(untouched, error)) => (*untouched, error),
+                Err(Missed::Lost(UpstreamError::Timeout)) => return Err(UpstreamError::Timeout),
+                Err(Missed::Lost(error)) => match &again {
+                    Some(head) => (Request::from_parts(head.clone(), Passing::nothing()), error),
+                    None => return Err(error),
+                },
+            };
+        }
+        Err(missed)
+    }
+
+    /// Asks over a connection of its own whether an upstream is there at all.
+    pub(crate) async fn try_out(
+        self: &Arc<Self>,
+        group: &Group,
+        member: &Arc<Member>,
+        request: Request<Onward>,
+        patience: Duration,
+    ) -> Result<Response<Answering>, UpstreamError> {
+        let mut deadline = Deadline::new(patience, request.body().watch());
+        let asked = match group.protocol {
+            UpstreamProtocol::Http1 => self.over_new_http1((group, member), request, &mut deadline).await,
+            UpstreamProtocol::Http2 => self.over_http2((group, member), request, &mut deadline).await,
+        };
+        asked.map_err(|missed| match missed {
+            Missed::Untouched(_, error) | Missed::Lost(error) => error,
+        })
+    }
+
+    async fn over_http1(
+        self: &Arc<Self>,
+        (group, member): (&Group, &Arc<Member>),
+        mut request: Request<Onward>,
+        deadline: &mut Deadline,
+    ) -> Result<Response<Answering>, Missed> {
+        while let Some(mut open) = self.take(member) {
+            match open.ask(request, deadline).await.map_err(Missed::Lost)? {
+                Ok(response) => return Ok(self.lend((group, member), open, response, deadline)),
                 Err(mut error) => match error.take_message() {
                     Some(untouched) => request = untouched,
-                    None => return Err(UpstreamError::Request(error.into_error())),
+                    None => return Err(Missed::Lost(UpstreamError::Request(error.into_error()))),
                 },
             }
         }
-        let connecting = timeout_at(end, self.connect(authority, end)).await;
-        let mut open = connecting.map_err(|_elapsed| UpstreamError::Timeout)??;
-        let answered = open.ask(request, end).await?;
-        let response = answered.map_err(|error| UpstreamError::Request(error.into_error()))?;
-        Ok(self.lend(authority, open, (response, on_its_way)))
+        self.over_new_http1((group, member), request, deadline).await
     }
 
-    /// The connection that was used last: the others may end.
-    fn take(&self, authority: &Authority) -> Option<Open> {
-        self.idle.lock().get_mut(authority)?.pop()
+    async fn over_new_http1(
+        self: &Arc<Self>,
+        (group, member): (&Group, &Arc<Member>),
+        request: Request<Onward>,
+        deadline: &mut Deadline,
+    ) -> Result<Response<Answering>, Missed> {
+        let mut open = match self.connect(member, deadline.end()).await {
+            Ok(open) => open,
+            Err(error) => return Err(Missed::Untouched(Box::new(request), error)),
+        };
+        match open.ask(request, deadline).await.map_err(Missed::Lost)? {
+            Ok(response) => Ok(self.lend((group, member), open, response, deadline)),
+            Err(mut error) => Err(match error.take_message() {
+                Some(untouched) => {
+                    Missed::Untouched(Box::new(untouched), UpstreamError::Request(error.into_error()))
+                }
+                None => Missed::Lost(UpstreamError::Request(error.into_error())),
+            }),
+        }
     }
 
-    async fn connect(&self, authority: &Authority, end: Instant) -> Result<Open, UpstreamError> {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(http::uri::Scheme::HTTP);
-        parts.authority = Some(authority.clone());
-        parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
-        let uri = Uri::from_parts(parts).map_err(|error| UpstreamError::Connect(error.into()))?;
-        let stream = self
-            .connector
-            .clone()
-            .oneshot(uri)
-            .await
-            .map_err(|error| UpstreamError::Connect(error.into()))?;
-        let (sender, connection) = http1::handshake(stream).await.map_err(UpstreamError::Request)?;
-        Ok(Open {
-            sender,
-            driver: Some(Box::pin(connection.with_upgrades())),
-            alarm: Box::pin(sleep_until(end)),
-            since: Instant::now(),
-        })
+    async fn over_http2(
+        &self,
+        (group, member): (&Group, &Arc<Member>),
+        request: Request<Onward>,
+        deadline: &mut Deadline,
+    ) -> Result<Response<Answering>, Missed> {
+        let Some(Kept { multiplexed, .. }) = self.kept.get(member.index) else {
+            return Err(Missed::Lost(UpstreamError::NoneWell));
+        };
+        let generation = member.generation();
+        let found = match multiplexed.free(generation) {
+            Some(found) => found,
+            None => match self.connect_http2(member, multiplexed, deadline.end()).await {
+                Ok(found) => found,
+                Err(error) => return Err(Missed::Untouched(Box::new(request), error)),
+            },
+        };
+        let (mut sender, stream) = found;
+        let mut answer = std::pin::pin!(sender.try_send_request(request));
+        let answered = loop {
+            match timeout_at(deadline.end(), answer.as_mut()).await {
+                Ok(answered) => break answered,
+                Err(_elapsed) if deadline.is_over() => return Err(Missed::Lost(UpstreamError::Timeout)),
+                Err(_elapsed) => {}
+            }
+        };
+        match answered {
+            Ok(response) => {
+                Ok(response.map(|body| Answering::over_stream(body, stream, group.timeouts.idle)))
+            }
+            Err(mut error) => Err(match error.take_message() {
+                Some(untouched) => {
+                    Missed::Untouched(Box::new(untouched), UpstreamError::Request(error.into_error()))
+                }
+                None => Missed::Lost(UpstreamError::Request(error.into_error())),
+            }),
+        }
+    }
+
+    /// The connection that was used last: the others may end. One of old credentials ends here.
+    fn take(&self, member: &Member) -> Option<Open> {
+        let mut idle = self.kept.get(member.index)?.idle.lock();
+        if member.tls.is_some() {
+            let generation = member.generation();
+            idle.retain(|one| one.generation == generation);
+        }
+        idle.pop()
+    }
+
+    async fn connect(&self, member: &Member, end: Instant) -> Result<Open, UpstreamError> {
+        let connecting = timeout_at(end, self.dialer.http1(member, end)).await;
+        noted(member, connecting.unwrap_or(Err(UpstreamError::Timeout)))
+    }
+
+    async fn connect_http2(
+        &self,
+        member: &Member,
+        multiplexed: &Multiplexed,
+        end: Instant,
+    ) -> Result<super::multiplexed::Found, UpstreamError> {
+        let connecting = async {
+            let _turn = multiplexed.turn.lock().await;
+            let generation = member.generation();
+            if let Some(found) = multiplexed.free(generation) {
+                return Ok(found);
+            }
+            noted(member, self.dialer.http2(member, multiplexed).await)?;
+            multiplexed.free(member.generation()).ok_or(UpstreamError::NoneWell)
+        };
+        timeout_at(end, connecting).await.unwrap_or(Err(UpstreamError::Timeout))
     }
 
     fn lend(
         self: &Arc<Self>,
-        authority: &Authority,
+        (group, member): (&Group, &Arc<Member>),
         open: Open,
-        (response, on_its_way): (Response<Incoming>, OnItsWay),
+        response: Response<Incoming>,
+        deadline: &Deadline,
     ) -> Response<Answering> {
-        let mut line =
-            Line { upstreams: Arc::downgrade(self), authority: authority.clone(), open: Some(open) };
-        if on_its_way.is_so() {
+        let mut line = Line { upstreams: Arc::downgrade(self), member: Arc::clone(member), open: Some(open) };
+        if deadline.is_sending() {
             line.run_alone(Patience::Endless);
         }
-        response.map(|body| Answering { body, line })
+        response.map(|body| Answering::over_line(body, line, group.timeouts.idle))
     }
 
-    fn keep(&self, authority: &Authority, mut open: Open) {
+    pub(crate) fn keep(&self, member: &Member, mut open: Open) {
         open.since = Instant::now();
-        let mut idle = self.idle.lock();
-        match idle.get_mut(authority) {
-            Some(kept) => kept.push(open),
-            None => {
-                idle.insert(authority.clone(), vec![open]);
-            }
+        if let Some(kept) = self.kept.get(member.index) {
+            kept.idle.lock().push(open);
         }
     }
 }
 
-impl Open {
-    /// Sends a request and drives the connection until its answer begins.
-    async fn ask(
-        &mut self,
-        request: Request<Onward>,
-        end: Instant,
-    ) -> Result<Result<Response<Incoming>, TrySendError<Request<Onward>>>, UpstreamError> {
-        // Nothing but the driver, here, can bring the answer: nobody need be woken for it.
-        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
-        std::future::poll_fn(|cx| {
-            self.drive(cx);
-            if let Poll::Ready(answered) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                return Poll::Ready(Ok(answered));
-            }
-            self.poll_patience(end, cx).map(|()| Err(UpstreamError::Timeout))
-        })
-        .await
+/// Tells the member whether it was reached.
+fn noted<T>(member: &Member, connected: Result<T, UpstreamError>) -> Result<T, UpstreamError> {
+    match &connected {
+        Ok(_connection) => member.was_reached(),
+        Err(_error) => member.was_unreachable(),
     }
-
-    /// Moves what can be moved.
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        let Some(driver) = &mut self.driver else { return };
-        if let Poll::Ready(ended) = driver.as_mut().poll(cx) {
-            self.driver = None;
-            if let Err(error) = ended {
-                debug!(%error, "connection to an upstream ended early");
-            }
-        }
-    }
-
-    /// Ready at `end`. The alarm is not set for each request: one that rings early is set again.
-    fn poll_patience(&mut self, end: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        if end < self.alarm.deadline() {
-            self.alarm.as_mut().reset(end);
-        }
-        while self.alarm.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= end {
-                return Poll::Ready(());
-            }
-            self.alarm.as_mut().reset(end);
-        }
-        Poll::Pending
-    }
-
-    /// Looks whether it can take a request, and leaves nobody to be woken by it.
-    fn settle(&mut self) -> Readiness {
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        self.readiness()
-    }
-
-    fn readiness(&self) -> Readiness {
-        match &self.driver {
-            None => Readiness::Over,
-            Some(_) if self.sender.is_ready() => Readiness::Ready,
-            Some(_) => Readiness::Busy,
-        }
-    }
-
-    /// Drives it until it can take a request or is over.
-    async fn finish(&mut self, patience: Patience) -> Readiness {
-        let done = std::future::poll_fn(|cx| {
-            self.drive(cx);
-            match self.readiness() {
-                Readiness::Busy => Poll::Pending,
-                settled @ (Readiness::Ready | Readiness::Over) => Poll::Ready(settled),
-            }
-        });
-        match patience {
-            Patience::Endless => done.await,
-            Patience::Short => timeout(KEPT_IDLE, done).await.unwrap_or(Readiness::Over),
-        }
-    }
+    connected
 }
 
-impl fmt::Debug for Open {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Open").field("since", &self.since).finish_non_exhaustive()
+/// The head of a request that may be sent again.
+fn repeatable(request: &Request<Onward>) -> Option<request::Parts> {
+    let is_idempotent = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+    );
+    if !is_idempotent || !http_body::Body::is_end_stream(request.body()) {
+        return None;
     }
-}
-
-/// What a connection can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Readiness {
-    /// Take a request.
-    Ready,
-    /// A message is still on its way.
-    Busy,
-    /// Nothing any more.
-    Over,
-}
-
-/// How long a connection may take to finish what is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
-    /// As long as somebody waits for it.
-    Endless,
-    /// For a while: nobody does.
-    Short,
-}
-
-impl Line {
-    /// Gives the connection a task of its own, until it can take a request again.
-    fn run_alone(&mut self, patience: Patience) {
-        // Where the runtime is going, so are its connections.
-        let (Some(mut open), Ok(runtime)) = (self.open.take(), Handle::try_current()) else { return };
-        let (upstreams, authority) = (Weak::clone(&self.upstreams), self.authority.clone());
-        runtime.spawn(async move {
-            if open.finish(patience).await == Readiness::Ready
-                && let Some(upstreams) = upstreams.upgrade()
-            {
-                upstreams.keep(&authority, open);
-            }
-        });
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        let Some(open) = &mut self.open else { return };
-        match open.settle() {
-            Readiness::Over => {}
-            Readiness::Busy => self.run_alone(Patience::Short),
-            Readiness::Ready => {
-                if let (Some(upstreams), Some(open)) = (self.upstreams.upgrade(), self.open.take()) {
-                    upstreams.keep(&self.authority, open);
-                }
-            }
-        }
-    }
-}
-
-impl Answering {
-    /// Lets a connection run that is HTTP no more, for whoever waits for what it becomes.
-    pub(crate) fn run_on(mut self) {
-        if let Some(driver) = self.line.open.take().and_then(|open| open.driver) {
-            tokio::spawn(async move {
-                if let Err(error) = driver.await {
-                    debug!(%error, "connection to an upstream ended early");
-                }
-            });
-        }
-    }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        http_body::Body::poll_frame(Pin::new(&mut self.body), cx)
-    }
-}
-
-impl http_body::Body for Answering {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if self.line.open.is_none() {
-            return self.poll_body(cx);
-        }
-        // Nothing but the driver, here, can bring more of it: nobody need be woken for it.
-        let mut nobody = Context::from_waker(Waker::noop());
-        let brought = self.poll_body(&mut nobody);
-        if brought.is_ready() {
-            return brought;
-        }
-        if let Some(open) = &mut self.line.open {
-            open.drive(cx);
-        }
-        self.poll_body(&mut nobody)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    let mut head = Request::new(()).into_parts().0;
+    head.method = request.method().clone();
+    head.uri = request.uri().clone();
+    head.version = request.version();
+    head.headers = request.headers().clone();
+    Some(head)
 }
 
 /// Closes what nobody has used for a while or the upstream has closed, as long as there is a worker.
@@ -369,10 +303,11 @@ async fn let_go(upstreams: Weak<Upstreams>) {
     loop {
         ticks.tick().await;
         let Some(upstreams) = upstreams.upgrade() else { return };
-        let mut idle = upstreams.idle.lock();
-        for kept in idle.values_mut() {
-            kept.retain_mut(|one| one.since.elapsed() < KEPT_IDLE && one.settle() == Readiness::Ready);
+        for kept in &upstreams.kept {
+            let is_good =
+                |one: &mut Open| one.since.elapsed() < KEPT_IDLE && one.settle() == Readiness::Ready;
+            kept.idle.lock().retain_mut(is_good);
+            kept.multiplexed.let_go();
         }
-        idle.retain(|_authority, kept| !kept.is_empty());
     }
 }

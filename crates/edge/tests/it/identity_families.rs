@@ -16,9 +16,9 @@ async fn site() -> Site {
     let route = |path: &str, families: &[IdentityFamily], blob: CfBlobHeader| Route {
         host: None,
         path_prefix: path.to_owned(),
-        upstream: Upstream::Http(UpstreamGroup {
+        upstream: Upstream::from(UpstreamGroup {
             identity: IdentityHeaders::new(families.iter().copied(), blob),
-            ..UpstreamGroup::plain(format!("http://{address}").parse().unwrap())
+            ..UpstreamGroup::new(vec![format!("http://{address}").parse().unwrap()])
         }),
         identity: Enforcement::Off,
         audience: None,

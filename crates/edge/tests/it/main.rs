@@ -27,5 +27,8 @@ mod tcp_guests;
 mod tcp_site;
 mod tcp_upstreams;
 mod unreadable;
+mod upstream_groups;
+mod upstream_tls;
 mod upstreams;
 mod visitor;
+mod websockets;

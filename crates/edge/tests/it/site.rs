@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use countersign_api::{Arrival, OfferedUpgrade};
 use countersign_core::settings::Enforcement;
@@ -24,9 +26,9 @@ use countersign_tls::{
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc, watch};
@@ -69,7 +71,7 @@ impl Plan {
         let to = |prefix: &str, identity| Route {
             host: None,
             path_prefix: prefix.to_owned(),
-            upstream: Upstream::Http(UpstreamGroup::plain(format!("http://{upstream}").parse().unwrap())),
+            upstream: Upstream::from(UpstreamGroup::new(vec![format!("http://{upstream}").parse().unwrap()])),
             identity,
             audience: None,
             renewal_paths: vec![RENEWAL.to_owned()],
@@ -280,6 +282,32 @@ pub(crate) async fn upstream() -> SocketAddr {
     address
 }
 
+/// The same over HTTP/2 without TLS, with WebSockets as RFC 8441 has them.
+pub(crate) async fn upstream_http2() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let gate = Arc::new(Notify::new());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let gate = Arc::clone(&gate);
+            let service = service_fn(move |request| answer(request, Arc::clone(&gate)));
+            tokio::spawn(async move {
+                let mut builder = http2::Builder::new(TokioExecutor::new());
+                builder.enable_connect_protocol();
+                builder.serve_connection(TokioIo::new(stream), service).await
+            });
+        }
+    });
+    address
+}
+
+/// What proves that the handshake of a WebSocket was understood (RFC 6455 section 4.2.2).
+fn websocket_accept(key: &str) -> String {
+    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
+    STANDARD.encode(hash)
+}
+
 async fn answer(mut request: Request<Incoming>, gate: Arc<Notify>) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path().to_owned();
     if path.ends_with("/echo") {
@@ -300,10 +328,23 @@ async fn answer(mut request: Request<Incoming>, gate: Arc<Notify>) -> Result<Res
                 io.write_all(buffer.get(..read).unwrap()).await.unwrap();
             }
         });
-        let switch = Response::builder()
+        if request.method() == http::Method::CONNECT {
+            let protocol = request.extensions().get::<hyper::ext::Protocol>().unwrap();
+            assert_eq!(protocol.as_str(), "websocket");
+            let device = request.headers().get("countersign-device").cloned();
+            let granted =
+                Response::builder().header("x-device", device.unwrap_or_else(|| "nobody".parse().unwrap()));
+            return Ok(granted.body(Full::default().map_err(|never| match never {}).boxed_unsync()).unwrap());
+        }
+        let mut switch = Response::builder()
             .status(StatusCode::SWITCHING_PROTOCOLS)
             .header(header::CONNECTION, "upgrade")
             .header(header::UPGRADE, "websocket");
+        if let Some(key) =
+            request.headers().get(header::SEC_WEBSOCKET_KEY).filter(|_| !path.contains("/wrong/"))
+        {
+            switch = switch.header(header::SEC_WEBSOCKET_ACCEPT, websocket_accept(key.to_str().unwrap()));
+        }
         return Ok(switch.body(json_body(&Value::Null)).unwrap());
     }
     if path.ends_with("/wait") {

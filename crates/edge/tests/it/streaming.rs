@@ -20,7 +20,7 @@ const PIECE: usize = 256 * 1024;
 const PIECES: usize = 40;
 
 /// A body that is written while the answer is read.
-struct Feed(mpsc::Receiver<Frame<Bytes>>);
+pub(crate) struct Feed(mpsc::Receiver<Frame<Bytes>>);
 
 impl Body for Feed {
     type Data = Bytes;
@@ -33,7 +33,7 @@ impl Body for Feed {
     }
 }
 
-fn echo(uri: &str) -> (mpsc::Sender<Frame<Bytes>>, Request<Feed>) {
+pub(crate) fn echo(uri: &str) -> (mpsc::Sender<Frame<Bytes>>, Request<Feed>) {
     let (sender, receiver) = mpsc::channel(1);
     let request = Request::post(uri)
         .header("host", "door.test")
@@ -45,7 +45,7 @@ fn echo(uri: &str) -> (mpsc::Sender<Frame<Bytes>>, Request<Feed>) {
 }
 
 /// Sends each piece only when the one before has come back.
-async fn piece_by_piece(sender: mpsc::Sender<Frame<Bytes>>, response: Response<Incoming>) {
+pub(crate) async fn piece_by_piece(sender: mpsc::Sender<Frame<Bytes>>, response: Response<Incoming>) {
     assert_eq!(response.status(), 200);
     let mut body = response.into_body();
     for number in 0..PIECES {

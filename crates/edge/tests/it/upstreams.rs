@@ -15,7 +15,7 @@ fn route(upstream: &str) -> Route {
     Route {
         host: None,
         path_prefix: "/elsewhere".to_owned(),
-        upstream: Upstream::Http(UpstreamGroup::plain(upstream.parse().unwrap())),
+        upstream: Upstream::from(UpstreamGroup::new(vec![upstream.parse().unwrap()])),
         identity: Enforcement::Off,
         audience: None,
         renewal_paths: Vec::new(),
@@ -46,7 +46,7 @@ async fn an_upstream_that_does_not_answer_is_a_504() {
 async fn a_route_that_cannot_work_keeps_the_door_shut() {
     let site = Site::usual().await;
     let (config, inputs) = site.another_door(|config| config.routes.push(route("https://127.0.0.1:1")));
-    assert!(matches!(HttpDoor::start(config, inputs), Err(DoorError::Route { .. })));
+    assert!(matches!(HttpDoor::start(config, inputs), Err(DoorError::Upstreams { .. })));
     let (config, inputs) = site.another_door(|config| config.addresses.clear());
     assert!(matches!(HttpDoor::start(config, inputs), Err(DoorError::NoAddress)));
 }

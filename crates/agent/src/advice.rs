@@ -4,9 +4,11 @@ use std::error::Error;
 
 use countersign_api::client::{ApiError, ClientError};
 use countersign_tls::ConnectError;
+use countersign_tls::tunnel::ForwardListenError;
 
 use crate::disk::DiskError;
 use crate::enrol::EnrolError;
+use crate::forward::ForwardError;
 use crate::renew::RenewError;
 use crate::run::RunError;
 use crate::state::ClaimError;
@@ -34,6 +36,14 @@ fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(RunError::NotEnrolled) = error.downcast_ref() {
         return Some(NOT_ENROLLED.to_owned());
+    }
+    if let Some(ForwardError::NotEnrolled) = error.downcast_ref() {
+        return Some(NOT_ENROLLED.to_owned());
+    }
+    if let Some(ForwardListenError::BeyondLoopback(_)) = error.downcast_ref() {
+        return Some(
+            "listen on 127.0.0.1, or say --danger-listen-beyond-loopback where that is meant".to_owned(),
+        );
     }
     if let Some(UnenrolError::NotEnrolled) = error.downcast_ref() {
         return Some("there is nothing to end".to_owned());

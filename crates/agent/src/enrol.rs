@@ -142,6 +142,7 @@ pub async fn enrol(
         ca_pem: Some(ca_pem),
         enrolment: Some(enrolment),
         started: None,
+        forwards: before.forwards,
     })?;
     Ok(enrolled)
 }
@@ -185,6 +186,7 @@ fn prepared(
             },
             enrolment: None,
             started,
+            forwards: Vec::new(),
         },
     };
     disk.save(&config)?;

@@ -20,6 +20,7 @@ pub mod connect;
 pub mod disk;
 pub mod enrol;
 pub mod facts;
+pub mod forward;
 pub mod host;
 pub mod key;
 pub mod paths;

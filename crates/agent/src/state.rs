@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use countersign_core::time::Timestamp;
+use countersign_tls::tunnel::ForwardStatus;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -37,6 +38,31 @@ pub struct RunState {
     /// Since when the device is known to be quarantined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantined_since: Option<Timestamp>,
+    /// The forwards that are open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forwards: Vec<ForwardState>,
+}
+
+/// How a forward gets on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwardState {
+    /// Where it listens.
+    pub listen: String,
+    /// Where it leads.
+    pub to: String,
+    /// Why the door was out of reach when it was tried last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// The key, SHA-256 in hex, that the door showed instead of the pinned one when it was tried last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_key: Option<String>,
+}
+
+impl From<ForwardStatus> for ForwardState {
+    fn from(status: ForwardStatus) -> Self {
+        let ForwardStatus { listen, to, failure, key_change, .. } = status;
+        Self { listen, to, failure, changed_key: key_change.map(|change| change.got.to_string()) }
+    }
 }
 
 /// Something that did not work.
@@ -62,6 +88,7 @@ impl RunState {
             connection: ConnectionState::Connecting,
             connection_since: now,
             quarantined_since: None,
+            forwards: Vec::new(),
         }
     }
 }

@@ -30,6 +30,7 @@ use crate::wire::agent::{
     ChallengeResponse, ConfirmRequest, EnrollRequest, EnrollResponse, HeartbeatRequest, HeartbeatResponse,
     RenewRequest, RenewResponse, Success,
 };
+use crate::wire::reported::{AccessReportRequest, AccessReportResponse};
 
 pub use channel::Channel;
 
@@ -309,6 +310,17 @@ impl Client {
         request: &HeartbeatRequest,
     ) -> Result<HeartbeatResponse, ClientError> {
         self.post(Caller::Agent(token), format!("/api/v1/agents/{agent}/heartbeat"), request).await
+    }
+
+    /// POST `/api/audit`: by the certificate that is shown.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn report_access(
+        &self,
+        request: &AccessReportRequest,
+    ) -> Result<AccessReportResponse, ClientError> {
+        self.post(Caller::Nobody, "/api/audit".to_owned(), request).await
     }
 
     /// POST `/agents/renew-cert`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use super::{enroll, run, unenroll};
+use super::{enroll, forward, run, unenroll};
 
 /// Keeps this device's certificate: enrols it, sends heartbeats, carries out commands, renews in time.
 #[derive(Debug, Parser)]
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Enroll(enroll::Arguments),
     /// Send heartbeats, carry out commands and renew the certificate until stopped.
     Run(run::Arguments),
+    /// Give local programs that know nothing of certificates the device's identity.
+    Forward(forward::Arguments),
     /// Say who this device is, how good its certificate is, and how the agent gets on.
     #[command(after_help = "Example:\n  countersign-agent status --json")]
     Status(Json),

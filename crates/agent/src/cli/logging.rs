@@ -14,7 +14,8 @@ pub(crate) fn start(
     environment: &Environment,
     supervision: &Variables,
 ) -> anyhow::Result<()> {
-    let default = if matches!(arguments.command, Command::Run(_)) { "info" } else { "warn" };
+    let default =
+        if matches!(arguments.command, Command::Run(_) | Command::Forward(_)) { "info" } else { "warn" };
     let filter = arguments.log.as_deref().or(environment.log.as_deref()).unwrap_or(default);
     let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(filter)?);
     match (Journal::behind_stderr(supervision), arguments.log_format) {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod enroll;
+mod forward;
 mod logging;
 mod output;
 mod renew;

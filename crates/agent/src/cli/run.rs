@@ -50,7 +50,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
 
 /// Completes when the process is asked to end: SIGTERM or ctrl-c.
 #[cfg(unix)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -64,7 +64,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 
 /// Completes when the process is asked to end: ctrl-c, or the console or service closes.
 #[cfg(windows)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::windows::{ctrl_c, ctrl_close, ctrl_shutdown};
     let (mut interrupt, mut close, mut shutdown) = (ctrl_c()?, ctrl_close()?, ctrl_shutdown()?);
     Ok(async move {

@@ -12,7 +12,7 @@ use countersign_core::time::SystemClock;
 use countersign_supervisor::Variables;
 
 use super::arguments::{Arguments, Command};
-use super::{enroll, logging, renew, run, status, unenroll};
+use super::{enroll, forward, logging, renew, run, status, unenroll};
 
 /// What every command works with.
 pub(crate) struct Context {
@@ -50,6 +50,7 @@ fn execute(arguments: Arguments, environment: Environment, supervision: Variable
         match arguments.command {
             Command::Enroll(arguments) => enroll::enroll(&context, arguments).await,
             Command::Run(arguments) => run::run(&context, &arguments).await,
+            Command::Forward(arguments) => forward::forward(&context, arguments).await,
             Command::Status(json) => status::status(&context, json),
             Command::Renew(json) => renew::renew(&context, json).await,
             Command::Unenroll(arguments) => unenroll::unenroll(&context, &arguments).await,

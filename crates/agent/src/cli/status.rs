@@ -16,9 +16,15 @@ pub(crate) fn status(context: &Context, format: Json) -> anyhow::Result<()> {
     let now = context.clock.now();
     let status = Status::of(config.as_ref(), now).with_agent(&StateFile::beside(context.disk.path()));
     if format.json {
-        return output::json(&status);
+        output::json(&status)?;
+    } else {
+        output::text(&page(&status, &context.disk.path().display().to_string(), now))?;
     }
-    output::text(&page(&status, &context.disk.path().display().to_string(), now))
+    let forwards = status.agent.iter().flat_map(|agent| &agent.state.forwards);
+    match forwards.filter(|forward| forward.changed_key.is_some()).map(|forward| &*forward.to).next() {
+        Some(to) => Err(anyhow::anyhow!("{to} shows another key than the pinned one")),
+        None => Ok(()),
+    }
 }
 
 /// Lines of a name and what there is to say.
@@ -103,6 +109,14 @@ fn running(page: &mut Page, agent: &AgentStatus, now: Timestamp) {
     }
     if agent.running {
         page.line("Connection", connection(state.connection, &ago(state.connection_since, now)));
+    }
+    for forward in &state.forwards {
+        let trouble = match (&forward.changed_key, &forward.failure) {
+            (Some(key), _) => format!(": REFUSED, it shows another key than the pinned one: {key}"),
+            (None, Some(failure)) => format!(": {failure}"),
+            (None, None) => String::new(),
+        };
+        page.line("Forward", format!("{} to {}{trouble}", forward.listen, forward.to));
     }
     if let Some(since) = state.quarantined_since {
         page.line(

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::forwards::ForwardDocument;
 use super::model::{
     Config, Credential, Enrolment, HeldCertificate, Pending, PendingCertificate, StartedEnrolment,
 };
+use crate::forward::ForwardSettings;
 use crate::secret::Secret;
 
 /// How long between heartbeats when nobody says so.
@@ -89,6 +91,8 @@ struct Document {
     enrolling_key_pem: Option<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
     enrolling_with_sha256: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    forwards: Vec<ForwardDocument>,
 }
 
 /// Reads `agent.yaml`.
@@ -121,6 +125,7 @@ fn document_of(config: &Config) -> Document {
         ca_pem: config.ca_pem.clone(),
         enrolling_key_pem: config.started.as_ref().map(|started| started.key.clone()),
         enrolling_with_sha256: config.started.as_ref().map(|started| started.enrolment_key_sha256.clone()),
+        forwards: config.forwards.iter().map(Into::into).collect(),
         ..Document::default()
     };
     let Some(enrolment) = &config.enrolment else { return document };
@@ -187,8 +192,13 @@ impl Problems {
             key,
             enrolment_key_sha256: document.enrolling_with_sha256.clone().unwrap_or_default(),
         });
+        let forwards = document.forwards.iter().filter_map(|forward| self.forward(forward)).collect();
         let enrolment = if is_enrolled { Some(self.enrolment(document)?) } else { None };
-        Some(Config { server: server?, ca_pem, enrolment, started })
+        Some(Config { server: server?, ca_pem, enrolment, started, forwards })
+    }
+
+    fn forward(&mut self, forward: &ForwardDocument) -> Option<ForwardSettings> {
+        forward.read().map_err(|problems| self.0.extend(problems)).ok()
     }
 
     fn enrolment(&mut self, document: &Document) -> Option<Enrolment> {
@@ -279,6 +289,7 @@ impl Problems {
 mod tests {
     use super::*;
     use countersign_core::ids::{AgentId, CertificateId, DeviceId, SiteId, TenantId};
+    use countersign_tls::tunnel::{Cargo, Destination, ForwardListen, Reach};
     use proptest::prelude::*;
 
     fn certificate(expires: &str, issued: Option<String>) -> HeldCertificate {
@@ -309,11 +320,34 @@ mod tests {
         }
     }
 
+    fn forward() -> ForwardSettings {
+        let to: Destination = "edge.example.com:8443".parse().unwrap();
+        ForwardSettings {
+            listen: ForwardListen::parse("0.0.0.0:8787", Reach::DangerBeyondLoopback).unwrap(),
+            reach: Reach::DangerBeyondLoopback,
+            to: to.named(Some("door.example.com")),
+            cargo: Cargo::Http,
+            pins: vec![[7; 32].into()],
+        }
+    }
+
+    #[test]
+    fn a_forward_that_others_could_use_is_refused_with_the_rest_that_is_wrong() {
+        let text = "server_url: https://x\nforwards:\n- listen: 0.0.0.0:1\n  to: nowhere\n  pins: [zz]\n";
+        let said = from_yaml(text).unwrap_err().to_string();
+        for key in ["forwards.listen: 0.0.0.0:1 can be reached", "forwards.to", "forwards.pins"] {
+            assert!(said.contains(key), "{key} in {said}");
+        }
+        let short = "server_url: https://x\nforwards:\n- listen: 127.0.0.1:1\n  to: edge:2\n";
+        let forward = &from_yaml(short).unwrap().forwards[0];
+        assert_eq!((forward.cargo, forward.reach, forward.pins.len()), (Cargo::Bytes, Reach::Loopback, 0));
+    }
+
     proptest! {
         #[test]
         fn what_is_written_reads_back(
             has_current: bool, has_pending: bool, has_pending_certificate: bool, is_enrolled: bool,
-            is_enrolling: bool, expires in "[ -~]{0,30}", issued in prop::option::of("[ -~]{0,30}"),
+            is_enrolling: bool, is_forwarding: bool, expires in "[ -~]{0,30}", issued in prop::option::of("[ -~]{0,30}"),
             key in "[ -~\n]{1,60}",
         ) {
             let current = has_current.then(|| Credential {
@@ -329,6 +363,7 @@ mod tests {
                 enrolment: is_enrolled.then(|| enrolment(current, pending)),
                 started: is_enrolling.then(|| StartedEnrolment {
                     key: Secret::new(&key), enrolment_key_sha256: "00ff".to_owned() }),
+                forwards: is_forwarding.then(forward).into_iter().collect(),
             };
             prop_assert_eq!(from_yaml(&to_yaml(&config).unwrap()).unwrap(), config);
         }
@@ -345,6 +380,7 @@ mod tests {
             ca_pem: Some("pem".to_owned()),
             enrolment: Some(enrolment(Some(current), None)),
             started: None,
+            forwards: Vec::new(),
         };
         let yaml = to_yaml(&config).unwrap();
         for key in ["mtls_cert_pem:", "mtls_key_pem:", "mtls_cert_expires:", "auth_token:", "agent_id:"] {
@@ -359,6 +395,7 @@ mod tests {
             ca_pem: Some("pem".to_owned()),
             enrolment: Some(enrolment(None, None)),
             started: None,
+            forwards: Vec::new(),
         };
         let yaml = to_yaml(&config).unwrap();
         let is_old = |line: &&str| !line.contains("metrics_interval") && !line.contains("config_version");

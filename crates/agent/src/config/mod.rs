@@ -2,6 +2,7 @@
 
 mod document;
 mod environment;
+mod forwards;
 mod model;
 
 pub use document::{ConfigError, from_yaml, to_yaml};

@@ -6,6 +6,7 @@ use countersign_api::client::ServerUrl;
 use countersign_core::TrustDomain;
 use countersign_core::ids::{AgentId, CertificateId, DeviceId, DeviceName, SiteId, TenantId};
 
+use crate::forward::ForwardSettings;
 use crate::secret::Secret;
 
 /// All that the agent knows.
@@ -19,6 +20,8 @@ pub struct Config {
     pub enrolment: Option<Enrolment>,
     /// An enrolment that was sent, or is about to be, and whose answer is not saved yet.
     pub started: Option<StartedEnrolment>,
+    /// What local programs reach with the device's identity while the agent runs.
+    pub forwards: Vec<ForwardSettings>,
 }
 
 /// An enrolment on its way.

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::chain::Chain;
 use super::connection::Connection;
+use super::forwards::Forwards;
 use super::report::Report;
 use super::timing::{Attempts, Timing};
 use crate::channel::Event;
@@ -73,6 +74,7 @@ pub struct Agent {
     pub(super) queue: VecDeque<Command>,
     pub(super) trigger: Trigger,
     pub(super) measured: Option<Instant>,
+    pub(super) forwards: Forwards,
     pub(super) report: Report,
     announced: Option<Timestamp>,
     is_config_gone: bool,
@@ -116,6 +118,7 @@ impl Agent {
             queue: VecDeque::new(),
             trigger: Trigger::Clock,
             measured: None,
+            forwards: Forwards::default(),
             report,
             announced: None,
             is_config_gone: false,
@@ -137,6 +140,7 @@ impl Agent {
         let mut watch = ClockWatch::new(self.clock.now(), Instant::now());
         self.announce();
         // A control plane that is out of reach must not keep the service from starting.
+        self.keep_forwards().await;
         self.report.supervisor.ready();
         self.report.publish();
         while !self.is_over {
@@ -199,6 +203,7 @@ impl Agent {
         }
         self.refresh_trust().await;
         self.keep_connected();
+        self.keep_forwards().await;
         // Beside a configuration that was removed, nothing is to be written.
         if !self.is_config_gone {
             self.report.publish();

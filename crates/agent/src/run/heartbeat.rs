@@ -82,6 +82,7 @@ impl Agent {
                     self.accept(command);
                 }
                 self.post_results().await;
+                self.tell_of_keys().await;
                 Ok(())
             }
             Err(error) => {

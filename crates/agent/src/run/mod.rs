@@ -5,6 +5,7 @@ mod agent;
 mod chain;
 mod commanded;
 mod connection;
+mod forwards;
 mod heartbeat;
 mod report;
 mod timing;

@@ -5,7 +5,7 @@ use countersign_supervisor::{Supervisor, Variables};
 
 use crate::channel::ConnectionState;
 use crate::host::AGENT_VERSION;
-use crate::state::{Failure, RunState, StateFile};
+use crate::state::{Failure, ForwardState, RunState, StateFile};
 
 /// Keeps what others see up to date.
 pub(super) struct Report {
@@ -31,6 +31,11 @@ impl Report {
     pub(super) fn failure(&mut self, now: Timestamp, message: &dyn std::fmt::Display) {
         let message = message.to_string().chars().take(500).collect();
         self.state.last_failure = Some(Failure { at: now.floor_to_second(), message });
+    }
+
+    /// How the forwards get on.
+    pub(super) fn forwards(&mut self, forwards: Vec<ForwardState>) {
+        self.state.forwards = forwards;
     }
 
     /// How the WebSocket stands.

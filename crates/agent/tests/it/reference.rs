@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::agent_process::{command, text};
 
-const COMMANDS: [&str; 6] = ["", "enroll", "run", "status", "renew", "unenroll"];
+const COMMANDS: [&str; 7] = ["", "enroll", "run", "forward", "status", "renew", "unenroll"];
 
 const HEAD: &str = "\
 # Command line of the agent

@@ -13,6 +13,7 @@ use super::cloudflare_arguments::CloudflareCommand;
 use super::monitor_arguments::MonitorCommand;
 use super::rules_arguments::RulesCommand;
 use super::service_arguments::ServiceCommand;
+use super::tunnel::TunnelArguments;
 use crate::config::ConfigFlags;
 
 const EXIT_CODES: &str = "\
@@ -40,6 +41,11 @@ pub(super) enum Command {
         after_help = "Example:\n  countersign serve --data-dir /var/lib/countersign --public-name gateway.example.com"
     )]
     Serve(Box<ServeArguments>),
+    /// Give local programs that know nothing of certificates the identity of a certificate directory
+    #[command(
+        after_help = "Example:\n  countersign tunnel --listen 127.0.0.1:5432 --to gateway.example.com:6432 --dir /etc/acme/certs/web"
+    )]
+    Tunnel(Box<TunnelArguments>),
     /// Ask a running server whether it is ready
     #[command(after_help = "Example:\n  countersign healthcheck --ports-file /run/countersign/ports.json")]
     Healthcheck(Box<HealthcheckArguments>),

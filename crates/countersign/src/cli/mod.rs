@@ -63,6 +63,7 @@ mod server_call;
 mod service;
 mod service_arguments;
 mod store_copy;
+mod tunnel;
 mod user_reset_password;
 
 pub(crate) use run::run;

@@ -12,7 +12,7 @@ use super::{
     audit_anchor, audit_export, audit_verify, backup, ca_csr, ca_export, ca_import, ca_import_signed,
     ca_init, ca_list, ca_reseal, ca_root, ca_rotate, ca_sign, ca_sign_crl, cert_inspect, cert_issue,
     cert_list, cert_p12, cert_revoke, cert_rotate, cert_verify, cloudflare, config_check, config_sample,
-    explain, healthcheck, migrate, monitor, output, restore, rules, serve, service, store_copy,
+    explain, healthcheck, migrate, monitor, output, restore, rules, serve, service, store_copy, tunnel,
     user_reset_password,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
@@ -21,6 +21,7 @@ use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load
 pub(crate) fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(arguments) => serve::run(*arguments),
+        Command::Tunnel(arguments) => tunnel::run(*arguments),
         Command::Healthcheck(arguments) => healthcheck::run(*arguments),
         Command::Migrate(arguments) => migrate::run(*arguments),
         Command::Backup(arguments) => backup::run(*arguments),

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use countersign_authority::monitors::{Watch, WatchPlace};
 use countersign_core::ids::{MonitorName, SpkiSha256};
+use countersign_tls::tunnel;
 use toml::Spanned;
 
 use super::names::PublicName;
@@ -58,17 +57,7 @@ impl ServerAddress {
 
 /// The SHA-256 of a public key, hex or base64, also as `sha256//…`.
 pub(crate) fn pin(text: &str) -> Result<SpkiSha256, String> {
-    let bare = text.strip_prefix("sha256//").or_else(|| text.strip_prefix("sha256/")).unwrap_or(text);
-    if let Ok(pin) = bare.parse::<SpkiSha256>() {
-        return Ok(pin);
-    }
-    let bytes = STANDARD.decode(bare).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    bytes.map(SpkiSha256::from).ok_or_else(|| {
-        let shown: String = text.chars().take(160).collect();
-        format!(
-            "not the SHA-256 of a public key, in hex or base64: {shown:?}; `countersign monitor check` prints it"
-        )
-    })
+    tunnel::pin(text).map_err(|error| format!("{error}; `countersign monitor check` prints it"))
 }
 
 /// What is to be watched; names are unique.
@@ -133,6 +122,8 @@ mod tests {
     use super::super::problem::ConfigError;
     use super::super::resolve::{Loaded, resolve};
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
 
     const HEX: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 

@@ -7,6 +7,7 @@ use crate::program::{assert_on_file, repository, run};
 const COMMANDS: &[&[&str]] = &[
     &[],
     &["serve"],
+    &["tunnel"],
     &["healthcheck"],
     &["migrate"],
     &["config", "check"],

@@ -110,6 +110,11 @@ impl NormalisedPath {
         Ok(Self { text, path_length })
     }
 
+    /// `/`, for whoever asks for nothing.
+    pub(crate) fn root() -> Self {
+        Self { text: "/".to_owned(), path_length: 1 }
+    }
+
     /// The path, starting with `/`.
     #[must_use]
     pub fn path(&self) -> &str {

@@ -189,6 +189,7 @@ pub(super) struct RawTcpDoor {
     pub(super) upstream: Place<String>,
     pub(super) require_identity: Place<RawRequirement>,
     pub(super) client_auth: Place<String>,
+    pub(super) rules: Place<String>,
     pub(super) upstream_server_name: Place<String>,
     pub(super) upstream_ca: Place<String>,
     pub(super) upstream_pins: Place<Vec<String>>,

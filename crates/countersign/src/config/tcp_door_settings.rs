@@ -34,6 +34,13 @@ pub(super) const TCP_DOOR: &[Setting] = &[
         "optional: who is refused is refused after the handshake, with everything on record for countersign\nexplain. required: in the handshake, with the TLS alert that says why.",
     ),
     Setting::new(
+        "tcp_door.rules",
+        "",
+        "\"enforce\"",
+        Shown::Default,
+        "Whether rules block (enforce), are only recorded (observe), or are not run (off). Those that ask about\na request, by any field of http or raw, are never run here.",
+    ),
+    Setting::new(
         "tcp_door.upstream_server_name",
         "",
         "\"db.example.com\"",

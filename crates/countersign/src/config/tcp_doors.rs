@@ -38,6 +38,8 @@ pub(crate) struct TcpDoor {
     pub(crate) upstream: TcpUpstream,
     /// Whether a device certificate in good standing is needed. A fallen one is refused in any case.
     pub(crate) identity: Enforcement,
+    /// Whether rules block, are only recorded, or are not run.
+    pub(crate) rules: Enforcement,
     /// Whether clients are asked for a certificate.
     pub(crate) client_auth: DoorClientAuth,
     /// What the upstream is told first.
@@ -207,6 +209,8 @@ fn tcp_door(
     let auth = Layers::new("tcp_door.client_auth", raw.client_auth.take()).only_in_file();
     let known = [("optional", DoorClientAuth::Optional), ("required", DoorClientAuth::Required)];
     let client_auth = pick.value(auth, DoorClientAuth::Optional, |text| one_of(&text, &known)).0;
+    let rules = Layers::new("tcp_door.rules", raw.rules.take()).only_in_file();
+    let (rules, _) = pick.parsed(rules, Enforcement::Enforce);
     let header = Layers::new("tcp_door.proxy_protocol", raw.proxy_protocol.take()).only_in_file();
     let known = [("none", ProxyHeader::None), ("v2", ProxyHeader::V2)];
     let proxy_header = pick.value(header, ProxyHeader::None, |text| one_of(&text, &known)).0;
@@ -221,6 +225,7 @@ fn tcp_door(
         listen: listen?,
         upstream: upstream?,
         identity,
+        rules,
         client_auth,
         proxy_header,
         workers,

@@ -35,6 +35,7 @@ pub(super) fn settings(door: &TcpDoor, roots: &str) -> anyhow::Result<TcpDoorCon
             DoorClientAuth::Required => ClientAuth::Required,
         },
         identity: door.identity,
+        rules: door.rules,
         proxy_header: match door.proxy_header {
             config::ProxyHeader::None => ProxyHeader::None,
             config::ProxyHeader::V2 => ProxyHeader::V2,

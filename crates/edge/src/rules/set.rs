@@ -8,6 +8,7 @@ use http::HeaderValue;
 use super::ast::Expression;
 use super::error::{Fault, RuleError, RuleErrorCode};
 use super::facts::RequestFacts;
+use super::fields::name;
 use super::lint::{DeviceCas, Linted, RuleLint, lint};
 use super::lists::Lists;
 use super::parser::parse;
@@ -26,6 +27,8 @@ struct Rule {
     expression: Expression,
     program: Program,
     action: RuleAction,
+    /// Whether it asks about a request: it has nothing to say about a connection that has none.
+    is_about_requests: bool,
 }
 
 /// What the rules say about a request.
@@ -75,6 +78,7 @@ impl RuleSet {
                 Ok(expression) => rules.push(Rule {
                     name: source.name.clone(),
                     program: Program::compile(&expression),
+                    is_about_requests: expression.mentions(&|field| is_of_request(name(field))),
                     expression,
                     action: source.action.clone(),
                 }),
@@ -88,8 +92,19 @@ impl RuleSet {
     /// that matches ends it.
     #[must_use]
     pub fn evaluate(&self, facts: &RequestFacts<'_>) -> Verdict<'_> {
+        self.ask(facts, |_rule| true)
+    }
+
+    /// What they say about a connection over which no HTTP is spoken: those that ask about a request are
+    /// passed over, whatever the rest of them says.
+    #[must_use]
+    pub fn evaluate_connection(&self, facts: &RequestFacts<'_>) -> Verdict<'_> {
+        self.ask(facts, |rule| !rule.is_about_requests)
+    }
+
+    fn ask(&self, facts: &RequestFacts<'_>, is_asked: impl Fn(&Rule) -> bool) -> Verdict<'_> {
         let mut logged = Vec::new();
-        for rule in self.rules.iter().filter(|rule| rule.program.holds(facts)) {
+        for rule in self.rules.iter().filter(|rule| is_asked(rule) && rule.program.holds(facts)) {
             match &rule.action {
                 RuleAction::Block(response) => {
                     return Verdict { outcome: Outcome::Blocked { rule: &rule.name, response }, logged };
@@ -124,6 +139,10 @@ impl RuleSet {
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
+}
+
+fn is_of_request(field: &str) -> bool {
+    ["http.", "raw."].iter().any(|start| field.starts_with(start))
 }
 
 fn check_action(action: &RuleAction) -> Result<(), String> {

@@ -20,6 +20,7 @@ use crate::admit::{Floor, Requirement};
 use crate::audience::Audience;
 use crate::door::{DoorError, DoorHandle, DoorInputs, Frame, open};
 use crate::report::Reports;
+use crate::url::NormalisedPath;
 
 /// How a TCP door behaves.
 #[derive(Clone, Debug)]
@@ -36,6 +37,9 @@ pub struct TcpDoorConfig {
     pub identity: Enforcement,
     /// Whom it admits; `None`: every device, and nobody else.
     pub audience: Option<Arc<Audience>>,
+    /// Whether rules block, are only recorded, or are not run. Those that ask about a request, by any field of
+    /// `http` or `raw`, are never run.
+    pub rules: Enforcement,
     /// What stands behind it.
     pub upstream: TcpUpstream,
     /// What the upstream is told before the first byte.
@@ -63,6 +67,7 @@ impl TcpDoorConfig {
             client_auth: ClientAuth::Optional,
             identity: Enforcement::Enforce,
             audience: None,
+            rules: Enforcement::Enforce,
             upstream,
             proxy_header: ProxyHeader::None,
             handshake_timeout: Duration::from_secs(5),
@@ -92,6 +97,8 @@ impl TcpDoor {
         let hearing = Hearing {
             door: config.name.clone(),
             requirement: Requirement::upstream(config.identity, Floor::Kept).admitting(config.audience),
+            rules: config.rules,
+            no_path: NormalisedPath::root(),
             current: Arc::clone(&current),
             clock: Arc::clone(&inputs.clock),
             reports: Reports::new(inputs.reports.clone()),

@@ -24,6 +24,7 @@ mod streaming;
 mod tcp_door;
 mod tcp_ends;
 mod tcp_guests;
+mod tcp_rules;
 mod tcp_site;
 mod tcp_upstreams;
 mod unreadable;

@@ -5,6 +5,7 @@
 
 mod channel;
 mod device;
+mod edge;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -87,6 +88,12 @@ impl fmt::Display for ServerUrl {
 }
 
 impl ServerUrl {
+    /// Host and port.
+    #[must_use]
+    pub const fn authority(&self) -> &Authority {
+        &self.0
+    }
+
     fn with_path(&self, path: PathAndQuery) -> Result<Uri, http::uri::InvalidUriParts> {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(http::uri::Scheme::HTTPS);

@@ -7,6 +7,7 @@
 
 pub mod arrival;
 pub mod client;
+pub mod edge;
 pub mod error;
 pub mod upgrade;
 pub mod wire;

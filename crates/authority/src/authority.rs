@@ -20,11 +20,11 @@ use tokio::sync::watch;
 use crate::anchors::{Anchors, hash_of};
 use crate::channels::Channels;
 use crate::crl::CrlWork;
-use crate::edges::EdgeReports;
+use crate::edges::{EdgeReports, SnapshotSigner};
 use crate::enrol::Chain;
 use crate::expiry::ExpiryWatch;
 use crate::import_ca::{CaImport, ImportCaError};
-use crate::installation;
+use crate::installation::{self, Opened};
 use crate::issue::IssuanceError;
 use crate::issuers::{Issuers, Registry};
 use crate::limits::Limits;
@@ -93,6 +93,7 @@ pub struct Authority {
     pub(crate) config: AuthorityConfig,
     pub(crate) registry: Registry,
     pub(crate) anchors: Arc<Anchors>,
+    pub(crate) signer: SnapshotSigner,
     pub(crate) publisher: Publisher,
     pub(crate) limits: Limits,
     pub(crate) presence: PresenceQueue,
@@ -181,7 +182,7 @@ impl Authority {
     ) -> Result<Arc<Self>, OpenError> {
         let now = clock.now();
         let opened = installation::open_or_create(&store, &config, &with, now).await?;
-        let (registry, installation, anchors) = opened;
+        let Opened { registry, installation, anchors, signer } = opened;
         let publisher = Publisher::new(TrustSnapshot::empty(config.trust_domain.clone(), now));
         let users = store.read(|r| Box::pin(async move { r.count_users().await })).await?;
         let authority = Arc::new(Self {
@@ -202,6 +203,7 @@ impl Authority {
             rules: RulesInForce::new(&config),
             node: installation.node,
             anchors,
+            signer,
             registry,
             publisher,
             clock,
@@ -210,6 +212,7 @@ impl Authority {
         });
         authority.repair().await?;
         authority.publish_everything().await?;
+        authority.look_for_silent_edges().await?;
         Ok(authority)
     }
 

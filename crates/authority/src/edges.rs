@@ -1,13 +1,25 @@
-//! Edges: what this authority knows of those that are attached to it, and says to the others on the same
+//! Edges: those elsewhere, and what this authority knows of those that are attached to it, and says to the others on the same
 //! database, so that each can measure them all.
 
+pub mod add;
+pub mod attach;
+pub mod enrol;
+mod remote;
+mod signing;
+
+use std::collections::HashSet;
 use std::time::Duration;
 
-use countersign_core::ids::{AuthorityId, IssuerKeyId};
+use countersign_core::ids::{AuthorityId, EdgeId, IssuerKeyId};
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
-use countersign_store::{EdgeReportRow, StoreError};
+use countersign_store::{EdgeReportRow, EdgeRow, StoreError};
 use parking_lot::Mutex;
+use tokio::sync::watch;
+
+pub(crate) use self::remote::RemoteEdges;
+pub use self::signing::SignedMessage;
+pub(crate) use self::signing::SnapshotSigner;
 
 use crate::authority::Authority;
 use crate::publish::Applied;
@@ -21,14 +33,21 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// What this authority has said.
 #[derive(Debug)]
 pub(crate) struct EdgeReports {
-    id: AuthorityId,
+    pub(crate) id: AuthorityId,
+    /// Set once this authority ends.
+    pub(crate) closing: watch::Sender<bool>,
     said: Mutex<Option<EdgeReportRow>>,
     door_issuer: Mutex<Option<IssuerKeyId>>,
 }
 
 impl Default for EdgeReports {
     fn default() -> Self {
-        Self { id: AuthorityId::random(), said: Mutex::default(), door_issuer: Mutex::default() }
+        Self {
+            id: AuthorityId::random(),
+            closing: watch::Sender::new(false),
+            said: Mutex::default(),
+            door_issuer: Mutex::default(),
+        }
     }
 }
 
@@ -101,6 +120,22 @@ impl Authority {
         let own = self.edge_report(self.now());
         let all = self.other_reports().await?.into_iter().chain(std::iter::once(own));
         Ok(all.filter(|report| report.door_issuer == Some(issuer)).map(|report| report.edges).sum())
+    }
+
+    /// Looks which edges are attached and cannot be reached: whoever was connected to one that has fallen
+    /// silent, or ended without a word, leaves it to all.
+    pub(crate) async fn look_for_silent_edges(&self) -> Result<(), StoreError> {
+        let edges = self.store.read(|r| Box::pin(async move { r.edges().await })).await?;
+        let attached: Vec<_> = edges.iter().filter(|edge| edge.attachment.since.is_some()).collect();
+        let others = if attached.is_empty() { Vec::new() } else { self.other_reports().await? };
+        let is_reached = |by| others.iter().any(|other| other.authority == by);
+        let is_silent = |edge: &&&EdgeRow| !edge.attachment.authority.is_some_and(is_reached);
+        let silent: HashSet<EdgeId> = attached.iter().filter(is_silent).map(|edge| edge.id).collect();
+        for edge in attached.iter().filter(|edge| silent.contains(&edge.id)) {
+            self.publisher.remote.silent(edge.id, edge.attachment.applied);
+        }
+        self.publisher.remote.keep_silent(|id| silent.contains(id));
+        Ok(())
     }
 
     async fn other_reports(&self) -> Result<Vec<EdgeReportRow>, StoreError> {

@@ -20,6 +20,7 @@ use countersign_store::{Store, StoreError};
 
 use crate::anchors::{Anchors, installation_of};
 use crate::authority::{AuthorityConfig, DEFAULT_TENANT, OpenError, OpenWith};
+use crate::edges::SnapshotSigner;
 use crate::issue::IssuanceError;
 use crate::issuers::{Registry, kind_of};
 use crate::keys::{Keys, MadeKey, on_a_thread, open_kek};
@@ -31,6 +32,14 @@ const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The life of an issuing CA: five years.
 const ISSUING_LIFE: Duration = Duration::from_secs(5 * 365 * 86_400);
 
+/// An installation, with what it signs with.
+pub(crate) struct Opened {
+    pub(crate) registry: Registry,
+    pub(crate) installation: Installation,
+    pub(crate) anchors: Arc<Anchors>,
+    pub(crate) signer: SnapshotSigner,
+}
+
 /// Opens the installation in `store`, or makes it: a root with a device and a service CA, and the
 /// tenant `default`.
 pub(crate) async fn open_or_create(
@@ -38,7 +47,7 @@ pub(crate) async fn open_or_create(
     config: &AuthorityConfig,
     with: &OpenWith<'_>,
     now: Timestamp,
-) -> Result<(Registry, Installation, Arc<Anchors>), OpenError> {
+) -> Result<Opened, OpenError> {
     let known = store.read(|r| Box::pin(async move { r.installation().await })).await?;
     let kek = open_kek(store, &config.key_encryption_key).await?;
     let keys = Arc::new(Keys::new(kek, config.token.clone()));
@@ -63,7 +72,8 @@ pub(crate) async fn open_or_create(
     let first = issuers.first_root().ok_or(OpenError::MissingCa("root"))?;
     let anchored = (installation.trust_domain.clone(), installation_of(first.certificate_der()));
     let anchors = Anchors::open(store, &keys.kek, anchored, now).await?;
-    Ok((registry, installation, anchors))
+    let signer = SnapshotSigner::open(store, &keys.kek, now).await?;
+    Ok(Opened { registry, installation, anchors, signer })
 }
 
 async fn create(

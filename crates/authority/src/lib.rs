@@ -71,6 +71,7 @@ pub mod tenants;
 mod together;
 pub mod token;
 mod trust;
+mod trust_log;
 pub mod unenroll;
 pub mod upstream;
 mod usage;

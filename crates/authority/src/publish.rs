@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_core::snapshot::changes::Touched;
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot};
 use countersign_core::time::Timestamp;
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, watch};
+
+use crate::edges::RemoteEdges;
+use crate::trust_log::{Step, TrustLog};
 
 /// How far a change of trust has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +35,25 @@ pub(crate) struct Publisher {
     edges: parking_lot::Mutex<Vec<watch::Receiver<SnapshotVersion>>>,
     /// Held while the store is read and the snapshot patched, so that patches cannot cross.
     pub(crate) patching: Mutex<Patching>,
+    /// The edges elsewhere.
+    pub(crate) remote: RemoteEdges,
+    /// What they are told of.
+    pub(crate) log: TrustLog,
 }
 
 impl Publisher {
     pub(crate) fn new(first: TrustSnapshot) -> Self {
         let patching = Mutex::new(Patching { forgotten_until: first.made_at });
-        let (snapshots, _receiver) = watch::channel(Arc::new(first));
-        Self { snapshots, edges: parking_lot::Mutex::default(), patching }
+        let first = Arc::new(first);
+        let log = TrustLog::new(Arc::clone(&first));
+        let (snapshots, _receiver) = watch::channel(first);
+        Self {
+            snapshots,
+            edges: parking_lot::Mutex::default(),
+            patching,
+            remote: RemoteEdges::default(),
+            log,
+        }
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<TrustSnapshot>> {
@@ -48,8 +64,20 @@ impl Publisher {
         Arc::clone(&self.snapshots.borrow())
     }
 
+    /// Publishes a snapshot in which anything may be different.
     pub(crate) fn replace(&self, snapshot: TrustSnapshot) {
-        self.snapshots.send_replace(Arc::new(snapshot));
+        self.publish(snapshot, Step::Anew);
+    }
+
+    /// Publishes a snapshot in which this may be different, and no other tenant, device, certificate or key.
+    pub(crate) fn patch(&self, snapshot: TrustSnapshot, touched: Touched) {
+        self.publish(snapshot, Step::Touched(touched));
+    }
+
+    fn publish(&self, snapshot: TrustSnapshot, step: Step) {
+        let snapshot = Arc::new(snapshot);
+        self.snapshots.send_replace(Arc::clone(&snapshot));
+        self.log.step(&snapshot, step);
     }
 
     /// Adds an edge; it says on `applied` which snapshot it enforces.
@@ -57,26 +85,32 @@ impl Publisher {
         self.edges.lock().push(applied);
     }
 
-    /// How many edges are attached, and the lowest version that one of them enforces.
+    /// How many edges are connected, and the lowest version that one of them enforces.
     pub(crate) fn lowest(&self) -> (u32, Option<SnapshotVersion>) {
         let mut edges = self.edges.lock();
         edges.retain(|edge| edge.has_changed().is_ok());
-        let lowest = edges.iter().map(|edge| *edge.borrow()).min();
-        (u32::try_from(edges.len()).unwrap_or(u32::MAX), lowest)
+        let (connected, _silent) = self.remote.everyone();
+        let lowest = edges.iter().chain(&connected).map(|edge| *edge.borrow()).min();
+        (u32::try_from(edges.len() + connected.len()).unwrap_or(u32::MAX), lowest)
     }
 
-    /// Waits until every attached edge enforces `version`, or patience ends.
+    /// Waits until every attached edge enforces `version`, or patience ends. One that cannot be reached is
+    /// not waited for, and counts all the same.
     pub(crate) async fn applied(&self, version: SnapshotVersion) -> Applied {
-        let edges: Vec<_> = {
+        let (connected, silent) = self.remote.everyone();
+        let mut edges: Vec<_> = {
             let mut edges = self.edges.lock();
             edges.retain(|edge| edge.has_changed().is_ok());
             edges.clone()
         };
-        let total = u32::try_from(edges.len()).unwrap_or(u32::MAX);
+        edges.extend(connected);
+        let total = u32::try_from(edges.len() + silent.len()).unwrap_or(u32::MAX);
+        let known = silent.iter().filter(|at| **at >= version).count();
         let waits = edges.into_iter().map(|mut edge| async move {
             let reached = tokio::time::timeout(PATIENCE, edge.wait_for(|at| *at >= version)).await;
             u32::from(matches!(reached, Ok(Ok(_))))
         });
-        Applied { applied: join_all(waits).await.into_iter().sum(), total }
+        let reached: u32 = join_all(waits).await.into_iter().sum();
+        Applied { applied: reached + u32::try_from(known).unwrap_or(0), total }
     }
 }

@@ -100,6 +100,9 @@ async fn reseal_all(
         w.set_sealed_anchor_key(row.key_id, &again(row.sealed_key, row.key_id)?).await?;
         done.anchor_keys += 1;
     }
+    if let Some(row) = w.snapshot_key().await? {
+        w.set_sealed_snapshot_key(row.key_id, &again(row.sealed_key, row.key_id)?).await?;
+    }
     for mut key in w.sealed_service_keys().await? {
         key.sealed_key = again(key.sealed_key, key.spki.into())?;
         if !w.keep_service_key(&key).await? {

@@ -60,6 +60,7 @@ impl Authority {
             self.end_unused_grants(now).await,
             self.publish_changes().await.map(drop),
             self.report_edges(now).await,
+            self.look_for_silent_edges().await,
             self.tell_what_expires(now).await,
             self.forget_ended().await,
             self.abandon_stale(now).await,

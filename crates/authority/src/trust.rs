@@ -10,6 +10,7 @@ use std::sync::Arc;
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::DeviceStatus;
 use countersign_core::ids::{CertificateRef, DeviceName, Tenant};
+use countersign_core::snapshot::changes;
 use countersign_core::snapshot::{
     Bar, Binding, SnapshotVersion, TenantService, TenantTrust, TrustSnapshot, TrustedIssuer,
 };
@@ -85,13 +86,14 @@ impl Authority {
         if version > snapshot.version {
             let now = self.now();
             let touched = Touched::by(&changes);
+            let about = if self.publisher.log.is_followed() { about(&changes) } else { <_>::default() };
             if !changes.issuers.is_empty() {
                 self.registry.reload(&self.store).await?;
                 snapshot.device_issuers = device_issuers(&self.issuers()).collect();
             }
             apply(&mut snapshot, changes, now);
             self.rules.put_into(&mut snapshot);
-            self.publisher.replace(snapshot);
+            self.publisher.patch(snapshot, about);
             self.channels.trust_changed(&touched);
         }
         Ok(version)
@@ -101,8 +103,8 @@ impl Authority {
     pub(crate) async fn publish_abandoned(&self, reference: CertificateRef) {
         let _patching = self.publisher.patching.lock().await;
         let mut snapshot = (*self.publisher.current()).clone();
-        snapshot.denied.insert(reference);
-        self.publisher.replace(snapshot);
+        snapshot.denied.insert(reference.clone());
+        self.publisher.patch(snapshot, of_certificates([reference]));
     }
 
     /// Drops from the snapshot the revoked certificates that have ended: their dates refuse them.
@@ -117,7 +119,7 @@ impl Authority {
             for reference in &ended {
                 snapshot.denied.remove(reference);
             }
-            self.publisher.replace(snapshot);
+            self.publisher.patch(snapshot, of_certificates(ended));
         }
         Ok(())
     }
@@ -156,6 +158,27 @@ fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
     snapshot.denied.extend(changes.revoked_services);
     snapshot.version = changes.version;
     snapshot.made_at = now;
+}
+
+/// What may be different after these changes.
+fn about(changes: &TrustChanges) -> changes::Touched {
+    let mut touched = of_certificates(changes.revoked_services.iter().cloned());
+    touched.tenants = changes.tenants.iter().map(|tenant| tenant.slug.clone()).collect();
+    for device in &changes.devices {
+        touched.devices.insert((device.tenant.clone(), device.name.clone()));
+        touched.keys.extend(device.denied_keys.iter().chain(&device.lifted_keys));
+        for certificate in &device.certificates {
+            touched.keys.insert(certificate.spki);
+            touched.certificates.insert(certificate.reference.clone(), Some(device.tenant.clone()));
+        }
+    }
+    touched
+}
+
+/// Certificates of which it is not known whose they are.
+fn of_certificates(references: impl IntoIterator<Item = CertificateRef>) -> changes::Touched {
+    let certificates = references.into_iter().map(|reference| (reference, None)).collect();
+    changes::Touched { certificates, ..changes::Touched::default() }
 }
 
 /// What there is to say about a certificate that says itself whose it is: nothing.

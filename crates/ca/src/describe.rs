@@ -5,6 +5,8 @@
 use const_oid::db::rfc5280::{ID_AD_CA_ISSUERS, ID_AD_OCSP};
 use const_oid::{AssociatedOid, ObjectIdentifier};
 use countersign_core::Identity;
+use countersign_core::alternative_names::AlternativeNames;
+use countersign_core::edge::EdgeIdentity;
 use countersign_core::ids::{IssuerKeyId, SpkiSha256};
 use countersign_core::time::Timestamp;
 use der::{Decode, Encode as _};
@@ -243,9 +245,13 @@ impl Read<'_> {
             CertificateRole::ServerAndClient => {
                 Profile::ServiceServer { names, purposes: ServerPurposes::ServerAndClient }
             }
-            CertificateRole::Device | CertificateRole::Client | CertificateRole::Other => self
-                .identity()
-                .map_or(Profile::ServiceClient { names }, |identity| Profile::Device { identity }),
+            CertificateRole::Device | CertificateRole::Client | CertificateRole::Other => {
+                match (self.identity(), edge_of(&names)) {
+                    (Some(identity), _) => Profile::Device { identity },
+                    (None, Some(identity)) => Profile::Edge { identity },
+                    (None, None) => Profile::ServiceClient { names },
+                }
+            }
         }
     }
 
@@ -388,6 +394,15 @@ fn fault(name: &str, detail: String) -> CertificateFault {
     CertificateFault { name: name.to_owned(), detail }
 }
 
+/// The edge that a certificate with these names is, if it is one's.
+fn edge_of(names: &ServiceNames) -> Option<EdgeIdentity> {
+    let AlternativeNames { uris, dns, ips } = &names.alternatives;
+    match (uris.as_slice(), dns.is_empty(), ips.is_empty()) {
+        ([uri], true, true) => EdgeIdentity::from_uri(uri).ok(),
+        _ => None,
+    }
+}
+
 /// What of a CA shows in its certificates, read from its own.
 fn facts_of(certificate_der: &[u8]) -> Option<IssuerFacts> {
     let tbs = tbs_of(certificate_der)?;
@@ -401,6 +416,7 @@ fn facts_of(certificate_der: &[u8]) -> Option<IssuerFacts> {
         | Profile::Device { .. }
         | Profile::ServiceServer { .. }
         | Profile::ServiceClient { .. }
+        | Profile::Edge { .. }
         | Profile::Ocsp { .. } => IssuerKind::Intermediate,
     };
     let subject_key_id = read.extension::<SubjectKeyIdentifier>();

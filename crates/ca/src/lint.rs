@@ -5,6 +5,7 @@
 
 use const_oid::{AssociatedOid as _, ObjectIdentifier};
 use countersign_core::Identity;
+use countersign_core::edge::EdgeIdentity;
 use countersign_core::time::Timestamp;
 use der::Encode as _;
 use der::asn1::UtcTime;
@@ -119,6 +120,7 @@ fn issuer_may_sign_profile(subject: &Subject<'_>) -> Finding {
         Profile::ServiceServer { .. } | Profile::ServiceClient { .. } => {
             matches!(kind, IssuerKind::Service | IssuerKind::Intermediate)
         }
+        Profile::Edge { .. } => kind == IssuerKind::Service,
         Profile::Ocsp { .. } => true,
     };
     ensure(may, || format!("a {kind:?} issuer does not sign {}", profile.as_str()))
@@ -257,6 +259,7 @@ fn path_length_matches_profile(subject: &Subject<'_>) -> Finding {
         | Profile::Device { .. }
         | Profile::ServiceServer { .. }
         | Profile::ServiceClient { .. }
+        | Profile::Edge { .. }
         | Profile::Ocsp { .. } => None,
     };
     ensure(constraints.path_len_constraint == expected, || {
@@ -316,6 +319,7 @@ fn key_usage_matches_profile(subject: &Subject<'_>) -> Finding {
         Profile::Device { .. }
         | Profile::ServiceServer { .. }
         | Profile::ServiceClient { .. }
+        | Profile::Edge { .. }
         | Profile::Ocsp { .. } => KeyUsages::DigitalSignature.into(),
     };
     ensure(usage.0 == expected, || format!("{:?}", usage.0))
@@ -327,9 +331,10 @@ fn eku_matches_profile(subject: &Subject<'_>) -> Finding {
     const RESPONDER: &str = "1.3.6.1.5.5.7.3.9";
     let expected: Vec<&str> = match subject.profile {
         Profile::Root { .. } => vec![],
-        Profile::IssuingDevice { .. } | Profile::Device { .. } | Profile::ServiceClient { .. } => {
-            vec![CLIENT]
-        }
+        Profile::IssuingDevice { .. }
+        | Profile::Device { .. }
+        | Profile::ServiceClient { .. }
+        | Profile::Edge { .. } => vec![CLIENT],
         Profile::IssuingService { .. }
         | Profile::ServiceServer { purposes: ServerPurposes::ServerAndClient, .. } => vec![SERVER, CLIENT],
         Profile::ServiceServer { purposes: ServerPurposes::Server, .. } => vec![SERVER],
@@ -365,13 +370,24 @@ fn device_has_exactly_one_identity_uri(subject: &Subject<'_>) -> Finding {
             _ => Err(format!("{} alternative names, not just the identity {identity}", names.len())),
         };
     }
-    // In any spelling: what looks like a device to somebody must not come from another profile.
+    if let Profile::Edge { identity } = subject.profile {
+        return match names.as_slice() {
+            [GeneralName::UniformResourceIdentifier(uri)]
+                if EdgeIdentity::from_uri(uri.as_str()).as_ref() == Ok(identity) =>
+            {
+                Ok(())
+            }
+            _ => Err(format!("{} alternative names, not just the identity {identity}", names.len())),
+        };
+    }
+    // In any spelling: what looks like a device or an edge to somebody must not come from another profile.
     let device = names.iter().find_map(|name| {
         let GeneralName::UniformResourceIdentifier(uri) = name else { return None };
         let lower = uri.as_str().to_ascii_lowercase();
-        (lower.starts_with("spiffe:") && lower.contains("/tenant/")).then_some(uri)
+        let is_own = lower.contains("/tenant/") || lower.contains("/edge/");
+        (lower.starts_with("spiffe:") && is_own).then_some(uri)
     });
-    device.map_or(Ok(()), |uri| Err(format!("{:?} names a device", uri.as_str())))
+    device.map_or(Ok(()), |uri| Err(format!("{:?} names a device or an edge", uri.as_str())))
 }
 
 fn no_reserved_name(subject: &Subject<'_>) -> Finding {
@@ -385,6 +401,7 @@ fn no_reserved_name(subject: &Subject<'_>) -> Finding {
         | Profile::Intermediate { .. }
         | Profile::ServiceServer { .. }
         | Profile::ServiceClient { .. }
+        | Profile::Edge { .. }
         | Profile::Ocsp { .. } => Ok(()),
     }
 }
@@ -402,7 +419,7 @@ fn service_names_well_formed(subject: &Subject<'_>) -> Finding {
         | Profile::Ocsp { .. } => {
             return ensure(names.is_empty(), || "alternative names that mean nothing here".to_owned());
         }
-        Profile::Device { .. } => return Ok(()),
+        Profile::Device { .. } | Profile::Edge { .. } => return Ok(()),
         Profile::ServiceServer { purposes, .. } => {
             let is_reached = names.iter().any(|name| !is_uri_name(name));
             ensure(is_reached, || "no host name and no address to reach the server by".to_owned())?;

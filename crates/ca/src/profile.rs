@@ -7,6 +7,7 @@ use const_oid::ObjectIdentifier;
 use const_oid::db::rfc5280::{ID_KP_CLIENT_AUTH, ID_KP_OCSP_SIGNING, ID_KP_SERVER_AUTH};
 use countersign_core::Identity;
 use countersign_core::alternative_names::AlternativeNames;
+use countersign_core::edge::EdgeIdentity;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages};
 
@@ -103,6 +104,12 @@ pub enum Profile {
         /// Whom it names.
         names: ServiceNames,
     },
+    /// A process that runs doors: clientAuth, and its identity as the only alternative name. Signed by a
+    /// service issuing CA.
+    Edge {
+        /// Which one.
+        identity: EdgeIdentity,
+    },
     /// A responder that answers for a CA (RFC 6960 section 4.2.2.2), itself not to be asked about.
     /// Signed by the CA it answers for.
     Ocsp {
@@ -135,6 +142,7 @@ impl Profile {
             Self::Device { .. } => "device",
             Self::ServiceServer { .. } => "service-server",
             Self::ServiceClient { .. } => "service-client",
+            Self::Edge { .. } => "edge",
             Self::Ocsp { .. } => "ocsp",
         }
     }
@@ -150,6 +158,9 @@ impl Profile {
     pub fn alternatives(&self) -> AlternativeNames {
         match self {
             Self::ServiceServer { names, .. } | Self::ServiceClient { names } => names.alternatives.clone(),
+            Self::Edge { identity } => {
+                AlternativeNames { uris: vec![identity.uri()], ..AlternativeNames::default() }
+            }
             Self::Root { .. }
             | Self::IssuingDevice { .. }
             | Self::IssuingService { .. }
@@ -167,6 +178,7 @@ impl Profile {
             Self::IssuingDevice { .. } | Self::IssuingService { .. } | Self::Intermediate { .. } => 1825,
             Self::Device { .. } => 90,
             Self::ServiceServer { .. } | Self::ServiceClient { .. } => 365,
+            Self::Edge { .. } => 30,
             Self::Ocsp { .. } => 7,
         };
         Duration::from_secs(days * DAY)
@@ -176,7 +188,7 @@ impl Profile {
     /// judged by our clock; the others by those of devices, which may be set only once they are online.
     pub(crate) const fn backdating(&self) -> Duration {
         let seconds = match self {
-            Self::Device { .. } => 300,
+            Self::Device { .. } | Self::Edge { .. } => 300,
             Self::Root { .. }
             | Self::IssuingDevice { .. }
             | Self::IssuingService { .. }
@@ -197,6 +209,7 @@ impl Profile {
             Self::Device { .. }
             | Self::ServiceServer { .. }
             | Self::ServiceClient { .. }
+            | Self::Edge { .. }
             | Self::Ocsp { .. } => false,
         }
     }
@@ -215,6 +228,12 @@ impl Profile {
                 (NameAttribute::Organization, identity.tenant().as_str().to_owned()),
                 (NameAttribute::CommonName, identity.common_name()),
             ],
+            Self::Edge { identity } => {
+                vec![(
+                    NameAttribute::CommonName,
+                    format!("edge {}", identity.name()).chars().take(64).collect(),
+                )]
+            }
             Self::ServiceServer { names, .. } | Self::ServiceClient { names } => names.subject(),
         }
     }
@@ -228,6 +247,7 @@ impl Profile {
             | Self::Intermediate { .. }
             | Self::Ocsp { .. } => Ok(vec![]),
             Self::Device { identity } => Ok(vec![name::uri(&identity.uri())?]),
+            Self::Edge { identity } => Ok(vec![name::uri(&identity.uri())?]),
             Self::ServiceServer { names, .. } | Self::ServiceClient { names } => names.alternative_names(),
         }
     }
@@ -241,6 +261,7 @@ impl Profile {
             | Self::Device { .. }
             | Self::ServiceServer { .. }
             | Self::ServiceClient { .. }
+            | Self::Edge { .. }
             | Self::Ocsp { .. } => None,
         };
         BasicConstraints { ca: self.is_ca(), path_len_constraint }
@@ -259,6 +280,7 @@ impl Profile {
             Self::Device { .. }
             | Self::ServiceServer { .. }
             | Self::ServiceClient { .. }
+            | Self::Edge { .. }
             | Self::Ocsp { .. } => KeyUsage(KeyUsages::DigitalSignature.into()),
         }
     }
@@ -267,9 +289,10 @@ impl Profile {
     pub(crate) fn extended_key_usage(&self) -> Vec<ObjectIdentifier> {
         match self {
             Self::Root { .. } => vec![],
-            Self::IssuingDevice { .. } | Self::Device { .. } | Self::ServiceClient { .. } => {
-                vec![ID_KP_CLIENT_AUTH]
-            }
+            Self::IssuingDevice { .. }
+            | Self::Device { .. }
+            | Self::ServiceClient { .. }
+            | Self::Edge { .. } => vec![ID_KP_CLIENT_AUTH],
             Self::IssuingService { .. }
             | Self::ServiceServer { purposes: ServerPurposes::ServerAndClient, .. } => {
                 vec![ID_KP_SERVER_AUTH, ID_KP_CLIENT_AUTH]

@@ -178,6 +178,20 @@ events! {
     CaRotationRetired => "ca.rotation_retired",
     /// A rotation went a step back.
     CaRotationRolledBack => "ca.rotation_rolled_back",
+    /// An edge was added: whoever has its token can enrol as it.
+    EdgeAdded => "edge.added",
+    /// An edge enrolled: it got a certificate.
+    EdgeEnrolled => "edge.enrolled",
+    /// An edge got another certificate.
+    EdgeRenewed => "edge.renewed",
+    /// An edge attached itself: its doors count from now on.
+    EdgeAttached => "edge.attached",
+    /// An edge took its leave: its doors are closed.
+    EdgeLeft => "edge.left",
+    /// An edge was revoked, with its certificates.
+    EdgeRevoked => "edge.revoked",
+    /// The key was made that signs what edges are told.
+    SnapshotKeyCreated => "snapshot_key.created",
     /// A certificate for the doors themselves was issued.
     DoorCertificateIssued => "door.certificate_issued",
     /// A CA certified a responder that answers OCSP requests for it.

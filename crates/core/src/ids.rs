@@ -202,6 +202,12 @@ name_type!(
 );
 
 name_type!(
+    /// What people call an edge, unique in the installation: `[a-z0-9][a-z0-9-]{0,62}`.
+    EdgeName, "edge name", "[a-z0-9][a-z0-9-]{0,62}",
+    |text| text.parse::<Tenant>().is_ok()
+);
+
+name_type!(
     /// A device's name within its tenant: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
     DeviceName, "device name", "[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
     |text| matches!(text.len(), 1..=128)
@@ -295,6 +301,10 @@ uuid_type!(
 uuid_type!(
     /// One running authority, from its start to its end.
     AuthorityId, "authority id"
+);
+uuid_type!(
+    /// An edge's record.
+    EdgeId, "edge id"
 );
 uuid_type!(
     /// One request at a door or at the admin listener; also what `countersign explain` takes.

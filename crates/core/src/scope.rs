@@ -66,6 +66,10 @@ scopes! {
     CasRead => "cas:read",
     /// Rotate CAs.
     CasWrite => "cas:write",
+    /// See edges.
+    EdgesRead => "edges:read",
+    /// Add and revoke edges.
+    EdgesWrite => "edges:write",
     /// See settings.
     SettingsRead => "settings:read",
     /// Change settings.

@@ -4,6 +4,10 @@
 //! The maps share structure between epochs, so that one revocation among 100,000 costs the change
 //! and not a copy.
 
+mod bytes;
+pub mod changes;
+pub mod wire;
+
 use std::time::Duration;
 
 use imbl::{HashMap, HashSet, Vector};

@@ -10,6 +10,7 @@ mod cloudflare;
 mod config;
 mod credentials;
 mod doors;
+mod edge;
 mod files_limit;
 mod logging;
 mod look;

@@ -25,20 +25,40 @@ pub(crate) struct Ports {
 impl Ports {
     /// Writes the file at once: a reader sees the whole of it or none of it.
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let text = serde_json::to_string(self).context("write the ports as JSON")?;
-        let mut name = path.file_name().context("name the ports file")?.to_owned();
-        name.push(format!(".{}.new", std::process::id()));
-        let beside = path.with_file_name(name);
-        let mut file = fs_err::File::create(&beside).context("create the ports file")?;
-        file.write_all(format!("{text}\n").as_bytes()).context("write the ports file")?;
-        file.sync_all().context("write the ports file")?;
-        fs_err::rename(&beside, path).context("put the ports file in place")
+        write(self, path)
     }
 
     /// Reads the file.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = fs_err::read_to_string(path).context("read the ports file")?;
         serde_json::from_str(&text).with_context(|| format!("understand the ports file {}", path.display()))
+    }
+}
+
+fn write(ports: &impl Serialize, path: &Path) -> anyhow::Result<()> {
+    let text = serde_json::to_string(ports).context("write the ports as JSON")?;
+    let mut name = path.file_name().context("name the ports file")?.to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let beside = path.with_file_name(name);
+    let mut file = fs_err::File::create(&beside).context("create the ports file")?;
+    file.write_all(format!("{text}\n").as_bytes()).context("write the ports file")?;
+    file.sync_all().context("write the ports file")?;
+    fs_err::rename(&beside, path).context("put the ports file in place")
+}
+
+/// The ports of an edge.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EdgePorts {
+    /// The HTTP door's, if it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) http_door: Option<u16>,
+}
+
+impl EdgePorts {
+    /// Writes the file at once, as [`Ports::write`] does.
+    pub(crate) fn write(self, path: &Path) -> anyhow::Result<()> {
+        write(&self, path)
     }
 }
 

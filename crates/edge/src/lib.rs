@@ -14,6 +14,8 @@ pub mod mqtt;
 pub mod rules;
 pub mod url;
 
+pub mod attach;
+
 mod accept;
 mod admit;
 mod audience;

@@ -66,6 +66,15 @@ pub(crate) fn describe(routes: OpenApiRouter<ControlPlane>) -> Document {
     );
     components.add_security_scheme("agent", bearer("an agent's token"));
     components.add_security_scheme(
+        "edgeCertificate",
+        SecurityScheme::MutualTls {
+            description: Some(
+                "The certificate that an edge enrolled for, shown to the authority's door.".to_owned(),
+            ),
+            extensions: None,
+        },
+    );
+    components.add_security_scheme(
         "deviceCertificate",
         SecurityScheme::MutualTls {
             description: Some(

@@ -33,6 +33,7 @@ use countersign_authority::unenroll::UnenrolError;
 use countersign_core::access::Refusal;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+mod edges;
 mod people;
 mod rotation;
 mod services;

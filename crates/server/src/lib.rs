@@ -13,6 +13,7 @@ mod admin;
 mod answer;
 mod describe;
 mod device;
+mod edges;
 mod failure;
 mod fields;
 mod guard;

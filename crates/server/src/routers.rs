@@ -1,14 +1,14 @@
 //! The two routers: what doors forward to, and what the admin listener serves.
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::describe::describe;
 use crate::guard::{AllowedHosts, check_host_and_origin};
 use crate::state::ControlPlane;
-use crate::{admin, answer, device, page, pki};
+use crate::{admin, answer, device, edges, page, pki};
 
 /// Whether admin routes are served behind the doors too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +21,18 @@ pub enum AdminOnDoor {
 
 /// What the doors forward to: agent routes, the public PKI and the health report.
 pub fn door_router(state: ControlPlane, admin: AdminOnDoor) -> Router {
-    let routes = agent_routes().merge(report_routes()).merge(pki_routes()).merge(health_routes());
+    let routes = agent_routes().merge(edge_routes()).merge(report_routes());
+    let routes = routes.merge(pki_routes()).merge(health_routes());
     let routes = match admin {
         AdminOnDoor::Hidden => routes,
         AdminOnDoor::Exposed => routes.merge(admin_routes()),
     };
     let router = routes.split_for_parts().0;
-    router.layer(from_fn_with_state(state.clone(), answer::complete)).with_state(state)
+    router
+        .layer(from_fn(edges::arrive::refuse))
+        .layer(from_fn_with_state(state.clone(), answer::complete))
+        .layer(from_fn_with_state(state.clone(), edges::arrive::identify))
+        .with_state(state)
 }
 
 /// What the admin listener serves. Agent routes are not among it: they need a door.
@@ -51,6 +56,13 @@ fn agent_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(device::heartbeat::trust_bundle))
         .routes(routes!(device::commands::result))
         .routes(routes!(device::channel::open))
+}
+
+fn edge_routes() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new()
+        .routes(routes!(edges::equip::enroll))
+        .routes(routes!(edges::equip::renew))
+        .routes(routes!(edges::stream::open))
 }
 
 fn admin_routes() -> OpenApiRouter<ControlPlane> {
@@ -105,6 +117,8 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::anchors::latest))
         .routes(routes!(admin::anchors::get))
         .merge(service_routes())
+        .routes(routes!(edges::admin::list, edges::admin::add))
+        .routes(routes!(edges::admin::revoke))
         .routes(routes!(admin::monitors::list))
         .routes(routes!(admin::monitors::accept))
         .routes(routes!(admin::rotation::status, admin::rotation::prepare))
@@ -153,5 +167,5 @@ fn health_routes() -> OpenApiRouter<ControlPlane> {
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let people = admin_routes().merge(report_routes()).merge(page_routes());
-    describe(agent_routes().merge(people).merge(pki_routes()).merge(health_routes()))
+    describe(agent_routes().merge(edge_routes()).merge(people).merge(pki_routes()).merge(health_routes()))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use countersign_authority::Authority;
 use countersign_authority::refusals::RefusalReport;
+use countersign_tls::{EdgeJudge, Hearsay};
 use tokio::sync::mpsc;
 
 /// The control plane: cheap to clone.
@@ -15,6 +16,10 @@ pub struct ControlPlane {
     refusals: mpsc::Sender<RefusalReport>,
     door_url: Arc<OnceLock<String>>,
     ping_every: Duration,
+    /// Finds out whether a certificate is an edge's.
+    pub(crate) edge_judge: Arc<EdgeJudge>,
+    /// Judges what edges were shown.
+    pub(crate) hearsay: Arc<Hearsay>,
 }
 
 /// How often a WebSocket is pinged unless it is said otherwise.
@@ -24,7 +29,14 @@ impl ControlPlane {
     /// A control plane over `authority`; what it refuses goes to `refusals`.
     #[must_use]
     pub fn new(authority: Arc<Authority>, refusals: mpsc::Sender<RefusalReport>) -> Self {
-        Self { authority, refusals, door_url: Arc::default(), ping_every: PING_EVERY }
+        Self {
+            authority,
+            refusals,
+            door_url: Arc::default(),
+            ping_every: PING_EVERY,
+            edge_judge: Arc::default(),
+            hearsay: Arc::default(),
+        }
     }
 
     /// The same, with this long between the pings of a WebSocket; an answer may take a third of it.
@@ -53,6 +65,17 @@ impl ControlPlane {
             tracing::debug!(%error, "refusal counted alone");
             self.authority.count_unseen_refusals(1);
         }
+    }
+
+    /// The command that runs an edge, with its token in a file.
+    #[must_use]
+    pub fn edge_command(&self) -> String {
+        let door = self.door_url.get().map_or("https://<door>:8443", String::as_str);
+        let fingerprint = self.authority.root_fingerprint();
+        format!(
+            "countersign edge run --authority {door} --ca-fingerprint {fingerprint} --token-file <file> \
+             --data-dir <dir>"
+        )
     }
 
     /// The command that enrols a device with `key`.

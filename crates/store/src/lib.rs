@@ -51,6 +51,7 @@ pub use records::denials::{
 pub use records::device_lists::{DeviceCursor, DeviceFilter, DevicePage, SiteFilter};
 pub use records::devices::{CertificateSummary, DeviceRow, Inserted};
 pub use records::edge_reports::EdgeReportRow;
+pub use records::edges::{EdgeAttachment, EdgeRow};
 pub use records::enrollment_keys::{Approval, EnrollmentKeyRow};
 pub use records::expiry::{EndingCertificates, ExpiringDevices, ServicesEnding};
 pub use records::falling::{
@@ -82,6 +83,7 @@ pub use records::service_keys::{
 };
 pub use records::sessions::SessionRow;
 pub use records::sites::ListedSite;
+pub use records::snapshot_keys::SnapshotKeyRow;
 pub use records::staged_tokens::StagedTokenRow;
 pub use records::standing::RecordedStanding;
 pub use records::tenants::{SiteRow, TenantRow};

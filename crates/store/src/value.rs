@@ -6,9 +6,9 @@ use countersign_core::crl_scope::CrlScope;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
     AgentId, ApiTokenId, AuthorityId, CaName, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName,
-    EnrollmentKeyId, Environment, IssuerKeyId, MonitorName, RequestId, RotationId, SecretHash, SelectionId,
-    SerialNumber, ServiceLabel, SiteId, SpkiSha256, Tenant, TenantId, TrustBundleHash, UpstreamIntentId,
-    UserId,
+    EdgeId, EdgeName, EnrollmentKeyId, Environment, IssuerKeyId, MonitorName, RequestId, RotationId,
+    SecretHash, SelectionId, SerialNumber, ServiceLabel, SiteId, SpkiSha256, Tenant, TenantId,
+    TrustBundleHash, UpstreamIntentId, UserId,
 };
 use countersign_core::rotation::{Canary, RotationStep};
 use countersign_core::scope::Scopes;
@@ -79,7 +79,7 @@ texts! {
     CrlScope,
     AgentId, DeviceName, DeviceStatus, Enforcement, ExpiredCertPolicy, IssuerKeyId, QuarantineReason,
     RevocationReason, Scopes, SecretHash, SerialNumber, SpkiSha256, String, Tenant, TrustBundleHash,
-    CommandKind, CommandState, CaName, Environment, MonitorName, ServiceLabel,
+    CommandKind, CommandState, CaName, EdgeName, Environment, MonitorName, ServiceLabel,
     Canary, RotationStep,
     crate::records::users::Role,
     crate::records::issuers::IssuerRole,
@@ -107,7 +107,7 @@ macro_rules! uuids {
 }
 
 uuids! {
-    ApiTokenId, CertificateId, ChallengeId, CommandId, DeviceId, EnrollmentKeyId, RequestId, SelectionId, SiteId, TenantId,
+    ApiTokenId, CertificateId, ChallengeId, CommandId, DeviceId, EdgeId, EnrollmentKeyId, RequestId, SelectionId, SiteId, TenantId,
     UpstreamIntentId, UserId, RotationId, AuthorityId,
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Issuer {
 impl Issuer {
     /// Fails closed: `None` for a certificate that is not a CA's, may not sign certificates, has a
     /// critical extension we do not understand, or another key than the snapshot says.
-    fn open(trusted: &TrustedIssuer) -> Option<Self> {
+    pub(crate) fn open(trusted: &TrustedIssuer) -> Option<Self> {
         let parsed = Parsed::from_der(&trusted.certificate).ok()?;
         check_ca(&parsed).ok()?;
         let key = SpkiSha256::of(spki(&trusted.certificate).ok()?);

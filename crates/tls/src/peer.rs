@@ -50,6 +50,16 @@ pub(crate) struct Session {
     pub(crate) alpn: Option<Box<[u8]>>,
 }
 
+/// Who saw the handshake in which possession of the leaf's key was proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// A door of this process.
+    Door,
+    /// An edge elsewhere, which says so: the certificate was judged here, but that its key was there is that
+    /// edge's word.
+    Edge,
+}
+
 #[derive(Debug)]
 struct Facts {
     chain: Vec<Box<[u8]>>,
@@ -59,23 +69,36 @@ struct Facts {
     judge: Arc<Judge>,
     /// As what the chain may come in besides, and under which CAs that was asked.
     guests: Mutex<Option<(Arc<GuestBundle>, Arc<Guests>)>>,
+    witness: Witness,
 }
 
 /// The other side of a finished handshake: what it showed and what that amounts to.
 ///
 /// Only [`DoorTls::accept`](crate::DoorTls::accept) makes one, so holding a `Peer` is evidence of a
-/// handshake in which possession of the leaf's key was proved, or of the resumption of one.
+/// handshake in which possession of the leaf's key was proved, or of the resumption of one; and
+/// [`Hearsay`](crate::Hearsay), which says so: see [`Self::witness`].
 #[derive(Clone, Debug)]
 pub struct Peer(Arc<Facts>);
 
 impl Peer {
-    pub(crate) fn new(
+    pub(crate) fn new(chain: Vec<Box<[u8]>>, judged: (Verdict, Arc<Judge>), session: Session) -> Self {
+        Self::seen_by(Witness::Door, chain, judged, session)
+    }
+
+    pub(crate) fn seen_by(
+        witness: Witness,
         chain: Vec<Box<[u8]>>,
         (verdict, judge): (Verdict, Arc<Judge>),
         session: Session,
     ) -> Self {
         let (leaf, guests) = (OnceLock::new(), Mutex::new(None));
-        Self(Arc::new(Facts { chain, verdict, session, leaf, judge, guests }))
+        Self(Arc::new(Facts { chain, verdict, session, leaf, judge, guests, witness }))
+    }
+
+    /// Who saw the handshake.
+    #[must_use]
+    pub fn witness(&self) -> Witness {
+        self.0.witness
     }
 
     /// What the certificate says, if a device CA of ours vouches for it. Signatures, key usages and

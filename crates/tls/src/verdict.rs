@@ -191,7 +191,7 @@ fn identity(leaf: &Parsed) -> Result<Identity, UntrustedReason> {
 
 /// Full path validation by webpki for client authentication, with this one issuer as the only trust
 /// anchor, at the leaf's first valid moment: its dates are judged elsewhere, each time.
-fn is_signed_by(leaf_der: &[u8], not_before: Timestamp, issuer: &Issuer) -> bool {
+pub(crate) fn is_signed_by(leaf_der: &[u8], not_before: Timestamp, issuer: &Issuer) -> bool {
     let certificate = CertificateDer::from(leaf_der);
     let Ok(leaf) = EndEntityCert::try_from(&certificate) else { return false };
     let Ok(seconds) = u64::try_from(not_before.secs()) else { return false };

@@ -8,6 +8,7 @@ pub mod api_tokens;
 pub mod command;
 pub mod command_queue;
 pub mod credentials;
+pub mod edges;
 pub mod fleet;
 pub mod monitors;
 pub mod reported;

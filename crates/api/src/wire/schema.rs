@@ -56,6 +56,9 @@ described! {
     Moment, "A moment in UTC, RFC 3339.", Form::Known(KnownFormat::DateTime);
     AgentId, "An agent's name in agent URLs.", Form::Pattern("^[0-9a-f]{64}$");
     DeviceName, "A device's name.", Form::Pattern("^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$");
+    EdgeName, "What people call an edge.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
+    EdgeStatus, "How an edge is doing.",
+        Form::OneOf(vec!["waiting", "lapsed", "attached", "silent", "detached"]);
     TenantSlug, "A tenant's slug.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
     SiteSlug, "A site's short name.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
     CaName, "A CA's name.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");

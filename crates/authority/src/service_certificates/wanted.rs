@@ -8,8 +8,8 @@ use countersign_core::ids::ServiceLabel;
 use countersign_store::ServiceCertificateRow;
 use thiserror::Error;
 
-/// What the platform calls certificates of its own: of doors, and of OCSP responders.
-const OWN_LABELS: [&str; 2] = ["door", "ocsp"];
+/// What the platform calls certificates of its own: of doors, OCSP responders and edges.
+const OWN_LABELS: [&str; 4] = ["door", "ocsp", "edge", "edge-door"];
 
 /// What a service's certificate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

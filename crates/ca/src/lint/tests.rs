@@ -48,6 +48,7 @@ fn below(root: &Issuer, profile: Profile) -> Issuer {
         | Profile::Device { .. }
         | Profile::ServiceServer { .. }
         | Profile::ServiceClient { .. }
+        | Profile::Edge { .. }
         | Profile::Ocsp { .. } => IssuerKind::Intermediate,
     };
     let key = key();

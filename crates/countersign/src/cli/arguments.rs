@@ -10,6 +10,7 @@ use super::backup_arguments::{BackupArguments, RestoreArguments};
 use super::ca_arguments::CaCommand;
 use super::cert_arguments::CertCommand;
 use super::cloudflare_arguments::CloudflareCommand;
+use super::edge_arguments::EdgeCommand;
 use super::monitor_arguments::MonitorCommand;
 use super::rules_arguments::RulesCommand;
 use super::service_arguments::ServiceCommand;
@@ -77,6 +78,9 @@ pub(super) enum Command {
     /// Read, judge and convert certificates; issue, renew and revoke those of services
     #[command(subcommand)]
     Cert(CertCommand),
+    /// Run doors elsewhere than the authority: add edges, and run them
+    #[command(subcommand)]
+    Edge(EdgeCommand),
     /// Keep certificates of services with their keys
     #[command(subcommand)]
     Service(ServiceCommand),

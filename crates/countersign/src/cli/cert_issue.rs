@@ -71,7 +71,7 @@ fn own_key(path: &Path, algorithm: KeyAlgorithm) -> Result<SigningKey, Failure> 
 }
 
 /// A signing request that asks for nothing: whom the certificate names is not its business.
-pub(super) fn request_of(key: &SigningKey) -> anyhow::Result<String> {
+pub(crate) fn request_of(key: &SigningKey) -> anyhow::Result<String> {
     let nobody = Profile::ServiceClient { names: ServiceNames::default() };
     Ok(csr_pem(&signing_request(key, &nobody).context("sign the request")?))
 }

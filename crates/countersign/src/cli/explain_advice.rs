@@ -25,6 +25,42 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "the rotation of the CA is not at a step that allows this",
         "look with countersign ca rotate status",
     ),
+    ("EDGE_NAME_TAKEN", "there is an edge of this name", "revoke it, or choose another name"),
+    (
+        "EDGE_TOKEN_REFUSED",
+        "no edge waits for this token: it was used, or works no more",
+        "let an admin run countersign edge add again, under another name or after revoking the edge",
+    ),
+    (
+        "EDGE_HAS_NO_NAMES",
+        "the edge was added without names for its doors",
+        "give its doors a certificate of your own (http_door.certificate), or add it anew with --door-name",
+    ),
+    (
+        "EDGE_REVOKED",
+        "the edge that came, or handed the request on, is revoked or not on record",
+        "stop it where it runs, or add it anew and let it enrol in an empty data directory",
+    ),
+    (
+        "EDGE_CERTIFICATE",
+        "an edge's certificate was shown where a device or a person is asked for",
+        "call with a certificate of a device, or none",
+    ),
+    (
+        "EDGE_SCOPE",
+        "the edge serves other tenants than the device's",
+        "send the device to another edge, or add this one anew with its tenant",
+    ),
+    (
+        "BAD_ENVELOPE",
+        "what the edge said of the request cannot be read",
+        "bring edge and authority to one version",
+    ),
+    (
+        "AUTHORITY_UNREACHABLE",
+        "the edge could not reach its authority",
+        "see the edge's log; what needs no control plane is served meanwhile",
+    ),
     (
         "MONITOR_STATE",
         "there is no key to accept, or another one than was looked at",

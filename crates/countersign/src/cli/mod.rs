@@ -39,6 +39,8 @@ mod cloudflare_push_rules;
 mod cloudflare_status;
 mod config_check;
 mod config_sample;
+mod edge;
+mod edge_arguments;
 mod explain;
 mod explain_advice;
 mod failure;
@@ -66,4 +68,5 @@ mod store_copy;
 mod tunnel;
 mod user_reset_password;
 
+pub(crate) use cert_issue::request_of;
 pub(crate) use run::run;

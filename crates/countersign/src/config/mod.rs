@@ -3,6 +3,7 @@
 
 mod cloudflare;
 mod device_ca;
+mod edge;
 mod environment;
 mod file;
 mod flags;
@@ -25,6 +26,7 @@ mod upstream_settings;
 mod upstreams;
 
 pub(crate) use cloudflare::{ApiToken, CloudflareApi};
+pub(crate) use edge::fingerprint_of;
 pub(crate) use environment::{Environment, Machine};
 pub(crate) use file::ConfigFile;
 pub(crate) use flags::ConfigFlags;

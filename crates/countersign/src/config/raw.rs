@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::edge::RawEdge;
 use super::front::RawRedirect;
 
 /// A value and where it stands.
@@ -24,6 +25,7 @@ pub(super) struct Raw {
     pub(super) drain_seconds: Place<u64>,
     pub(super) audit_anchor_interval_minutes: Place<u64>,
     pub(super) admin: RawAdmin,
+    pub(super) edge: RawEdge,
     pub(super) http_door: RawHttpDoor,
     pub(super) redirect: RawRedirect,
     pub(super) mtls: RawMtls,

@@ -12,6 +12,7 @@ use countersign_store::StoreUrl;
 
 use super::cloudflare::{self, CloudflareApi};
 use super::device_ca;
+use super::edge;
 use super::environment::{CREDENTIALS, Environment, Machine};
 use super::file::ConfigFile;
 use super::flags::ConfigFlags;
@@ -132,6 +133,7 @@ fn settings_of(
     let http_door = http_door(pick, raw.http_door, flags.listen_http, machine);
     let redirect = front::redirect(pick, raw.redirect);
     let (key_encryption_key, token) = keys::keys(pick, raw.pki, &data_dir);
+    let edge = edge::edge(pick, raw.edge);
     let device_ca = device_ca::device_ca(pick);
     let cloudflare = cloudflare::cloudflare(pick, &raw.mtls);
     let issuer = issuer(pick, Layers::new("mtls.issuer", raw.mtls.issuer), &cloudflare, notices);
@@ -155,6 +157,7 @@ fn settings_of(
         audit_anchor_interval,
         admin,
         http_door,
+        edge,
         redirect,
         issuer,
         key_encryption_key,

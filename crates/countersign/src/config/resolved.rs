@@ -18,6 +18,7 @@ use countersign_store::StoreUrl;
 use ipnet::IpNet;
 
 use super::cloudflare::CloudflareApi;
+use super::edge::EdgeSettings;
 use super::front::Redirect;
 use super::names::{HttpUrl, PublicName};
 use super::tcp_doors::TcpDoor;
@@ -51,6 +52,8 @@ pub(crate) struct Resolved {
     pub(crate) admin: Admin,
     /// The HTTP door.
     pub(crate) http_door: HttpDoor,
+    /// How a process that only runs doors reaches its authority.
+    pub(crate) edge: EdgeSettings,
     /// The listener for plain HTTP that leads there.
     pub(crate) redirect: Option<Redirect>,
     /// Who issues device certificates.

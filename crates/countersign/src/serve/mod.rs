@@ -8,4 +8,5 @@ mod reports;
 mod run;
 
 pub(crate) use files::make_private_directory;
-pub(crate) use run::{authority_config, run};
+pub(crate) use reports::of_request;
+pub(crate) use run::{authority_config, give_life_signs, run, stop_signals};

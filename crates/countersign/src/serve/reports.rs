@@ -104,7 +104,8 @@ async fn record_first_uses<F>(
     recording.join_all().await;
 }
 
-fn of_request(request: RefusedRequest, outcome: Outcome) -> RefusalReport {
+/// A refusal as the authority writes it down.
+pub(crate) fn of_request(request: RefusedRequest, outcome: Outcome) -> RefusalReport {
     let tenant = request.certificate.as_ref().map(|certificate| certificate.identity.tenant().clone());
     let said = [("method", request.method), ("host", request.host), ("path", request.path)];
     let said = said.into_iter().filter(|(_, text)| !text.is_empty());

@@ -90,6 +90,7 @@ pub(crate) async fn run(
     tracing::info!("draining");
     supervisor.stopping();
     authority.close_channels();
+    authority.close_edges();
     tokio::select! {
         drained = drain(opened, served, config.drain) => drained?,
         () = stop.second.cancelled() => anyhow::bail!("ended at once by a second signal"),
@@ -104,7 +105,7 @@ pub(crate) async fn run(
 /// Tells the service manager that the process makes progress: that its tasks still get their turn. A
 /// database that is away is none of this: starting anew would not bring it back, and would cut what
 /// still works.
-async fn give_life_signs(supervisor: Arc<Supervisor>) {
+pub(crate) async fn give_life_signs(supervisor: Arc<Supervisor>) {
     let Some(limit) = supervisor.watchdog() else { return };
     let mut ticks = tokio::time::interval(limit / LIFE_SIGNS);
     loop {
@@ -237,14 +238,15 @@ fn announce(config: &Resolved, authority: &Authority, listening: Listening<'_>) 
 }
 
 /// The signals that end the process.
-struct Stop {
+pub(crate) struct Stop {
     /// Cancelled by the first SIGTERM or SIGINT.
-    first: CancellationToken,
+    pub(crate) first: CancellationToken,
     /// Cancelled by the next.
-    second: CancellationToken,
+    pub(crate) second: CancellationToken,
 }
 
-fn stop_signals() -> anyhow::Result<Stop> {
+/// Listens for the signals that end the process.
+pub(crate) fn stop_signals() -> anyhow::Result<Stop> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let stop = Stop { first: CancellationToken::new(), second: CancellationToken::new() };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::program::repository;
 
-const UNITS: [&str; 2] = ["countersign.service", "countersign-agent.service"];
+const UNITS: [&str; 3] = ["countersign.service", "countersign-agent.service", "countersign-edge.service"];
 
 /// What `systemd-analyze security` may find open at most, in tenths: files of the host are readable,
 /// and the network is what both are for.

@@ -25,6 +25,7 @@ struct Spare {
     denied_key: String,
     service: String,
     imported: String,
+    edge: String,
 }
 
 impl Spare {
@@ -37,9 +38,9 @@ impl Spare {
         let (api_token, _) = api_token(plane, &plane.owner, &json!({ "name": "spare" })).await;
         let (user, site) = (user(plane, "spare").await, site(plane, "spare").await);
         let (command, denied_key) = (queued.field("id"), denied_key(plane).await);
-        let (service, imported) = (service(plane).await, imported(plane).await);
+        let (service, imported, edge) = (service(plane).await, imported(plane).await, edge(plane).await);
         let tenant = name.to_owned();
-        Self { tenant, enrollment_key, command, api_token, user, site, denied_key, service, imported }
+        Self { tenant, enrollment_key, command, api_token, user, site, denied_key, service, imported, edge }
     }
 }
 
@@ -104,6 +105,12 @@ async fn imported(plane: &Plane) -> String {
     plane.as_owner(Call::post(path, &table::brought_service())).await.field("id")
 }
 
+/// An edge.
+async fn edge(plane: &Plane) -> String {
+    let wanted = json!({ "name": format!("e{}", SiteId::random()) });
+    plane.as_owner(Call::post("/api/v1/edges", &wanted)).await.field("id")
+}
+
 /// The key of a device that was denied.
 async fn denied_key(plane: &Plane) -> String {
     let device = plane.device(OWN).await;
@@ -152,6 +159,7 @@ impl Trial<'_> {
             About::DeniedKey => self.spare.denied_key.clone(),
             About::ServiceCertificate => self.spare.service.clone(),
             About::ImportedService => self.spare.imported.clone(),
+            About::Edge => self.spare.edge.clone(),
             About::Agent => device.agent.clone(),
             About::Command => format!("{} {}", device.id, self.spare.command),
             About::AgentCommand => format!("{} {}", device.agent, self.spare.command),
@@ -205,6 +213,7 @@ impl Trial<'_> {
             About::DeniedKey => denied_key(self.plane).await,
             About::ServiceCertificate => service(self.plane).await,
             About::ImportedService => imported(self.plane).await,
+            About::Edge => edge(self.plane).await,
         }
     }
 

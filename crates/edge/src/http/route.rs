@@ -53,10 +53,10 @@ impl From<UpstreamGroup> for Upstream {
 }
 
 impl Route {
-    /// The routes of the control plane: the agent endpoints, the public PKI, and the health check.
+    /// The routes of the control plane: the agent endpoints, those of edges, the public PKI, and the health check.
     #[must_use]
     pub fn control_plane() -> Vec<Self> {
-        ["/api/v1/agents", "/api/audit", "/pki", "/health"]
+        ["/api/v1/agents", "/api/v1/edges", "/api/audit", "/pki", "/health"]
             .map(|prefix| Self {
                 host: None,
                 path_prefix: prefix.to_owned(),

@@ -9,8 +9,10 @@ use countersign_authority::refusals::{Outcome, RefusalReport};
 use countersign_core::access::{Access, Holder, Place, Refusal, Shown, decide};
 use countersign_core::ids::AgentId;
 use countersign_core::snapshot::{CertificateClaim, Standing};
+use countersign_tls::Witness;
 use http::request::Parts;
 
+use crate::edges::arrive::{Through, within_scope};
 use crate::failure::Failure;
 use crate::request::bearer;
 use crate::state::ControlPlane;
@@ -25,8 +27,11 @@ pub(crate) struct AdmittedAgent {
 }
 
 impl AdmittedAgent {
-    /// What the handshake proved of the device's key.
+    /// What the handshake proved of the device's key: nothing, when only an edge elsewhere saw it.
     pub(crate) fn possession(&self) -> Possession {
+        if self.arrival.peer.witness() == Witness::Edge {
+            return Possession::None;
+        }
         self.handshake.clone().map_or(Possession::None, Possession::Handshake)
     }
 }
@@ -79,6 +84,7 @@ async fn admit_caller(
     if agent.is_some_and(|agent| agent != caller.device().agent) {
         return Err(Failure::unauthorized());
     }
+    within_scope(parts.extensions.get::<Through>(), caller.identity().tenant())?;
     let refused = |refusal: Refusal| {
         let failure = Failure::from(refusal).fact("device", &caller.id());
         failure.fact("tenant", caller.identity().tenant())

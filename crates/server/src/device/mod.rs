@@ -5,6 +5,6 @@ pub(crate) mod commands;
 pub(crate) mod credentials;
 pub(crate) mod enroll;
 pub(crate) mod heartbeat;
-mod identify;
+pub(crate) mod identify;
 pub(crate) mod renew;
 mod session;

@@ -22,6 +22,7 @@ mod on_sqlite {
     mod denials;
     mod device_lists;
     mod devices;
+    pub(crate) mod edges;
     mod falling;
     pub(crate) mod fixture;
     mod group_commit;
@@ -59,6 +60,7 @@ mod on_postgres {
     mod denials;
     mod device_lists;
     mod devices;
+    mod edges;
     mod falling;
     pub(crate) mod fixture;
     mod group_commit;

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use super::admin::{Admin, done};
 use super::clock::FakeTime;
 use super::database::Database;
+use super::edge::Edge;
 use super::waiting::{eventually, within};
 use crate::program::{Ran, run};
 
@@ -47,6 +48,8 @@ pub(crate) struct Installation {
     session: String,
     roots_pem: String,
     database: Option<Arc<PostgresDatabase>>,
+    /// Where devices come to in a split deployment.
+    edge: Option<Box<Edge>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -153,6 +156,7 @@ impl Installation {
             session,
             roots_pem,
             database: None,
+            edge: None,
         }
     }
 
@@ -165,6 +169,9 @@ impl Installation {
         let bundle = self.get_plain("/pki/bundle.pem").await.text();
         let end = "-----END CERTIFICATE-----\n";
         bundle.split_inclusive(end).next().unwrap().clone_into(&mut self.roots_pem);
+        if split_is_wanted() {
+            self.edge = Some(Box::new(Edge::start(self, "split").await));
+        }
     }
 
     /// Starts the process, which must have ended, on the ports that it had.
@@ -358,9 +365,19 @@ impl Installation {
         (Ipv4Addr::LOCALHOST, self.ports.admin).into()
     }
 
-    /// The address of the HTTP door.
+    /// The address of the HTTP door that devices come to.
     pub(crate) fn door(&self) -> SocketAddr {
+        self.edge.as_ref().map_or_else(|| self.own_door(), |edge| edge.door())
+    }
+
+    /// The address of the server's own HTTP door.
+    pub(crate) fn own_door(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.ports.door).into()
+    }
+
+    /// Its configuration file.
+    pub(crate) fn config(&self) -> &str {
+        &self.config
     }
 
     /// The URL of the HTTP door.
@@ -398,6 +415,11 @@ impl Installation {
         let mut connection = Connection::plain(self.admin_address()).await.unwrap();
         connection.json("GET", path, None, None).await.unwrap()
     }
+}
+
+/// Whether devices are to come to an edge that runs elsewhere, in every test.
+fn split_is_wanted() -> bool {
+    std::env::var_os("COUNTERSIGN_TEST_DEPLOYMENT").is_some_and(|wanted| wanted == "split")
 }
 
 fn run_on(folder: &Path, database_url: Option<&str>, arguments: &[&str]) -> Ran {

@@ -70,6 +70,8 @@ pub(super) enum About {
     ServiceCertificate,
     /// One that was imported.
     ImportedService,
+    /// An edge.
+    Edge,
 }
 
 pub(super) struct Row {
@@ -215,6 +217,21 @@ fn monitors() -> Vec<Row> {
     ]
 }
 
+/// What is about edges. Their own routes open to their certificates alone.
+fn edges() -> Vec<Row> {
+    vec![
+        row("listEdges", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
+        row("addEdge", ADMIN)
+            .elsewhere(Elsewhere::ForTheUnbound)
+            .done(201)
+            .body(|_| json!({ "name": format!("e{}", CertificateId::random()) })),
+        row("revokeEdge", ADMIN).about(About::Edge).elsewhere(Elsewhere::ForTheUnbound),
+        row("enrollEdge", May::AnyoneAtADoor).done(400),
+        row("renewEdge", May::AnyoneAtADoor).done(401),
+        row("openEdgeStream", May::AnyoneAtADoor).done(401),
+    ]
+}
+
 /// What is about many devices at once, and about what they leave behind.
 fn fleet() -> Vec<Row> {
     vec![
@@ -247,6 +264,7 @@ pub(super) fn table() -> Vec<Row> {
     rows.extend(rotations());
     rows.extend(services());
     rows.extend(monitors());
+    rows.extend(edges());
     rows.extend(rows_of_the_audit());
     rows.push(row("logOut", VIEWER).done(204));
     rows

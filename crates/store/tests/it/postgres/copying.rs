@@ -27,7 +27,10 @@ use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use crate::on_sqlite::anchors;
 use crate::on_sqlite::ca_requests::request;
 use crate::on_sqlite::commands::new_command;
-use crate::on_sqlite::fixture::{DAY, Fixture, HOUR, device_ca, issuer, now, random, read, whole, write};
+use crate::on_sqlite::edges::{edge, snapshot_key};
+use crate::on_sqlite::fixture::{
+    DAY, Fixture, HOUR, device_ca, issuer, now, random, read, reference, whole, write,
+};
 use crate::on_sqlite::monitors::monitor;
 use crate::on_sqlite::service_certificates::server;
 use crate::postgres::database::Database;
@@ -168,7 +171,7 @@ async fn fill_the_rest(fixture: &Fixture) {
         expires_at: now() + DAY,
     };
     let intent = countersign_store::IntentRow {
-        reference: crate::on_sqlite::fixture::reference(),
+        reference: reference(),
         device: None,
         profile: "device".into(),
         at: now(),
@@ -261,11 +264,7 @@ async fn fill_what_another_ca_signed(fixture: &Fixture) {
         device: None,
         at: now(),
     };
-    let named = UpstreamCertificateRow {
-        reference: crate::on_sqlite::fixture::reference(),
-        zone: "zone".into(),
-        id: "id-1".into(),
-    };
+    let named = UpstreamCertificateRow { reference: reference(), zone: "zone".into(), id: "id-1".into() };
     let done = fixture.store.write::<_, StoreError, _>(move |w| {
         Box::pin(async move {
             w.insert_upstream_intent(&upstream).await?;
@@ -289,6 +288,10 @@ async fn fill_what_is_watched(fixture: &Fixture) {
     let done = fixture.store.write::<_, StoreError, _>(|w| {
         Box::pin(async move {
             w.put_monitor(&monitor("web")).await?;
+            let edge = edge("berlin");
+            w.insert_edge(&edge).await?;
+            w.insert_edge_certificate(edge.id, &reference()).await?;
+            w.insert_snapshot_key(&snapshot_key()).await?;
             w.note_expiry_of_issued("a:1", ExpiryStep::Week, (now() + DAY, now())).await?;
             w.count_expiring_until(ExpiryStep::Week, None, now() + DAY).await.map(drop)
         })

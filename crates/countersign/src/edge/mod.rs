@@ -1,0 +1,8 @@
+//! `edge run`: a process that runs doors and nothing else, attached to an authority elsewhere.
+
+mod enrolment;
+mod equipment;
+mod reports;
+mod run;
+
+pub(crate) use run::run;

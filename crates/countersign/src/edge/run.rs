@@ -1,0 +1,187 @@
+//! Wires an edge together, and ends it in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use countersign_api::client::Client;
+use countersign_core::snapshot::SnapshotVersion;
+use countersign_core::time::{Clock, SystemClock};
+use countersign_edge::LocalControlPlane;
+use countersign_edge::attach::{Feed, Kept, Link, LinkParts, Relay, ReportQueue};
+use countersign_server::AdminOnDoor;
+use countersign_supervisor::Supervisor;
+use countersign_tls::ServerCredentials;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::enrolment::{Renewal, equip};
+use super::equipment::Equipment;
+use super::reports;
+use crate::config::{DoorCertificate, Resolved};
+use crate::doors::{self, Doors, Given, from_files};
+use crate::ports::EdgePorts;
+use crate::serve::{files, give_life_signs, stop_signals};
+
+/// How long taking leave of the authority may take.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Runs until SIGTERM or SIGINT, then drains and takes its leave.
+pub(crate) async fn run(config: Resolved, supervisor: Supervisor) -> anyhow::Result<()> {
+    let (config, supervisor) = (Arc::new(config), Arc::new(supervisor));
+    let stop = stop_signals()?;
+    files::make_private_directory(&config.data_dir)?;
+    let equipment = equip(&config).await?;
+    let feed = Arc::new(Mutex::new(Feed::new(
+        (equipment.trust_key()?, equipment.name().clone(), equipment.trust_domain()?),
+        SnapshotVersion::default(),
+        (config.edge.stale_after, config.edge.when_stale),
+        SystemClock.now(),
+    )));
+    let kept = Arc::new(Kept::new(&config.data_dir.join("trust")).context("open what this edge keeps")?);
+    recall(&feed, &kept)?;
+
+    let server = config.edge.authority.clone();
+    let server = server.context("name the authority: --authority https://HOST:PORT")?;
+    let tls = equipment.client_tls()?;
+    let relay = Relay::new(server.authority().clone(), &tls);
+    let (clients, reached_by) = watch::channel(Client::new(server, &tls));
+    let (adopted, applied) = watch::channel(None);
+    let (leaving, leave) = watch::channel(false);
+    let reports = ReportQueue::default();
+    let link = Link::new(LinkParts {
+        feed: Arc::clone(&feed),
+        kept,
+        applied,
+        reports: reports.clone(),
+        clients: reached_by,
+        leaving: leave,
+        clock: Arc::new(SystemClock),
+    });
+    let mut link = tokio::spawn(link.run());
+    tokio::spawn(give_life_signs(Arc::clone(&supervisor)));
+
+    let mut snapshots = feed.lock().snapshots();
+    tokio::select! {
+        told = first_word(&feed, &mut snapshots) => told?,
+        () = stop.first.cancelled() => return Ok(()),
+    }
+    let credentials = Arc::new(ServerCredentials::new(credential(&config, &equipment)?));
+    let doors = open(&config, (&feed, &relay, &credentials, equipment.root()), reports::relay(reports))?;
+    follow(&doors, adopted)?;
+    let renewal = Renewal { config: Arc::clone(&config), equipment, clients, relay, credentials, feed };
+    let renewing = tokio::spawn(renewal.run());
+    announce(&config, &doors)?;
+    supervisor.ready();
+    stop.first.cancelled().await;
+    supervisor.stopping();
+    renewing.abort();
+    end((doors, config.drain), stop.second).await?;
+    leaving.send_replace(true);
+    if tokio::time::timeout(FAREWELL, &mut link).await.is_err() {
+        tracing::warn!("could not take leave of the authority: this edge counts as silent there");
+        link.abort();
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn end((doors, patience): (Doors, Duration), at_once: CancellationToken) -> anyhow::Result<()> {
+    tracing::info!("draining");
+    tokio::select! {
+        () = doors.drain(patience) => Ok(()),
+        () = at_once.cancelled() => bail!("ended at once by a second signal"),
+    }
+}
+
+/// Goes by what was kept: without the authority, if it is away.
+///
+/// Fails closed: messages that do not lead to what was seen are not gone by.
+fn recall(feed: &Mutex<Feed>, kept: &Kept) -> anyhow::Result<()> {
+    let seen = kept.seen().context("read which version this edge has seen")?;
+    let messages = kept.messages().context("read what this edge keeps")?;
+    let mut feed = feed.lock();
+    let now = SystemClock.now();
+    let mut reached = None;
+    for message in &messages {
+        let taken = feed.take(message, now).context("believe what this edge keeps")?;
+        reached = Some(taken.version);
+    }
+    if reached.is_none_or(|reached| reached < seen) {
+        if reached.is_some() || seen != SnapshotVersion::default() {
+            let at = reached.unwrap_or_default();
+            tracing::error!(
+                kept_epoch = at.epoch,
+                kept_generation = at.generation,
+                seen_epoch = seen.epoch,
+                seen_generation = seen.generation,
+                "what is kept is older than what was seen, refused"
+            );
+        }
+        feed.forget(seen);
+    }
+    Ok(())
+}
+
+/// Waits until anything is known: doors that know nothing admit nobody, and their rules are missing.
+async fn first_word(
+    feed: &Mutex<Feed>,
+    snapshots: &mut watch::Receiver<Arc<countersign_core::snapshot::TrustSnapshot>>,
+) -> anyhow::Result<()> {
+    while feed.lock().told().is_none() {
+        snapshots.changed().await.context("hear from the authority")?;
+    }
+    Ok(())
+}
+
+fn credential(config: &Resolved, equipment: &Equipment) -> anyhow::Result<countersign_tls::ServerCredential> {
+    match &config.http_door.certificate {
+        DoorCertificate::Files { chain, key } => from_files(chain, key),
+        DoorCertificate::Issued => equipment.door_credential()?.context(
+            "find a certificate for the doors: add the edge with --door-name, or name http_door.certificate",
+        ),
+    }
+}
+
+fn open(
+    config: &Resolved,
+    (feed, relay, credentials, roots): (&Mutex<Feed>, &Relay, &Arc<ServerCredentials>, &str),
+    reports: tokio::sync::mpsc::Sender<countersign_edge::EdgeReport>,
+) -> anyhow::Result<Doors> {
+    let given = Given {
+        credentials: Arc::clone(credentials),
+        snapshots: feed.lock().snapshots(),
+        reports,
+        control_plane: LocalControlPlane { service: relay.service(), runtime: Handle::current() },
+        admin: AdminOnDoor::Hidden,
+        roots: roots.to_owned(),
+    };
+    doors::open(config, &given)
+}
+
+/// Says what the doors enforce.
+fn follow(doors: &Doors, adopted: watch::Sender<Option<SnapshotVersion>>) -> anyhow::Result<()> {
+    let mut applied = doors.applied().context("open a door: all addresses are other programs'")?;
+    tokio::spawn(async move {
+        loop {
+            let at = *applied.borrow_and_update();
+            adopted.send_replace(Some(at));
+            if applied.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+fn announce(config: &Resolved, doors: &Doors) -> anyhow::Result<()> {
+    if let Some(path) = &config.ports_file {
+        EdgePorts { http_door: doors.http().map(|address| address.port()) }.write(path)?;
+    }
+    if let Some(address) = doors.http() {
+        crate::cli::output::print(&format!("Countersign edge is ready.\n\n  device door  {address}\n"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! `countersign edge run`, in a folder and on ports of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use countersign_testkit::Connection;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::admin::{Admin, done};
+use super::clock::FakeTime;
+use super::device::Device;
+use super::installation::Installation;
+use super::waiting::eventually;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An edge elsewhere. The process ends with it.
+pub(crate) struct Edge {
+    folder: TempDir,
+    name: String,
+    id: String,
+    authority: SocketAddr,
+    fingerprint: String,
+    time: Option<FakeTime>,
+    process: Option<Child>,
+    port: u16,
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _gone = process.kill();
+            let _ended = process.wait();
+        }
+        if std::thread::panicking() {
+            let text = format!("--- what the edge {} logged\n{}---\n", self.name, self.log());
+            let _written = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+        }
+    }
+}
+
+impl Edge {
+    /// An edge that is attached and serves.
+    pub(crate) async fn start(installation: &Installation, name: &str) -> Self {
+        let mut edge = Self::unstarted(installation, name, json!({})).await;
+        edge.start_again().await;
+        edge
+    }
+
+    /// One that was added, with these wishes, and has never been started.
+    pub(crate) async fn unstarted(installation: &Installation, name: &str, wishes: Value) -> Self {
+        let mut wanted = json!({ "name": name, "publicNames": ["127.0.0.1", "localhost"] });
+        for (key, value) in wishes.as_object().unwrap() {
+            wanted[key] = value.clone();
+        }
+        let added = done(&installation.admin().post("/edges", &wanted).await);
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("token"), added["token"].as_str().unwrap()).unwrap();
+        fs_err::write(folder.path().join("edge.toml"), installation.config()).unwrap();
+        Self {
+            folder,
+            name: name.to_owned(),
+            id: added["id"].as_str().unwrap().to_owned(),
+            authority: installation.own_door(),
+            fingerprint: installation.fingerprint(),
+            time: installation.fake_time().cloned(),
+            process: None,
+            port: 0,
+        }
+    }
+
+    /// Reaches its authority at this address.
+    pub(crate) fn by_way_of(mut self, address: SocketAddr) -> Self {
+        self.authority = address;
+        self
+    }
+
+    /// Starts the process, which must have ended, and waits until it serves.
+    pub(crate) async fn start_again(&mut self) {
+        self.begin();
+        let file = self.folder.path().join("ports.json");
+        let process = self.process.as_mut().unwrap();
+        let text = eventually(PATIENCE, "the edge's ports file is there", async || {
+            let ended = process.try_wait().unwrap();
+            assert!(ended.is_none(), "the edge ended at its start: {ended:?}");
+            fs_err::read_to_string(&file).ok()
+        })
+        .await;
+        let ports: Value = serde_json::from_str(&text).unwrap();
+        self.port = u16::try_from(ports["httpDoor"].as_u64().unwrap()).unwrap();
+    }
+
+    /// Starts the process and does not wait for it.
+    pub(crate) fn begin(&mut self) {
+        assert!(self.process.is_none(), "it runs");
+        let folder = self.folder.path();
+        drop(fs_err::remove_file(folder.join("ports.json")));
+        let log = fs_err::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command
+            .args([
+                "edge",
+                "run",
+                "--config",
+                "edge.toml",
+                "--data-dir",
+                "data",
+                "--ports-file",
+                "ports.json",
+            ])
+            .args(["--authority", &format!("https://{}", self.authority)])
+            .args(["--ca-fingerprint", &self.fingerprint, "--token-file", "token"])
+            .args(["--listen-http", &format!("127.0.0.1:{}", self.port)])
+            .current_dir(folder)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.into_file());
+        if let Some(time) = &self.time {
+            time.rule(&mut command);
+        }
+        self.process = Some(command.spawn().unwrap());
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        kill_process(Pid::from_child(self.process.as_ref().unwrap()), Signal::TERM).unwrap();
+        self.ended().await
+    }
+
+    /// SIGKILL: as a power cut.
+    pub(crate) async fn kill(&mut self) {
+        self.process.as_mut().unwrap().kill().unwrap();
+        self.ended().await;
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let mut process = self.process.take().unwrap();
+        eventually(PATIENCE, "the edge ends", async || process.try_wait().unwrap()).await
+    }
+
+    /// Its door.
+    pub(crate) fn door(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Its record's id.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What it keeps of trust.
+    pub(crate) fn kept(&self) -> PathBuf {
+        self.folder.path().join("data/trust/messages")
+    }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs_err::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Its own certificate with its chain and key, PEM.
+    pub(crate) fn identity_pem(&self) -> String {
+        let text = fs_err::read_to_string(self.folder.path().join("data/edge.json")).unwrap();
+        let has: Value = serde_json::from_str(&text).unwrap();
+        let (certificate, key) = (&has["own"]["certificate"], &has["own"]["key"]);
+        [&certificate["pem"], &certificate["chain"], key].map(|part| part.as_str().unwrap()).join("\n")
+    }
+
+    /// A connection of a device to its door.
+    pub(crate) async fn connect(&self, installation: &Installation, device: &Device) -> Connection {
+        device.client(installation).connect(self.door()).await.unwrap()
+    }
+
+    /// What the authority says of it.
+    pub(crate) async fn listed(&self, admin: &Admin) -> Option<Value> {
+        let list = done(&admin.get("/edges").await);
+        list["edges"].as_array().unwrap().iter().find(|edge| edge["id"] == self.id).cloned()
+    }
+
+    /// Waits until the authority says that it stands so.
+    pub(crate) async fn until(&self, admin: &Admin, status: &str) {
+        eventually(PATIENCE, status, async || {
+            let listed = self.listed(admin).await?;
+            (listed["status"] == status).then_some(())
+        })
+        .await;
+    }
+}

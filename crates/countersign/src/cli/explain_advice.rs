@@ -324,6 +324,29 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "look at the upstream, or raise http_door.upstream_timeout_seconds",
     ),
     (
+        "EGRESS_UPSTREAM_UNKNOWN",
+        "the egress does not lead to this host",
+        "add an [[egress]] for it, if it is wanted",
+    ),
+    (
+        "EGRESS_CERTIFICATE_UNKNOWN",
+        "the egress does not lead to this host with this certificate",
+        "look at egress.certificate_id",
+    ),
+    (
+        "EGRESS_CERTIFICATE_NEEDED",
+        "the request names no certificate",
+        "name one by Countersign-Certificate-Id, or leave egress.certificate_id out of one way",
+    ),
+    ("EGRESS_CERTIFICATE_AMBIGUOUS", "the request names two certificates", "name one, by header or by cf"),
+    (
+        "EGRESS_CERTIFICATE_UNREADABLE",
+        "what names the certificate cannot be read",
+        "send an id, or JSON in the header of egress.cf_blob_header",
+    ),
+    ("EGRESS_PAGE_REFUSED", "a web page asked the egress", "listen on unix:/path, or call from a program"),
+    ("EGRESS_CALLER_REFUSED", "a user who may not connected to the egress", "look at egress.allowed_uids"),
+    (
         "UPSTREAM_UNWELL",
         "none of the route's upstreams is well",
         "look at the upstreams and at what they answer to route.health_path",

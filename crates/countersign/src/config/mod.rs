@@ -4,6 +4,7 @@
 mod cloudflare;
 mod device_ca;
 mod edge;
+mod egress;
 mod environment;
 mod file;
 mod flags;

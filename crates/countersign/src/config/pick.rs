@@ -44,6 +44,13 @@ impl Outside for RawRequirement {
     }
 }
 
+impl Outside for Vec<u64> {
+    fn from_variable(text: &str) -> Result<Self, String> {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.map(u64::from_variable).collect()
+    }
+}
+
 impl Outside for Vec<String> {
     fn from_variable(text: &str) -> Result<Self, String> {
         Ok(text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::edge::RawEdge;
+use super::egress::RawEgress;
 use super::front::RawRedirect;
 
 /// A value and where it stands.
@@ -31,6 +32,7 @@ pub(super) struct Raw {
     pub(super) mtls: RawMtls,
     pub(super) pki: RawPki,
     pub(super) route: Vec<Spanned<RawRoute>>,
+    pub(super) egress: Vec<Spanned<RawEgress>>,
     pub(super) rule: Vec<Spanned<RawRule>>,
     pub(super) list: Vec<Spanned<RawList>>,
     pub(super) monitor: Vec<Spanned<RawMonitor>>,

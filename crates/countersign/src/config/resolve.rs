@@ -13,6 +13,7 @@ use countersign_store::StoreUrl;
 use super::cloudflare::{self, CloudflareApi};
 use super::device_ca;
 use super::edge;
+use super::egress;
 use super::environment::{CREDENTIALS, Environment, Machine};
 use super::file::ConfigFile;
 use super::flags::ConfigFlags;
@@ -138,6 +139,7 @@ fn settings_of(
     let cloudflare = cloudflare::cloudflare(pick, &raw.mtls);
     let issuer = issuer(pick, Layers::new("mtls.issuer", raw.mtls.issuer), &cloudflare, notices);
     let routes = tables::routes(pick, raw.route);
+    let egress = egress::egress(pick, raw.egress);
     let lists = lists::lists(pick, raw.list);
     let rules = tables::rules(pick, raw.rule, &lists);
     notices.extend(tables::doubts(&rules, &lists));
@@ -165,6 +167,7 @@ fn settings_of(
         device_ca,
         cloudflare,
         routes,
+        egress,
         rules,
         lists,
         monitors,

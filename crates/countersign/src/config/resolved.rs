@@ -13,7 +13,7 @@ use countersign_authority::{KeySource, TokenSettings};
 use countersign_core::TrustDomain;
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::{RuleList, RuleSource};
-use countersign_edge::{Compat, RequestRates, RouteScreen, UpstreamGroup};
+use countersign_edge::{Compat, EgressListener, RequestRates, RouteScreen, UpstreamGroup};
 use countersign_store::StoreUrl;
 use ipnet::IpNet;
 
@@ -68,6 +68,8 @@ pub(crate) struct Resolved {
     pub(crate) cloudflare: CloudflareApi,
     /// What the door forwards besides the control plane, longest path first within a host.
     pub(crate) routes: Vec<Route>,
+    /// What local services reach, and as whom.
+    pub(crate) egress: Vec<EgressListener>,
     /// The enabled rules, in order.
     pub(crate) rules: Vec<RuleSource>,
     /// The lists that rules ask.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::environment::variable_of;
 use super::front;
 use super::tcp_door_settings::TCP_DOOR;
-use super::upstream_settings::OF_ROUTES;
+use super::upstream_settings::{OF_EGRESS, OF_ROUTES};
 
 /// A setting in words.
 pub(super) struct Setting {
@@ -50,7 +50,9 @@ impl Setting {
 
     /// Whether it is an entry of a list of tables, which only the file can hold.
     pub(super) fn is_in_list(&self) -> bool {
-        ["route.", "rule.", "list.", "monitor.", "tcp_door."].iter().any(|list| self.key.starts_with(list))
+        ["route.", "egress.", "rule.", "list.", "monitor.", "tcp_door."]
+            .iter()
+            .any(|list| self.key.starts_with(list))
     }
 }
 
@@ -62,7 +64,7 @@ pub(super) fn has_variable(name: &str) -> bool {
 /// Every setting, in the order of the sample: those of one table together.
 pub(super) fn all() -> Vec<&'static Setting> {
     let mut all: Vec<&Setting> =
-        SETTINGS.iter().chain(OF_ROUTES).chain(front::SETTINGS).chain(TCP_DOOR).collect();
+        SETTINGS.iter().chain(OF_ROUTES).chain(OF_EGRESS).chain(front::SETTINGS).chain(TCP_DOOR).collect();
     let mut tables: Vec<&str> = all.iter().map(|setting| setting.table()).collect();
     let mut seen = BTreeSet::new();
     tables.retain(|table| seen.insert(*table));
@@ -592,7 +594,7 @@ mod tests {
             assert!(keys.remove(table), "{table} in {keys:?}");
             keys.extend(keys_of(table, &format!("[{table}]\nprobe = 1")));
         }
-        for list in ["route", "rule", "list", "monitor", "tcp_door"] {
+        for list in ["route", "egress", "rule", "list", "monitor", "tcp_door"] {
             assert!(keys.remove(list), "{list} in {keys:?}");
             keys.extend(keys_of(list, &format!("[[{list}]]\nprobe = 1")));
         }

@@ -80,7 +80,7 @@ pub(super) fn requirement(raw: RawRequirement) -> Result<Enforcement, countersig
 }
 
 /// A path prefix in normalised form: `/`, or `/…` without `//`, dot segments or a trailing slash.
-fn path_prefix(text: String) -> Result<String, String> {
+pub(super) fn path_prefix(text: String) -> Result<String, String> {
     let plain = |segment: &str| {
         !matches!(segment, "" | "." | "..")
             && segment.bytes().all(|b| b.is_ascii_graphic() && !b"?#%\\".contains(&b))

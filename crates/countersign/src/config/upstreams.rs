@@ -10,6 +10,7 @@ use countersign_edge::{
     UpstreamTimeouts, UpstreamTls,
 };
 
+use super::egress::RawEgress;
 use super::monitors::pin;
 use super::names::PublicName;
 use super::pick::{Layers, Picker};
@@ -65,6 +66,9 @@ macro_rules! keys {
 /// Those of `[[route]]`.
 pub(super) const ROUTE: Keys = keys!("route");
 
+/// Those of `[[egress]]`.
+pub(super) const EGRESS: Keys = keys!("egress");
+
 /// What a table says of its servers.
 pub(super) struct RawReach {
     pub(super) upstream: Place<String>,
@@ -88,6 +92,30 @@ pub(super) struct RawReach {
 impl RawReach {
     /// What a route says of them.
     pub(super) fn of(raw: &mut RawRoute) -> Self {
+        Self {
+            upstream: raw.upstream.take(),
+            upstreams: raw.upstreams.take(),
+            http2: raw.http2.take(),
+            ca_file: raw.ca_file.take(),
+            system_roots: raw.system_roots.take(),
+            pins: raw.pins.take(),
+            server_name: raw.server_name.take(),
+            client_certificate: raw.client_certificate.take(),
+            client_key: raw.client_key.take(),
+            health_path: raw.health_path.take(),
+            health_interval_seconds: raw.health_interval_seconds.take(),
+            well_after: raw.well_after.take(),
+            unwell_after: raw.unwell_after.take(),
+            connect_timeout_seconds: raw.connect_timeout_seconds.take(),
+            answer_timeout_seconds: raw.answer_timeout_seconds.take(),
+            idle_timeout_seconds: raw.idle_timeout_seconds.take(),
+        }
+    }
+}
+
+impl RawReach {
+    /// What a way out says of them.
+    pub(super) fn of_egress(raw: &mut RawEgress) -> Self {
         Self {
             upstream: raw.upstream.take(),
             upstreams: raw.upstreams.take(),

@@ -2,6 +2,7 @@
 //! from the authority beside them, an edge from one elsewhere.
 
 mod adoption;
+mod egress;
 mod http;
 mod open;
 mod redirect;

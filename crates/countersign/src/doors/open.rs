@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot};
 use countersign_core::time::SystemClock;
 use countersign_edge::{
-    DoorError, DoorHandle, DoorInputs, EdgeReport, HttpDoor, LocalControlPlane, Redirect, TcpDoor,
+    DoorError, DoorHandle, DoorInputs, EdgeReport, Egress, HttpDoor, LocalControlPlane, Redirect, TcpDoor,
     TcpDoorHandle,
 };
 use countersign_server::AdminOnDoor;
@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::adoption::Adoption;
-use super::{http, redirect, tcp};
+use super::{egress, http, redirect, tcp};
 use crate::config::Resolved;
 
 /// What doors are connected to, wherever it comes from.
@@ -44,6 +44,7 @@ pub(crate) struct Doors {
     http: Option<DoorHandle>,
     redirect: Option<Redirect>,
     tcp: Vec<TcpDoorHandle>,
+    egress: Option<Egress>,
     applied: Option<watch::Receiver<SnapshotVersion>>,
 }
 
@@ -66,7 +67,8 @@ pub(crate) fn open(config: &Resolved, given: &Given) -> anyhow::Result<Doors> {
     let started = HttpDoor::start(http::settings(config, given.admin), inputs);
     let http = unless_taken(started, &mut adoption).context("open the HTTP door")?;
     let redirect = redirect::open(config, http.as_ref().map(DoorHandle::local_addr))?;
-    Ok(Doors { http, redirect, tcp, applied: adoption.of_all() })
+    let egress = egress::open(config, &given.credentials, &given.reports)?;
+    Ok(Doors { http, redirect, tcp, egress, applied: adoption.of_all() })
 }
 
 impl Given {
@@ -119,6 +121,9 @@ impl Doors {
         let mut draining = JoinSet::new();
         for door in self.tcp {
             draining.spawn(door.drain(patience));
+        }
+        if let Some(egress) = self.egress {
+            draining.spawn(egress.drain(patience));
         }
         if let Some(door) = self.http {
             door.drain(patience).await;

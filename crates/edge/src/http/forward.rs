@@ -157,7 +157,7 @@ fn as_http1(request: &mut Request<Incoming>, wanted: Option<Wanted>, told: &Told
 }
 
 /// HTTP/2 names the host beside the path, and knows no other protocol to go on with than WebSocket.
-fn as_http2(
+pub(crate) fn as_http2(
     request: &mut Request<Incoming>,
     wanted: Option<Wanted>,
     (host, group): (&RequestedHost, &Group),
@@ -209,7 +209,7 @@ fn answer(
     Ok(Response::from_parts(head, full(Bytes::new())))
 }
 
-fn onward_uri(path: &NormalisedPath) -> Result<Uri, Answer> {
+pub(crate) fn onward_uri(path: &NormalisedPath) -> Result<Uri, Answer> {
     let refuse = |error: http::Error| Answer::bad_request("BAD_PATH", error);
     let target = PathAndQuery::try_from(path.path_and_query()).map_err(|error| refuse(error.into()))?;
     Ok(Uri::from(target))

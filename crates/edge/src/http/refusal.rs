@@ -67,6 +67,11 @@ impl Answer {
         }
     }
 
+    /// By whatever has a code and a sentence for it.
+    pub(crate) const fn forbidden(code: &'static str, sentence: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, sentence)
+    }
+
     /// By a rule.
     pub(crate) fn blocked(response: &BlockResponse) -> Self {
         Self {
@@ -140,6 +145,11 @@ impl Answer {
     /// Whether somebody is turned away by it.
     pub(crate) fn is_refusal(&self) -> bool {
         self.code == OVERLOADED
+    }
+
+    /// Whether it is not the client's fault.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.status.is_server_error()
     }
 
     /// The stable code.

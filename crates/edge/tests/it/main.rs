@@ -5,6 +5,7 @@ mod access_table;
 mod control_plane;
 mod cut;
 mod drain;
+mod egress;
 mod endings;
 mod guests;
 mod handed_over;

@@ -1,0 +1,31 @@
+//! Where local services reach upstreams.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use countersign_core::time::SystemClock;
+use countersign_edge::{EdgeReport, Egress, EgressInputs};
+use countersign_tls::ServerCredentials;
+use tokio::sync::mpsc;
+
+use crate::config::Resolved;
+
+/// Opens the listeners; `None` where none is wanted.
+///
+/// # Errors
+/// Fails closed: with one that cannot be as the configuration wants it, none is open.
+pub(super) fn open(
+    config: &Resolved,
+    credentials: &Arc<ServerCredentials>,
+    reports: &mpsc::Sender<EdgeReport>,
+) -> anyhow::Result<Option<Egress>> {
+    if config.egress.is_empty() {
+        return Ok(None);
+    }
+    let inputs = EgressInputs {
+        credentials: Some(Arc::clone(credentials)),
+        reports: reports.clone(),
+        clock: Arc::new(SystemClock),
+    };
+    Egress::start(&config.egress, inputs).context("open the egress").map(Some)
+}

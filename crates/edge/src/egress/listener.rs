@@ -1,0 +1,323 @@
+//! Opening, accepting and closing.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use countersign_core::time::Clock;
+use countersign_tls::ServerCredentials;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::runtime::Builder;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use super::serve::{self, Caller, Serving};
+use super::settings::{EgressAddress, EgressListener, EgressReach};
+use super::ways::{EgressWayError, Ways};
+use crate::door::Phase;
+use crate::http::upkeep::Upkeep;
+use crate::http::upstreams::Upstreams;
+use crate::report::{EdgeReport, Reports};
+
+/// How long a request's head may take.
+const HEAD: Duration = Duration::from_secs(10);
+/// How many connections one listener holds.
+const CONNECTIONS: usize = 4096;
+/// How long cut connections may take to be gone.
+const CUT_PATIENCE: Duration = Duration::from_millis(500);
+
+/// An egress could not be opened.
+#[derive(Debug, Error)]
+pub enum EgressError {
+    /// The address can be reached from elsewhere, and nobody said that this is meant.
+    #[error("{0} can be reached from other machines, which would borrow these identities")]
+    BeyondLoopback(SocketAddr),
+    /// The address cannot be bound.
+    #[error("listen on {address}")]
+    Listen {
+        /// Which one.
+        address: EgressAddress,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A way cannot be gone.
+    #[error("the ways from {address}")]
+    Way {
+        /// The listener's address.
+        address: EgressAddress,
+        /// What is wrong.
+        #[source]
+        source: EgressWayError,
+    },
+    /// A thread or its runtime cannot be started.
+    #[error("start the thread of the egress")]
+    Thread(#[source] io::Error),
+}
+
+/// What an egress is connected to.
+#[derive(Debug)]
+pub struct EgressInputs {
+    /// What the door shows, for ways that show it too.
+    pub credentials: Option<Arc<ServerCredentials>>,
+    /// Where refusals are reported.
+    pub reports: mpsc::Sender<EdgeReport>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Listeners through which local services reach upstreams.
+#[derive(Debug)]
+pub struct Egress {
+    addresses: Vec<EgressAddress>,
+    phase: watch::Sender<Phase>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Socket {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Egress {
+    /// Opens them all. Connections are accepted from the moment this returns.
+    ///
+    /// # Errors
+    /// Fails closed: with one listener that cannot be as it is wanted, none is open.
+    pub fn start(listeners: &[EgressListener], inputs: EgressInputs) -> Result<Self, EgressError> {
+        let reports = Reports::new(inputs.reports);
+        let mut opened = Vec::with_capacity(listeners.len());
+        let mut addresses = Vec::with_capacity(listeners.len());
+        let mut groups = Vec::new();
+        for listener in listeners {
+            let unusable = |source| EgressError::Way { address: listener.address.clone(), source };
+            let ways =
+                Ways::new(&listener.ways, members(&groups), inputs.credentials.as_ref()).map_err(unusable)?;
+            groups.extend(ways.groups().cloned());
+            let (socket, address) = bind(listener)?;
+            addresses.push(address.clone());
+            opened.push((socket, listener.clone(), address, ways));
+        }
+        let (phase, phases) = watch::channel(Phase::Open);
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(EgressError::Thread)?;
+        let count = members(&groups);
+        let upkeep = Upkeep::of(groups.iter(), count);
+        let clock = inputs.clock;
+        let work = move || {
+            runtime.block_on(async move {
+                let upstreams = Upstreams::new(count);
+                let mut tasks = JoinSet::new();
+                if let Some(upkeep) = upkeep {
+                    // It goes with the runtime.
+                    tokio::spawn(upkeep.run(phases.clone()));
+                }
+                for (socket, listener, address, ways) in opened {
+                    let serving = Serving {
+                        ways,
+                        cf_blob: listener.cf_blob,
+                        name: address.to_string(),
+                        upstreams: Arc::clone(&upstreams),
+                        reports: reports.clone(),
+                        clock: Arc::clone(&clock),
+                    };
+                    tasks.spawn(run(socket, listener.allowed_uids, Arc::new(serving), phases.clone()));
+                }
+                while tasks.join_next().await.is_some() {}
+            });
+        };
+        let thread = std::thread::Builder::new().name("egress".to_owned()).spawn(work);
+        info!(addresses = ?addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), "egress open");
+        Ok(Self { addresses, phase, thread: Some(thread.map_err(EgressError::Thread)?) })
+    }
+
+    /// Where it listens, ports resolved.
+    #[must_use]
+    pub fn addresses(&self) -> &[EgressAddress] {
+        &self.addresses
+    }
+
+    /// Takes no new connection, and lets requests under way finish for at most `grace`.
+    pub async fn drain(mut self, grace: Duration) {
+        self.phase.send_replace(Phase::Draining);
+        let Some(thread) = self.thread.take() else { return };
+        let mut ended = tokio::task::spawn_blocking(move || thread.join().is_err());
+        let joined = match timeout(grace, &mut ended).await {
+            Ok(joined) => joined,
+            Err(_elapsed) => {
+                self.phase.send_replace(Phase::Closed);
+                ended.await
+            }
+        };
+        info!(panicked = joined.unwrap_or(true), "egress closed");
+    }
+}
+
+fn members(groups: &[Arc<crate::http::members::Group>]) -> usize {
+    groups.iter().map(|group| group.members().len()).sum()
+}
+
+fn bind(listener: &EgressListener) -> Result<(Socket, EgressAddress), EgressError> {
+    let failed = |source| EgressError::Listen { address: listener.address.clone(), source };
+    match &listener.address {
+        EgressAddress::Tcp(address) => {
+            if !address.ip().to_canonical().is_loopback() && listener.reach == EgressReach::Loopback {
+                return Err(EgressError::BeyondLoopback(*address));
+            }
+            let socket = std::net::TcpListener::bind(address).map_err(failed)?;
+            socket.set_nonblocking(true).map_err(failed)?;
+            let bound = socket.local_addr().map_err(failed)?;
+            Ok((Socket::Tcp(socket), EgressAddress::Tcp(bound)))
+        }
+        EgressAddress::Unix(path) => {
+            let socket = unix(path, &listener.allowed_uids).map_err(failed)?;
+            Ok((Socket::Unix(socket), listener.address.clone()))
+        }
+    }
+}
+
+/// Who may connect is decided by who they are; the file's mode only lets them try.
+fn unix(path: &Path, allowed: &[u32]) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::net::{UnixListener, UnixStream};
+    if path.exists() && UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+    {
+        // Left by one that is gone.
+        fs_err::remove_file(path)?;
+    }
+    let socket = UnixListener::bind(path)?;
+    let mode = if allowed.is_empty() { 0o600 } else { 0o666 };
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+async fn run(socket: Socket, allowed: Vec<u32>, serving: Arc<Serving>, mut phases: watch::Receiver<Phase>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    let socket = match Listening::new(socket, allowed) {
+        Ok(socket) => socket,
+        Err(error) => {
+            warn!(listener = serving.name, %error, "egress listener not usable");
+            return;
+        }
+    };
+    loop {
+        let place = tokio::select! {
+            () = until(&mut phases, Phase::Draining) => break,
+            Some(_ended) = connections.join_next() => continue,
+            Ok(place) = Arc::clone(&room).acquire_owned() => place,
+        };
+        tokio::select! {
+            () = until(&mut phases, Phase::Draining) => break,
+            accepted = socket.accept() => match accepted {
+                Ok(Accepted::Tcp(stream, address)) => {
+                    let serving = (Arc::clone(&serving), Caller::Tcp(address));
+                    connections.spawn(serve_one(stream, serving, phases.clone(), place));
+                }
+                Ok(Accepted::Unix(stream)) => {
+                    let serving = (Arc::clone(&serving), Caller::Unix);
+                    connections.spawn(serve_one(stream, serving, phases.clone(), place));
+                }
+                Ok(Accepted::Stranger(uid)) => serving.refuse_caller(uid),
+                Err(error) => {
+                    debug!(%error, "egress connection not accepted");
+                    // Descriptors may have run out: others are to end first.
+                    drop(timeout(CUT_PATIENCE, connections.join_next()).await);
+                }
+            },
+        }
+    }
+    drop(socket);
+    tokio::select! {
+        () = async { while connections.join_next().await.is_some() {} } => {}
+        () = until(&mut phases, Phase::Closed) => {
+            connections.abort_all();
+            let gone = async { while connections.join_next().await.is_some() {} };
+            if timeout(CUT_PATIENCE, gone).await.is_err() {
+                warn!(listener = serving.name, "cut connections slow to close");
+            }
+        }
+    }
+}
+
+/// Waits for a phase, or a later one. Where nobody holds the egress any more, it has come.
+async fn until(phases: &mut watch::Receiver<Phase>, phase: Phase) {
+    drop(phases.wait_for(|now| *now >= phase).await);
+}
+
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener, Vec<u32>),
+}
+
+enum Accepted {
+    Tcp(tokio::net::TcpStream, SocketAddr),
+    Unix(UnixStream),
+    /// Somebody who may not come here.
+    Stranger(u32),
+}
+
+impl Listening {
+    fn new(socket: Socket, mut allowed: Vec<u32>) -> io::Result<Self> {
+        match socket {
+            Socket::Tcp(socket) => Ok(Self::Tcp(TcpListener::from_std(socket)?)),
+            Socket::Unix(socket) => {
+                if allowed.is_empty() {
+                    let (own, _other) = UnixStream::pair()?;
+                    allowed.push(own.peer_cred()?.uid());
+                }
+                Ok(Self::Unix(UnixListener::from_std(socket)?, allowed))
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(socket) => {
+                let (stream, address) = socket.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Accepted::Tcp(stream, address))
+            }
+            Self::Unix(socket, allowed) => {
+                let (stream, _unnamed) = socket.accept().await?;
+                let uid = stream.peer_cred()?.uid();
+                Ok(if allowed.contains(&uid) { Accepted::Unix(stream) } else { Accepted::Stranger(uid) })
+            }
+        }
+    }
+}
+
+async fn serve_one<IO: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: IO,
+    (serving, caller): (Arc<Serving>, Caller),
+    mut phases: watch::Receiver<Phase>,
+    _place: tokio::sync::OwnedSemaphorePermit,
+) {
+    let service = service_fn(move |request| serve::handle(Arc::clone(&serving), caller, request));
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = until(&mut phases, Phase::Draining) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "egress connection ended early");
+    }
+}

@@ -21,6 +21,7 @@ use crate::credential::ServerCredentials;
 use crate::pem;
 use crate::pinned_keys::{KeyMismatch, KeyUnderRoots, PinnedKeys};
 use crate::provider::{VERSIONS, provider};
+use crate::server_verdict::Judged;
 use crate::server_verifier::{PinMismatch, PinnedRoot, under_roots};
 use crate::stream::ClientStream;
 
@@ -174,10 +175,11 @@ impl ClientTls {
             .dangerous();
         let builder = match trust {
             ServerTrust::Roots(roots) => builder.with_custom_certificate_verifier(under_roots(roots)?),
-            ServerTrust::Pinned(pin) => builder
-                .with_custom_certificate_verifier(Arc::new(PinnedRoot::new(*pin, Arc::clone(&pinned_root)))),
+            ServerTrust::Pinned(pin) => builder.with_custom_certificate_verifier(Arc::new(Judged(
+                PinnedRoot::new(*pin, Arc::clone(&pinned_root)),
+            ))),
             ServerTrust::Keys(keys) => {
-                builder.with_custom_certificate_verifier(Arc::new(PinnedKeys::new(keys.clone())))
+                builder.with_custom_certificate_verifier(Arc::new(Judged(PinnedKeys::new(keys.clone()))))
             }
             ServerTrust::KeysUnder { keys, roots } => {
                 let verifier = KeyUnderRoots::new(keys.clone(), under_roots(roots)?);

@@ -30,6 +30,7 @@ mod pem;
 mod pinned_keys;
 mod probe;
 mod provider;
+mod server_verdict;
 mod server_verifier;
 mod stream;
 mod trust_key;

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use countersign_core::ids::SpkiSha256;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use thiserror::Error;
 
 use crate::certificate::spki;
 use crate::path::Roots;
-use crate::provider::provider;
+use crate::server_verdict::Verdict;
 use crate::server_verifier::check_server;
 
 /// None of the keys in the server's chain is one of those that are pinned.
@@ -37,17 +36,15 @@ impl PinnedKeys {
     }
 }
 
-impl ServerCertVerifier for PinnedKeys {
-    fn verify_server_cert(
+impl Verdict for PinnedKeys {
+    fn on(
         &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        (end_entity, intermediates): (&CertificateDer<'_>, &[CertificateDer<'_>]),
         server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+    ) -> Result<(), Error> {
         if self.holds(end_entity) {
-            return Ok(ServerCertVerified::assertion());
+            return Ok(());
         }
         let Some(ca) = intermediates.iter().find(|shown| self.holds(shown)) else {
             let own = spki(end_entity).map_err(|_der| CertificateError::BadEncoding)?;
@@ -56,28 +53,6 @@ impl ServerCertVerifier for PinnedKeys {
         };
         let roots = Roots::new(&[ca]).map_err(|_der| CertificateError::BadEncoding)?;
         check_server((end_entity, intermediates), &roots, server_name, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &provider().signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &provider().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

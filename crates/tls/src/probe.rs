@@ -6,15 +6,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{ClientConfig, Error};
 use thiserror::Error as ThisError;
 use tokio::net::TcpStream;
 
 use crate::provider::VERSIONS;
+use crate::server_verdict::{Judged, Verdict};
 
 /// How long everything together may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,7 +88,7 @@ pub async fn shown_certificates(
     let name = ServerName::try_from(server_name.to_owned()).map_err(|_no_name| bad_name(server_name))?;
     let probing = async {
         let io = connect(host, port).await?;
-        let taken = Arc::new(DangerTakesAny::new());
+        let taken = Arc::new(DangerTakesAny::default());
         let connector = tokio_rustls::TlsConnector::from(Arc::new(taken.config().map_err(|error| {
             ProbeError::Handshake { address: address(host, port), source: io::Error::other(error) }
         })?));
@@ -132,25 +131,20 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, ProbeError> {
 }
 
 /// Takes whatever certificate is shown, and trusts it for nothing.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct DangerTakesAny {
-    provider: Arc<CryptoProvider>,
     shown: OnceLock<Vec<Vec<u8>>>,
     proof: OnceLock<()>,
 }
 
 impl DangerTakesAny {
     /// Speaks all that the TLS library can: the more servers can be looked at, the better.
-    fn new() -> Self {
-        Self { provider: Arc::new(default_provider()), shown: OnceLock::new(), proof: OnceLock::new() }
-    }
-
     fn config(self: &Arc<Self>) -> Result<ClientConfig, Error> {
-        let verifier = Arc::clone(self);
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+        let verifier = Judged(Arc::clone(self));
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(VERSIONS)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier)
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
         Ok(config)
@@ -160,54 +154,22 @@ impl DangerTakesAny {
     fn proved(&self) -> Option<Vec<Vec<u8>>> {
         self.proof.get().and(self.shown.get()).cloned()
     }
-
-    fn note(
-        &self,
-        checked: Result<HandshakeSignatureValid, Error>,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        if checked.is_ok() {
-            self.proof.get_or_init(|| ());
-        }
-        checked
-    }
 }
 
-impl ServerCertVerifier for DangerTakesAny {
-    fn verify_server_cert(
+impl Verdict for Arc<DangerTakesAny> {
+    fn on(
         &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        (end_entity, intermediates): (&CertificateDer<'_>, &[CertificateDer<'_>]),
         _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
         _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+    ) -> Result<(), Error> {
         self.shown.get_or_init(|| {
             std::iter::once(end_entity).chain(intermediates).map(|shown| shown.to_vec()).collect()
         });
-        Ok(ServerCertVerified::assertion())
+        Ok(())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        self.note(verify_tls12_signature(message, certificate, signed, algorithms))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        self.note(verify_tls13_signature(message, certificate, signed, algorithms))
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+    fn key_proved(&self) {
+        self.proof.get_or_init(|| ());
     }
 }

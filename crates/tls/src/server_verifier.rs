@@ -6,19 +6,18 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use countersign_core::time::Timestamp;
 use der::pem::LineEnding;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::verify_server_name;
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use rustls::{CertificateError, Error, OtherError};
 use thiserror::Error;
 
 use crate::client::ClientError;
 use crate::fitness::Side;
 use crate::path::{PathError, Question, Roots};
 use crate::pem;
-use crate::provider::provider;
+use crate::server_verdict::{Judged, Verdict};
 use crate::untrusted::UntrustedReason;
 
 /// The server's chain does not hold the certificate that is pinned.
@@ -33,7 +32,7 @@ pub(crate) struct PinMismatch {
 pub(crate) fn under_roots(pem: &str) -> Result<Arc<dyn ServerCertVerifier>, ClientError> {
     let certificates = pem::certificates(pem).map_err(|e| ClientError::Roots(Box::new(e)))?;
     let roots = Roots::new(&certificates).map_err(|e| ClientError::Roots(Box::new(e)))?;
-    Ok(Arc::new(UnderRoots(roots)))
+    Ok(Arc::new(Judged(UnderRoots(roots))))
 }
 
 /// Trusts servers with a certificate under one of these roots.
@@ -46,7 +45,7 @@ pub(crate) fn check_server(
     roots: &Roots,
     server_name: &ServerName<'_>,
     now: UnixTime,
-) -> Result<ServerCertVerified, Error> {
+) -> Result<(), Error> {
     let now = Timestamp::from_secs(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     let question = Question {
         leaf: end_entity,
@@ -57,8 +56,7 @@ pub(crate) fn check_server(
         revocation_lists: &[],
     };
     question.answer().map_err(|refused| alert(refused, now))?;
-    verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-    Ok(ServerCertVerified::assertion())
+    verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)
 }
 
 /// The error of the TLS library, and so the alert, that comes nearest.
@@ -107,15 +105,13 @@ fn unix(at: Timestamp) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(at.secs()).unwrap_or(0)))
 }
 
-impl ServerCertVerifier for PinnedRoot {
-    fn verify_server_cert(
+impl Verdict for PinnedRoot {
+    fn on(
         &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        (end_entity, intermediates): (&CertificateDer<'_>, &[CertificateDer<'_>]),
         server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+    ) -> Result<(), Error> {
         let root = intermediates
             .iter()
             .find(|shown| sha256(shown).as_ref() == self.pin)
@@ -125,63 +121,17 @@ impl ServerCertVerifier for PinnedRoot {
         let pem = der::pem::encode_string("CERTIFICATE", LineEnding::LF, root)
             .map_err(|_length| CertificateError::BadEncoding)?;
         self.found.get_or_init(|| pem);
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &provider().signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &provider().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
+        Ok(())
     }
 }
 
-impl ServerCertVerifier for UnderRoots {
-    fn verify_server_cert(
+impl Verdict for UnderRoots {
+    fn on(
         &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        shown: (&CertificateDer<'_>, &[CertificateDer<'_>]),
         server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        check_server((end_entity, intermediates), &self.0, server_name, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &provider().signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &provider().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
+    ) -> Result<(), Error> {
+        check_server(shown, &self.0, server_name, now)
     }
 }

@@ -1,29 +1,32 @@
-//! Whether the lists of a CA whose key is offline will do for a while.
+//! Whether the lists of a CA whose key is offline will do for a while: the whole one, and those of shards,
+//! which are the ones that certificates name.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
 use countersign_core::certificate::Lifetime;
 use countersign_core::crl_scope::CrlScope;
-use countersign_core::ids::CaName;
+use countersign_core::ids::{CaName, IssuerKeyId};
 use countersign_core::time::Timestamp;
-use countersign_store::{CrlName, CrlRow, IssuerState, KeptKey, StoreError};
+use countersign_store::{CrlDate, CrlMark, IssuerState, KeptKey, StoreError};
 
 use crate::authority::Authority;
 use crate::enrol::Chain;
+use crate::issuers::Ca;
 
 /// How often the log says again that a key is needed.
 const AGAIN: Duration = Duration::from_secs(86_400);
 
-/// What is wrong with the list of a CA whose key is offline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is wrong with the list of a CA whose key is offline; the worst comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CrlFault {
     /// Its last third has begun.
     EndsSoon,
-    /// It is over: whoever wants a list refuses every CA below.
-    Over,
     /// A CA below was revoked since, and it does not say so.
     Lacks,
+    /// It is over: whoever wants a list refuses every CA below.
+    Over,
 }
 
 impl CrlFault {
@@ -38,12 +41,12 @@ impl CrlFault {
     }
 }
 
-/// A list that must be signed anew where the key of its CA is.
+/// Lists that must be signed anew where the key of their CA is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrlDue {
     /// The CA.
     pub ca: CaName,
-    /// Until when its list lasts.
+    /// Until when the list lasts that is in the worst state.
     pub until: Timestamp,
     /// Why it is due.
     pub fault: CrlFault,
@@ -53,21 +56,38 @@ impl fmt::Display for CrlDue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ca, until, fault } = self;
         match fault {
-            CrlFault::EndsSoon => write!(f, "the revocation list of the offline CA {ca} ends at {until}")?,
-            CrlFault::Over => write!(f, "the revocation list of the offline CA {ca} ended at {until}")?,
+            CrlFault::EndsSoon => write!(f, "a revocation list of the offline CA {ca} ends at {until}")?,
+            CrlFault::Over => write!(f, "a revocation list of the offline CA {ca} ended at {until}")?,
             CrlFault::Lacks => {
-                write!(f, "the revocation list of the offline CA {ca} lacks a CA that was revoked since")?;
+                write!(f, "a revocation list of the offline CA {ca} lacks a CA that was revoked since")?;
             }
         }
         write!(f, "; sign the next one: countersign ca crl-request {ca}")
     }
 }
 
-/// What is wrong with a list, when nobody here can sign the next one.
+/// Of the lists of a CA whose key is offline the one in the worst state, or else the one that ends first:
+/// until when it lasts, and what is wrong with it. `None`: it has none.
 #[must_use]
-pub fn crl_fault(crl: &CrlRow, is_marked: bool, now: Timestamp) -> Option<CrlFault> {
-    let life = Lifetime { issued_at: crl.this_update, expires_at: crl.next_update };
-    if now > crl.next_update {
+pub fn worst_list(
+    issuer: IssuerKeyId,
+    dates: &[CrlDate],
+    marks: &[CrlMark],
+    now: Timestamp,
+) -> Option<(Timestamp, Option<CrlFault>)> {
+    let lists = dates.iter().filter(|date| date.list.issuer == issuer);
+    let states = lists.map(|date| (date.next_update, fault(date, marks, now)));
+    states.max_by_key(|(until, fault)| (*fault, Reverse(*until)))
+}
+
+/// What is wrong with a list, when nobody here can sign the next one.
+fn fault(date: &CrlDate, marks: &[CrlMark], now: Timestamp) -> Option<CrlFault> {
+    let life = Lifetime { issued_at: date.this_update, expires_at: date.next_update };
+    let is_marked = marks.iter().any(|mark| match date.list.scope {
+        CrlScope::Whole => mark.list.issuer == date.list.issuer,
+        CrlScope::Shard(_) => mark.list == date.list,
+    });
+    if now > date.next_update {
         Some(CrlFault::Over)
     } else if is_marked {
         Some(CrlFault::Lacks)
@@ -77,34 +97,25 @@ pub fn crl_fault(crl: &CrlRow, is_marked: bool, now: Timestamp) -> Option<CrlFau
 }
 
 impl Authority {
-    /// The lists that must be signed anew where the key of their CA is. A CA that was brought along without
+    /// The CAs whose lists must be signed anew where their keys are. A CA that was brought along without
     /// its key has none here, and is somebody else's to worry about.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn crls_due(&self) -> Result<Vec<CrlDue>, StoreError> {
         let (issuers, now) = (self.issuers(), self.now());
-        let is_away = |key: &KeptKey, state| *key == KeptKey::Offline && state != IssuerState::Retired;
-        let mut due = Vec::new();
-        for ca in issuers.all().filter(|ca| is_away(ca.kept_key(), ca.state())) {
-            let list = CrlName { issuer: ca.key_id(), scope: CrlScope::Whole };
-            let (crl, marks) = self
-                .store
-                .read(move |r| {
-                    Box::pin(async move {
-                        Ok::<_, StoreError>((
-                            r.latest_crl(list).await?,
-                            r.crl_marks(Some(list.issuer)).await?,
-                        ))
-                    })
-                })
-                .await?;
-            let Some(crl) = crl else { continue };
-            if let Some(fault) = crl_fault(&crl, !marks.is_empty(), now) {
-                due.push(CrlDue { ca: ca.name().clone(), until: crl.next_update, fault });
-            }
-        }
-        Ok(due)
+        let (dates, marks) = self
+            .store
+            .read(|r| {
+                Box::pin(async move { Ok::<_, StoreError>((r.crl_dates().await?, r.crl_marks(None).await?)) })
+            })
+            .await?;
+        let is_away = |ca: &Ca| *ca.kept_key() == KeptKey::Offline && ca.state() != IssuerState::Retired;
+        let due = issuers.all().filter(|ca| is_away(ca)).filter_map(|ca| {
+            let (until, fault) = worst_list(ca.key_id(), &dates, &marks, now)?;
+            Some(CrlDue { ca: ca.name().clone(), until, fault: fault? })
+        });
+        Ok(due.collect())
     }
 
     /// Says so in the log, once a day.
@@ -119,13 +130,13 @@ impl Authority {
                     let CrlDue { ca, until, .. } = one;
                     match one.fault {
                         CrlFault::EndsSoon => {
-                            tracing::warn!(%ca, %until, "crl of an offline ca ends, its key is needed");
+                            tracing::warn!(%ca, %until, "a crl of an offline ca ends, its key is needed");
                         }
                         CrlFault::Over => {
-                            tracing::error!(%ca, %until, "crl of an offline ca is over, its key is needed");
+                            tracing::error!(%ca, %until, "a crl of an offline ca is over, its key is needed");
                         }
                         CrlFault::Lacks => {
-                            tracing::error!(%ca, "crl of an offline ca lacks a revoked ca, its key is needed");
+                            tracing::error!(%ca, "a crl of an offline ca lacks a revoked ca, its key is needed");
                         }
                     }
                 }

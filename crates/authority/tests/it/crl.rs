@@ -30,7 +30,7 @@ const PUBLIC: &str = "https://pki.example.com";
 
 impl House {
     /// The same house with a public address: certificates name the lists of their shards.
-    async fn published(mut self) -> Self {
+    pub(crate) async fn published(mut self) -> Self {
         let config = AuthorityConfig { public_base_url: Some(PUBLIC.to_owned()), ..self.config() };
         self.authority = Authority::open(self.store.clone(), self.clock.clone(), config).await.unwrap();
         self

@@ -79,6 +79,28 @@ async fn its_list_lasts_and_its_last_third_is_told_of() {
 }
 
 #[tokio::test]
+async fn the_list_of_one_shard_is_told_of_when_all_others_last() {
+    let house = House::new().await.published().await;
+    let file = house.take_root_away().await;
+    house.pass(DAY * 200);
+    let request = house.authority.crl_request(&ca("root")).await.unwrap();
+    let shard = request.lists.iter().position(|list| list.distribution_point.is_some()).unwrap();
+    let mut lists = request.sign(file.issuer(), house.now(), YEAR).unwrap();
+    let forgotten = lists.remove(shard);
+    for list in &lists {
+        house.authority.take_in_crl(list).await.unwrap();
+    }
+    assert_eq!(house.faults().await, []);
+    house.pass(DAY * 50);
+    assert_eq!(house.faults().await, [CrlFault::EndsSoon]);
+    house.pass(DAY * 150);
+    let due = house.authority.crls_due().await.unwrap();
+    assert_eq!((due[0].fault, due[0].until), (CrlFault::Over, house.now() - DAY * 35));
+    house.authority.take_in_crl(&forgotten).await.unwrap();
+    assert_eq!(house.faults().await, []);
+}
+
+#[tokio::test]
 async fn a_restart_needs_no_root_and_what_needs_it_says_so() {
     let house = House::new().await;
     let file = house.take_root_away().await;

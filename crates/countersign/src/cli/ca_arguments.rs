@@ -31,7 +31,7 @@ pub(super) enum CaCommand {
         after_help = "Example:\n  countersign ca export web-services --chain --to web-services.pem --data-dir /var/lib/countersign"
     )]
     Export(Box<CaExportArguments>),
-    /// Write a CA's latest revocation list, PEM
+    /// Write the revocation list that a CA has signed last, PEM, and say how old it is
     #[command(
         after_help = "Example:\n  countersign ca crl device --to device.crl.pem --data-dir /var/lib/countersign"
     )]

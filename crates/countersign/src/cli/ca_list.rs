@@ -3,14 +3,12 @@
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
-use countersign_authority::crl::due::{CrlFault, crl_fault};
+use countersign_authority::crl::due::{CrlFault, worst_list};
 use countersign_ca::CertificateFacts;
 use countersign_core::crl_scope::CrlScope;
 use countersign_core::ids::{CaName, IssuerKeyId};
 use countersign_core::time::{Clock as _, SystemClock, Timestamp};
-use countersign_store::{
-    CrlName, CrlRow, IssuedCount, IssuerRow, KeptKey, Reading, Store, StoreError, StoreUrl,
-};
+use countersign_store::{CrlName, CrlRow, IssuedCount, IssuerRow, KeptKey, Store, StoreError, StoreUrl};
 use serde_json::{Value, json};
 
 use super::ca_arguments::{CaShowArguments, CaTreeArguments};
@@ -23,8 +21,15 @@ pub(super) struct Listed {
     pub(super) row: IssuerRow,
     pub(super) facts: CertificateFacts,
     live: u64,
-    /// Of a CA whose key is offline: until when its revocation list lasts, and what is wrong with it.
+    /// Of a CA whose key is offline: until when its revocation lists last, and what is wrong with one.
     ahead: Option<(Timestamp, Option<CrlFault>)>,
+}
+
+/// The list of everything that a CA has revoked, as it was signed last.
+pub(super) struct PublishedCrl {
+    pub(super) list: CrlRow,
+    /// It may lack what was revoked last.
+    pub(super) is_behind: bool,
 }
 
 /// Reads every CA.
@@ -34,16 +39,13 @@ pub(super) async fn listed(database: &StoreUrl, now: Timestamp) -> Result<Vec<Li
         .read(move |r| {
             Box::pin(async move {
                 let rows = r.issuers().await?;
-                let mut ahead = Vec::new();
-                for row in rows.iter().filter(|row| row.key == KeptKey::Offline) {
-                    ahead.extend(crl_ahead(r, row.key_id, now).await?);
-                }
-                Ok::<_, StoreError>((rows, r.live_certificates(now).await?, ahead))
+                let lists = (r.crl_dates().await?, r.crl_marks(None).await?);
+                Ok::<_, StoreError>((rows, r.live_certificates(now).await?, lists))
             })
         })
         .await;
     store.close().await;
-    let (mut rows, counts, ahead) = read.context("read the CAs")?;
+    let (mut rows, counts, (dates, marks)) = read.context("read the CAs")?;
     // Those that were made together have one time.
     rows.sort_by(|one, other| (one.created_at, &one.name).cmp(&(other.created_at, &other.name)));
     rows.into_iter()
@@ -51,29 +53,31 @@ pub(super) async fn listed(database: &StoreUrl, now: Timestamp) -> Result<Vec<Li
             let facts = CertificateFacts::of(&row.certificate);
             let facts = facts.with_context(|| format!("read the certificate of the CA {}", row.name))?;
             let live = live_of(&counts, row.key_id);
-            let ahead = ahead.iter().find(|(issuer, ..)| *issuer == row.key_id);
-            let ahead = ahead.map(|(_issuer, until, fault)| (*until, *fault));
+            let is_away = row.key == KeptKey::Offline;
+            let ahead = is_away.then(|| worst_list(row.key_id, &dates, &marks, now)).flatten();
             Ok(Listed { row, facts, live, ahead })
         })
         .collect()
 }
 
-async fn crl_ahead(
-    r: &mut Reading<'_>,
+/// The latest list of everything that a CA has revoked, if it has signed one.
+pub(super) async fn latest_crl(
+    database: &StoreUrl,
     issuer: IssuerKeyId,
-    now: Timestamp,
-) -> Result<Option<(IssuerKeyId, Timestamp, Option<CrlFault>)>, StoreError> {
-    let crl = r.latest_crl(CrlName { issuer, scope: CrlScope::Whole }).await?;
-    let is_marked = !r.crl_marks(Some(issuer)).await?.is_empty();
-    Ok(crl.map(|crl| (issuer, crl.next_update, crl_fault(&crl, is_marked, now))))
-}
-
-/// The latest list of everything that a CA has revoked.
-pub(super) async fn latest_crl(database: &StoreUrl, issuer: IssuerKeyId) -> Result<Option<CrlRow>, Failure> {
+) -> Result<Option<PublishedCrl>, Failure> {
     let whole = CrlName { issuer, scope: CrlScope::Whole };
     let store = Store::open_for_reading(database).await.context("open the database")?;
-    let crl: Result<_, StoreError> =
-        store.read(move |r| Box::pin(async move { r.latest_crl(whole).await })).await;
+    let crl: Result<_, StoreError> = store
+        .read(move |r| {
+            Box::pin(async move {
+                let Some(list) = r.latest_crl(whole).await? else { return Ok(None) };
+                // Lists of shards are signed at once, the whole one when somebody wants it from the server.
+                let is_behind = !r.crl_marks(Some(issuer)).await?.is_empty()
+                    || r.highest_shard_number(issuer).await? > list.number;
+                Ok(Some(PublishedCrl { list, is_behind }))
+            })
+        })
+        .await;
     store.close().await;
     Ok(crl.context("read the revocation list")?)
 }

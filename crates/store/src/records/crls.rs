@@ -58,18 +58,24 @@ impl FromRow for CrlName {
     }
 }
 
-/// When a list was made.
+/// When a list was made, and until when it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CrlDate {
     /// Which list.
     pub list: CrlName,
     /// From when it speaks.
     pub this_update: Timestamp,
+    /// When the next one is due.
+    pub next_update: Timestamp,
 }
 
 impl FromRow for CrlDate {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self { list: CrlName::from_row(row)?, this_update: row.time("this_update")? })
+        Ok(Self {
+            list: CrlName::from_row(row)?,
+            this_update: row.time("this_update")?,
+            next_update: row.time("next_update")?,
+        })
     }
 }
 
@@ -100,14 +106,14 @@ impl Reading<'_> {
             .await
     }
 
-    /// When each list on record was made.
+    /// When each list on record was made, and until when it lasts.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn crl_dates(&mut self) -> Result<Vec<CrlDate>, StoreError> {
-        sql(TABLE, "SELECT issuer_key_id, shard, this_update FROM crls ORDER BY issuer_key_id, shard")
-            .all(&mut self.connection)
-            .await
+        let text = "SELECT issuer_key_id, shard, this_update, next_update FROM crls
+                    ORDER BY issuer_key_id, shard";
+        sql(TABLE, text).all(&mut self.connection).await
     }
 
     /// The highest number among an issuer's lists of shards; zero when there are none.

@@ -81,6 +81,6 @@ async fn each_list_has_its_latest_and_the_highest_of_shards_is_known() {
     assert_eq!(read!(fixture.store, |r| r.latest_crl(shard(1))).unwrap().unwrap().number, 2);
     assert_eq!(read!(fixture.store, |r| r.highest_shard_number(issuer())).unwrap(), 3);
     let dates = read!(fixture.store, |r| r.crl_dates()).unwrap();
-    let this_update = now();
-    assert_eq!(dates, [shard(1), shard(2), whole()].map(|list| CrlDate { list, this_update }));
+    let (this_update, next_update) = (now(), now() + DAY);
+    assert_eq!(dates, [shard(1), shard(2), whole()].map(|list| CrlDate { list, this_update, next_update }));
 }

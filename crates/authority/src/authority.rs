@@ -73,8 +73,8 @@ pub struct AuthorityConfig {
 /// What an authority is opened with besides its configuration.
 #[derive(Default)]
 pub struct OpenWith<'a> {
-    /// Other CAs than the usual ones on first start: of those given, the root, the device and the
-    /// service CA.
+    /// Other CAs than the usual ones on first start, each after its parent; a root, a device and a service
+    /// CA that are not among them are made as usual.
     pub founding: &'a [PlannedCa],
     /// A CA elsewhere. It signs when the configuration says so; without it [`IssuerMode::Cloudflare`]
     /// signs nothing.

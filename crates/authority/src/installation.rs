@@ -1,6 +1,6 @@
 //! The installation: made on first start with its CAs, opened on every other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use countersign_ca::{KeyAlgorithm, Publication, random_bytes, random_serial};
 use countersign_core::agent_settings::AgentSettings;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::identity::TrustDomain;
-use countersign_core::ids::{SiteId, TenantId};
+use countersign_core::ids::{CaName, SiteId, TenantId};
 use countersign_core::settings::MtlsSettings;
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
@@ -22,7 +22,7 @@ use crate::anchors::{Anchors, installation_of};
 use crate::authority::{AuthorityConfig, DEFAULT_TENANT, OpenError, OpenWith};
 use crate::edges::SnapshotSigner;
 use crate::issue::IssuanceError;
-use crate::issuers::{Registry, kind_of};
+use crate::issuers::{NoIssuer, Registry, kind_of};
 use crate::keys::{Keys, MadeKey, on_a_thread, open_kek};
 use crate::plan::PlannedCa;
 
@@ -149,26 +149,38 @@ pub(crate) fn default_site(tenant: TenantId) -> SiteRow {
     SiteRow { id: SiteId::random(), tenant, slug: DEFAULT_SITE.to_owned(), name: "Default".to_owned() }
 }
 
+/// The CAs of a new installation: those that it is founded with, each signed by its parent among them, and
+/// the usual ones for the roles that nobody else has. Of a device CA that was brought along there is no
+/// second one.
 fn make_issuers(
     keys: &Keys,
     (domain, founding): (&TrustDomain, &[PlannedCa]),
     imported: Option<Vec<IssuerRow>>,
     (node, now): (u8, Timestamp),
 ) -> Result<Vec<IssuerRow>, OpenError> {
-    let wanted = |role| match founding.iter().find(|planned| planned.role == role) {
-        Some(planned) => Ok(planned.clone()),
-        None => usual(domain, role),
-    };
-    let planned = wanted(IssuerRole::Root)?;
-    let MadeKey { signer, kept } = keys.make(planned.algorithm, &planned.name)?;
-    let (serial, life) = (random_serial(node)?, (now, planned.lifetime));
-    let root = Issuer::create_root(planned.subject.clone(), signer, serial, life)?;
-    let mut rows = vec![planned.row(&root, (None, kept), now)];
-    match imported {
-        Some(imported) => rows.extend(imported),
-        None => rows.push(make_issuing(&root, keys, &wanted(IssuerRole::Device)?, node, now)?),
+    let has = |role| founding.iter().any(|planned| planned.role == role);
+    let mut planned = Vec::new();
+    if !has(IssuerRole::Root) {
+        planned.push(usual(domain, IssuerRole::Root)?);
     }
-    rows.push(make_issuing(&root, keys, &wanted(IssuerRole::Service)?, node, now)?);
+    planned.extend(founding.iter().cloned());
+    for role in [IssuerRole::Device, IssuerRole::Service] {
+        if !has(role) {
+            let parent = planned.iter().find(|one| one.role == IssuerRole::Root);
+            planned.push(PlannedCa { parent: parent.map(|root| root.name.clone()), ..usual(domain, role)? });
+        }
+    }
+    if imported.is_some() {
+        planned.retain(|planned| planned.role != IssuerRole::Device);
+    }
+    let mut rows = Vec::new();
+    let mut made: BTreeMap<CaName, Issuer> = BTreeMap::new();
+    for planned in planned {
+        let (row, issuer) = make_issuer(keys, &planned, &made, (node, now))?;
+        rows.push(row);
+        made.insert(planned.name, issuer);
+    }
+    rows.extend(imported.into_iter().flatten());
     Ok(rows)
 }
 
@@ -190,25 +202,32 @@ fn usual(domain: &TrustDomain, role: IssuerRole) -> Result<PlannedCa, OpenError>
     })
 }
 
-fn make_issuing(
-    root: &Issuer,
+/// Fails closed: a CA whose parent is not made before it is not made by another.
+fn make_issuer(
     keys: &Keys,
     planned: &PlannedCa,
-    node: u8,
-    now: Timestamp,
-) -> Result<IssuerRow, OpenError> {
+    made: &BTreeMap<CaName, Issuer>,
+    (node, now): (u8, Timestamp),
+) -> Result<(IssuerRow, Issuer), OpenError> {
     let MadeKey { signer, kept } = keys.make(planned.algorithm, &planned.name)?;
-    let prepared = root
+    let serial = random_serial(node)?;
+    let Some(parent) = &planned.parent else {
+        let life = (now, planned.lifetime);
+        let root = Issuer::create_root(planned.subject.clone(), signer, serial, life)?;
+        return Ok((planned.row(&root, (None, kept), now), root));
+    };
+    let parent = made.get(parent).ok_or_else(|| IssuanceError::from(NoIssuer::Unknown(parent.clone())))?;
+    let prepared = parent
         .prepare(CertificateRequest {
             profile: planned.profile(),
             public_key: signer.public_key(),
-            serial: random_serial(node)?,
+            serial,
             issued_at: now,
             lifetime: planned.lifetime,
             publication: Publication::default(),
         })
         .map_err(IssuanceError::from)?;
-    let certificate = root.sign(prepared).map_err(IssuanceError::from)?;
+    let certificate = parent.sign(prepared).map_err(IssuanceError::from)?;
     let issuer = Issuer::open(certificate.der(), signer, kind_of(planned.role))?;
-    Ok(planned.row(&issuer, (Some(root.key_id()), kept), now))
+    Ok((planned.row(&issuer, (Some(parent.key_id()), kept), now), issuer))
 }

@@ -153,13 +153,21 @@ impl PlannedCa {
 }
 
 impl Plan {
-    /// The CAs with which an installation of this plan begins: its first root, and the ones that make
-    /// devices and services in the default environment.
+    /// The CAs with which an installation of this plan begins: its first root, the ones that make devices
+    /// and services in the default environment, and those above them.
     #[must_use]
     pub fn founding(&self) -> Vec<PlannedCa> {
         let first = |role| self.cas.iter().find(|ca| ca.role == role && ca.environment.is_none());
         let roles = [IssuerRole::Root, IssuerRole::Device, IssuerRole::Service];
-        roles.into_iter().filter_map(first).cloned().collect()
+        let mut wanted: BTreeSet<&CaName> = BTreeSet::new();
+        for ca in roles.into_iter().filter_map(first) {
+            let mut next = Some(ca);
+            // What is wanted already has those above it among what is wanted.
+            while let Some(ca) = next.filter(|ca| wanted.insert(&ca.name)) {
+                next = self.cas.iter().find(|above| Some(&above.name) == ca.parent.as_ref());
+            }
+        }
+        self.cas.iter().filter(|ca| wanted.contains(&ca.name)).cloned().collect()
     }
 }
 

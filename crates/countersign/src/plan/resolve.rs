@@ -33,7 +33,7 @@ pub(crate) fn read(path: &Path) -> Result<Plan, ConfigError> {
 fn resolve(file: &ConfigFile) -> Result<Plan, ConfigError> {
     let mut problems = Vec::new();
     let raw: RawPlan = file.parse(&mut problems);
-    let mut reader = Reader { file, problems, roles: BTreeMap::new() };
+    let mut reader = Reader { file, problems, known: BTreeMap::new() };
     let cas = raw.ca.into_iter().filter_map(|place| reader.ca(place)).collect();
     let mut labels = BTreeSet::new();
     let mut certificates = Vec::new();
@@ -58,7 +58,15 @@ struct Reader<'a> {
     file: &'a ConfigFile,
     problems: Vec<Problem>,
     /// The CAs so far.
-    roles: BTreeMap<CaName, IssuerRole>,
+    known: BTreeMap<CaName, KnownCa>,
+}
+
+/// What is known of a CA further up.
+#[derive(Clone, Copy)]
+struct KnownCa {
+    role: IssuerRole,
+    /// How many CAs may follow below it; `None`: as many as one likes.
+    below: Option<u8>,
 }
 
 impl Reader<'_> {
@@ -138,11 +146,7 @@ impl Reader<'_> {
                 if has_parent { "a root has no parent" } else { "missing: only a root has no parent" };
             self.refuse(&origin, "ca.parent", message);
         }
-        if let Some(IssuerRole::Device | IssuerRole::Service) =
-            parent.as_ref().and_then(|of| self.roles.get(of))
-        {
-            self.refuse(&origin, "ca.parent", "device and service CAs sign no CAs");
-        }
+        let room = self.room_below(&origin, parent.as_ref());
         if is_limited && role != IssuerRole::Intermediate {
             self.refuse(&origin, "ca.role", format!("purposes and path length of a {role} CA are fixed"));
         }
@@ -150,10 +154,10 @@ impl Reader<'_> {
         let default = if role == IssuerRole::Root { 3650 } else { 1825 };
         let lifetime = self.life("ca.lifetime_days", raw.lifetime_days, default);
         let purposes = self.purposes("ca.purposes", raw.purposes);
-        let path_length = self.understood("ca.path_length", raw.path_length, Ok::<_, String>);
+        let path_length = self.understood("ca.path_length", raw.path_length, |length| within(length, room));
         let environment = self.parsed("ca.environment", raw.environment);
         let name = name?;
-        if self.roles.insert(name.clone(), role).is_some() {
+        if self.known.insert(name.clone(), KnownCa { role, below: path_length.or(room) }).is_some() {
             self.refuse(&origin, "ca.name", format!("{name} is the name of another CA"));
         }
         let subject = subject?;
@@ -170,6 +174,22 @@ impl Reader<'_> {
         })
     }
 
+    /// How many CAs may follow below one with this parent, if its parent limits it. One that is not in the
+    /// plan exists already, and says so itself when it signs.
+    fn room_below(&mut self, origin: &Origin, parent: Option<&CaName>) -> Option<u8> {
+        let name = parent?;
+        let KnownCa { role, below } = *self.known.get(name)?;
+        if let IssuerRole::Device | IssuerRole::Service = role {
+            self.refuse(origin, "ca.parent", "device and service CAs sign no CAs");
+            return None;
+        }
+        let below = below?;
+        if below == 0 {
+            self.refuse(origin, "ca.parent", format!("the CA {name} signs no CAs: its path length is 0"));
+        }
+        Some(below.saturating_sub(1))
+    }
+
     fn purposes(&mut self, key: &str, place: Place<Vec<String>>) -> BTreeSet<Purpose> {
         let read = |texts: Vec<String>| texts.iter().map(|text| purpose_of(text)).collect::<Result<_, _>>();
         self.understood(key, place, read).unwrap_or_default()
@@ -180,7 +200,7 @@ impl Reader<'_> {
         let raw = place.into_inner();
         let label = self.needed((&origin, "certificate.name"), raw.name, "what its files are called");
         let ca = self.needed::<CaName>((&origin, "certificate.ca"), raw.ca, "the CA that signs it");
-        let role = ca.as_ref().and_then(|ca| self.roles.get(ca)).copied();
+        let role = ca.as_ref().and_then(|ca| self.known.get(ca)).map(|ca| ca.role);
         if let Some(role @ (IssuerRole::Root | IssuerRole::Device)) = role {
             self.refuse(&origin, "certificate.ca", format!("a {role} CA signs no services"));
         }
@@ -217,6 +237,16 @@ impl Reader<'_> {
 
 fn role_of(text: &str) -> Result<IssuerRole, String> {
     text.parse().map_err(|_unknown| format!("{text:?} is none of root, device, service and intermediate"))
+}
+
+/// A path length that the CA above allows.
+fn within(length: u8, room: Option<u8>) -> Result<u8, String> {
+    match room {
+        Some(room) if length > room => {
+            Err(format!("{length} is too long: the CA above allows 0 to {room} CAs below this one"))
+        }
+        _ => Ok(length),
+    }
 }
 
 fn purpose_of(text: &str) -> Result<Purpose, String> {
@@ -286,6 +316,50 @@ mod tests {
         assert_eq!(roles, [(IssuerRole::Root, 3650), (IssuerRole::Intermediate, 1825)]);
         let [site] = plan.certificates.try_into().unwrap();
         assert_eq!((site.algorithm, site.lifetime.as_secs() / DAY), (KeyAlgorithm::P256, 365));
+    }
+
+    /// A root and CAs, each below the one before it, of these roles and with these path lengths.
+    fn chain(cas: &[(&str, &str)]) -> String {
+        let mut text = "[[ca]]\nname = \"ca-0\"\nsubject = \"CN=Root\"\n".to_owned();
+        for (place, (role, length)) in cas.iter().enumerate() {
+            let name = place + 1;
+            text.push_str(&format!(
+                "[[ca]]\nname = \"ca-{name}\"\nsubject = \"CN={name}\"\nparent = \"ca-{place}\"\n\
+                 role = \"{role}\"\n{length}\n"
+            ));
+        }
+        text
+    }
+
+    #[test]
+    fn a_path_length_is_within_that_of_the_ca_above() {
+        let intermediate = |length| ("intermediate", length);
+        for good in [
+            vec![intermediate("path_length = 255"), intermediate("path_length = 254")],
+            vec![intermediate("path_length = 1"), intermediate("path_length = 0")],
+            vec![intermediate("path_length = 1"), ("device", "")],
+            vec![intermediate("path_length = 2"), intermediate(""), intermediate("path_length = 0")],
+        ] {
+            assert!(resolve(&ConfigFile::from_text("p.toml", &chain(&good))).is_ok(), "{good:?}");
+        }
+        for (bad, expected) in [
+            (
+                vec![intermediate("path_length = 1"), intermediate("path_length = 1")],
+                "p.toml:15: ca.path_length: 1 is too long: the CA above allows 0 to 0 CAs below this one",
+            ),
+            (
+                vec![intermediate("path_length = 2"), intermediate(""), intermediate("path_length = 1")],
+                "p.toml:21: ca.path_length: 1 is too long",
+            ),
+            (
+                vec![intermediate("path_length = 0"), ("service", "")],
+                "p.toml:10: ca.parent: the CA ca-1 signs no CAs: its path length is 0",
+            ),
+            (vec![intermediate("path_length = 256")], "p.toml:9: "),
+        ] {
+            let problems = problems_of(&chain(&bad));
+            assert!(problems.iter().any(|one| one.starts_with(expected)), "{expected} in {problems:#?}");
+        }
     }
 
     #[test]

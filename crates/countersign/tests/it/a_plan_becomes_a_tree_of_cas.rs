@@ -116,8 +116,9 @@ fn the_tree_is_drawn_shown_and_exported() {
     let ca_file = folder.path().join("web-services.pem");
     let to = ca_file.to_str().unwrap();
     assert_eq!(ca(folder.path(), &["export", "web-services", "--to", to]), "");
-    let crl = ca(folder.path(), &["crl", "web-services"]);
-    let verified = openssl(&["crl", "-CAfile", to, "-noout"], crl.as_bytes());
+    let crl = run(folder.path(), &[], &["ca", "crl", "web-services", "--data-dir", "data"]);
+    assert!(crl.stderr.starts_with("list 1 of 20") && !crl.stderr.contains("warning"), "{}", crl.stderr);
+    let verified = openssl(&["crl", "-CAfile", to, "-noout"], crl.stdout.as_bytes());
     assert!(verified.stderr.contains("verify OK"), "{}", verified.stderr);
 
     let unknown = run(folder.path(), &[], &["ca", "show", "nobody", "--data-dir", "data"]);
@@ -152,4 +153,33 @@ fn a_plan_that_contradicts_what_exists_changes_nothing() {
         assert!(wrong.stderr.contains(expected), "{expected} in {}", wrong.stderr);
     }
     assert_eq!(ca(folder.path(), &["tree"]), tree);
+}
+
+#[test]
+fn a_device_ca_is_signed_by_the_ca_that_the_plan_names_from_the_beginning() {
+    let plan = |path_length: u8| {
+        format!(
+            "[[ca]]\nname = \"top\"\nsubject = \"CN=Acme\"\n\n\
+             [[ca]]\nname = \"plant\"\nparent = \"top\"\nsubject = \"CN=Acme Plant\"\n\
+             path_length = {path_length}\n\n\
+             [[ca]]\nname = \"machines\"\nrole = \"device\"\nparent = \"plant\"\nsubject = \"CN=Acme Machines\"\n"
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    fs_err::write(folder.path().join("plan.toml"), plan(0)).unwrap();
+    let refused = init(folder.path(), "plan.toml");
+    let expected = "plan.toml:11: ca.parent: the CA plant signs no CAs";
+    assert!(refused.code != 0 && refused.stderr.contains(expected), "{}", refused.stderr);
+
+    fs_err::write(folder.path().join("plan.toml"), plan(1)).unwrap();
+    for word in ["made", "exists"] {
+        let done = init(folder.path(), "plan.toml");
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        let lines = done.stdout.lines().filter(|line| line.starts_with(word)).count();
+        assert_eq!(lines, 3, "{}", done.stdout);
+    }
+    for (name, parent) in [("machines", "\"plant\""), ("plant", "\"top\""), ("service", "\"top\"")] {
+        let shown = ca(folder.path(), &["show", name, "--json"]);
+        assert!(shown.contains(&format!("\"parent\": {parent}")), "{shown}");
+    }
 }

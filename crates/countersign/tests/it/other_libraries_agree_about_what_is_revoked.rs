@@ -1,4 +1,4 @@
-//! OpenSSL and GnuTLS ask about certificates and agree with us on what is good, revoked and unknown.
+//! OpenSSL, GnuTLS and NSS ask about certificates and agree with us on what is good, revoked and unknown.
 
 use std::path::Path;
 use std::process::Command;
@@ -70,6 +70,25 @@ impl Asked {
         assert!(said.text.contains("Verifying OCSP Response: Success"), "{}", said.text);
         said.text
     }
+
+    /// A store of NSS that trusts the root.
+    fn fill_nss(&self) {
+        fs_err::create_dir(self.installation.folder().join("nss")).unwrap();
+        let fill = ["-N -d nss --empty-password", "-A -a -d nss -n root -t CT,CT,CT -i root.pem"];
+        for arguments in fill {
+            let said = self.run("certutil", arguments);
+            assert!(said.success, "{arguments}: {}", said.text);
+        }
+    }
+
+    /// What NSS thinks of the leaf, which it asks about anew each time, at the address in it. No answer
+    /// counts as revoked. About its CA, made before there was an address, nobody can be asked.
+    fn nss(&self) -> Said {
+        self.run(
+            "vfychain",
+            "-pp -d nss -u 0 -g leaf -h requireFreshInfo -m ocsp -s failIfNoInfo -a leaf.pem -a issuer.pem",
+        )
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,6 +101,9 @@ async fn they_hear_good_then_revoked_and_about_a_stranger_unknown() {
     assert!(asked.openssl_ocsp("-serial 0x0123456789abcdef").contains(": unknown"));
     let said = asked.gnutls_ocsp();
     assert!(said.contains("Certificate Status: good"), "{said}");
+    asked.fill_nss();
+    let said = asked.nss();
+    assert!(said.success && said.text.contains("Chain is good"), "{}", said.text);
 
     let active = asked.installation.admin().active(device.id).await.unwrap();
     done(&asked.installation.admin().revoke(active.id, "keyCompromise").await);
@@ -90,6 +112,8 @@ async fn they_hear_good_then_revoked_and_about_a_stranger_unknown() {
     assert!(asked.openssl_ocsp("-sha256 -no_nonce -cert leaf.pem").contains("leaf.pem: revoked"));
     let said = asked.gnutls_ocsp();
     assert!(said.contains("Certificate Status: revoked"), "{said}");
+    let said = asked.nss();
+    assert!(!said.success && said.text.contains("Peer's Certificate has been revoked"), "{}", said.text);
 }
 
 /// A request made by openssl, percent-encoded as RFC 6960 appendix A.1 wants it.

@@ -112,15 +112,21 @@ impl Row {
     /// A certificate state, stored in upper case.
     pub(crate) fn certificate_state(&self, column: &'static str) -> Result<CertificateState, StoreError> {
         let text = self.text(column)?;
-        CertificateState::ALL
-            .into_iter()
-            .find(|state| state.as_str().to_ascii_uppercase() == text)
-            .ok_or_else(|| self.corrupt(column, &text))
+        certificate_state(&text).ok_or_else(|| self.corrupt(column, &text))
     }
 
     fn present<T>(&self, column: &'static str, value: Option<T>) -> Result<T, StoreError> {
         value.ok_or_else(|| self.corrupt(column, "null"))
     }
+}
+
+/// The state that is stored so.
+pub(crate) fn certificate_state(stored: &str) -> Option<CertificateState> {
+    let is_it = |state: &CertificateState| {
+        let is_upper = stored.bytes().all(|byte| !byte.is_ascii_lowercase());
+        is_upper && state.as_str().eq_ignore_ascii_case(stored)
+    };
+    CertificateState::ALL.into_iter().find(is_it)
 }
 
 /// One number: the column `number`.

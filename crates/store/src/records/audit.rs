@@ -161,7 +161,22 @@ pub struct LogPart {
     pub last: u64,
 }
 
+/// SQL: entries of a chain that are older than one of it, by the key of the chain.
+const BEHIND: &str = "sequence < coalesce((SELECT mark.sequence FROM audit_entries AS mark
+    WHERE mark.id = ? AND mark.chain = ?), 9223372036854775807)";
+
 impl AuditFilter {
+    /// The chain, when nothing but it leads to an index. Its entries are in the same order by their number
+    /// in it as by their number in the log.
+    fn only_chain(&self) -> Option<&str> {
+        let leads = self.event.is_some()
+            || self.actor.is_some()
+            || self.device.is_some()
+            || self.certificate.is_some()
+            || self.request.is_some();
+        self.scope.chain().filter(|_chain| !leads)
+    }
+
     fn conditions(&self) -> Conditions {
         Conditions::none()
             .and("chain = ?", self.scope.chain())
@@ -222,15 +237,13 @@ impl Reading<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn audit_entries(&mut self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
+        let place = filter.before.zip(filter.only_chain());
+        let order = if filter.only_chain().is_some() { "ORDER BY sequence DESC" } else { "ORDER BY id DESC" };
         filter
             .conditions()
             .and("id < ?", filter.before)
-            .select(
-                TABLE,
-                "SELECT * FROM audit_entries",
-                "ORDER BY id DESC",
-                filter.limit.clamp(1, LIST_LIMIT),
-            )
+            .and_pair(BEHIND, place)
+            .select(TABLE, "SELECT * FROM audit_entries", order, filter.limit.clamp(1, LIST_LIMIT))
             .all(&mut self.connection)
             .await
     }

@@ -1,10 +1,10 @@
 //! Revoking many certificates at once, in a fixed number of statements.
 //!
-//! What falls is gathered in two temporary tables of the writing connection, which are empty again
+//! What falls is gathered in two temporary tables of the writing connection, which are gone again
 //! before the transaction ends: the certificates, and the devices that are left with nothing usable.
 
 use countersign_core::certificate::{CertificateState, RevocationReason};
-use countersign_core::device::QuarantineReason;
+use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
     CertificateId, DeviceId, IssuerKeyId, SerialNumber, SpkiSha256, Tenant, TenantId,
 };
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::connection::Connection;
 use crate::error::StoreError;
 use crate::postgres;
-use crate::row::{FromRow, Row};
+use crate::row::{FromRow, Row, certificate_state};
 use crate::statement::{Statement, sql};
 use crate::transaction::{Reading, Writing};
 use crate::value::Value;
@@ -86,25 +86,35 @@ pub struct Fall {
     pub reason: RevocationReason,
 }
 
-impl FromRow for FallingCertificate {
+/// A certificate that falls, and where its device stands when that is left with nothing usable.
+struct Fallen {
+    certificate: FallingCertificate,
+    stranded: Option<DeviceStatus>,
+}
+
+/// All of it in one text: a row of many columns takes far longer to hand over than to find.
+impl FromRow for Fallen {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.parsed("id")?,
-            device: row.parsed("device_uuid")?,
-            tenant: row.parsed("tenant_id")?,
-            serial: row.parsed("serial_number")?,
-            state: row.certificate_state("status")?,
-        })
+        let text = row.text("fallen")?;
+        Self::parsed(&text).ok_or_else(|| row.corrupt("fallen", &text))
     }
 }
 
-impl FromRow for StrandedDevice {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.parsed("id")?,
-            tenant: row.parsed("slug")?,
-            was_quarantined: row.text("status")? == "quarantined",
-        })
+impl Fallen {
+    fn parsed(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let certificate = FallingCertificate {
+            id: words.next()?.parse().ok()?,
+            device: words.next()?.parse().ok()?,
+            tenant: words.next()?.parse().ok()?,
+            serial: words.next()?.parse().ok()?,
+            state: certificate_state(words.next()?)?,
+        };
+        let stranded = match words.next()? {
+            "-" => None,
+            status => Some(status.parse().ok()?),
+        };
+        Some(Self { certificate, stranded })
     }
 }
 
@@ -166,17 +176,20 @@ const STRANDED: &str = "INSERT INTO stranded_devices SELECT f.device_uuid
 
 /// SQL: the temporary tables, with the columns' types of the records. What is gathered holds all that is
 /// asked of it later, so that the records are read once and written once.
-const TEMPORARY: [&str; 6] = [
-    "CREATE TEMPORARY TABLE IF NOT EXISTS falling_certificates AS
+const TEMPORARY: [&str; 2] = [
+    "CREATE TEMPORARY TABLE falling_certificates AS
      SELECT id, device_uuid, tenant_id, issuer_key_id, serial_number, spki_sha256, status, not_after
      FROM device_certificates LIMIT 0",
-    "CREATE UNIQUE INDEX IF NOT EXISTS falling_certificates_idx ON falling_certificates (id)",
-    "CREATE TEMPORARY TABLE IF NOT EXISTS stranded_devices AS
+    "CREATE TEMPORARY TABLE stranded_devices AS
      SELECT device_uuid FROM device_certificates LIMIT 0",
-    "CREATE UNIQUE INDEX IF NOT EXISTS stranded_devices_idx ON stranded_devices (device_uuid)",
-    "DELETE FROM falling_certificates",
-    "DELETE FROM stranded_devices",
 ];
+
+/// SQL: ends them. Emptied, they would keep their former rows' place on PostgreSQL.
+const ENDED: [&str; 2] =
+    ["DROP TABLE IF EXISTS falling_certificates", "DROP TABLE IF EXISTS stranded_devices"];
+
+const FALLS_ONCE: &str = "CREATE UNIQUE INDEX falling_certificates_idx ON falling_certificates (id)";
+const STRANDED_ONCE: &str = "CREATE UNIQUE INDEX stranded_devices_idx ON stranded_devices (device_uuid)";
 
 /// SQL: takes those certificates of `c` along that are neither revoked nor expired; `$source` says which
 /// rows are `c`, `$which` which of them.
@@ -218,6 +231,14 @@ impl RevocationSelector {
             Self::Certificates(_) | Self::Serials(_) | Self::Keys(_) | Self::Issuer(_) => false,
         }
     }
+
+    /// Whether it may select the same one more than once.
+    const fn is_a_list(&self) -> bool {
+        match self {
+            Self::Certificates(_) | Self::Serials(_) | Self::Keys(_) | Self::Devices(_) => true,
+            Self::Tenant(_) | Self::Issuer(_) => false,
+        }
+    }
 }
 
 impl Writing<'_> {
@@ -234,8 +255,16 @@ impl Writing<'_> {
         fall: Fall,
     ) -> Result<Falling, StoreError> {
         take_room(&mut self.connection).await?;
+        self.run_all(&ENDED).await?;
         self.run_all(&TEMPORARY).await?;
-        self.gather_selected(selector).await?;
+        if selector.is_a_list() {
+            self.run_all(&[FALLS_ONCE]).await?;
+            self.gather_selected(selector).await?;
+        } else {
+            // Nothing is found twice, and an index over what is there already is made more quickly.
+            self.gather_selected(selector).await?;
+            self.run_all(&[FALLS_ONCE]).await?;
+        }
         if let Some(tenant) = scope {
             sql(
                 "falling_certificates",
@@ -252,7 +281,7 @@ impl Writing<'_> {
             self.run_all(&[OF_SAME_KEY]).await?;
         }
         sql("stranded_devices", STRANDED).bind(fall.at).run(&mut self.connection).await?;
-        self.run_all(&["ANALYZE stranded_devices"]).await?;
+        self.run_all(&[STRANDED_ONCE, "ANALYZE stranded_devices"]).await?;
         if !falls_alone {
             self.run_all(&[OF_STRANDED]).await?;
         }
@@ -260,23 +289,30 @@ impl Writing<'_> {
     }
 
     async fn falling(&mut self) -> Result<Falling, StoreError> {
-        Ok(Falling {
-            certificates: sql(
-                TABLE,
-                "SELECT id, device_uuid, tenant_id, serial_number, status FROM falling_certificates
-                 ORDER BY tenant_id, device_uuid, id",
-            )
-            .all(&mut self.connection)
-            .await?,
-            stranded: sql(
-                "devices",
-                "SELECT d.id, t.slug, d.status FROM stranded_devices s
-                 JOIN devices d ON d.id = s.device_uuid JOIN tenants t ON t.id = d.org_id
-                 ORDER BY t.slug, d.id",
-            )
-            .all(&mut self.connection)
-            .await?,
-        })
+        let fallen: Vec<Fallen> = sql(
+            TABLE,
+            "SELECT CAST(f.id AS text) || ' ' || CAST(f.device_uuid AS text) || ' ' || f.tenant_id || ' '
+                 || f.serial_number || ' ' || f.status || ' ' || coalesce(CAST(d.status AS text), '-') AS fallen
+             FROM falling_certificates f
+             LEFT JOIN stranded_devices s ON s.device_uuid = f.device_uuid
+             LEFT JOIN devices d ON d.id = s.device_uuid
+             ORDER BY f.tenant_id, f.device_uuid, f.id",
+        )
+        .all(&mut self.connection)
+        .await?;
+        let mut falling = Falling::default();
+        for Fallen { certificate, stranded } in fallen {
+            let is_next = falling.stranded.last().is_none_or(|last| last.id != certificate.device);
+            if let Some(status) = stranded.filter(|_status| is_next) {
+                falling.stranded.push(StrandedDevice {
+                    id: certificate.device,
+                    tenant: certificate.tenant.clone(),
+                    was_quarantined: status == DeviceStatus::Quarantined,
+                });
+            }
+            falling.certificates.push(certificate);
+        }
+        Ok(falling)
     }
 
     async fn gather_selected(&mut self, selector: &RevocationSelector) -> Result<(), StoreError> {
@@ -398,7 +434,7 @@ impl Writing<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn forget_falling(&mut self) -> Result<(), StoreError> {
-        self.run_all(&["DELETE FROM falling_certificates", "DELETE FROM stranded_devices"]).await
+        self.run_all(&ENDED).await
     }
 
     async fn run_all(&mut self, texts: &[&'static str]) -> Result<(), StoreError> {

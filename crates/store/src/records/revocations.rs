@@ -11,7 +11,7 @@ use crate::transaction::{Reading, Writing};
 
 const TABLE: &str = "revocations";
 
-/// A revoked certificate, whether or not it ever had a certificate row.
+/// A revoked certificate, whether or not it ever had a certificate row. It stays on record for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevocationRow {
     /// Which certificate.
@@ -77,16 +77,10 @@ impl Reading<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn spki_was_revoked(&mut self, spki: SpkiSha256) -> Result<bool, StoreError> {
-        let Number(found) = sql(
-            TABLE,
-            "SELECT (SELECT count(*) FROM revocations WHERE spki_sha256 = $1)
-                  + (SELECT count(*) FROM device_certificates
-                     WHERE spki_sha256 = $1 AND status = 'REVOKED'
-                         AND revocation_reason <> 'superseded') AS number",
-        )
-        .bind(spki)
-        .one(&mut self.connection)
-        .await?;
+        let Number(found) = sql(TABLE, "SELECT count(*) AS number FROM revocations WHERE spki_sha256 = $1")
+            .bind(spki)
+            .one(&mut self.connection)
+            .await?;
         Ok(found > 0)
     }
 }

@@ -99,9 +99,7 @@ impl Reading<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn revoked_among(&mut self, keys: &[SpkiSha256]) -> Result<HashSet<SpkiSha256>, StoreError> {
-        let text = "SELECT spki_sha256 AS item FROM revocations WHERE spki_sha256 IN ({})
-                    UNION SELECT spki_sha256 AS item FROM device_certificates
-                    WHERE spki_sha256 IN ({}) AND status = 'REVOKED' AND revocation_reason <> 'superseded'";
+        let text = "SELECT spki_sha256 AS item FROM revocations WHERE spki_sha256 IN ({})";
         let found: Vec<Item<SpkiSha256>> = self.listed("revocations", text, keys).await?;
         Ok(found.into_iter().map(|Item(key)| key).collect())
     }

@@ -17,6 +17,10 @@ const WRITER_CACHE: &str = "-131072";
 /// those of indexes over random values, is then carried over once for all of them.
 const CHECKPOINT_AFTER: &str = "8192";
 
+/// How many rows of an answer wait for whoever asked: with few, the thread of the connection and the task
+/// that reads wake each other for every handful.
+const ROWS_AHEAD: usize = 1024;
+
 /// Begins a transaction that writes: SQLite has one such at a time.
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 
@@ -41,6 +45,7 @@ fn common(path: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         .busy_timeout(BUSY)
         .statement_cache_capacity(256)
+        .row_buffer_size(ROWS_AHEAD)
         .pragma("trusted_schema", "OFF")
         .pragma("temp_store", "MEMORY")
         .disable_statement_logging()

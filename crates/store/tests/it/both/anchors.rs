@@ -117,6 +117,33 @@ async fn entries_are_found_by_actor_certificate_and_request() {
 }
 
 #[tokio::test]
+async fn a_chain_is_read_page_by_page_newest_first() {
+    let fixture = Fixture::new().await;
+    for _turn in 0..3 {
+        append(&fixture, entry(Some("acme"), Actor::System)).await;
+        append(&fixture, entry(Some("other"), Actor::System)).await;
+    }
+    let page = |before: Option<u64>| {
+        let store = fixture.store.clone();
+        async move {
+            let scope = ChainScope::Tenant("acme".parse().unwrap());
+            let filter = AuditFilter { scope, before, limit: 2, ..AuditFilter::default() };
+            let records = read!(store, |r| r.audit_entries(&filter)).unwrap();
+            records.iter().map(|record| (record.sequence, record.id)).collect::<Vec<_>>()
+        }
+    };
+    let first = page(None).await;
+    assert_eq!(first.iter().map(|(sequence, _id)| *sequence).collect::<Vec<_>>(), [3, 2]);
+    let last = page(first.last().map(|(_sequence, id)| *id)).await;
+    assert_eq!(last.iter().map(|(sequence, _id)| *sequence).collect::<Vec<_>>(), [1]);
+    assert!(page(last.last().map(|(_sequence, id)| *id)).await.is_empty());
+    // A place in another chain, or in none, is one in the whole log.
+    let theirs = first.first().map(|(_sequence, id)| id + 1);
+    assert_eq!(page(theirs).await, first);
+    assert_eq!(page(Some(1_000_000)).await, first);
+}
+
+#[tokio::test]
 async fn queries_have_their_indexes() {
     let fixture = Fixture::new().await;
     let mut intruder = fixture.intruder().await;

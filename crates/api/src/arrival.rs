@@ -19,3 +19,8 @@ pub struct Arrival {
     /// The request's id, also in its answer.
     pub request_id: RequestId,
 }
+
+/// A rule that the door only observes would have blocked this request; its name. Beside an [`Arrival`], so
+/// that whoever learns which device it is can say so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedRule(pub String);

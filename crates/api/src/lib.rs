@@ -12,6 +12,6 @@ pub mod error;
 pub mod upgrade;
 pub mod wire;
 
-pub use arrival::Arrival;
+pub use arrival::{Arrival, ObservedRule};
 pub use error::ErrorBody;
 pub use upgrade::{DoorEnd, OfferedUpgrade, UpgradedConnection};

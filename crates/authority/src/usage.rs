@@ -1,13 +1,14 @@
 //! Who was admitted over its certificate, and whom `enforce` would have refused: what the rollout of
 //! `enforce` is judged by. Exact, unlike the refusals in the audit, which are sampled.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use countersign_core::access::Refusal;
 use countersign_core::ids::{CertificateRef, DeviceId};
 use countersign_core::time::Timestamp;
-use countersign_store::{OVER_CERTIFICATE, StoreError, UsageRow};
+use countersign_store::{OVER_CERTIFICATE, StoreError, UsageRow, rule_outcome};
 use parking_lot::Mutex;
 
 use crate::authority::Authority;
@@ -25,9 +26,14 @@ pub(crate) struct UsageLog {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: HashMap<(DeviceId, &'static str), Timestamp>,
-    written: HashMap<(DeviceId, &'static str), Written>,
+    waiting: HashMap<Use, Timestamp>,
+    written: HashMap<Use, Written>,
+    /// Whose certificates were looked up of late, and for which rule.
+    looked_up: HashMap<(CertificateRef, String), Timestamp>,
 }
+
+/// Who, and the outcome.
+type Use = (DeviceId, Cow<'static, str>);
 
 #[derive(Debug)]
 struct Written {
@@ -37,13 +43,13 @@ struct Written {
 }
 
 impl UsageLog {
-    fn note(&self, key: (DeviceId, &'static str), certificate: Option<&CertificateRef>, now: Timestamp) {
+    fn note(&self, key: Use, certificate: Option<&CertificateRef>, now: Timestamp) {
         let mut state = self.state.lock();
         let is_known = state.written.get(&key).is_some_and(|written| {
             now < written.at + AGAIN_AFTER && written.certificate.as_ref() == certificate
         });
         if !is_known {
-            state.written.insert(key, Written { at: now, certificate: certificate.cloned() });
+            state.written.insert(key.clone(), Written { at: now, certificate: certificate.cloned() });
             state.waiting.insert(key, now);
         }
     }
@@ -54,14 +60,27 @@ impl UsageLog {
             return Vec::new();
         }
         state.written.retain(|_key, written| now < written.at + AGAIN_AFTER);
+        state.looked_up.retain(|_key, at| now < *at + AGAIN_AFTER);
         state.waiting.drain().map(|((device, outcome), at)| UsageRow { device, outcome, at }).collect()
+    }
+
+    /// Whether it is time to look up whose certificate it is.
+    fn is_news(&self, certificate: &CertificateRef, rule: &str, now: Timestamp) -> bool {
+        let key = (certificate.clone(), rule.to_owned());
+        let mut state = self.state.lock();
+        let before = state.looked_up.get(&key).copied();
+        let is_news = before.is_none_or(|at| now >= at + AGAIN_AFTER);
+        if is_news {
+            state.looked_up.insert(key, now);
+        }
+        is_news
     }
 
     /// What could not be written is written with the next use.
     fn forget(&self, rows: &[UsageRow]) {
         let mut state = self.state.lock();
         for row in rows {
-            state.written.remove(&(row.device, row.outcome));
+            state.written.remove(&(row.device, row.outcome.clone()));
         }
     }
 }
@@ -69,12 +88,37 @@ impl UsageLog {
 impl Authority {
     /// Notes that a device was admitted over its own certificate.
     pub fn note_certificate_use(&self, device: DeviceId, certificate: &CertificateRef) {
-        self.usage.note((device, OVER_CERTIFICATE), Some(certificate), self.now());
+        self.usage.note((device, Cow::Borrowed(OVER_CERTIFICATE)), Some(certificate), self.now());
     }
 
     /// Notes that `enforce` would have refused a device.
     pub fn note_would_refuse(&self, device: DeviceId, refusal: Refusal) {
-        self.usage.note((device, refusal.code()), None, self.now());
+        self.usage.note((device, Cow::Borrowed(refusal.code())), None, self.now());
+    }
+
+    /// Notes that a rule, which is only observed, would have blocked a device.
+    pub fn note_rule_would_block(&self, device: DeviceId, rule: &str) {
+        self.usage.note((device, Cow::Owned(rule_outcome(rule))), None, self.now());
+    }
+
+    /// The same of whoever has this certificate.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn note_rule_would_block_holder(
+        &self,
+        certificate: CertificateRef,
+        rule: &str,
+    ) -> Result<(), StoreError> {
+        if !self.usage.is_news(&certificate, rule, self.now()) {
+            return Ok(());
+        }
+        let found =
+            self.store.read(move |r| Box::pin(async move { r.certificate_by_reference(&certificate).await }));
+        if let Some(row) = found.await? {
+            self.note_rule_would_block(row.device, rule);
+        }
+        Ok(())
     }
 
     /// Writes down what was noted; the sweep does it.
@@ -106,9 +150,9 @@ mod tests {
     #[test]
     fn the_same_is_written_once_in_five_minutes_and_a_new_certificate_at_once() {
         let (log, device) = (UsageLog::default(), DeviceId::random());
-        let (start, key) = (Timestamp::from_secs(1000), (device, OVER_CERTIFICATE));
+        let (start, key) = (Timestamp::from_secs(1000), (device, Cow::Borrowed(OVER_CERTIFICATE)));
         let count = |certificate: u8, at: Timestamp| {
-            log.note(key, Some(&reference(certificate)), at);
+            log.note(key.clone(), Some(&reference(certificate)), at);
             log.take(at).len()
         };
         let minute = Duration::from_secs(60);
@@ -119,8 +163,8 @@ mod tests {
     #[test]
     fn what_was_not_written_is_written_later() {
         let (log, now) = (UsageLog::default(), Timestamp::from_secs(1000));
-        let key = (DeviceId::random(), "MTLS_REQUIRED");
-        log.note(key, None, now);
+        let key = (DeviceId::random(), Cow::Borrowed("MTLS_REQUIRED"));
+        log.note(key.clone(), None, now);
         let rows = log.take(now);
         assert_eq!((rows.len(), log.take(now).len()), (1, 0));
         log.forget(&rows);

@@ -69,6 +69,7 @@ pub use records::restorations::UnprovedPeriodRow;
 pub use records::revocations::RevocationRow;
 pub use records::rollout::{
     BlockedDevice, BlockedFilter, BlockedPage, OVER_CERTIFICATE, TenantRollout, UsageRow, WouldRefuse,
+    rule_outcome,
 };
 pub use records::rotation_adoption::{
     DependentCursor, DependentDevice, DependentPage, Dependents, SeenDevice,

@@ -292,6 +292,9 @@ pub struct BlockedDeviceBody {
     pub hostname: String,
     /// The code of the refusal that it would have got.
     pub code: String,
+    /// The rule that would have blocked it, with `RULE_BLOCKED`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// When last, to five minutes.
     #[schema(value_type = schema::Moment)]
     pub last_at: Timestamp,

@@ -25,6 +25,14 @@ async fn a_device_is_ready_once_it_was_seen_using_its_certificate() {
     assert_eq!(page.devices[0].id, device.id);
 
     let row = house.in_state(device.id, CertificateState::Active).await;
+    for _twice in 0..2 {
+        house.authority.note_rule_would_block_holder(row.reference.clone(), "agents").await.unwrap();
+    }
+    house.authority.note_rule_would_block(device.id, "agents");
+    let by_rules = BlockedFilter { code: Some("RULE_BLOCKED".into()), ..filter.clone() };
+    let page = house.authority.blocked_devices(&house.view(), by_rules).await.unwrap();
+    let blocked: Vec<_> = page.devices.iter().map(|one| (one.id, one.rule.as_deref())).collect();
+    assert_eq!(blocked, [(device.id, Some("agents"))]);
     house.authority.note_certificate_use(device.id, &row.reference);
     assert_eq!(report().await.tenants[0].ready, 1);
     house.pass(DAY * 8);

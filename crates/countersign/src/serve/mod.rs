@@ -3,6 +3,7 @@
 mod door;
 pub(crate) mod files;
 mod monitors;
+mod observed;
 mod reload;
 mod reports;
 mod run;

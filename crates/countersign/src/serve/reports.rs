@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinSet;
 
+use super::observed::{self, Observed};
+
 /// How many reports may wait.
 const WAITING: usize = 4096;
 
@@ -24,6 +26,7 @@ pub(super) fn relay(
     authority: Arc<Authority>,
     refusals: mpsc::Sender<RefusalReport>,
 ) -> mpsc::Sender<EdgeReport> {
+    let observed = observed::record(Arc::clone(&authority));
     let unseen = {
         let authority = Arc::clone(&authority);
         move |count| authority.count_unseen_refusals(count)
@@ -36,7 +39,7 @@ pub(super) fn relay(
             }
         }
     };
-    relay_to(record, unseen, refusals)
+    relay_to(record, unseen, (refusals, observed))
 }
 
 /// Refusals that find no room are counted alone, so that a flood of them holds up no first use: the
@@ -44,7 +47,7 @@ pub(super) fn relay(
 fn relay_to<F>(
     record: impl Fn(CertificateRef) -> F + Send + 'static,
     unseen: impl Fn(u64) + Send + 'static,
-    refusals: mpsc::Sender<RefusalReport>,
+    (refusals, observed): (mpsc::Sender<RefusalReport>, mpsc::Sender<Observed>),
 ) -> mpsc::Sender<EdgeReport>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -58,7 +61,13 @@ where
             let refusal = match report {
                 EdgeReport::Refused(request) => of_request(*request, Outcome::Refused),
                 EdgeReport::Failed(request) => of_request(*request, Outcome::Failed),
-                EdgeReport::WouldRefuse(request) => of_request(*request, Outcome::WouldRefuse),
+                EdgeReport::WouldRefuse(request) => {
+                    if let (Some(rule), Some(shown)) = (&request.rule, &request.certificate) {
+                        // One that finds no room comes again.
+                        let _sent = observed.try_send((shown.reference.clone(), rule.clone()));
+                    }
+                    of_request(*request, Outcome::WouldRefuse)
+                }
                 EdgeReport::FirstUse(certificate) => {
                     if first_use.send(certificate).await.is_err() {
                         return;
@@ -168,7 +177,8 @@ mod tests {
             heard.send(certificate.serial).unwrap();
             std::future::pending()
         };
-        let reports = relay_to(record, |_count| {}, refusals);
+        let (observed, _nobody_notes) = mpsc::channel(1);
+        let reports = relay_to(record, |_count| {}, (refusals, observed));
         for number in ["01", "02"] {
             for _ in 0..10 {
                 reports.send(refused()).await.unwrap();

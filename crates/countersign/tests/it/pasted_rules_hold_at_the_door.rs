@@ -106,6 +106,37 @@ async fn observed_rules_block_nothing_and_are_written_down() {
     assert_eq!(details["rule"], "agents show a certificate");
     assert_eq!(details["requestId"], answer.header("x-request-id"));
     assert!(admin.audit("event=access.refused").await.is_empty());
+
+    // The rollout report has the device, by its token here and by its certificate below.
+    let listed = async || done(&admin.get("/rollout/blocked?code=RULE_BLOCKED").await);
+    let report = listed().await;
+    assert_eq!(report["devices"].as_array().unwrap().len(), 1, "{report}");
+    let blocked = &report["devices"][0];
+    assert_eq!(
+        (&blocked["name"], &blocked["rule"]),
+        (&json!("observed"), &json!("agents show a certificate"))
+    );
+    let rollout = done(&admin.get("/rollout").await);
+    assert_eq!(rollout["tenants"][0]["wouldBeBlocked"]["last24h"]["RULE_BLOCKED"], 1, "{rollout}");
+}
+
+#[tokio::test]
+async fn whom_observed_rules_would_block_at_an_upstream_is_listed_by_its_certificate() {
+    let upstream = Upstream::start().await;
+    let rule = "[[rule]]\nname = \"closed\"\nexpression = 'http.request.uri.path eq \"/open/closed\"'\n";
+    let config = format!("[http_door]\nrules = \"observe\"\n{}{rule}", upstream.routes());
+    let installation = Installation::configured(&config, Time::Real).await;
+    let device = Device::enrol(&installation, "visitor").await;
+    let mut with = device.connect(&installation).await;
+    assert_eq!(get(&mut with, "/open/other").await.status, 200);
+    assert_eq!(get(&mut with, "/open/closed").await.status, 200, "nothing is blocked");
+    assert_eq!(get(&mut installation.connect().await, "/open/closed").await.status, 200, "nobody known");
+    let admin = installation.admin();
+    let listed = async || done(&admin.get("/rollout/blocked?code=RULE_BLOCKED").await);
+    until("the device is listed", async || !listed().await["devices"].as_array().unwrap().is_empty()).await;
+    let report = listed().await;
+    let blocked: Vec<_> = report["devices"].as_array().unwrap().iter().map(|one| &one["rule"]).collect();
+    assert_eq!(blocked, ["closed"], "{report}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign_api::Arrival;
+use countersign_api::{Arrival, ObservedRule};
 use countersign_core::ids::RequestId;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
@@ -67,7 +67,11 @@ pub(crate) async fn to_control_plane(
     headers::set_forwarded(headers, &told.provenance);
     headers.insert(header::HOST, told.host_value.clone());
     *request.uri_mut() = onward_uri(&path)?;
+    let observed = request.extensions_mut().remove::<ObservedRule>();
     *request.extensions_mut() = http::Extensions::new();
+    if let Some(rule) = observed {
+        request.extensions_mut().insert(rule);
+    }
     let arrival = Arrival { peer: admitted.peer().clone(), address: arrived.address, request_id: id };
     request.extensions_mut().insert(arrival);
     let offered = wanted.map(|wanted| {

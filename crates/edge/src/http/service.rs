@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_api::ObservedRule;
 use countersign_core::access::Place;
 use countersign_core::ids::RequestId;
 use countersign_core::settings::Enforcement;
@@ -231,7 +232,9 @@ fn hear<'a>(
     for screen in [&gate.screen, &route.screen].into_iter().flatten() {
         hearing.count_identity(request, screen, &admitted)?;
     }
-    hearing.apply_rules(request, &trust, &admitted, (&host, &path))?;
+    if let Some(observed) = hearing.apply_rules(request, &trust, &admitted, (&host, &path))? {
+        request.extensions_mut().insert(observed);
+    }
     Ok(Cleared { host, path, route, admitted, wanted })
 }
 
@@ -376,27 +379,28 @@ impl Hearing<'_> {
         }
     }
 
+    /// Asks the rules. Gives the one that would have blocked, where they are only observed.
     fn apply_rules(
         &self,
         request: &Request<Incoming>,
         trust: &Trust,
         admitted: &Admitted,
         (host, path): (&RequestedHost, &NormalisedPath),
-    ) -> Result<(), Answer> {
+    ) -> Result<Option<ObservedRule>, Answer> {
         if self.gate.rules == Enforcement::Off || trust.rules.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let facts = self.rule_facts(request, admitted, (host, path));
         let verdict = trust.rules.evaluate(&facts);
         for rule in verdict.logged {
             info!(rule, request = %self.id, path = path.path(), "rule matched");
         }
-        let Outcome::Blocked { rule, response } = verdict.outcome else { return Ok(()) };
+        let Outcome::Blocked { rule, response } = verdict.outcome else { return Ok(None) };
         let answer = Answer::blocked(response);
         let facts = Box::new(self.facts(request, answer.code(), admitted.standing(), Some(rule)));
         if self.gate.rules == Enforcement::Observe {
             self.gate.reports.tell(EdgeReport::WouldRefuse(facts));
-            return Ok(());
+            return Ok(Some(ObservedRule(rule.to_owned())));
         }
         self.gate.reports.tell(EdgeReport::Refused(facts));
         Err(answer)

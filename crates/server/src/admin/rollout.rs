@@ -52,7 +52,8 @@ fn wire_rollout(rollout: Rollout) -> RolloutReport {
     RolloutReport { at: rollout.at, tenants: rollout.tenants.into_iter().map(tenant).collect() }
 }
 
-/// One page of the devices that `enforce` would have refused, each with its latest refusal.
+/// One page of the devices that `enforce`, or rules that are observed, would have refused, each with its
+/// latest refusal; with `code=RULE_BLOCKED`, each with the latest rule.
 #[utoipa::path(get, path = "/api/v1/rollout/blocked", tag = "settings", operation_id = "listWouldBeBlocked",
     params(
         ("tenant" = Option<String>, Query, description = "slug or id"),
@@ -90,6 +91,7 @@ pub(crate) async fn blocked(
         name: device.name,
         hostname: device.hostname,
         code: device.code,
+        rule: device.rule,
         last_at: device.at,
     };
     Ok(Json(BlockedList {

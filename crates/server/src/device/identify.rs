@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::FromRequestParts;
-use countersign_api::Arrival;
+use countersign_api::{Arrival, ObservedRule};
 use countersign_authority::agent::{AgentCaller, Possession};
 use countersign_authority::refusals::{Outcome, RefusalReport};
 use countersign_core::access::{Access, Holder, Place, Refusal, Shown, decide};
@@ -100,6 +100,9 @@ async fn admit_caller(
     let holder = claim.as_ref().map_or(Holder::Other, |claim| caller.holder(claim));
     let shown = arrival.peer.shown(&snapshot, holder, state.authority.now());
     let access = decide(place, shown, caller.settings().enforcement);
+    if let Some(ObservedRule(rule)) = parts.extensions.get() {
+        state.authority.note_rule_would_block(caller.id(), rule);
+    }
     match access {
         Access::Granted => {
             if let (Shown::Device(Holder::Own, Standing::Valid | Standing::Pending), Some(claim)) =

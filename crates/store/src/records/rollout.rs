@@ -1,5 +1,7 @@
 //! How devices were admitted of late, and what follows for the rollout of `enforce`.
 
+use std::borrow::Cow;
+
 use countersign_core::ids::{DeviceId, DeviceName, Tenant, TenantId};
 use countersign_core::settings::Enforcement;
 use countersign_core::time::Timestamp;
@@ -19,14 +21,30 @@ const TABLE: &str = "device_usage";
 pub struct UsageRow {
     /// Which.
     pub device: DeviceId,
-    /// `certificate`: over its own; or the code with which `enforce` would have refused it.
-    pub outcome: &'static str,
+    /// `certificate`: over its own; or the code with which `enforce` would have refused it; or
+    /// [`rule_outcome`].
+    pub outcome: Cow<'static, str>,
     /// When.
     pub at: Timestamp,
 }
 
 /// The outcome of whoever showed its own certificate.
 pub const OVER_CERTIFICATE: &str = "certificate";
+
+/// The code of what a rule blocks.
+const RULE_BLOCKED: &str = "RULE_BLOCKED";
+
+/// Begins the outcome of whoever an observed rule would have blocked, before the rule's name.
+const BY_RULE: &str = "rule:";
+
+/// How much of a rule's name is kept.
+const RULE_NAME_LIMIT: usize = 100;
+
+/// The outcome of whoever an observed rule would have blocked.
+#[must_use]
+pub fn rule_outcome(rule: &str) -> String {
+    BY_RULE.chars().chain(rule.chars().take(RULE_NAME_LIMIT)).collect()
+}
 
 /// How far a tenant is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +91,8 @@ pub struct BlockedDevice {
     pub hostname: String,
     /// The code, the latest one.
     pub code: String,
+    /// The rule, if it was one.
+    pub rule: Option<String>,
     /// When last.
     pub at: Timestamp,
 }
@@ -128,16 +148,34 @@ impl FromRow for WouldRefuse {
 
 impl FromRow for BlockedDevice {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let outcome = row.text("outcome")?;
+        let rule = outcome.strip_prefix(BY_RULE).map(str::to_owned);
         Ok(Self {
             id: row.parsed("id")?,
             tenant: row.parsed("slug")?,
             name: row.parsed("name")?,
             hostname: row.text("hostname")?,
-            code: row.text("outcome")?,
+            code: if rule.is_some() { RULE_BLOCKED.to_owned() } else { outcome },
+            rule,
             at: row.time("last_at")?,
         })
     }
 }
+
+/// Devices with the latest outcome of each.
+const BLOCKED: &str = "SELECT d.id, t.slug, d.name, d.hostname, u.outcome, u.last_at FROM device_usage u
+     JOIN devices d ON d.id = u.device_id JOIN tenants t ON t.id = d.org_id
+         AND NOT EXISTS (SELECT 1 FROM device_usage later
+             WHERE later.device_id = u.device_id AND later.outcome <> 'certificate'
+                 AND (later.last_at, later.outcome) > (u.last_at, u.outcome))";
+
+/// The same among what rules would have blocked.
+const BLOCKED_BY_RULES: &str =
+    "SELECT d.id, t.slug, d.name, d.hostname, u.outcome, u.last_at FROM device_usage u
+     JOIN devices d ON d.id = u.device_id JOIN tenants t ON t.id = d.org_id
+         AND NOT EXISTS (SELECT 1 FROM device_usage later
+             WHERE later.device_id = u.device_id AND later.outcome LIKE 'rule:%'
+                 AND (later.last_at, later.outcome) > (u.last_at, u.outcome))";
 
 impl Reading<'_> {
     /// How far each tenant is, by slug; with a tenant, that one alone. A certificate that ends before
@@ -186,12 +224,14 @@ impl Reading<'_> {
     ) -> Result<Vec<WouldRefuse>, StoreError> {
         sql(
             TABLE,
-            "SELECT d.org_id, u.outcome, count(*) AS since_first,
-                 coalesce(sum(CASE WHEN u.last_at >= $2 THEN 1 ELSE 0 END), 0) AS since_second
+            "SELECT d.org_id,
+                 CASE WHEN u.outcome LIKE 'rule:%' THEN 'RULE_BLOCKED' ELSE u.outcome END AS outcome,
+                 count(DISTINCT d.id) AS since_first,
+                 count(DISTINCT CASE WHEN u.last_at >= $2 THEN d.id END) AS since_second
              FROM device_usage u JOIN devices d ON d.id = u.device_id
              WHERE u.outcome <> 'certificate' AND u.last_at >= $1 AND d.status <> 'decommissioned'
                  AND ($3 IS NULL OR d.org_id = $3)
-             GROUP BY d.org_id, u.outcome ORDER BY d.org_id, u.outcome LIMIT 100000",
+             GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 100000",
         )
         .bind(first)
         .bind(second)
@@ -200,26 +240,26 @@ impl Reading<'_> {
         .await
     }
 
-    /// A page of the devices that would have been refused, each once.
+    /// A page of the devices that would have been refused, each once, with the latest code; of rules the
+    /// latest rule.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn blocked_devices(&mut self, filter: &BlockedFilter) -> Result<BlockedPage, StoreError> {
         let limit = filter.limit.clamp(1, LIST_LIMIT);
+        let of_rules = filter.code.as_deref() == Some(RULE_BLOCKED);
+        let code = filter.code.as_deref().filter(|_code| !of_rules);
         let mut devices: Vec<BlockedDevice> = Conditions::none()
             .and("d.status <> ?", Some("decommissioned"))
             .and("u.outcome <> ?", Some(OVER_CERTIFICATE))
             .and("u.last_at >= ?", Some(filter.since))
             .and("d.org_id = ?", filter.tenant)
-            .and("u.outcome = ?", filter.code.as_deref())
+            .and("u.outcome = ?", code)
+            .and("u.outcome LIKE ?", of_rules.then_some("rule:%"))
             .and_pair("(u.last_at, d.id) < (?, ?)", filter.after.map(|cursor| (cursor.at, cursor.id)))
             .select(
                 TABLE,
-                "SELECT d.id, t.slug, d.name, d.hostname, u.outcome, u.last_at FROM device_usage u
-                 JOIN devices d ON d.id = u.device_id JOIN tenants t ON t.id = d.org_id
-                     AND NOT EXISTS (SELECT 1 FROM device_usage later
-                         WHERE later.device_id = u.device_id AND later.outcome <> 'certificate'
-                             AND (later.last_at, later.outcome) > (u.last_at, u.outcome))",
+                if of_rules { BLOCKED_BY_RULES } else { BLOCKED },
                 "ORDER BY u.last_at DESC, d.id DESC",
                 limit + 1,
             )
@@ -240,7 +280,7 @@ impl Writing<'_> {
     pub async fn record_usage(&mut self, rows: &[UsageRow]) -> Result<(), StoreError> {
         let mut written = Rows::of(TABLE, &["device_id", "outcome", "last_at"]);
         for row in rows {
-            written.add([row.device.into(), row.outcome.into(), row.at.into()]);
+            written.add([row.device.into(), row.outcome.as_ref().into(), row.at.into()]);
         }
         let replace = "ON CONFLICT (device_id, outcome) DO UPDATE SET last_at = excluded.last_at";
         written.insert(&mut self.connection, replace).await.map(|_written| ())

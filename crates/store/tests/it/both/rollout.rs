@@ -11,7 +11,7 @@ use super::fixture::{DAY, Fixture, HOUR, insert_tenant, now, read, write};
 
 impl Fixture {
     async fn used(&self, device: countersign_core::ids::DeviceId, outcome: &'static str, at: Timestamp) {
-        let row = UsageRow { device, outcome, at };
+        let row = UsageRow { device, outcome: outcome.into(), at };
         write!(self.store, |w| w.record_usage(&[row])).unwrap();
     }
 }
@@ -95,4 +95,26 @@ async fn who_would_have_been_refused_is_known_for_a_while_by_code() {
     assert_eq!(left.iter().map(|row| row.since_second).sum::<u64>(), 2);
     let report = read!(fixture.store, |r| r.rollout(None, now(), now())).unwrap();
     assert_eq!(report[0].without_certificate, 2);
+}
+
+#[tokio::test]
+async fn whom_rules_would_have_blocked_counts_once_however_many_rules_there_are() {
+    let fixture = Fixture::new().await;
+    let (one, two) = (fixture.device("one").await, fixture.device("two").await);
+    fixture.used(one.id, "rule:first", now() - DAY * 2).await;
+    fixture.used(one.id, "rule:second", now() - HOUR).await;
+    fixture.used(one.id, "MTLS_REQUIRED", now()).await;
+    fixture.used(two.id, "MTLS_REQUIRED", now()).await;
+    let counts = read!(fixture.store, |r| r.would_refuse(None, now() - DAY * 7, now() - DAY)).unwrap();
+    let counts: Vec<_> =
+        counts.iter().map(|row| (row.code.as_str(), row.since_first, row.since_second)).collect();
+    assert_eq!(counts, [("MTLS_REQUIRED", 2, 2), ("RULE_BLOCKED", 1, 1)]);
+    let code = Some("RULE_BLOCKED".to_owned());
+    let filter = BlockedFilter { tenant: None, code, since: now() - DAY * 7, limit: 9, after: None };
+    let blocked = fixture.blocked(&filter).await.devices;
+    let blocked: Vec<_> =
+        blocked.iter().map(|row| (row.id, row.code.as_str(), row.rule.as_deref())).collect();
+    assert_eq!(blocked, [(one.id, "RULE_BLOCKED", Some("second"))]);
+    let all = fixture.blocked(&BlockedFilter { code: None, ..filter }).await.devices;
+    assert!(all.iter().all(|row| row.rule.is_none() && row.code == "MTLS_REQUIRED") && all.len() == 2);
 }

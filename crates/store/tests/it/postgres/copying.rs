@@ -94,7 +94,8 @@ pub(super) async fn filled() -> Fixture {
                 w.insert_denied_key(&key).await?;
                 w.insert_denied_trait(tenant, TraitKind::Hostname, "evil").await?;
                 w.stage_token(&staged).await?;
-                w.record_usage(&[UsageRow { device: id, outcome: OVER_CERTIFICATE, at: now() }]).await?;
+                w.record_usage(&[UsageRow { device: id, outcome: OVER_CERTIFICATE.into(), at: now() }])
+                    .await?;
                 w.device_trust_changed(id).await?;
                 Ok(())
             })

@@ -10,7 +10,7 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
 
 use super::address::Destination;
@@ -130,7 +130,7 @@ impl Forward {
                 }
                 Err(error) => {
                     warn!(%error, "connection not accepted");
-                    sleep(EXHAUSTED_PAUSE).await;
+                    sleep_until(Instant::now() + EXHAUSTED_PAUSE).await;
                 }
             }
         }
@@ -191,7 +191,7 @@ impl Shared {
             let is_away = matches!(error, ReachError::Connect(ConnectError::Tcp { .. }));
             if is_away && Instant::now() < end {
                 debug!(to = %self.config.to, %error, "door away, trying again");
-                sleep(PAUSE).await;
+                sleep_until(Instant::now() + PAUSE).await;
                 continue;
             }
             self.tell(&error);

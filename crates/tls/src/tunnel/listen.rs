@@ -30,7 +30,6 @@ pub struct ForwardListen(Place);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     Tcp(SocketAddr),
-    #[cfg_attr(not(unix), expect(dead_code, reason = "there are none here"))]
     Unix(PathBuf),
 }
 

@@ -40,6 +40,7 @@ use crate::state::ControlPlane;
         (name = "certificates"),
         (name = "service certificates", description = "Certificates of services: issued here, or imported."),
         (name = "cas", description = "The rotation of CAs."),
+        (name = "edges", description = "Edges that run elsewhere, and what they call themselves."),
         (name = "monitors", description = "Certificates elsewhere that are watched."),
         (name = "settings"),
         (name = "audit"),

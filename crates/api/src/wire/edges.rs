@@ -10,7 +10,7 @@ use super::schema;
 
 /// POST `/edges`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateEdgeRequest {
     /// What it is to be called.
     #[schema(value_type = schema::EdgeName)]
@@ -102,13 +102,15 @@ pub struct EdgeRevoked {
 
 /// POST `/edges/self/enroll`.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnrollEdgeRequest {
     /// The token that it was added with.
     pub token: String,
-    /// What it asks for.
-    #[serde(flatten)]
-    pub keys: RenewEdgeRequest,
+    /// A signing request for its own key, PEM; only the key is used.
+    pub csr: String,
+    /// One for the key of its doors; without it they show a certificate of the operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub door_csr: Option<String>,
 }
 
 impl std::fmt::Debug for EnrollEdgeRequest {
@@ -119,7 +121,7 @@ impl std::fmt::Debug for EnrollEdgeRequest {
 
 /// POST `/edges/self/renew`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RenewEdgeRequest {
     /// A signing request for its own key, PEM; only the key is used.
     pub csr: String,

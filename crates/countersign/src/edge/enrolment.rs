@@ -37,7 +37,8 @@ pub(super) async fn equip(config: &Resolved) -> anyhow::Result<Equipment> {
         settings.token_file.as_ref().context("name the file with the edge's token: --token-file")?;
     let token = Zeroizing::new(fs_err::read_to_string(token_file).context("read the edge's token")?);
     let (keys, request) = fresh_keys(config)?;
-    let request = EnrollEdgeRequest { token: token.trim().to_owned(), keys: request };
+    let request =
+        EnrollEdgeRequest { token: token.trim().to_owned(), csr: request.csr, door_csr: request.door_csr };
     let tls = ClientTls::new(&ServerTrust::Pinned(pin), None).context("prepare to reach the authority")?;
     let given = Client::new(server, &tls).enroll_edge(&request).await.context("enrol this edge")?;
     let equipment = Equipment::new(given, keys);

@@ -42,6 +42,10 @@ const COMMANDS: &[&[&str]] = &[
     &["cert", "list"],
     &["cert", "rotate"],
     &["cert", "revoke"],
+    &["edge", "run"],
+    &["edge", "add"],
+    &["edge", "list"],
+    &["edge", "revoke"],
     &["service", "import"],
     &["service", "list"],
     &["service", "remove"],
@@ -86,13 +90,14 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    let parents: [&[&str]; 12] = [
+    let parents: [&[&str]; 13] = [
         &[],
         &["config"],
         &["audit"],
         &["ca"],
         &["ca", "rotate"],
         &["cert"],
+        &["edge"],
         &["service"],
         &["monitor"],
         &["user"],

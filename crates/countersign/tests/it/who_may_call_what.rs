@@ -421,6 +421,7 @@ fn what_needs_a_token_is_what_the_table_says() {
             // Alone, or with the device's certificate.
             May::Agents => &["agent", "agent", "deviceCertificate"],
             May::Anyone | May::AnyoneAtADoor => &[],
+            May::Edges => &["edgeCertificate"],
         };
         let said = if row.may == May::Agents { expected.starts_with(&schemes) } else { schemes == expected };
         assert!(said && schemes.is_empty() == expected.is_empty(), "{}: {schemes:?}", row.operation);
@@ -475,7 +476,7 @@ async fn everybody_gets_what_the_table_says_and_nothing_else() {
                 trial.only_through_a_door().await;
                 trial.agents(&other).await;
             }
-            May::AnyoneAtADoor => {
+            May::AnyoneAtADoor | May::Edges => {
                 trial.only_through_a_door().await;
                 trial.agent_itself(None, "").await;
             }

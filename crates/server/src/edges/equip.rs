@@ -39,6 +39,7 @@ pub(crate) async fn enroll(
 ) -> Outcome<(StatusCode, Json<EdgeEquipment>)> {
     let token = Zeroizing::new(fields.required_text("token", 255));
     let request = keys(&mut fields);
+    fields.refuse_unknown();
     fields.finish()?;
     let equipped = state.authority.enrol_edge(&token, &request).await?;
     Ok((StatusCode::CREATED, Json(wire_equipment(&state, equipped))))
@@ -59,6 +60,7 @@ pub(crate) async fn renew(
     JsonFields(mut fields): JsonFields,
 ) -> Outcome<Json<EdgeEquipment>> {
     let request = keys(&mut fields);
+    fields.refuse_unknown();
     fields.finish()?;
     let equipped = state.authority.renew_edge(&by.edge, &request).await?;
     Ok(Json(wire_equipment(&state, equipped)))

@@ -20,6 +20,8 @@ pub(super) enum May {
     Agents,
     /// Whoever comes through a door.
     AnyoneAtADoor,
+    /// Edges, through a door, by their certificate.
+    Edges,
 }
 
 /// What somebody bound to another tenant gets.
@@ -227,8 +229,8 @@ fn edges() -> Vec<Row> {
             .body(|_| json!({ "name": format!("e{}", CertificateId::random()) })),
         row("revokeEdge", ADMIN).about(About::Edge).elsewhere(Elsewhere::ForTheUnbound),
         row("enrollEdge", May::AnyoneAtADoor).done(400),
-        row("renewEdge", May::AnyoneAtADoor).done(401),
-        row("openEdgeStream", May::AnyoneAtADoor).done(401),
+        row("renewEdge", May::Edges).done(401),
+        row("openEdgeStream", May::Edges).done(401),
     ]
 }
 

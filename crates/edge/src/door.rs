@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use crate::accept::limits::{Limits, Slots};
 use crate::accept::listen::{self, Listeners};
 use crate::accept::{self, Entrance, Inside};
+use crate::front::access_log::AccessLog;
 use crate::front::screen::RequestRates;
 use crate::http::body::LocalService;
 use crate::http::inside::HttpInside;
@@ -65,6 +66,8 @@ pub struct DoorConfig {
     pub hosts: Vec<String>,
     /// What stands behind it.
     pub routes: Vec<Route>,
+    /// Where requests are written down, if anywhere.
+    pub access_log: Option<AccessLog>,
     /// Whether rules block, are only recorded, or are not run.
     pub rules: Enforcement,
     /// Whether the safety floor holds beside the rules.
@@ -99,6 +102,7 @@ impl Default for DoorConfig {
             proxy_networks: Vec::new(),
             hosts: Vec::new(),
             routes: Route::control_plane(),
+            access_log: None,
             rules: Enforcement::Enforce,
             compat: Compat::None,
             odd_paths: OddPaths::Refused,
@@ -153,6 +157,13 @@ pub enum DoorError {
         #[source]
         source: io::Error,
     },
+    /// A socket that was handed over cannot be used.
+    #[error("use a socket that was handed over")]
+    HandedOver {
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A route cannot be served.
     #[error("route {prefix}: {reason}")]
     Route {
@@ -186,6 +197,8 @@ pub enum DoorError {
 pub(crate) enum Phase {
     /// Taking connections.
     Open,
+    /// Taking none, another process does; whoever is there may ask once more.
+    Leaving,
     /// Taking none; requests under way are finished.
     Draining,
     /// Gone.
@@ -203,6 +216,20 @@ impl HttpDoor {
     /// # Errors
     /// Fails closed: a door with an unusable route, rule, address or TLS setting is not opened.
     pub fn start(config: DoorConfig, inputs: DoorInputs) -> Result<DoorHandle, DoorError> {
+        Self::start_on(config, inputs, Vec::new())
+    }
+
+    /// The same on sockets that were handed over, if there are any: those of the process whose place this
+    /// one takes, or of the service manager. All of them are listened at; the configured addresses are
+    /// not bound then.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(
+        config: DoorConfig,
+        inputs: DoorInputs,
+        sockets: Vec<TcpListener>,
+    ) -> Result<DoorHandle, DoorError> {
         let routes = Routes::new(&config.routes, inputs.control_plane.as_ref(), Some(&inputs.credentials))?;
         let upkeep = Upkeep::of(routes.groups(), routes.members());
         let current = inputs.current()?;
@@ -214,6 +241,7 @@ impl HttpDoor {
         let inside = HttpInside { gate: Arc::new(gate), timing };
         let frame = Frame {
             addresses: config.addresses,
+            sockets,
             workers: config.workers,
             limits: config.limits,
             proxy_networks: config.proxy_networks,
@@ -243,6 +271,8 @@ impl DoorInputs {
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) addresses: Vec<SocketAddr>,
+    /// Sockets that were handed over, to be used instead of the addresses.
+    pub(crate) sockets: Vec<TcpListener>,
     pub(crate) workers: NonZeroUsize,
     pub(crate) limits: Limits,
     pub(crate) proxy_networks: Vec<IpNet>,
@@ -257,15 +287,16 @@ pub(crate) fn open<I: Inside>(
     current: Arc<Current>,
     inputs: DoorInputs,
 ) -> Result<DoorHandle, DoorError> {
-    let listeners = listen::bind(&frame.addresses, frame.workers)?;
+    let listeners = listen::open(&frame.addresses, frame.workers, frame.sockets)?;
     let addresses = listeners.addresses.clone();
     let (phase, phases) = watch::channel(Phase::Open);
     let registry = Arc::new(Registry::new());
+    let slots = Slots::new(frame.limits);
     let entrance = Arc::new(Entrance {
         tls,
         inside,
         registry: Arc::clone(&registry),
-        slots: Slots::new(frame.limits),
+        slots: slots.clone(),
         proxy_networks: frame.proxy_networks,
         handshake_timeout: frame.handshake_timeout,
     });
@@ -277,9 +308,10 @@ pub(crate) fn open<I: Inside>(
         clock: inputs.clock,
         phases: phases.clone(),
     };
+    let listening = listeners.again().map_err(|source| DoorError::HandedOver { source })?;
     let threads = start_threads(listeners, &entrance, watching, &phases)?;
     info!(?addresses, "door open");
-    Ok(DoorHandle { addresses, phase, registry, threads })
+    Ok(DoorHandle { addresses, listening, phase, registry, slots, threads })
 }
 
 fn start_threads<I: Inside>(
@@ -313,8 +345,11 @@ pub(crate) fn spawn(
 #[derive(Debug)]
 pub struct DoorHandle {
     addresses: Vec<SocketAddr>,
+    /// Kept to be handed over; let go of when the door closes, so that nobody waits at it in vain.
+    listening: Vec<TcpListener>,
     phase: watch::Sender<Phase>,
     registry: Arc<Registry>,
+    slots: Slots,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -341,6 +376,33 @@ impl DoorHandle {
         &self.addresses
     }
 
+    /// Its sockets once more, for the process that takes this one's place.
+    ///
+    /// # Errors
+    /// When the system has no more file descriptors.
+    pub fn sockets(&self) -> io::Result<Vec<TcpListener>> {
+        self.listening.iter().map(TcpListener::try_clone).collect()
+    }
+
+    /// Lets every connection end after its next answer, for at most so long; new ones are taken.
+    pub async fn leave(&self, patience: Duration) {
+        self.registry.leave();
+        // Handshakes under way count, and whoever may still accept: the registry knows neither.
+        if tokio::time::timeout(patience, self.slots.wait_until_quiet()).await.is_err() {
+            info!("connections left over at the hand-over");
+        }
+    }
+
+    /// Leaves the door to a process that has its sockets: takes no new connection, and lets those that are
+    /// open ask once more before they end, for at most `settle`, so that no request meets a connection
+    /// that has just been closed. Then as [`Self::drain`].
+    pub async fn hand_over(mut self, settle: Duration, grace: Duration) {
+        self.listening.clear();
+        self.phase.send_replace(Phase::Leaving);
+        self.leave(settle).await;
+        self.drain(grace).await;
+    }
+
     /// How many connections of this device are open.
     #[must_use]
     pub fn live_connections(&self, device: &DeviceKey) -> usize {
@@ -356,6 +418,7 @@ impl DoorHandle {
     /// Closes the door: takes no new connection, lets requests under way finish for at most
     /// `grace`, cuts what is left, and waits for the threads to end.
     pub async fn drain(mut self, grace: Duration) {
+        self.listening.clear();
         self.phase.send_replace(Phase::Draining);
         self.registry.retire_all();
         if tokio::time::timeout(grace, self.registry.wait_until_empty()).await.is_err() {

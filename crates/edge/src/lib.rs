@@ -46,6 +46,7 @@ pub use door::{Compat, DoorConfig, DoorError, DoorHandle, DoorInputs, HttpDoor, 
 pub use egress::listener::{Egress, EgressError, EgressInputs};
 pub use egress::settings::{EgressAddress, EgressAddressError, EgressListener, EgressReach, EgressWay};
 pub use egress::ways::EgressWayError;
+pub use front::access_log::{AccessLog, AccessLogTarget, QueryStrings};
 pub use front::cors::{WebOrigin, WebOriginError};
 pub use front::rate::{Rate, RateError};
 pub use front::redirect::{Redirect, RedirectConfig};

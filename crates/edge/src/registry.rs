@@ -42,6 +42,7 @@ pub(crate) struct Live {
     first_use_told: AtomicBool,
     /// As which guests it was received.
     guests: Mutex<Vec<Arc<GuestClaim>>>,
+    has_streams: AtomicBool,
     is_closed: AtomicBool,
 }
 
@@ -53,6 +54,16 @@ impl Live {
     fn end(&self, ending: Ending) {
         self.ending.fetch_max(ending as u8, Ordering::SeqCst);
         self.told.notify_waiters();
+    }
+
+    /// Ends the connection after the responses under way.
+    pub(crate) fn retire(&self) {
+        self.end(Ending::Retire);
+    }
+
+    /// Says that the connection holds several requests at a time and can be told to end between them.
+    pub(crate) fn is_of_streams(&self) {
+        self.has_streams.store(true, Ordering::SeqCst);
     }
 
     /// Cuts the connection at once.
@@ -121,6 +132,13 @@ pub(crate) struct RequestGuard {
     kind: RequestKind,
 }
 
+impl RequestGuard {
+    /// The connection that it came over.
+    pub(crate) fn live(&self) -> &Registration {
+        &self.live
+    }
+}
+
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.live.turn();
@@ -161,6 +179,7 @@ pub(crate) struct Registry {
     resting: AtomicUsize,
     sessions: Mutex<Sessions>,
     guests: GuestSessions,
+    is_leaving: AtomicBool,
     next: AtomicU64,
     gone: Notify,
 }
@@ -258,6 +277,17 @@ impl Registry {
     pub(crate) fn retire_all(&self) {
         self.sessions.lock().is_retiring = true;
         self.each(|live| live.end(Ending::Retire));
+    }
+
+    /// Lets every connection end after its next response: another process answers those who come back.
+    pub(crate) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::SeqCst);
+        // One on which nothing was asked yet could not tell which requests it still takes.
+        self.each(|live| {
+            if live.has_streams.load(Ordering::SeqCst) && live.turns() > 0 {
+                live.retire();
+            }
+        });
     }
 
     /// Cuts every connection.
@@ -434,6 +464,11 @@ impl Registration {
     pub(crate) fn resting(&self) -> Resting<'_> {
         self.registry.resting.fetch_add(1, Ordering::Relaxed);
         Resting(&self.registry)
+    }
+
+    /// Whether another process answers those who come back.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.registry.is_leaving.load(Ordering::Relaxed)
     }
 }
 

@@ -9,6 +9,8 @@ use crate::Variables;
 #[derive(Debug)]
 pub struct Supervisor {
     line: Option<line::Line>,
+    /// The process whose place this one takes.
+    predecessor: Option<line::Line>,
     watchdog: Option<Duration>,
 }
 
@@ -17,15 +19,11 @@ impl Supervisor {
     /// nothing is said to it: a service must not fail for want of an audience.
     #[must_use]
     pub fn new(variables: &Variables) -> Self {
-        let line = variables.notify_socket.as_deref().and_then(|socket| match line::Line::to(socket) {
-            Ok(line) => Some(line),
-            Err(error) => {
-                tracing::warn!(%error, socket = %socket.to_string_lossy(), "cannot reach the service manager");
-                None
-            }
-        });
+        let line = variables.notify_socket.as_deref().and_then(|socket| reach(socket, "service manager"));
+        let predecessor =
+            variables.handover_socket.as_deref().and_then(|socket| reach(socket, "predecessor"));
         let watchdog = if line.is_some() { watchdog(variables, std::process::id()) } else { None };
-        Self { line, watchdog }
+        Self { line, predecessor, watchdog }
     }
 
     /// How long this process may be silent before it is taken for dead; `None`: for ever. Say
@@ -38,6 +36,27 @@ impl Supervisor {
     /// The service does what it is there for.
     pub fn ready(&self) {
         self.say("READY=1");
+        // One that was waited for has ended.
+        if let Some(predecessor) = &self.predecessor
+            && let Err(error) = predecessor.send(b"READY=1")
+        {
+            tracing::debug!(%error, "the predecessor does not hear us");
+        }
+    }
+
+    /// Tells the process whose place this one takes that its end is waited for; whether there is one.
+    #[must_use]
+    pub fn waiting(&self) -> bool {
+        let Some(predecessor) = &self.predecessor else { return false };
+        if let Err(error) = predecessor.send(b"WAITING=1") {
+            tracing::warn!(%error, "the predecessor does not hear us");
+        }
+        true
+    }
+
+    /// Another process is the service from now on.
+    pub fn main_process(&self, id: u32) {
+        self.say(&format!("MAINPID={id}"));
     }
 
     /// It is about to end.
@@ -64,6 +83,16 @@ impl Supervisor {
             && error.kind() != io::ErrorKind::WouldBlock
         {
             tracing::debug!(%error, message, "the service manager does not hear us");
+        }
+    }
+}
+
+fn reach(socket: &std::ffi::OsStr, whom: &str) -> Option<line::Line> {
+    match line::Line::to(socket) {
+        Ok(line) => Some(line),
+        Err(error) => {
+            tracing::warn!(%error, whom, socket = %socket.to_string_lossy(), "cannot be reached");
+            None
         }
     }
 }
@@ -167,6 +196,20 @@ mod tests {
         supervisor.stopping();
         let said: Vec<String> = (0..4).map(|_| heard(&socket)).collect();
         assert_eq!(said, ["READY=1", "STATUS=one READY=1 line", "WATCHDOG=1", "STOPPING=1"]);
+    }
+
+    #[test]
+    fn the_predecessor_hears_when_its_place_is_taken_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("handover");
+        let socket = patient(UnixDatagram::bind(&path).unwrap());
+        let supervisor =
+            Supervisor::new(&Variables { handover_socket: Some(path.into()), ..Variables::default() });
+        supervisor.status("on the way");
+        assert!(supervisor.waiting());
+        supervisor.ready();
+        assert_eq!([heard(&socket), heard(&socket)], ["WAITING=1", "READY=1"]);
+        assert!(!Supervisor::new(&Variables::default()).waiting());
     }
 
     #[cfg(target_os = "linux")]

@@ -11,11 +11,19 @@ pub struct Variables {
     pub watchdog_usec: Option<String>,
     /// `WATCHDOG_PID`: which process that is asked of.
     pub watchdog_pid: Option<String>,
+    /// `LISTEN_FDNAMES`: what the sockets are called that were handed over (sd_listen_fds(3)).
+    pub listen_fdnames: Option<String>,
+    /// `HANDOVER_SOCKET`: where the process waits to hear [`crate::Supervisor::ready`] whose place this one
+    /// takes.
+    pub handover_socket: Option<OsString>,
     /// `JOURNAL_STREAM`: device and inode of the stream that leads to the journal.
     pub journal_stream: Option<String>,
 }
 
 impl Variables {
+    /// The name of the variable by which a process says where it waits for the one that takes its place.
+    pub const HANDOVER_SOCKET: &str = "HANDOVER_SOCKET";
+
     /// Those of this process; an empty variable counts as not set.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads these variables")]
@@ -26,6 +34,8 @@ impl Variables {
             notify_socket: variable("NOTIFY_SOCKET"),
             watchdog_usec: text("WATCHDOG_USEC"),
             watchdog_pid: text("WATCHDOG_PID"),
+            listen_fdnames: text("LISTEN_FDNAMES"),
+            handover_socket: variable(Self::HANDOVER_SOCKET),
             journal_stream: text("JOURNAL_STREAM"),
         }
     }

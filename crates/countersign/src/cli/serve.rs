@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use countersign_supervisor::{Supervisor, Variables};
+use countersign_supervisor::{Sockets, Supervisor, Variables};
 
 use super::arguments::ServeArguments;
 use super::failure::Failure;
@@ -21,7 +21,9 @@ pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
         tracing::warn!(notice, "configuration notice");
     }
     files_limit::raise();
+    let sockets = Sockets::of_process(&supervision).context("take over sockets")?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    Ok(runtime.block_on(crate::serve::run(loaded.resolved, Supervisor::new(&supervision), read_again))?)
+    let supervisor = Supervisor::new(&supervision);
+    Ok(runtime.block_on(crate::serve::run(loaded.resolved, supervisor, sockets, read_again))?)
 }

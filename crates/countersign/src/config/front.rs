@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use countersign_edge::{Rate, RequestRates, RouteScreen, SecurityHeaders};
+use countersign_edge::{AccessLogTarget, QueryStrings, Rate, RequestRates, RouteScreen, SecurityHeaders};
 use serde::Deserialize;
 
 use super::pick::{Layers, Picker};
@@ -25,6 +25,36 @@ pub(crate) struct Redirect {
     pub(crate) listen: SocketAddr,
     /// The door's port as clients see it; the one that the door listens on, when absent.
     pub(crate) https_port: Option<u16>,
+}
+
+/// `[access_log]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAccessLog {
+    pub(super) file: Place<String>,
+    pub(super) query_strings: Place<bool>,
+}
+
+/// Where requests are written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AccessLogSettings {
+    /// The file, or standard output.
+    pub(crate) target: AccessLogTarget,
+    /// Whether lines hold what follows the `?`.
+    pub(crate) queries: QueryStrings,
+}
+
+/// Where requests are written down, if anywhere.
+pub(super) fn access_log(pick: &mut Picker<'_>, raw: RawAccessLog) -> Option<AccessLogSettings> {
+    let wanted = Layers::new("access_log.query_strings", raw.query_strings);
+    let queries =
+        if super::resolve::switch(pick, wanted) { QueryStrings::Written } else { QueryStrings::LeftOut };
+    let file = Layers::new("access_log.file", raw.file);
+    let target = match pick.path(file)? {
+        path if path.file_name().is_some_and(|name| name == "-") => AccessLogTarget::Stdout,
+        path => AccessLogTarget::File(path),
+    };
+    Some(AccessLogSettings { target, queries })
 }
 
 /// How often clients may ask; `keys` are those of the two limits.
@@ -128,6 +158,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         "false",
         Shown::Default,
         "Add Strict-Transport-Security, X-Content-Type-Options, X-Frame-Options and Referrer-Policy to\nanswers that do not have them.",
+    ),
+    Setting::new(
+        "access_log.file",
+        "",
+        "\"/var/log/countersign/access.log\"",
+        Shown::Example,
+        "File with one line of JSON for each request at a door, - for standard output. SIGHUP opens it\nanew, as after logrotate has moved it. Default: none.",
+    ),
+    Setting::new(
+        "access_log.query_strings",
+        "",
+        "false",
+        Shown::Default,
+        "Write what follows the ? too, which may hold secrets.",
     ),
     Setting::new(
         "redirect.listen",

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::edge::RawEdge;
 use super::egress::RawEgress;
-use super::front::RawRedirect;
+use super::front::{RawAccessLog, RawRedirect};
 
 /// A value and where it stands.
 pub(super) type Place<T> = Option<Spanned<T>>;
@@ -29,6 +29,7 @@ pub(super) struct Raw {
     pub(super) edge: RawEdge,
     pub(super) http_door: RawHttpDoor,
     pub(super) redirect: RawRedirect,
+    pub(super) access_log: RawAccessLog,
     pub(super) mtls: RawMtls,
     pub(super) pki: RawPki,
     pub(super) route: Vec<Spanned<RawRoute>>,

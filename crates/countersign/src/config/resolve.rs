@@ -133,6 +133,7 @@ fn settings_of(
     let admin = admin(pick, raw.admin, from_flags, &public_names);
     let http_door = http_door(pick, raw.http_door, flags.listen_http, machine);
     let redirect = front::redirect(pick, raw.redirect);
+    let access_log = front::access_log(pick, raw.access_log);
     let (key_encryption_key, token) = keys::keys(pick, raw.pki, &data_dir);
     let edge = edge::edge(pick, raw.edge);
     let device_ca = device_ca::device_ca(pick);
@@ -161,6 +162,7 @@ fn settings_of(
         http_door,
         edge,
         redirect,
+        access_log,
         issuer,
         key_encryption_key,
         token,

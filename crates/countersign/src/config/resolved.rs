@@ -1,7 +1,7 @@
 //! What the configuration means: typed, complete, checked.
 //!
 //! Every setting with a default has its value here; the few that mean something by being absent
-//! (`ports_file`, a redirect, `public_base_url`, `[pki.pkcs11]`, a device CA from elsewhere, a route's `host`) are the only Options.
+//! (`ports_file`, a redirect, an access log, `public_base_url`, `[pki.pkcs11]`, a device CA from elsewhere, a route's `host`) are the only Options.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -19,7 +19,7 @@ use ipnet::IpNet;
 
 use super::cloudflare::CloudflareApi;
 use super::edge::EdgeSettings;
-use super::front::Redirect;
+use super::front::{AccessLogSettings, Redirect};
 use super::names::{HttpUrl, PublicName};
 use super::tcp_doors::TcpDoor;
 use crate::own_ca::CaFiles;
@@ -56,6 +56,8 @@ pub(crate) struct Resolved {
     pub(crate) edge: EdgeSettings,
     /// The listener for plain HTTP that leads there.
     pub(crate) redirect: Option<Redirect>,
+    /// Where requests are written down.
+    pub(crate) access_log: Option<AccessLogSettings>,
     /// Who issues device certificates.
     pub(crate) issuer: Issuer,
     /// Where the key-encryption key comes from.

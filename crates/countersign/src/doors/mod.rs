@@ -4,8 +4,10 @@
 mod adoption;
 mod egress;
 mod http;
+mod listening;
 mod open;
 mod redirect;
 mod tcp;
 
-pub(crate) use open::{Doors, Given, from_files, open};
+pub(crate) use listening::ADMIN;
+pub(crate) use open::{Doors, Given, Turn, from_files, open};

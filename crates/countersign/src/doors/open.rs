@@ -1,7 +1,7 @@
 //! Opens every door that the configuration names, and ends them together.
 
-use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +10,17 @@ use anyhow::Context as _;
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot};
 use countersign_core::time::SystemClock;
 use countersign_edge::{
-    DoorError, DoorHandle, DoorInputs, EdgeReport, Egress, HttpDoor, LocalControlPlane, Redirect, TcpDoor,
-    TcpDoorHandle,
+    AccessLog, DoorConfig, DoorError, DoorHandle, DoorInputs, EdgeReport, Egress, HttpDoor,
+    LocalControlPlane, Redirect, TcpDoor, TcpDoorHandle,
 };
 use countersign_server::AdminOnDoor;
+use countersign_supervisor::Sockets;
 use countersign_tls::{ServerCredential, ServerCredentials};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::adoption::Adoption;
+use super::listening::{self, HTTP_DOOR, REDIRECT};
 use super::{egress, http, redirect, tcp};
 use crate::config::Resolved;
 
@@ -38,6 +40,20 @@ pub(crate) struct Given {
     pub(crate) roots: String,
 }
 
+/// How long connections may leave of themselves while new ones are still taken.
+const TAKING_LEAVE: Duration = Duration::from_secs(2);
+/// How long those may take that were taken last, handshakes included; others wait for that long.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// When a process may work that takes another's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Beside it, for a while.
+    Beside,
+    /// After it: the database is for one at a time.
+    After,
+}
+
 /// The doors of this process that are open.
 #[derive(Debug)]
 pub(crate) struct Doors {
@@ -45,6 +61,8 @@ pub(crate) struct Doors {
     redirect: Option<Redirect>,
     tcp: Vec<TcpDoorHandle>,
     egress: Option<Egress>,
+    access_log: Option<AccessLog>,
+    credentials: Arc<ServerCredentials>,
     applied: Option<watch::Receiver<SnapshotVersion>>,
 }
 
@@ -53,22 +71,30 @@ pub(crate) struct Doors {
 ///
 /// # Errors
 /// Fails closed: with a door that cannot be as the configuration wants it, none is open.
-pub(crate) fn open(config: &Resolved, given: &Given) -> anyhow::Result<Doors> {
+pub(crate) fn open(config: &Resolved, given: &Given, mut sockets: Sockets) -> anyhow::Result<Doors> {
+    let access_log = access_log(config)?;
     let mut adoption = Adoption::default();
     let mut tcp = Vec::new();
     for door in &config.tcp_doors {
         let named = || format!("open the TCP door {}", door.name);
         let settings = tcp::settings(door, &given.roots).with_context(named)?;
         let inputs = given.inputs(&mut adoption, None);
-        let opened = unless_taken(TcpDoor::start(settings, inputs), &mut adoption).with_context(named)?;
-        tcp.extend(opened);
+        let here = sockets.take(&listening::tcp_door(&door.name), door.listen);
+        let started = TcpDoor::start_on(settings, inputs, here);
+        tcp.extend(unless_taken(started, &mut adoption).with_context(named)?);
     }
     let inputs = given.inputs(&mut adoption, Some(given.control_plane.clone()));
-    let started = HttpDoor::start(http::settings(config, given.admin), inputs);
+    let settings = DoorConfig { access_log: access_log.clone(), ..http::settings(config, given.admin) };
+    let here = sockets.take(HTTP_DOOR, config.http_door.listen);
+    let started = HttpDoor::start_on(settings, inputs, here);
     let http = unless_taken(started, &mut adoption).context("open the HTTP door")?;
-    let redirect = redirect::open(config, http.as_ref().map(DoorHandle::local_addr))?;
+    let redirect = redirect::open(config, http.as_ref().map(DoorHandle::local_addr), &mut sockets)?;
     let egress = egress::open(config, &given.credentials, &given.reports)?;
-    Ok(Doors { http, redirect, tcp, egress, applied: adoption.of_all() })
+    for name in sockets.left() {
+        tracing::warn!(name, "socket handed over that no listener is configured for");
+    }
+    let credentials = Arc::clone(&given.credentials);
+    Ok(Doors { http, redirect, tcp, egress, access_log, credentials, applied: adoption.of_all() })
 }
 
 impl Given {
@@ -113,6 +139,52 @@ impl Doors {
         self.applied.clone()
     }
 
+    /// What they show their clients.
+    pub(crate) fn credentials(&self) -> Arc<ServerCredentials> {
+        Arc::clone(&self.credentials)
+    }
+
+    /// Where their requests are written down.
+    pub(crate) fn access_log(&self) -> Option<AccessLog> {
+        self.access_log.clone()
+    }
+
+    /// The sockets of all of them once more, for the process that takes this one's place.
+    pub(crate) fn sockets(&self) -> io::Result<Vec<(String, TcpListener)>> {
+        let mut all = Vec::new();
+        for door in &self.tcp {
+            all.extend(listening::named(&listening::tcp_door(door.name()), door.door().sockets()?));
+        }
+        if let Some(door) = &self.http {
+            all.extend(listening::named(HTTP_DOOR, door.sockets()?));
+        }
+        if let Some(redirect) = &self.redirect {
+            all.extend(listening::named(REDIRECT, redirect.sockets()?));
+        }
+        Ok(all)
+    }
+
+    /// Leaves them to a process that has their sockets. Where that one has to wait for this one's end, who
+    /// comes meanwhile waits too: those who are there are first asked to leave while others still come in.
+    pub(crate) async fn hand_over(mut self, turn: Turn, patience: Duration) {
+        let settle = match turn {
+            Turn::Beside => patience,
+            Turn::After => SETTLING,
+        };
+        if let (Turn::After, Some(door)) = (turn, &self.http) {
+            door.leave(TAKING_LEAVE).await;
+        }
+        let mut leaving = JoinSet::new();
+        for door in self.tcp.drain(..) {
+            leaving.spawn(door.hand_over(settle, patience));
+        }
+        if let Some(door) = self.http.take() {
+            leaving.spawn(door.hand_over(settle, patience));
+        }
+        leaving.join_all().await;
+        self.drain(patience).await;
+    }
+
     /// Closes them: what is under way is finished, for at most so long.
     pub(crate) async fn drain(self, patience: Duration) {
         if let Some(redirect) = self.redirect {
@@ -129,7 +201,16 @@ impl Doors {
             door.drain(patience).await;
         }
         draining.join_all().await;
+        if let Some(log) = self.access_log {
+            tokio::task::spawn_blocking(move || log.close()).await.unwrap_or_default();
+        }
     }
+}
+
+fn access_log(config: &Resolved) -> anyhow::Result<Option<AccessLog>> {
+    let Some(wanted) = &config.access_log else { return Ok(None) };
+    let opened = AccessLog::open(wanted.target.clone(), wanted.queries);
+    opened.map(Some).with_context(|| format!("open the access log {}", wanted.target))
 }
 
 /// The operator's own certificate and its key, for the doors to show.

@@ -5,21 +5,27 @@ use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use countersign_edge::{DoorError, Redirect, RedirectConfig};
+use countersign_supervisor::Sockets;
 
+use super::listening::REDIRECT;
 use crate::config::{PublicName, Resolved};
 
 /// Opens it, if it is wanted and there is a door to lead to.
 ///
 /// # Errors
 /// When it cannot listen, unless its address is another program's: then it stays closed, as a door does.
-pub(super) fn open(config: &Resolved, door: Option<SocketAddr>) -> anyhow::Result<Option<Redirect>> {
+pub(super) fn open(
+    config: &Resolved,
+    door: Option<SocketAddr>,
+    sockets: &mut Sockets,
+) -> anyhow::Result<Option<Redirect>> {
     let (Some(wanted), Some(door)) = (config.redirect, door) else { return Ok(None) };
     let settings = RedirectConfig {
         listen: wanted.listen,
         hosts: hosts(config),
         https_port: wanted.https_port.unwrap_or(door.port()),
     };
-    match Redirect::start(settings) {
+    match Redirect::start(settings, sockets.take(REDIRECT, wanted.listen)) {
         Ok(redirect) => Ok(Some(redirect)),
         Err(DoorError::Listen { address, source }) if source.kind() == ErrorKind::AddrInUse => {
             tracing::warn!(%address, "port taken, redirect stays closed");

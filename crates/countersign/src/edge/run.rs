@@ -10,7 +10,7 @@ use countersign_core::time::{Clock, SystemClock};
 use countersign_edge::LocalControlPlane;
 use countersign_edge::attach::{Feed, Kept, Link, LinkParts, Relay, ReportQueue};
 use countersign_server::AdminOnDoor;
-use countersign_supervisor::Supervisor;
+use countersign_supervisor::{Sockets, Supervisor};
 use countersign_tls::ServerCredentials;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -158,7 +158,7 @@ fn open(
         admin: AdminOnDoor::Hidden,
         roots: roots.to_owned(),
     };
-    doors::open(config, &given)
+    doors::open(config, &given, Sockets::default())
 }
 
 /// Says what the doors enforce.

@@ -10,6 +10,7 @@ use countersign_core::certificate::Lifetime;
 use countersign_core::ids::IssuerKeyId;
 use countersign_edge::{EdgeReport, LocalControlPlane};
 use countersign_server::{AdminOnDoor, ControlPlane, door_router, door_service};
+use countersign_supervisor::Sockets;
 use countersign_tls::{ServerCredential, ServerCredentials};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -26,7 +27,7 @@ pub(super) async fn open(
     config: &Resolved,
     authority: &Arc<Authority>,
     control_plane: ControlPlane,
-    reports: mpsc::Sender<EdgeReport>,
+    (reports, sockets): (mpsc::Sender<EdgeReport>, Sockets),
 ) -> anyhow::Result<Doors> {
     let admin = match config.admin.on_door {
         config::AdminOnDoor::Hidden => AdminOnDoor::Hidden,
@@ -43,7 +44,7 @@ pub(super) async fn open(
         admin,
         roots: authority.root_pem(),
     };
-    let doors = doors::open(config, &given)?;
+    let doors = doors::open(config, &given, sockets)?;
     if let Some(applied) = doors.applied() {
         authority.attach_edge(applied);
     }

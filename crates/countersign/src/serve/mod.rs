@@ -7,6 +7,7 @@ mod observed;
 mod reload;
 mod reports;
 mod run;
+mod successor;
 
 pub(crate) use files::make_private_directory;
 pub(crate) use reports::of_request;

@@ -12,21 +12,22 @@ use countersign_authority::refusals::RefusalReport;
 use countersign_authority::{Authority, AuthorityConfig, IssuerMode, OpenWith};
 use countersign_core::time::{Clock, SystemClock};
 use countersign_server::{AllowedHosts, ControlPlane, admin_router, serve_admin};
-use countersign_store::Store;
-use countersign_supervisor::Supervisor;
+use countersign_store::{Store, StoreError};
+use countersign_supervisor::{Sockets, Supervisor};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::reload::{self, ReadAgain};
+use super::reload::{self, ReadAgain, Reopened};
+use super::successor::{Leaving, NamedSockets, Succession};
 use super::{door, files, monitors, reports};
 use crate::banner::{Banner, Door, Setup, door_host};
 use crate::cli::output;
 use crate::cloudflare;
 use crate::config::{Issuer, Resolved};
-use crate::doors::Doors;
+use crate::doors::{self, Doors};
 use crate::own_ca::{self, ImportedAs};
 use crate::ports::Ports;
 
@@ -36,36 +37,45 @@ const REFUSALS_WAITING: usize = 4096;
 /// How many life signs are given in the time after which the process is taken for dead.
 const LIFE_SIGNS: u32 = 3;
 
-/// Runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. `supervisor` hears
-/// when it serves, that it lives, and when it ends. SIGHUP makes it read its configuration again.
+/// How often is looked whether a predecessor has let go of an embedded database.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long it may take, its drain included.
+const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(600);
+
+/// Runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. After SIGUSR2 it hands its
+/// sockets to a successor and ends. `supervisor` hears when it serves, that it lives, and when it ends;
+/// `sockets` were handed to this process. SIGHUP makes it read its configuration again.
 pub(crate) async fn run(
     config: Resolved,
     supervisor: Supervisor,
+    mut sockets: Sockets,
     read_again: Arc<ReadAgain>,
 ) -> anyhow::Result<()> {
     let supervisor = Arc::new(supervisor);
     let stop = stop_signals()?;
     let told_to_reload = reload::listen()?;
     files::make_private_directory(&config.data_dir)?;
+    let succession = Succession::prepare(&config.data_dir)?;
     if let Some(database) = config.database.path() {
         files::close_database(database)?;
     }
-    let authority = open_authority(&config).await?;
+    let authority = open_authority(&config, &supervisor).await?;
     let (refusals, refused) = mpsc::channel(REFUSALS_WAITING);
     let mut tasks = background(&authority, config.audit_anchor_interval);
     tasks.spawn(give_life_signs(Arc::clone(&supervisor)));
     let recording = Recording::start(&authority, refused);
     authority.refresh_crls().await.context("sign the first revocation lists")?;
 
-    let admin = TcpListener::bind(config.admin.listen)
-        .await
+    let (admin, admin_again) = listen_for_admins(config.admin.listen, &mut sockets)
         .with_context(|| format!("listen for admins on {}", config.admin.listen))?;
     let admin_address = admin.local_addr().context("learn the admin listener's port")?;
 
     let control_plane = ControlPlane::new(Arc::clone(&authority), refusals.clone())
         .pinging_every(config.http_door.limits.websocket_ping);
     let reports = reports::relay(Arc::clone(&authority), refusals);
-    let opened = door::open(&config, &authority, control_plane.clone(), reports).await?;
+    let opened = door::open(&config, &authority, control_plane.clone(), (reports, sockets)).await?;
+    let reopened = Reopened::of(&config, &opened);
     let shown = match opened.http() {
         Some(address) => {
             Door::Open { host: door_host(address, &config.public_names).await, port: address.port() }
@@ -78,21 +88,23 @@ pub(crate) async fn run(
 
     let hosts = AllowedHosts::new(config.admin.allowed_hosts.iter().map(|host| host.in_url()));
     let router = admin_router(control_plane, hosts);
-    let admin_stop = stop.first.clone();
+    let ending = CancellationToken::new();
+    let admin_stop = ending.clone();
     let served = tokio::spawn(serve_admin(admin, router, async move { admin_stop.cancelled().await }));
 
     reload::warn_of_doubts(&authority);
-    tasks.spawn(reload::reload_when_told(Arc::clone(&authority), read_again, told_to_reload));
+    tasks.spawn(reload::reload_when_told(Arc::clone(&authority), read_again, told_to_reload, reopened));
     let listening = Listening { admin: admin_address, http: shown, doors: &opened };
     announce(&config, &authority, listening)?;
     supervisor.ready();
-    stop.first.cancelled().await;
-    tracing::info!("draining");
-    supervisor.stopping();
+    let leaving = succession.until_leaving(&stop.first, || every_socket(&opened, &admin_again)).await;
+    drop(admin_again);
+    ending.cancel();
+    say_goodbye(leaving, &supervisor);
     authority.close_channels();
     authority.close_edges();
     tokio::select! {
-        drained = drain(opened, served, config.drain) => drained?,
+        drained = drain(opened, served, (leaving, config.drain)) => drained?,
         () = stop.second.cancelled() => anyhow::bail!("ended at once by a second signal"),
     }
     drop(tasks);
@@ -114,9 +126,30 @@ pub(crate) async fn give_life_signs(supervisor: Arc<Supervisor>) {
     }
 }
 
+/// The admin listener, and its socket once more.
+fn listen_for_admins(
+    address: SocketAddr,
+    sockets: &mut Sockets,
+) -> io::Result<(TcpListener, std::net::TcpListener)> {
+    let socket = match sockets.take(doors::ADMIN, address).pop() {
+        Some(socket) => socket,
+        None => std::net::TcpListener::bind(address)?,
+    };
+    socket.set_nonblocking(true)?;
+    let again = socket.try_clone()?;
+    Ok((TcpListener::from_std(socket)?, again))
+}
+
 /// Lets what is under way come to its end, for so long.
-async fn drain(doors: Doors, admin: JoinHandle<io::Result<()>>, patience: Duration) -> anyhow::Result<()> {
-    doors.drain(patience).await;
+async fn drain(
+    doors: Doors,
+    admin: JoinHandle<io::Result<()>>,
+    (leaving, patience): (Leaving, Duration),
+) -> anyhow::Result<()> {
+    match leaving {
+        Leaving::Stopped => doors.drain(patience).await,
+        Leaving::HandedOver(_, turn) => doors.hand_over(turn, patience).await,
+    }
     match tokio::time::timeout(patience, admin).await {
         Ok(ended) => ended.context("serve admins")?.context("serve admins"),
         Err(_late) => {
@@ -126,8 +159,45 @@ async fn drain(doors: Doors, admin: JoinHandle<io::Result<()>>, patience: Durati
     }
 }
 
-async fn open_authority(config: &Resolved) -> anyhow::Result<Arc<Authority>> {
-    let store = Store::open(&config.database).await.context("open the database")?;
+/// Every listening socket of this process once more.
+fn every_socket(doors: &Doors, admin: &std::net::TcpListener) -> anyhow::Result<NamedSockets> {
+    let mut all = doors.sockets().context("pass the doors' sockets on")?;
+    all.push((doors::ADMIN.to_owned(), admin.try_clone().context("pass the admin socket on")?));
+    Ok(all)
+}
+
+fn say_goodbye(leaving: Leaving, supervisor: &Supervisor) {
+    match leaving {
+        Leaving::Stopped => {
+            tracing::info!("draining");
+            supervisor.stopping();
+        }
+        Leaving::HandedOver(successor, turn) => {
+            tracing::info!(successor, ?turn, "handed over");
+            supervisor.main_process(successor);
+        }
+    }
+}
+
+/// Opens the database; one that a predecessor holds alone when it has let go of it.
+async fn open_store(config: &Resolved, supervisor: &Supervisor) -> anyhow::Result<Store> {
+    let opening = async {
+        let mut ticks = tokio::time::interval(LOOK);
+        let mut is_told = false;
+        loop {
+            ticks.tick().await;
+            match Store::open(&config.database).await {
+                Err(StoreError::Locked(_)) if is_told || supervisor.waiting() => is_told = true,
+                opened => return opened,
+            }
+        }
+    };
+    let opened = tokio::time::timeout(PREDECESSOR_PATIENCE, opening).await;
+    opened.context("wait for the predecessor")?.context("open the database")
+}
+
+async fn open_authority(config: &Resolved, supervisor: &Supervisor) -> anyhow::Result<Arc<Authority>> {
+    let store = open_store(config, supervisor).await?;
     store.migrate().await.context("bring the database up to date")?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let upstream = match config.issuer {

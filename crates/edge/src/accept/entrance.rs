@@ -89,12 +89,16 @@ pub(crate) async fn work<I: Inside>(
     for socket in sockets {
         let (entrance, worker) = (Arc::clone(&entrance), Arc::clone(&worker));
         let mut phases = phases.clone();
+        let accepting = entrance.slots.accepting();
         tokio::spawn(async move {
             tokio::select! {
-                () = accept(socket, &entrance, &worker) => {}
-                // Draining and closing both end it; so does a door whose handle is gone.
+                // First: what is left in the queue is another process's.
+                biased;
+                // Leaving, draining and closing all end it; so does a door whose handle is gone.
                 _ended = phases.wait_for(|phase| *phase != Phase::Open) => {}
+                () = accept(socket, &entrance, &worker) => {}
             }
+            drop(accepting);
         });
     }
     // An error means that the door's handle is gone: closed as well.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// How many connections a door holds at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ impl Default for Limits {
 #[derive(Debug, Default)]
 struct Taken {
     total: usize,
+    /// How many still accept.
+    accepting: usize,
     by_place: HashMap<IpAddr, usize>,
 }
 
@@ -32,19 +35,55 @@ struct Taken {
 pub(crate) struct Slots {
     limits: Limits,
     taken: Arc<Mutex<Taken>>,
+    quiet: Arc<Notify>,
+}
+
+/// Says that connections may still be accepted, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Accepting(Slots);
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        let mut taken = self.0.taken.lock();
+        taken.accepting = taken.accepting.saturating_sub(1);
+        drop(taken);
+        self.0.quiet.notify_waiters();
+    }
 }
 
 /// A connection's place in the count, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     taken: Arc<Mutex<Taken>>,
+    quiet: Arc<Notify>,
     limit: usize,
     place: Option<IpAddr>,
 }
 
 impl Slots {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, taken: Arc::default() }
+        Self { limits, taken: Arc::default(), quiet: Arc::default() }
+    }
+
+    /// To be held by whoever accepts connections.
+    pub(crate) fn accepting(&self) -> Accepting {
+        self.taken.lock().accepting += 1;
+        Accepting(self.clone())
+    }
+
+    /// Waits until there is no connection, in its handshake or after it, and nobody who accepts.
+    pub(crate) async fn wait_until_quiet(&self) {
+        loop {
+            let notified = self.quiet.notified();
+            let is_quiet = {
+                let taken = self.taken.lock();
+                taken.total == 0 && taken.accepting == 0
+            };
+            if is_quiet {
+                return;
+            }
+            notified.await;
+        }
     }
 
     /// A place for one more connection; `None` when the door is full.
@@ -54,7 +93,8 @@ impl Slots {
             return None;
         }
         taken.total += 1;
-        Some(Slot { taken: Arc::clone(&self.taken), limit: self.limits.per_address, place: None })
+        let quiet = Arc::clone(&self.quiet);
+        Some(Slot { taken: Arc::clone(&self.taken), quiet, limit: self.limits.per_address, place: None })
     }
 }
 
@@ -81,6 +121,9 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.taken.lock();
         taken.total = taken.total.saturating_sub(1);
+        if taken.total == 0 {
+            self.quiet.notify_waiters();
+        }
         let Some(place) = self.place else { return };
         if let Some(held) = taken.by_place.get_mut(&place) {
             *held = held.saturating_sub(1);

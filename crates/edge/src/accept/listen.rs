@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::door::DoorError;
 
@@ -24,9 +24,64 @@ pub(crate) struct Listeners {
     pub(crate) per_worker: Vec<Vec<TcpListener>>,
 }
 
-/// Binds every address once for each worker. Port 0 is resolved by the first socket; the others
-/// share its port.
-pub(crate) fn bind(addresses: &[SocketAddr], workers: NonZeroUsize) -> Result<Listeners, DoorError> {
+impl Listeners {
+    /// The same sockets once more, to be handed to the process that takes this one's place.
+    pub(crate) fn again(&self) -> io::Result<Vec<TcpListener>> {
+        self.per_worker.iter().flatten().map(TcpListener::try_clone).collect()
+    }
+}
+
+/// Binds every address once for each worker, unless sockets that listen there were `handed` over. Port 0
+/// is resolved by the first socket; the others share its port.
+pub(crate) fn open(
+    addresses: &[SocketAddr],
+    workers: NonZeroUsize,
+    handed: Vec<TcpListener>,
+) -> Result<Listeners, DoorError> {
+    if handed.is_empty() {
+        return bind(addresses, workers);
+    }
+    let failed = |source| DoorError::HandedOver { source };
+    let mut resolved: Vec<SocketAddr> = Vec::new();
+    for socket in &handed {
+        prepare(socket).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        if !resolved.contains(&address) {
+            resolved.push(address);
+        }
+    }
+    let mut per_worker: Vec<Vec<TcpListener>> = Vec::new();
+    per_worker.resize_with(workers.get(), Vec::new);
+    // Each worker listens at each address. Every socket is somebody's: connections may wait in any.
+    for address in &resolved {
+        let mut here = Vec::new();
+        for socket in &handed {
+            if socket.local_addr().map_err(failed)? == *address {
+                here.push(socket);
+            }
+        }
+        for number in 0..workers.get().max(here.len()) {
+            let Some(socket) = here.get(number % here.len()) else { continue };
+            let worker = per_worker.get_mut(number % workers);
+            worker
+                .into_iter()
+                .try_for_each(|sockets| socket.try_clone().map(|own| sockets.push(own)))
+                .map_err(failed)?;
+        }
+    }
+    drop(handed);
+    Ok(Listeners { addresses: resolved, per_worker })
+}
+
+/// What is inherited by accepted connections, on a socket that somebody else opened.
+fn prepare(socket: &TcpListener) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&KEEP_ALIVE)
+}
+
+fn bind(addresses: &[SocketAddr], workers: NonZeroUsize) -> Result<Listeners, DoorError> {
     if addresses.is_empty() {
         return Err(DoorError::NoAddress);
     }
@@ -102,6 +157,19 @@ mod tests {
         assert!(
             matches!(taken, DoorError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
         );
+    }
+
+    #[tokio::test]
+    async fn every_socket_that_is_handed_over_is_listened_at() {
+        let first = bind(&[SocketAddr::from(([127, 0, 0, 1], 0))], NonZeroUsize::new(3).unwrap()).unwrap();
+        for workers in [1, 2, 3, 5] {
+            let handed = first.again().unwrap();
+            let taken = open(&[], NonZeroUsize::new(workers).unwrap(), handed).unwrap();
+            assert_eq!(taken.addresses, first.addresses);
+            assert_eq!(taken.per_worker.len(), workers);
+            assert!(taken.per_worker.iter().all(|sockets| !sockets.is_empty()));
+            assert_eq!(taken.per_worker.iter().flatten().count(), workers.max(3));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A listener for plain HTTP that leads to the door: every request is answered 301, and forwarded nowhere.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -47,17 +48,19 @@ pub struct RedirectConfig {
 #[derive(Debug)]
 pub struct Redirect {
     address: SocketAddr,
+    listening: Vec<TcpListener>,
     stop: watch::Sender<()>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Redirect {
-    /// Opens the listener.
+    /// Opens the listener, on sockets that were handed over if there are any.
     ///
     /// # Errors
     /// When the address cannot be bound or the thread not be started.
-    pub fn start(config: RedirectConfig) -> Result<Self, DoorError> {
-        let mut listeners = listen::bind(&[config.listen], NonZeroUsize::MIN)?;
+    pub fn start(config: RedirectConfig, sockets: Vec<TcpListener>) -> Result<Self, DoorError> {
+        let mut listeners = listen::open(&[config.listen], NonZeroUsize::MIN, sockets)?;
+        let listening = listeners.again().map_err(|source| DoorError::HandedOver { source })?;
         let address = listeners.addresses.first().copied().unwrap_or(config.listen);
         let sockets = listeners.per_worker.pop().unwrap_or_default();
         let (stop, stopped) = watch::channel(());
@@ -66,7 +69,7 @@ impl Redirect {
             runtime.block_on(serve(sockets, &config, stopped));
         })?;
         info!(%address, "redirect open");
-        Ok(Self { address, stop, thread: Some(thread) })
+        Ok(Self { address, listening, stop, thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -75,10 +78,18 @@ impl Redirect {
         self.address
     }
 
+    /// Its sockets once more, for the process that takes this one's place.
+    ///
+    /// # Errors
+    /// When the system has no more file descriptors.
+    pub fn sockets(&self) -> io::Result<Vec<TcpListener>> {
+        self.listening.iter().map(TcpListener::try_clone).collect()
+    }
+
     /// Closes it; answers under way are cut, which nobody misses who asks again.
     pub async fn close(mut self) {
         let thread = self.thread.take();
-        drop(self.stop);
+        drop((self.stop, self.listening));
         let joined = tokio::task::spawn_blocking(move || thread.map(JoinHandle::join));
         if !matches!(joined.await, Ok(None | Some(Ok(())))) {
             warn!("redirect ended badly");

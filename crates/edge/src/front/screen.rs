@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, header};
 use ipnet::IpNet;
 
 use super::cors::{self, CorsReply, WebOrigin};
+use super::entry::Entry;
 use super::meter::Meter;
 use super::rate::Rate;
 use crate::accept::limits::place_of;
@@ -132,11 +133,13 @@ pub(crate) struct Afterwards {
     pub(crate) cors: Option<Box<CorsReply>>,
     /// About how a browser is to treat it.
     pub(crate) security_headers: SecurityHeaders,
+    /// What is written down of it.
+    pub(crate) entry: Option<Box<Entry>>,
 }
 
 impl Afterwards {
-    pub(crate) fn write(self, headers: &mut HeaderMap) {
-        if let Some(cors) = self.cors {
+    pub(crate) fn write(&mut self, headers: &mut HeaderMap) {
+        if let Some(cors) = self.cors.take() {
             cors.write(headers);
         }
         match self.security_headers {

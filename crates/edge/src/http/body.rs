@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use tower::util::BoxCloneSyncService;
 
 use super::answering::Answering;
+use crate::front::entry::Logged;
 use crate::registry::RequestGuard;
 
 /// Why a body ended early.
@@ -37,6 +38,8 @@ pub(crate) enum Answered {
     Upstream(Passing<Answering>),
     /// The control plane's.
     ControlPlane(Passing<Body>),
+    /// Any, written down when it has passed.
+    Logged(Box<Logged>),
 }
 
 /// A body of known content.
@@ -196,6 +199,7 @@ impl http_body::Body for Answered {
             Self::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Self::Upstream(body) => Pin::new(body).poll_frame(cx),
             Self::ControlPlane(body) => Pin::new(body).poll_frame(cx),
+            Self::Logged(body) => body.poll(cx),
         }
     }
 
@@ -204,6 +208,7 @@ impl http_body::Body for Answered {
             Self::Own(body) => body.is_end_stream(),
             Self::Upstream(body) => body.is_end_stream(),
             Self::ControlPlane(body) => body.is_end_stream(),
+            Self::Logged(body) => body.is_end(),
         }
     }
 
@@ -212,6 +217,7 @@ impl http_body::Body for Answered {
             Self::Own(body) => body.size_hint(),
             Self::Upstream(body) => body.size_hint(),
             Self::ControlPlane(body) => body.size_hint(),
+            Self::Logged(body) => body.size(),
         }
     }
 }

@@ -169,6 +169,7 @@ async fn http_2(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: 
     let own = Arc::clone(&arrived);
     let service = service_fn(move |request| service::handle(Arc::clone(&own), request));
     let mut connection = builder.serve_connection(TokioIo::new(wire), service);
+    live.is_of_streams();
     let ended = tokio::select! {
         biased;
         () = live.told(Ending::Retire) => None,

@@ -12,7 +12,7 @@ use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::Standing;
 use countersign_core::time::{Clock, Timestamp};
 use countersign_tls::Peer;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tracing::info;
 
@@ -27,7 +27,9 @@ use super::upgrade::{self, Wanted};
 use super::upstreams::Upstreams;
 use crate::admit::{Admitted, admit};
 use crate::door::{Compat, DoorConfig};
+use crate::front::access_log::AccessLog;
 use crate::front::cors::CorsReply;
+use crate::front::entry::Entry;
 use crate::front::meter::Meter;
 use crate::front::screen::{Afterwards, Screen, Screened};
 use crate::headers::{self, Scheme};
@@ -55,6 +57,7 @@ pub(crate) struct Gate {
     pub(crate) room: Room,
     screen: Option<Screen>,
     meter: Meter,
+    access_log: Option<AccessLog>,
 }
 
 /// What the connections of one worker share.
@@ -85,6 +88,7 @@ impl Gate {
             room: Room::new(),
             screen: Screen::of_door(config.rates),
             meter: Meter::new(),
+            access_log: config.access_log.clone(),
         }
     }
 
@@ -145,21 +149,40 @@ pub(crate) async fn handle(
 ) -> Result<Response<Answered>, Infallible> {
     arrived.live.turn();
     // Until there is an answer; then its body counts.
-    let _under_way = Live::request(&arrived.live, RequestKind::Plain);
+    let under_way = Live::request(&arrived.live, RequestKind::Plain);
     let id = RequestId::random();
     let marked = headers::id_value(id);
     let version = request.version();
-    let mut afterwards = Afterwards::default();
+    let gate = &arrived.worker.gate;
+    let entry =
+        gate.access_log.as_ref().map(|log| Entry::begin(log, &arrived, &request, (id, gate.clock.now())));
+    let mut afterwards = Afterwards { entry, ..Afterwards::default() };
     let mut response = match respond(arrived, request, (id, &marked), &mut afterwards).await {
         Ok(response) => response,
-        Err(answer) => answer.into_response(id),
+        Err(answer) => {
+            if let Some(entry) = &mut afterwards.entry {
+                entry.refused(answer.code());
+            }
+            answer.into_response(id)
+        }
     };
     afterwards.write(response.headers_mut());
     refusal::mark(response.headers_mut(), &marked);
+    let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if version == Version::HTTP_2 {
         response.headers_mut().remove(header::CONNECTION);
     }
-    Ok(response)
+    if under_way.live().is_leaving() {
+        match version {
+            Version::HTTP_2 => under_way.live().retire(),
+            _ if is_switch => {}
+            _ => drop(response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"))),
+        }
+    }
+    Ok(match afterwards.entry {
+        Some(entry) => entry.follow(response),
+        None => response,
+    })
 }
 
 async fn respond(
@@ -224,6 +247,9 @@ fn hear<'a>(
     let found = gate.routes.find(host.name(), &path);
     let route = found.ok_or_else(|| hearing.refuse(request, Answer::not_found(), None))?;
     hearing.route = Some(&route.prefix);
+    if let Some(entry) = &mut afterwards.entry {
+        entry.routed(path.path(), &route.prefix);
+    }
     if let Some(screen) = &route.screen {
         hearing.pass(request, screen, &host, afterwards)?;
     }

@@ -1,6 +1,6 @@
 //! A TCP door as a whole.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +90,18 @@ impl TcpDoor {
     /// # Errors
     /// Fails closed: a door with an unusable address, rule or TLS setting is not opened.
     pub fn start(config: TcpDoorConfig, inputs: DoorInputs) -> Result<TcpDoorHandle, DoorError> {
+        Self::start_on(config, inputs, Vec::new())
+    }
+
+    /// The same on sockets that were handed over, if there are any; the address is not bound then.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(
+        config: TcpDoorConfig,
+        inputs: DoorInputs,
+        sockets: Vec<TcpListener>,
+    ) -> Result<TcpDoorHandle, DoorError> {
         let current = inputs.current()?;
         let tls = inputs.tls(config.client_auth)?.with_protocols(&[]);
         tls.admit_guests(config.audience.iter().flat_map(|audience| audience.guests.clone()).collect());
@@ -113,6 +125,7 @@ impl TcpDoor {
         };
         let frame = Frame {
             addresses: config.addresses,
+            sockets,
             workers: config.workers,
             limits: config.limits,
             proxy_networks: config.proxy_networks,
@@ -154,5 +167,10 @@ impl TcpDoorHandle {
     /// cuts what is left, and waits for the threads to end.
     pub async fn drain(self, grace: Duration) {
         self.door.drain(grace).await;
+    }
+
+    /// Leaves it to a process that has its sockets; see [`DoorHandle::hand_over`].
+    pub async fn hand_over(self, settle: Duration, grace: Duration) {
+        self.door.hand_over(settle, grace).await;
     }
 }

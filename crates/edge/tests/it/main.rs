@@ -1,6 +1,7 @@
 //! The doors over real sockets: who gets in, what passes through, and how connections end.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
+mod access_log;
 mod access_table;
 mod control_plane;
 mod cut;
@@ -8,6 +9,7 @@ mod drain;
 mod egress;
 mod endings;
 mod guests;
+mod hand_over;
 mod handed_over;
 mod identity_families;
 mod identity_headers;

@@ -11,7 +11,8 @@ use crate::site::PATIENCE;
 
 fn redirect() -> Redirect {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    Redirect::start(RedirectConfig { listen, hosts: vec!["door.test".to_owned()], https_port: 8443 }).unwrap()
+    let config = RedirectConfig { listen, hosts: vec!["door.test".to_owned()], https_port: 8443 };
+    Redirect::start(config, Vec::new()).unwrap()
 }
 
 async fn asked(redirect: &Redirect, request: &str) -> String {

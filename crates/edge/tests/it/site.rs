@@ -93,6 +93,11 @@ impl Plan {
     }
 
     pub(crate) fn open(self) -> Site {
+        self.open_by(|config, inputs| HttpDoor::start(config, inputs).unwrap())
+    }
+
+    /// The same, with the door started in another way.
+    pub(crate) fn open_by(self, start: impl FnOnce(DoorConfig, DoorInputs) -> DoorHandle) -> Site {
         let Self { config, on_renewal, snapshot, ca } = self;
         let snapshot = snapshot.unwrap_or_else(|| Arc::new(ca.snapshot(&["acme"], Enforcement::Enforce)));
         let (snapshots, watching) = watch::channel(snapshot);
@@ -107,7 +112,7 @@ impl Plan {
             control_plane: Some(control_plane(on_renewal)),
             clock: Arc::clone(&clock) as _,
         };
-        let door = HttpDoor::start(config, inputs).unwrap();
+        let door = start(config, inputs);
         Site { ca, door, snapshots, applied, reports, clock }
     }
 }

@@ -82,6 +82,12 @@ impl Visitor {
         Line::http1(TokioIo::new(stream)).await
     }
 
+    /// A connection, or why there is none.
+    pub(crate) async fn try_http1(&self) -> Result<Line, Box<dyn std::error::Error + Send + Sync>> {
+        let tcp = TcpStream::connect(self.address).await?;
+        Ok(Line::http1(TokioIo::new(self.tls.handshake("127.0.0.1", tcp).await?)).await)
+    }
+
     pub(crate) async fn http1(&self) -> Line {
         Line::http1(TokioIo::new(self.stream().await)).await
     }

@@ -44,6 +44,8 @@ pub(crate) struct Installation {
     variables: Vec<(String, OsString)>,
     time: Option<FakeTime>,
     process: Option<Child>,
+    /// The process that took its place: nobody's child any more.
+    successor: Option<Pid>,
     ports: Ports,
     session: String,
     roots_pem: String,
@@ -63,6 +65,9 @@ impl Drop for Installation {
         if let Some(mut process) = self.process.take() {
             let _gone = process.kill();
             let _ended = process.wait();
+        }
+        if let Some(successor) = self.successor {
+            let _gone = kill_process(successor, Signal::KILL);
         }
         if std::thread::panicking() {
             let text = format!("--- what the server logged\n{}---\n", self.log());
@@ -152,6 +157,7 @@ impl Installation {
             variables: Vec::new(),
             time,
             process: None,
+            successor: None,
             ports,
             session,
             roots_pem,
@@ -238,6 +244,18 @@ impl Installation {
     pub(crate) fn signal(&self, signal: Signal) {
         let process = Pid::from_child(self.process.as_ref().unwrap());
         kill_process(process, signal).unwrap();
+    }
+
+    /// SIGUSR2: another process takes this one's place. Gives how this one ended.
+    pub(crate) async fn hand_over(&mut self) -> ExitStatus {
+        self.signal(Signal::USR2);
+        let successor = eventually(PATIENCE, "a successor takes over", async || {
+            let log = self.log();
+            let (_, after) = log.split_once("handed over successor=")?;
+            after.split_whitespace().next()?.parse().ok()
+        });
+        self.successor = Pid::from_raw(successor.await);
+        self.ended().await
     }
 
     /// SIGKILL: as a power cut.

@@ -9,6 +9,7 @@ mod on_postgres;
 mod on_sqlite;
 mod races;
 mod several_authorities;
+mod several_authorities_rotate;
 
 // What waits, and how often, is the same each time on SQLite alone: there the races are run.
 use on_sqlite::house;

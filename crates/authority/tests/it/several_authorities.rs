@@ -12,7 +12,7 @@ use crate::on_postgres::house::{House, MINUTE, SECOND, claim, fresh_key, request
 use crate::races::run_until_intended;
 
 /// Another authority on the same database, with a store of its own.
-async fn neighbour(house: &House) -> Arc<Authority> {
+pub(crate) async fn neighbour(house: &House) -> Arc<Authority> {
     let store = Store::open(house.url()).await.unwrap();
     Authority::open(store, house.clock.clone(), house.config()).await.unwrap()
 }

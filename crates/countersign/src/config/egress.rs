@@ -145,7 +145,6 @@ mod tests {
     use super::super::flags::ConfigFlags;
     use super::super::problem::ConfigError;
     use super::super::resolve::{Loaded, resolve};
-    use super::*;
 
     const USUAL: &str = "listen = \"127.0.0.1:8790\"\nhost = \"api.example.com\"\n\
                          upstream = \"https://10.0.0.5\"\nsystem_roots = true\nclient_certificate = \"door\"\n";

@@ -94,3 +94,4 @@ mod whatever_is_refused_can_be_explained;
 mod who_does_not_come_through_the_door_is_nobody;
 mod who_may_call_what;
 mod who_may_reach_what;
+mod workers_run_behind_the_door_and_reach_out_through_it;

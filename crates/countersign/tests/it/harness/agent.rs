@@ -16,7 +16,7 @@ use super::waiting::eventually;
 use crate::program::{Ran, repository};
 
 /// The agent beside the server; built now when nobody has, or when its sources are newer.
-fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let agent = Path::new(env!("CARGO_BIN_EXE_countersign")).with_file_name("countersign-agent");

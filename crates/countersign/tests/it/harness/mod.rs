@@ -22,7 +22,7 @@ mod shown;
 mod waiting;
 
 pub(crate) use admin::{Admin, done, read};
-pub(crate) use agent::AgentHome;
+pub(crate) use agent::{AgentHome, program as agent_program};
 pub(crate) use backup::{RESTORE, RESTORE_WITHOUT_LISTS, private};
 pub(crate) use cable::Cable;
 pub(crate) use ceremony::{OfflineMachine, PASSPHRASE, printed, refused, secret_file};

@@ -151,6 +151,11 @@ impl Issuers {
         self.all.iter().filter(|ca| ca.role() == IssuerRole::Device && ca.state() != IssuerState::Retired)
     }
 
+    /// The CAs whose certificates make a service: of the role, and not retired.
+    pub(crate) fn service_trust(&self) -> impl Iterator<Item = &Arc<Ca>> {
+        self.all.iter().filter(|ca| ca.role() == IssuerRole::Service && ca.state() != IssuerState::Retired)
+    }
+
     /// A CA and those above it as far as they are on record, itself first.
     pub(crate) fn chain(&self, key_id: IssuerKeyId) -> Vec<&Arc<Ca>> {
         let mut chain: Vec<&Arc<Ca>> = Vec::new();

@@ -72,6 +72,7 @@ mod together;
 pub mod token;
 mod trust;
 mod trust_log;
+pub mod trusts;
 pub mod unenroll;
 pub mod upstream;
 mod usage;

@@ -7,8 +7,10 @@
 
 use std::sync::Arc;
 
+use countersign_ca::certificates_from_pem;
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::DeviceStatus;
+use countersign_core::guest::ForeignTrust;
 use countersign_core::ids::{CertificateRef, DeviceName, Tenant};
 use countersign_core::snapshot::changes;
 use countersign_core::snapshot::{
@@ -16,15 +18,15 @@ use countersign_core::snapshot::{
 };
 use countersign_core::time::Timestamp;
 use countersign_store::{
-    BoundCertificate, ChangedCertificate, ChangedDevice, StoreError, TenantRow, TrustChanges,
-    UnprovedPeriodRow,
+    BoundCertificate, ChangedCertificate, ChangedDevice, ForeignTrustRow, StoreError, TenantRow,
+    TrustChanges, UnprovedPeriodRow,
 };
 use tokio::sync::watch;
 
 use crate::anchors::hash_of;
 use crate::authority::Authority;
 use crate::channels::Touched;
-use crate::issuers::Issuers;
+use crate::issuers::{Ca, Issuers};
 use crate::publish::Applied;
 
 impl Authority {
@@ -41,7 +43,8 @@ impl Authority {
         let mut snapshot = TrustSnapshot::empty(self.config.trust_domain.clone(), now);
         snapshot.version = material.version;
         self.rules.put_into(&mut snapshot);
-        snapshot.device_issuers = device_issuers(&self.issuers()).collect();
+        set_issuers(&mut snapshot, &self.issuers());
+        set_foreign_trusts(&mut snapshot, &material.foreign_trusts);
         for tenant in &material.tenants {
             set_tenant(&mut snapshot, tenant);
         }
@@ -89,7 +92,7 @@ impl Authority {
             let about = if self.publisher.log.is_followed() { about(&changes) } else { <_>::default() };
             if !changes.issuers.is_empty() {
                 self.registry.reload(&self.store).await?;
-                snapshot.device_issuers = device_issuers(&self.issuers()).collect();
+                set_issuers(&mut snapshot, &self.issuers());
             }
             apply(&mut snapshot, changes, now);
             self.rules.put_into(&mut snapshot);
@@ -125,13 +128,31 @@ impl Authority {
     }
 }
 
-/// Every CA whose certificates make a device: an edge trusts them side by side.
-fn device_issuers(issuers: &Issuers) -> impl Iterator<Item = TrustedIssuer> {
-    issuers.device_trust().map(|ca| TrustedIssuer {
+/// Every CA whose certificates make a device, and every one whose make a service: an edge trusts those of
+/// one kind side by side, and never one for the other.
+fn set_issuers(snapshot: &mut TrustSnapshot, issuers: &Issuers) {
+    let trusted = |ca: &Arc<Ca>| TrustedIssuer {
         key_id: ca.key_id(),
         certificate: Arc::from(ca.certificate_der()),
         tenants: None,
-    })
+    };
+    snapshot.device_issuers = issuers.device_trust().map(trusted).collect();
+    snapshot.service_issuers = issuers.service_trust().map(trusted).collect();
+}
+
+/// Fails closed: one that cannot be read any more is trusted no more.
+fn set_foreign_trusts(snapshot: &mut TrustSnapshot, rows: &[ForeignTrustRow]) {
+    let read = |row: &ForeignTrustRow| match certificates_from_pem(&row.certificates) {
+        Ok(anchors) => {
+            let anchors = anchors.into_iter().map(Arc::from).collect();
+            Some(ForeignTrust { name: row.name.clone(), anchors })
+        }
+        Err(error) => {
+            tracing::error!(trust = %row.name, %error, "foreign trust unreadable");
+            None
+        }
+    };
+    snapshot.foreign_trusts = rows.iter().filter_map(read).collect();
 }
 
 fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
@@ -155,7 +176,11 @@ fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
         }
         snapshot.denied_keys.extend(denied_keys);
     }
+    if let Some(trusts) = &changes.foreign_trusts {
+        set_foreign_trusts(snapshot, trusts);
+    }
     snapshot.denied.extend(changes.revoked_services);
+    snapshot.denied_keys.extend(changes.denied_service_keys);
     snapshot.version = changes.version;
     snapshot.made_at = now;
 }
@@ -163,6 +188,7 @@ fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
 /// What may be different after these changes.
 fn about(changes: &TrustChanges) -> changes::Touched {
     let mut touched = of_certificates(changes.revoked_services.iter().cloned());
+    touched.keys.extend(&changes.denied_service_keys);
     touched.tenants = changes.tenants.iter().map(|tenant| tenant.slug.clone()).collect();
     for device in &changes.devices {
         touched.devices.insert((device.tenant.clone(), device.name.clone()));

@@ -214,6 +214,10 @@ events! {
     MonitorReachable => "monitor.reachable",
     /// Somebody accepted the key that a watched certificate has now as the pinned one.
     MonitorAccepted => "monitor.accepted",
+    /// Doors may trust a CA of somebody else's, where a route asks for it.
+    TrustAdded => "trust.added",
+    /// Doors trust a CA of somebody else's no more.
+    TrustRemoved => "trust.removed",
     /// Every sealed key was sealed anew.
     KeysResealed => "keys.resealed",
     /// The key that signs anchors was made.

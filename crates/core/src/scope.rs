@@ -70,6 +70,10 @@ scopes! {
     EdgesRead => "edges:read",
     /// Add and revoke edges.
     EdgesWrite => "edges:write",
+    /// See the CAs of others that doors trust.
+    TrustsRead => "trusts:read",
+    /// Add and remove CAs of others that doors trust.
+    TrustsWrite => "trusts:write",
     /// See settings.
     SettingsRead => "settings:read",
     /// Change settings.

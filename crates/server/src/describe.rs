@@ -42,6 +42,7 @@ use crate::state::ControlPlane;
         (name = "cas", description = "The rotation of CAs."),
         (name = "edges", description = "Edges that run elsewhere, and what they call themselves."),
         (name = "monitors", description = "Certificates elsewhere that are watched."),
+        (name = "trusts", description = "CAs of others that doors trust, where a route asks for it."),
         (name = "settings"),
         (name = "audit"),
         (name = "pki", description = "CA certificates and revocation lists, for anyone."),

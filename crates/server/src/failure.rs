@@ -37,6 +37,7 @@ mod edges;
 mod people;
 mod rotation;
 mod services;
+mod trusts;
 
 /// A request that failed.
 #[derive(Debug)]

@@ -121,6 +121,8 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(edges::admin::revoke))
         .routes(routes!(admin::monitors::list))
         .routes(routes!(admin::monitors::accept))
+        .routes(routes!(admin::trusts::list, admin::trusts::add))
+        .routes(routes!(admin::trusts::remove))
         .routes(routes!(admin::rotation::status, admin::rotation::prepare))
         .routes(routes!(admin::rotation::canary))
         .routes(routes!(admin::rotation::activate))

@@ -57,6 +57,7 @@ pub use records::expiry::{EndingCertificates, ExpiringDevices, ServicesEnding};
 pub use records::falling::{
     CertificateStanding, Fall, Falling, FallingCertificate, RevocationSelector, StrandedDevice,
 };
+pub use records::foreign_trusts::ForeignTrustRow;
 pub use records::installation::Installation;
 pub use records::intents::IntentRow;
 pub use records::issuers::{IssuerRole, IssuerRow, IssuerState, KeptKey, Origin};

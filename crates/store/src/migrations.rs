@@ -44,6 +44,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0013_ca_requests"),
     migration!("0014_monitors"),
     migration!("0015_restorations"),
+    migration!("0016_foreign_trusts"),
     migration!("0017_fewer_indexes"),
     migration!("0018_edges"),
 ];

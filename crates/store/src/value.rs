@@ -8,7 +8,7 @@ use countersign_core::ids::{
     AgentId, ApiTokenId, AuthorityId, CaName, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName,
     EdgeId, EdgeName, EnrollmentKeyId, Environment, IssuerKeyId, MonitorName, RequestId, RotationId,
     SecretHash, SelectionId, SerialNumber, ServiceLabel, SiteId, SpkiSha256, Tenant, TenantId,
-    TrustBundleHash, UpstreamIntentId, UserId,
+    TrustBundleHash, TrustName, UpstreamIntentId, UserId,
 };
 use countersign_core::rotation::{Canary, RotationStep};
 use countersign_core::scope::Scopes;
@@ -79,7 +79,7 @@ texts! {
     CrlScope,
     AgentId, DeviceName, DeviceStatus, Enforcement, ExpiredCertPolicy, IssuerKeyId, QuarantineReason,
     RevocationReason, Scopes, SecretHash, SerialNumber, SpkiSha256, String, Tenant, TrustBundleHash,
-    CommandKind, CommandState, CaName, EdgeName, Environment, MonitorName, ServiceLabel,
+    CommandKind, CommandState, CaName, EdgeName, Environment, MonitorName, TrustName, ServiceLabel,
     Canary, RotationStep,
     crate::records::users::Role,
     crate::records::issuers::IssuerRole,

@@ -16,4 +16,5 @@ pub mod rotation;
 pub mod schema;
 pub mod service_certificates;
 pub mod sites;
+pub mod trusts;
 pub mod users;

@@ -66,6 +66,7 @@ described! {
         Form::OneOf(Step::ALL.iter().map(|step| step.as_str()).collect());
     AdoptionMeasure, "What of devices is measured before a new CA signs for all.",
         Form::OneOf(vec!["trust_bundle", "canary_certificate", "nothing"]);
+    TrustName, "What people call CAs of somebody else's.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
     MonitorName, "What people call a certificate that is watched.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
     MonitorStatus, "How a watched certificate is doing; of several things that are wrong the gravest.",
         Form::OneOf(vec!["waiting", "ok", "expiring", "expired", "changed", "unreachable"]);

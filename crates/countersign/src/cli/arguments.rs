@@ -14,6 +14,7 @@ use super::edge_arguments::EdgeCommand;
 use super::monitor_arguments::MonitorCommand;
 use super::rules_arguments::RulesCommand;
 use super::service_arguments::ServiceCommand;
+use super::trust_arguments::TrustCommand;
 use super::tunnel::TunnelArguments;
 use crate::config::ConfigFlags;
 
@@ -87,6 +88,9 @@ pub(super) enum Command {
     /// Watch certificates elsewhere: their ends, and whether they are the ones they should be
     #[command(subcommand)]
     Monitor(MonitorCommand),
+    /// Let doors admit, on routes that ask for it, clients of CAs that somebody else runs
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// Work on people's accounts, from the machine itself
     #[command(subcommand)]
     User(UserCommand),

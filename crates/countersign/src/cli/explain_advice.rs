@@ -131,6 +131,12 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "the certificate is not from a device CA of this installation, nor from a CA whose guests the route admits",
         "enrol the device here, or see who is trusted: \"untrusted\" says what is wrong with the chain",
     ),
+    ("TRUST_TAKEN", "there are trusted CAs of this name", "choose another name, or remove those first"),
+    (
+        "TOO_MANY_TRUSTS",
+        "doors trust as many CAs of others as they may",
+        "remove those that no route asks for, or put several CAs under one name",
+    ),
     (
         "NOT_ADMITTED_HERE",
         "the certificate is good, and the route does not admit its holder",

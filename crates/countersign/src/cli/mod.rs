@@ -65,6 +65,8 @@ mod server_call;
 mod service;
 mod service_arguments;
 mod store_copy;
+mod trust;
+mod trust_arguments;
 mod tunnel;
 mod user_reset_password;
 

@@ -1,6 +1,7 @@
 //! Configuration: what people wrote ([`raw`]), what it means ([`resolved`]), and every problem in
 //! between at once ([`problem`]). The environment is read here and nowhere else.
 
+mod audience;
 mod cloudflare;
 mod device_ca;
 mod edge;

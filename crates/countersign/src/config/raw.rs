@@ -1,6 +1,8 @@
 //! The configuration file as it is written: every key optional, nothing unknown, each value with
 //! its place in the text.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -139,6 +141,12 @@ pub(super) struct RawRoute {
     pub(super) connect_timeout_seconds: Place<u64>,
     pub(super) answer_timeout_seconds: Place<u64>,
     pub(super) idle_timeout_seconds: Place<u64>,
+    pub(super) admit: Place<Vec<String>>,
+    pub(super) allow_tenants: Place<Vec<String>>,
+    pub(super) allow_devices: Place<Vec<String>>,
+    pub(super) allow_sans: Place<Vec<String>>,
+    pub(super) allow_names: Place<Vec<String>>,
+    pub(super) require_subject: Place<BTreeMap<String, String>>,
 }
 
 /// `true`, `false` or a word.

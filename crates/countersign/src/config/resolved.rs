@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_authority::monitors::Watch;
@@ -13,7 +14,7 @@ use countersign_authority::{KeySource, TokenSettings};
 use countersign_core::TrustDomain;
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::{RuleList, RuleSource};
-use countersign_edge::{Compat, EgressListener, RequestRates, RouteScreen, UpstreamGroup};
+use countersign_edge::{Audience, Compat, EgressListener, RequestRates, RouteScreen, UpstreamGroup};
 use countersign_store::StoreUrl;
 use ipnet::IpNet;
 
@@ -204,6 +205,8 @@ pub(crate) struct Route {
     pub(crate) upstreams: UpstreamGroup,
     /// Whether a device certificate in good standing is needed. A fallen one is refused in any case.
     pub(crate) identity: Enforcement,
+    /// Whom it admits; `None`: every device, and nobody else.
+    pub(crate) audience: Option<Arc<Audience>>,
     /// Paths, exact, that need no identity and refuse no fallen one: the upstream decides.
     pub(crate) renewal_paths: Vec<String>,
     /// What is asked of clients besides an identity.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::audience;
 use super::environment::variable_of;
 use super::front;
 use super::tcp_door_settings::TCP_DOOR;
@@ -63,8 +64,8 @@ pub(super) fn has_variable(name: &str) -> bool {
 
 /// Every setting, in the order of the sample: those of one table together.
 pub(super) fn all() -> Vec<&'static Setting> {
-    let mut all: Vec<&Setting> =
-        SETTINGS.iter().chain(OF_ROUTES).chain(OF_EGRESS).chain(front::SETTINGS).chain(TCP_DOOR).collect();
+    let parts = [SETTINGS, OF_ROUTES, OF_EGRESS, front::SETTINGS, audience::SETTINGS, TCP_DOOR];
+    let mut all: Vec<&Setting> = parts.into_iter().flatten().collect();
     let mut tables: Vec<&str> = all.iter().map(|setting| setting.table()).collect();
     let mut seen = BTreeSet::new();
     tables.retain(|table| seen.insert(*table));
@@ -432,7 +433,7 @@ const SETTINGS: &[Setting] = &[
         "",
         "true",
         Shown::Default,
-        "Whether a device certificate in good standing is needed: true, false or \"observe\" (let\nthrough and recorded). A fallen one is refused in any case. The upstream is told who is there\nby Client-Cert (RFC 9440); such headers from clients are removed.",
+        "Whether a certificate in good standing is needed: true, false or \"observe\" (let\nthrough and recorded). A fallen one is refused in any case. The upstream is told who is there\nby Client-Cert (RFC 9440); such headers from clients are removed.",
     ),
     Setting::new(
         "route.renewal_paths",

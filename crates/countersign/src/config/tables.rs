@@ -10,6 +10,7 @@ use countersign_edge::rules::{DeviceCas, RuleSet};
 use countersign_edge::{Compat, UpstreamGroup};
 use toml::Spanned;
 
+use super::audience;
 use super::front;
 use super::names::PublicName;
 use super::pick::{Layers, Picker};
@@ -37,12 +38,13 @@ pub(super) fn routes(pick: &mut Picker<'_>, raw: Vec<Spanned<RawRoute>>) -> Vec<
 fn route(pick: &mut Picker<'_>, origin: &Origin, mut raw: RawRoute) -> Option<Route> {
     let screen = front::screen(pick, &mut raw);
     let servers = RawReach::of(&mut raw);
-    let host = Layers::new("route.host", raw.host).only_in_file();
+    let host = Layers::new("route.host", raw.host.take()).only_in_file();
     let host = pick.optional(host, |text| text.parse::<PublicName>()).map(|(host, _)| host);
-    let path = Layers::new("route.path", raw.path).only_in_file();
+    let path = Layers::new("route.path", raw.path.take()).only_in_file();
     let path = pick.value(path, "/".to_owned(), path_prefix).0;
-    let need = Layers::new("route.require_identity", raw.require_identity).only_in_file();
+    let need = Layers::new("route.require_identity", raw.require_identity.take()).only_in_file();
     let identity = pick.value(need, Enforcement::Enforce, requirement).0;
+    let audience = audience::of_route(pick, &mut raw, identity);
     let paths = Layers::new("route.renewal_paths", raw.renewal_paths).only_in_file();
     let all_paths = |paths: Vec<String>| paths.into_iter().map(path_prefix).collect::<Result<Vec<_>, _>>();
     let renewal_paths = pick.value(paths, Vec::new(), all_paths).0;
@@ -52,7 +54,7 @@ fn route(pick: &mut Picker<'_>, origin: &Origin, mut raw: RawRoute) -> Option<Ro
     }
     let upstreams = upstreams::reach(pick, origin, &upstreams::ROUTE, servers)?;
     let upstreams = UpstreamGroup { identity: identity_headers, ..upstreams };
-    Some(Route { host, path, upstreams, identity, renewal_paths, screen })
+    Some(Route { host, path, upstreams, identity, audience, renewal_paths, screen })
 }
 
 /// The families of identity headers; none is right too.

@@ -27,7 +27,7 @@ pub(super) fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
         path_prefix: route.path.clone(),
         upstream: route.upstreams.clone().into(),
         identity: route.identity,
-        audience: None,
+        audience: route.audience.clone(),
         renewal_paths: route.renewal_paths.clone(),
         screen: route.screen.clone(),
     }));

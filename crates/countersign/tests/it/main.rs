@@ -48,6 +48,7 @@ mod bad_requests_get_clear_errors;
 mod cert_tools_read_and_convert_what_is_on_disk;
 mod cert_verify_judges_as_doors_do;
 mod certificates_are_swapped_with_their_keys_before_they_end;
+mod clients_of_another_ca_are_admitted_where_a_route_asks;
 mod clocks_may_differ_by_ten_minutes;
 mod cloudflare_answers_the_commands;
 mod cloudflare_signs_and_our_doors_admit;

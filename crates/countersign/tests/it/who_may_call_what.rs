@@ -166,7 +166,7 @@ impl Trial<'_> {
             About::Anchor => "1".to_owned(),
             About::Ca => format!("{}.pem", self.issuer()),
             About::NamedCa => "root".to_owned(),
-            About::Monitor => "none".to_owned(),
+            About::Monitor | About::Trust => "none".to_owned(),
             About::RevocationList => format!("{}.crl", self.issuer()),
             // No request at all, which has an answer of its own.
             About::Question => "MAA".to_owned(),
@@ -208,6 +208,7 @@ impl Trial<'_> {
             | About::Ca
             | About::NamedCa
             | About::Monitor
+            | About::Trust
             | About::RevocationList
             | About::Question => self.target(self.shared),
             About::DeniedKey => denied_key(self.plane).await,

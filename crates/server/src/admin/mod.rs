@@ -27,4 +27,5 @@ pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod sites;
 pub(crate) mod tenants;
+pub(crate) mod trusts;
 pub(crate) mod users;

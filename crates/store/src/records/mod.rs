@@ -19,6 +19,7 @@ pub(crate) mod edges;
 pub(crate) mod enrollment_keys;
 pub(crate) mod expiry;
 pub(crate) mod falling;
+pub(crate) mod foreign_trusts;
 pub(crate) mod installation;
 pub(crate) mod intents;
 pub(crate) mod issuers;

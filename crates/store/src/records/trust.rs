@@ -11,6 +11,7 @@ use countersign_core::ids::{
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
 
+use super::foreign_trusts::ForeignTrustRow;
 use super::restorations::UnprovedPeriodRow;
 use super::revocations::RevocationRow;
 use super::tenants::TenantRow;
@@ -32,6 +33,8 @@ pub struct TrustMaterial {
     pub superseded: Vec<SupersededCertificate>,
     /// Certificates that wait for their first use.
     pub pending: Vec<CertificateRef>,
+    /// The CAs of others that are trusted.
+    pub foreign_trusts: Vec<ForeignTrustRow>,
     /// Of which certificates are denied that are not on record.
     pub unproved: Vec<UnprovedPeriodRow>,
     /// Those that such a period may concern and that are.
@@ -55,8 +58,12 @@ pub struct TrustChanges {
     pub devices: Vec<ChangedDevice>,
     /// The CAs that were added or changed.
     pub issuers: Vec<IssuerKeyId>,
+    /// The CAs of others that are trusted now, if any was added or removed.
+    pub foreign_trusts: Option<Vec<ForeignTrustRow>>,
     /// The certificates of services that were revoked.
     pub revoked_services: Vec<CertificateRef>,
+    /// Those of their keys that prove nothing any more.
+    pub denied_service_keys: Vec<SpkiSha256>,
 }
 
 /// A device that doors must hear of.
@@ -264,6 +271,7 @@ impl Reading<'_> {
             .bind(now - BOUND_LONG_AFTER)
             .all(&mut self.connection)
             .await?,
+            foreign_trusts: self.foreign_trusts().await?,
             unproved,
             proved,
             revocations: self.live_revocations(now).await?,
@@ -298,8 +306,27 @@ impl Reading<'_> {
         .bind(epoch)
         .all(&mut self.connection)
         .await?;
+        let denied: Vec<Item<SpkiSha256>> = sql(
+            "service_certificates",
+            "SELECT r.spki_sha256 AS item FROM service_certificates s
+             JOIN revocations r ON r.issuer_key_id = s.issuer_key_id AND r.serial_number = s.serial_number
+             WHERE s.trust_epoch <> 0 AND s.trust_epoch > $1 AND r.spki_sha256 IS NOT NULL",
+        )
+        .bind(epoch)
+        .all(&mut self.connection)
+        .await?;
         let issuers = issuers.into_iter().map(|Item(issuer)| issuer).collect();
-        Ok(TrustChanges { version, tenants, devices, issuers, revoked_services })
+        let denied_service_keys = denied.into_iter().map(|Item(key)| key).collect();
+        let foreign_trusts = self.foreign_trusts_if_changed_since(epoch).await?;
+        Ok(TrustChanges {
+            version,
+            tenants,
+            devices,
+            issuers,
+            foreign_trusts,
+            revoked_services,
+            denied_service_keys,
+        })
     }
 
     /// Four statements, however many devices there are.

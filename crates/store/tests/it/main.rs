@@ -25,6 +25,7 @@ mod on_sqlite {
     pub(crate) mod edges;
     mod falling;
     pub(crate) mod fixture;
+    pub(crate) mod foreign_trusts;
     mod group_commit;
     mod issuers;
     pub(crate) mod monitors;
@@ -63,6 +64,7 @@ mod on_postgres {
     mod edges;
     mod falling;
     pub(crate) mod fixture;
+    mod foreign_trusts;
     mod group_commit;
     mod issuers;
     mod monitors;

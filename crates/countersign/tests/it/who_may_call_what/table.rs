@@ -60,6 +60,8 @@ pub(super) enum About {
     NamedCa,
     /// None: nothing is watched here.
     Monitor,
+    /// None: nobody of this name is trusted.
+    Trust,
     RevocationList,
     /// An OCSP request in the path.
     Question,
@@ -234,6 +236,23 @@ fn edges() -> Vec<Row> {
     ]
 }
 
+/// What is about CAs of somebody else's.
+fn trusts() -> Vec<Row> {
+    vec![
+        row("listTrusts", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
+        row("addTrust", ADMIN)
+            .elsewhere(Elsewhere::ForTheUnbound)
+            .done(201)
+            .body(|n| wanted_trust(&format!("t{n}"))),
+        row("removeTrust", ADMIN).about(About::Trust).elsewhere(Elsewhere::ForTheUnbound).done(404),
+    ]
+}
+
+/// A CA of somebody else's.
+fn wanted_trust(name: &str) -> Value {
+    json!({ "name": name, "certificates": TestCa::new("partner.example").root_pem() })
+}
+
 /// What is about many devices at once, and about what they leave behind.
 fn fleet() -> Vec<Row> {
     vec![
@@ -267,6 +286,7 @@ pub(super) fn table() -> Vec<Row> {
     rows.extend(services());
     rows.extend(monitors());
     rows.extend(edges());
+    rows.extend(trusts());
     rows.extend(rows_of_the_audit());
     rows.push(row("logOut", VIEWER).done(204));
     rows

@@ -31,6 +31,7 @@ use crate::on_sqlite::edges::{edge, snapshot_key};
 use crate::on_sqlite::fixture::{
     DAY, Fixture, HOUR, device_ca, issuer, now, random, read, reference, whole, write,
 };
+use crate::on_sqlite::foreign_trusts::partner;
 use crate::on_sqlite::monitors::monitor;
 use crate::on_sqlite::service_certificates::server;
 use crate::postgres::database::Database;
@@ -293,6 +294,7 @@ async fn fill_what_is_watched(fixture: &Fixture) {
             w.insert_edge(&edge).await?;
             w.insert_edge_certificate(edge.id, &reference()).await?;
             w.insert_snapshot_key(&snapshot_key()).await?;
+            w.add_foreign_trust(&partner("partner")).await?;
             w.note_expiry_of_issued("a:1", ExpiryStep::Week, (now() + DAY, now())).await?;
             w.count_expiring_until(ExpiryStep::Week, None, now() + DAY).await.map(drop)
         })
@@ -344,6 +346,7 @@ pub(super) async fn everything(store: &Store) -> Vec<String> {
     facts.push(format!("{:?}", read!(store, |r| r.user_by_email("owner@example")).unwrap()));
     let web = "web".parse().unwrap();
     facts.push(format!("{:?}", read!(store, |r| r.monitor(&web, "web.example.com:443")).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.foreign_trusts()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.counted_until(ExpiryStep::Week)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.anchor_key()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.anchors(None, 100)).unwrap()));

@@ -6,13 +6,16 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::ids::SpkiSha256;
 use countersign_core::settings::Enforcement;
+use countersign_edge::Audience;
 use ipnet::IpNet;
 use toml::Spanned;
 
+use super::audience::{self, Keys, RawAudience};
 use super::environment::Machine;
 use super::monitors::{ServerAddress, pin};
 use super::names::PublicName;
@@ -27,6 +30,17 @@ const DEFAULT_IDLE: u64 = 3600;
 const DEFAULT_CONNECTIONS: u64 = 10_000;
 const DEFAULT_CONNECTIONS_PER_IP: u64 = 4096;
 
+/// What says whom it admits.
+const KEYS: Keys = Keys {
+    admit: "tcp_door.admit",
+    allow_tenants: "tcp_door.allow_tenants",
+    allow_devices: "tcp_door.allow_devices",
+    allow_sans: "tcp_door.allow_sans",
+    allow_names: "tcp_door.allow_names",
+    require_subject: "tcp_door.require_subject",
+    require_identity: "tcp_door.require_identity",
+};
+
 /// A TCP door.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TcpDoor {
@@ -38,6 +52,8 @@ pub(crate) struct TcpDoor {
     pub(crate) upstream: TcpUpstream,
     /// Whether a device certificate in good standing is needed. A fallen one is refused in any case.
     pub(crate) identity: Enforcement,
+    /// Whom it admits; `None`: every device, and nobody else.
+    pub(crate) audience: Option<Arc<Audience>>,
     /// Whether rules block, are only recorded, or are not run.
     pub(crate) rules: Enforcement,
     /// Whether clients are asked for a certificate.
@@ -206,6 +222,7 @@ fn tcp_door(
     let listen = pick.optional(listen, |text| address(&text)).map(|(listen, _)| listen);
     let need = Layers::new("tcp_door.require_identity", raw.require_identity.take()).only_in_file();
     let identity = pick.value(need, Enforcement::Enforce, requirement).0;
+    let audience = audience::audience(pick, whom(&mut raw), &KEYS, identity);
     let auth = Layers::new("tcp_door.client_auth", raw.client_auth.take()).only_in_file();
     let known = [("optional", DoorClientAuth::Optional), ("required", DoorClientAuth::Required)];
     let client_auth = pick.value(auth, DoorClientAuth::Optional, |text| one_of(&text, &known)).0;
@@ -225,6 +242,7 @@ fn tcp_door(
         listen: listen?,
         upstream: upstream?,
         identity,
+        audience,
         rules,
         client_auth,
         proxy_header,
@@ -232,6 +250,17 @@ fn tcp_door(
         limits,
         proxy_protocol_networks: networks.unwrap_or_default(),
     })
+}
+
+fn whom(raw: &mut RawTcpDoor) -> RawAudience {
+    RawAudience {
+        admit: raw.admit.take(),
+        allow_tenants: raw.allow_tenants.take(),
+        allow_devices: raw.allow_devices.take(),
+        allow_sans: raw.allow_sans.take(),
+        allow_names: raw.allow_names.take(),
+        require_subject: raw.require_subject.take(),
+    }
 }
 
 fn limits(pick: &mut Picker<'_>, raw: &mut RawTcpDoor) -> TcpDoorLimits {

@@ -35,6 +35,7 @@ pub(super) fn settings(door: &TcpDoor, roots: &str) -> anyhow::Result<TcpDoorCon
             DoorClientAuth::Required => ClientAuth::Required,
         },
         identity: door.identity,
+        audience: door.audience.clone(),
         rules: door.rules,
         proxy_header: match door.proxy_header {
             config::ProxyHeader::None => ProxyHeader::None,

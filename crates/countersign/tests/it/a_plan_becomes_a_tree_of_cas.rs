@@ -95,8 +95,7 @@ fn the_tree_is_drawn_shown_and_exported() {
         [
             "ca: root, active",
             "├── device: device, active",
-            "├── service: service, active",
-            "├── web-services: intermediate, active",
+            "├── web-services: service, active",
             "└── database-services: intermediate, active",
         ],
         "{tree}"

@@ -62,6 +62,7 @@ mod in_process;
 mod keys_are_sealed_anew_all_or_none;
 mod monitor_check_looks_once;
 mod monitors_say_each_thing_once;
+mod nginx_stands_in_front_with_our_bundle_and_lists;
 mod nothing_brings_a_revoked_key_back;
 #[path = "both.rs"]
 mod on_postgres;
@@ -85,6 +86,7 @@ mod the_keys_of_cas_stay_in_their_token;
 mod the_openapi_document_is_true;
 mod the_rule_reference_is_generated;
 mod the_transcript_of_the_readme_works;
+mod the_tunnel_example_comes_up;
 mod the_websocket_takes_what_it_can_use_and_nothing_else;
 mod two_servers_on_one_database_are_one_installation;
 mod upstream;

@@ -358,6 +358,22 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "look at the upstreams and at what they answer to route.health_path",
     ),
     (
+        "TOPIC_IDENTITY_MISMATCH",
+        "the topic is another device's, another tenant's or a broker's own",
+        "mend the device, or look who probes",
+    ),
+    (
+        "TOPIC_NOT_ALLOWED",
+        "the topic is below the device's prefix, but not among those it may write or be answered on",
+        "mend the device, or let devices write it",
+    ),
+    (
+        "FILTER_NOT_ALLOWED",
+        "the filter is about more than the device may read",
+        "subscribe to what is below the device's own prefix",
+    ),
+    ("WILL_NOT_ALLOWED", "the will is on a topic that the device may not write", "mend the device"),
+    (
         "OVERLOADED",
         "the control plane had more to do than it can",
         "look at the load; many requests of one connection share",

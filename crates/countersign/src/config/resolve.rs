@@ -103,16 +103,10 @@ fn settings_of(
         Layers::new("trust_domain", raw.trust_domain).flag("--trust-domain", flags.trust_domain),
         countersign_core::TrustDomain::default(),
     );
-    let (log_format, _) = pick.value(
-        Layers::new("log_format", raw.log_format).flag("--log-format", flags.log_format),
-        LogFormat::Text,
-        |text| one_of(&text, &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
-    );
-    let (log_filter, _) = pick.value(
-        Layers::new("log_filter", raw.log_filter).flag("--log-filter", flags.log_filter),
-        "info".to_owned(),
-        crate::logging::checked_filter,
-    );
+    let log_format =
+        log_format(pick, Layers::new("log_format", raw.log_format).flag("--log-format", flags.log_format));
+    let log_filter =
+        log_filter(pick, Layers::new("log_filter", raw.log_filter).flag("--log-filter", flags.log_filter));
     let names =
         Layers::new("public_names", raw.public_names).flag("--public-name", given(flags.public_names));
     let public_names = public_names(pick, names, machine);
@@ -175,6 +169,15 @@ fn settings_of(
         monitors,
         tcp_doors,
     }
+}
+
+fn log_format(pick: &mut Picker<'_>, layers: Layers<String>) -> LogFormat {
+    let known = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    pick.value(layers, LogFormat::Text, |text| one_of(&text, &known)).0
+}
+
+fn log_filter(pick: &mut Picker<'_>, layers: Layers<String>) -> String {
+    pick.value(layers, "info".to_owned(), crate::logging::checked_filter).0
 }
 
 fn given(list: Vec<String>) -> Option<Vec<String>> {

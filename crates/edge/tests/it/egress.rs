@@ -143,19 +143,20 @@ async fn the_certificate_is_that_of_the_way_or_the_one_that_is_named() {
 
 #[tokio::test]
 async fn what_is_not_on_the_list_is_refused() {
+    type Sent = &'static [(&'static str, &'static str)];
+    const CF: &str = r#"{"clientCertificate":{"certificateId":"two"}}"#;
     let mut setting = Setting::at("127.0.0.1:0".parse().unwrap(), |listener| {
         let mut named_only = listener.ways[1].clone();
         named_only.path_prefix = "/required/named".to_owned();
         listener.ways.push(named_only);
     })
     .await;
-    let cf = r#"{"clientCertificate":{"certificateId":"two"}}"#;
-    let refused: [(&[(&str, &str)], &str, u16); 6] = [
+    let refused: [(Sent, &str, u16); 6] = [
         (&[("Host", "elsewhere.test")], "EGRESS_UPSTREAM_UNKNOWN", 403),
         (&[("Host", "127.0.0.1")], "EGRESS_UPSTREAM_UNKNOWN", 403),
         (&[("Countersign-Certificate-Id", "two")], "EGRESS_CERTIFICATE_UNKNOWN", 403),
-        (&[("CF-Blob", cf)], "EGRESS_CERTIFICATE_UNKNOWN", 403),
-        (&[("CF-Blob", cf), ("Countersign-Certificate-Id", "one")], "EGRESS_CERTIFICATE_AMBIGUOUS", 400),
+        (&[("CF-Blob", CF)], "EGRESS_CERTIFICATE_UNKNOWN", 403),
+        (&[("CF-Blob", CF), ("Countersign-Certificate-Id", "one")], "EGRESS_CERTIFICATE_AMBIGUOUS", 400),
         (&[("CF-Blob", "{")], "EGRESS_CERTIFICATE_UNREADABLE", 400),
     ];
     for (headers, code, status) in refused {

@@ -70,6 +70,16 @@ impl Operation {
         self.described["tags"][0].as_str().unwrap()
     }
 
+    /// Whether it is reached through the door, not at the admin listener.
+    pub(crate) fn is_behind_door(&self) -> bool {
+        self.tag() == "agents" || self.path.starts_with("/api/v1/edges/self/")
+    }
+
+    /// Whether an edge's certificate opens it, and nothing else.
+    pub(crate) fn is_for_edges(&self) -> bool {
+        self.described["security"][0].get("edgeCertificate").is_some()
+    }
+
     pub(crate) fn takes_body(&self) -> bool {
         self.described["requestBody"]["content"].get("application/json").is_some()
     }

@@ -71,7 +71,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn time(&mut self) -> Result<crate::time::Timestamp, WireError> {
-        Ok(crate::time::Timestamp::from_millis(i64::from_be_bytes(self.fixed()?)))
+        let millis = i64::from_be_bytes(self.fixed()?);
+        let time = crate::time::Timestamp::from_millis(millis);
+        // A moment beyond the year 9999 would be read as its last.
+        if time.millis() == millis { Ok(time) } else { Err(WireError::Invalid("time")) }
     }
 
     /// A count of things that take at least `least` bytes each: what is left must have room for them, so

@@ -23,7 +23,7 @@ Examples:
     /// Say what is wrong with rules and lists, with a caret under the place, and what is doubtful
     #[command(after_help = "Example:\n  countersign rules check countersign.toml")]
     Check(Box<RulesCheckArguments>),
-    /// Print Cloudflare's custom rules, from a file of JSON, as [[rule]] entries
+    /// Print Cloudflare's custom rules, from a file of JSON, as rule entries
     #[command(after_help = "\
 The file is what GET /zones/<zone>/rulesets/phases/http_request_firewall_custom/entrypoint answers. What
 cannot be said here is named, as a comment and on stderr. `countersign cloudflare import-rules` asks the API.
@@ -57,7 +57,7 @@ pub(super) struct RulesTestArguments {
     /// The moment of the request, RFC 3339; now when absent
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
     pub(super) at: Option<Timestamp>,
-    /// A file with [[rule]] and [[list]] entries, instead of the configuration
+    /// A file with rule and list entries, instead of the configuration
     #[arg(long, value_name = "FILE", conflicts_with = "config")]
     pub(super) rules: Option<PathBuf>,
     /// Print JSON
@@ -104,7 +104,7 @@ impl From<StandingArgument> for Standing {
 /// `rules check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct RulesCheckArguments {
-    /// A configuration, or a file with nothing but [[rule]] and [[list]] entries
+    /// A configuration, or a file with nothing but rule and list entries
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
     /// Doubt rules as where several device CAs are trusted
@@ -121,7 +121,7 @@ pub(super) struct RulesImportArguments {
     /// The ruleset in JSON: an answer of the API, a ruleset or a list of rules
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// A file with the [[list]] entries that the rules ask
+    /// A file with the list entries that the rules ask
     #[arg(long, value_name = "FILE")]
     pub(super) lists: Option<PathBuf>,
     /// Print JSON

@@ -1,4 +1,4 @@
-//! Bytes both ways: what a TCP door does behind its handshake ([`splice`]), and the other end of it
+//! Bytes both ways: what a TCP door does behind its handshake ([`splice()`]), and the other end of it
 //! ([`Forward`]), which the agent and `countersign tunnel` are made of.
 
 mod address;

@@ -35,6 +35,7 @@ async fn a_denied_device_is_cut_at_an_edge_in_under_a_second_and_both_doors_coun
     let mut nobody = installation.client().connect(edge.door()).await.unwrap();
     assert_eq!(device.heartbeat(&mut nobody).await.code(), "MTLS_REQUIRED");
 
+    edge.until(&admin, "attached").await;
     let began = Instant::now();
     let denied = done(&admin.deny(device.id).await);
     connection.closed().await;

@@ -111,18 +111,7 @@ impl TrustSnapshot {
     /// [`Self::session_may_go_on`] says it of a device's.
     #[must_use]
     pub fn guest_may_go_on(&self, claim: &GuestClaim, now: Timestamp) -> bool {
-        match self.guest_standing(claim, now) {
-            Standing::Valid | Standing::Pending => true,
-            Standing::Superseded => self.superseded.get(&claim.reference).is_some_and(|until| now <= *until),
-            Standing::Expired
-            | Standing::NotYetValid
-            | Standing::Revoked
-            | Standing::Quarantined
-            | Standing::Decommissioned
-            | Standing::TenantSuspended
-            | Standing::Unproved
-            | Standing::Foreign => false,
-        }
+        self.goes_on(self.guest_standing(claim, now), &claim.reference, now)
     }
 
     fn vouches_for(&self, claim: &GuestClaim) -> bool {

@@ -320,9 +320,14 @@ impl TrustSnapshot {
     /// certificate keeps its open sessions until its overlap ends, any other fall ends them.
     #[must_use]
     pub fn session_may_go_on(&self, claim: &CertificateClaim, now: Timestamp) -> bool {
-        match self.standing(claim, now) {
+        self.goes_on(self.standing(claim, now), &claim.reference, now)
+    }
+
+    /// Whether a session may go on whose certificate has come to this standing.
+    pub(crate) fn goes_on(&self, standing: Standing, reference: &CertificateRef, now: Timestamp) -> bool {
+        match standing {
             Standing::Valid | Standing::Pending => true,
-            Standing::Superseded => self.superseded.get(&claim.reference).is_some_and(|until| now <= *until),
+            Standing::Superseded => self.superseded.get(reference).is_some_and(|until| now <= *until),
             Standing::Expired
             | Standing::NotYetValid
             | Standing::Revoked

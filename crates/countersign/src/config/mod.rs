@@ -10,6 +10,7 @@ mod environment;
 mod file;
 mod flags;
 mod front;
+mod http_door;
 mod keys;
 mod lists;
 mod monitors;

@@ -20,6 +20,9 @@ pub(crate) struct Ports {
     /// Those of the TCP doors that are open, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tcp_doors: BTreeMap<String, u16>,
+    /// The MQTT door's, if it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mqtt_door: Option<u16>,
 }
 
 impl Ports {
@@ -71,11 +74,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ports.json");
         let none = BTreeMap::new();
-        let mut ports = Ports { admin: 8080, http_door: Some(8443), tcp_doors: none };
+        let mut ports = Ports { admin: 8080, http_door: Some(8443), tcp_doors: none, mqtt_door: None };
         ports.write(&path).unwrap();
         assert_eq!(fs_err::read_to_string(&path).unwrap(), "{\"admin\":8080,\"httpDoor\":8443}\n");
         assert_eq!(Ports::read(&path).unwrap(), ports);
         ports.tcp_doors.insert("postgres".to_owned(), 6432);
+        ports.mqtt_door = Some(8883);
         ports.write(&path).unwrap();
         assert_eq!(Ports::read(&path).unwrap(), ports);
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);

@@ -365,14 +365,24 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
     (
         "TOPIC_NOT_ALLOWED",
         "the topic is below the device's prefix, but not among those it may write or be answered on",
-        "mend the device, or let devices write it",
+        "mend the device, or add the topic to mqtt_door.devices_write",
     ),
     (
         "FILTER_NOT_ALLOWED",
         "the filter is about more than the device may read",
-        "subscribe to what is below the device's own prefix",
+        "subscribe to what is below the device's own prefix, or add it to mqtt_door.devices_read",
     ),
     ("WILL_NOT_ALLOWED", "the will is on a topic that the device may not write", "mend the device"),
+    (
+        "MQTT_QUOTA_EXCEEDED",
+        "the device has as many retained messages, or bytes of them, as it may",
+        "let it clear some, or raise mqtt_door.max_retained_messages and max_retained_bytes",
+    ),
+    (
+        "MQTT_MISDIRECTED_MESSAGE",
+        "the broker sent a device a message on a topic that is not its own; it went nowhere",
+        "look at the broker: who else may change its sessions and subscriptions",
+    ),
     (
         "OVERLOADED",
         "the control plane had more to do than it can",

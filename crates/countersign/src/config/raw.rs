@@ -9,6 +9,7 @@ use toml::Spanned;
 use super::edge::RawEdge;
 use super::egress::RawEgress;
 use super::front::{RawAccessLog, RawRedirect};
+use super::mqtt_door::RawMqttDoor;
 
 /// A value and where it stands.
 pub(super) type Place<T> = Option<Spanned<T>>;
@@ -32,6 +33,7 @@ pub(super) struct Raw {
     pub(super) http_door: RawHttpDoor,
     pub(super) redirect: RawRedirect,
     pub(super) access_log: RawAccessLog,
+    pub(super) mqtt_door: RawMqttDoor,
     pub(super) mtls: RawMtls,
     pub(super) pki: RawPki,
     pub(super) route: Vec<Spanned<RawRoute>>,

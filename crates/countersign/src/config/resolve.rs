@@ -20,6 +20,7 @@ use super::http_door;
 use super::keys;
 use super::lists;
 use super::monitors;
+use super::mqtt_door;
 use super::names::PublicName;
 use super::pick::{Layers, Picker};
 use super::problem::ConfigError;
@@ -137,7 +138,6 @@ fn settings_of(
     notices.extend(tables::doubts(&rules, &lists));
     notices.extend(tables::dangers(&http_door));
     let monitors = monitors::monitors(pick, raw.monitor);
-    let tcp_doors = tcp_doors::tcp_doors(pick, raw.tcp_door, machine);
     Resolved {
         data_dir,
         database,
@@ -164,7 +164,8 @@ fn settings_of(
         rules,
         lists,
         monitors,
-        tcp_doors,
+        tcp_doors: tcp_doors::tcp_doors(pick, raw.tcp_door, machine),
+        mqtt_door: mqtt_door::mqtt_door(pick, raw.mqtt_door, machine),
     }
 }
 

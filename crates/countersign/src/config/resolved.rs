@@ -21,6 +21,7 @@ use ipnet::IpNet;
 use super::cloudflare::CloudflareApi;
 use super::edge::EdgeSettings;
 use super::front::{AccessLogSettings, Redirect};
+use super::mqtt_door::MqttDoor;
 use super::names::{HttpUrl, PublicName};
 use super::tcp_doors::TcpDoor;
 use crate::own_ca::CaFiles;
@@ -81,6 +82,8 @@ pub(crate) struct Resolved {
     pub(crate) monitors: Vec<Watch>,
     /// The TCP doors.
     pub(crate) tcp_doors: Vec<TcpDoor>,
+    /// The door for MQTT, if there is one.
+    pub(crate) mqtt_door: Option<MqttDoor>,
 }
 
 /// How log lines look; both go to stderr.

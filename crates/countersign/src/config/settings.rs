@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::audience;
 use super::environment::variable_of;
 use super::front;
+use super::mqtt_door_settings::MQTT_DOOR;
 use super::tcp_door_settings::TCP_DOOR;
 use super::upstream_settings::{OF_EGRESS, OF_ROUTES};
 
@@ -64,7 +65,7 @@ pub(super) fn has_variable(name: &str) -> bool {
 
 /// Every setting, in the order of the sample: those of one table together.
 pub(super) fn all() -> Vec<&'static Setting> {
-    let parts = [SETTINGS, OF_ROUTES, OF_EGRESS, front::SETTINGS, audience::SETTINGS, TCP_DOOR];
+    let parts = [SETTINGS, OF_ROUTES, OF_EGRESS, front::SETTINGS, audience::SETTINGS, TCP_DOOR, MQTT_DOOR];
     let mut all: Vec<&Setting> = parts.into_iter().flatten().collect();
     let mut tables: Vec<&str> = all.iter().map(|setting| setting.table()).collect();
     let mut seen = BTreeSet::new();

@@ -4,6 +4,8 @@
 pub(crate) const ADMIN: &str = "admin";
 /// The HTTP door.
 pub(super) const HTTP_DOOR: &str = "http-door";
+/// The MQTT door.
+pub(super) const MQTT_DOOR: &str = "mqtt-door";
 /// The listener for plain HTTP that leads there.
 pub(super) const REDIRECT: &str = "redirect";
 

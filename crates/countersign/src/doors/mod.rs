@@ -5,6 +5,8 @@ mod adoption;
 mod egress;
 mod http;
 mod listening;
+mod message_file;
+mod mqtt;
 mod open;
 mod redirect;
 mod tcp;

@@ -20,8 +20,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::adoption::Adoption;
-use super::listening::{self, HTTP_DOOR, REDIRECT};
-use super::{egress, http, redirect, tcp};
+use super::listening::{self, HTTP_DOOR, MQTT_DOOR, REDIRECT};
+use super::{egress, http, mqtt, redirect, tcp};
 use crate::config::Resolved;
 
 /// What doors are connected to, wherever it comes from.
@@ -60,6 +60,7 @@ pub(crate) struct Doors {
     http: Option<DoorHandle>,
     redirect: Option<Redirect>,
     tcp: Vec<TcpDoorHandle>,
+    mqtt: Option<DoorHandle>,
     egress: Option<Egress>,
     access_log: Option<AccessLog>,
     credentials: Arc<ServerCredentials>,
@@ -83,6 +84,7 @@ pub(crate) fn open(config: &Resolved, given: &Given, mut sockets: Sockets) -> an
         let started = TcpDoor::start_on(settings, inputs, here);
         tcp.extend(unless_taken(started, &mut adoption).with_context(named)?);
     }
+    let mqtt = mqtt::open(config, given, &mut adoption, &mut sockets)?;
     let inputs = given.inputs(&mut adoption, Some(given.control_plane.clone()));
     let settings = DoorConfig { access_log: access_log.clone(), ..http::settings(config, given.admin) };
     let here = sockets.take(HTTP_DOOR, config.http_door.listen);
@@ -94,11 +96,15 @@ pub(crate) fn open(config: &Resolved, given: &Given, mut sockets: Sockets) -> an
         tracing::warn!(name, "socket handed over that no listener is configured for");
     }
     let credentials = Arc::clone(&given.credentials);
-    Ok(Doors { http, redirect, tcp, egress, access_log, credentials, applied: adoption.of_all() })
+    Ok(Doors { http, redirect, tcp, mqtt, egress, access_log, credentials, applied: adoption.of_all() })
 }
 
 impl Given {
-    fn inputs(&self, adoption: &mut Adoption, control_plane: Option<LocalControlPlane>) -> DoorInputs {
+    pub(super) fn inputs(
+        &self,
+        adoption: &mut Adoption,
+        control_plane: Option<LocalControlPlane>,
+    ) -> DoorInputs {
         DoorInputs {
             credentials: Arc::clone(&self.credentials),
             snapshots: self.snapshots.clone(),
@@ -111,7 +117,10 @@ impl Given {
 }
 
 /// A door whose address is another program's stays closed, which is a warning.
-fn unless_taken<D>(started: Result<D, DoorError>, adoption: &mut Adoption) -> Result<Option<D>, DoorError> {
+pub(super) fn unless_taken<D>(
+    started: Result<D, DoorError>,
+    adoption: &mut Adoption,
+) -> Result<Option<D>, DoorError> {
     match started {
         Ok(door) => Ok(Some(door)),
         Err(DoorError::Listen { address, source }) if source.kind() == ErrorKind::AddrInUse => {
@@ -134,6 +143,11 @@ impl Doors {
         self.tcp.iter().map(|door| (door.name(), door.door().local_addr()))
     }
 
+    /// Where the MQTT door listens, if it is open.
+    pub(crate) fn mqtt(&self) -> Option<SocketAddr> {
+        self.mqtt.as_ref().map(DoorHandle::local_addr)
+    }
+
     /// Which snapshot all of them enforce; `None` when none is open.
     pub(crate) fn applied(&self) -> Option<watch::Receiver<SnapshotVersion>> {
         self.applied.clone()
@@ -154,6 +168,9 @@ impl Doors {
         let mut all = Vec::new();
         for door in &self.tcp {
             all.extend(listening::named(&listening::tcp_door(door.name()), door.door().sockets()?));
+        }
+        if let Some(door) = &self.mqtt {
+            all.extend(listening::named(MQTT_DOOR, door.sockets()?));
         }
         if let Some(door) = &self.http {
             all.extend(listening::named(HTTP_DOOR, door.sockets()?));
@@ -178,6 +195,9 @@ impl Doors {
         for door in self.tcp.drain(..) {
             leaving.spawn(door.hand_over(settle, patience));
         }
+        if let Some(door) = self.mqtt.take() {
+            leaving.spawn(door.hand_over(settle, patience));
+        }
         if let Some(door) = self.http.take() {
             leaving.spawn(door.hand_over(settle, patience));
         }
@@ -192,6 +212,9 @@ impl Doors {
         }
         let mut draining = JoinSet::new();
         for door in self.tcp {
+            draining.spawn(door.drain(patience));
+        }
+        if let Some(door) = self.mqtt {
             draining.spawn(door.drain(patience));
         }
         if let Some(egress) = self.egress {

@@ -301,7 +301,8 @@ fn announce(config: &Resolved, authority: &Authority, listening: Listening<'_>) 
             Door::Taken(_) => None,
         };
         let tcp_doors = doors.tcp().map(|(name, address)| (name.to_owned(), address.port())).collect();
-        Ports { admin: admin.port(), http_door, tcp_doors }.write(path)?;
+        let mqtt_door = doors.mqtt().map(|address| address.port());
+        Ports { admin: admin.port(), http_door, tcp_doors, mqtt_door }.write(path)?;
     }
     let banner = Banner { admin, door, root_fingerprint: authority.root_fingerprint(), setup };
     output::print(&banner.to_string()).context("print where everything is")

@@ -62,6 +62,7 @@ mod in_process;
 mod keys_are_sealed_anew_all_or_none;
 mod monitor_check_looks_once;
 mod monitors_say_each_thing_once;
+mod mqtt_messages_arrive_until_their_device_is_quarantined;
 mod nginx_stands_in_front_with_our_bundle_and_lists;
 mod nothing_brings_a_revoked_key_back;
 #[path = "both.rs"]

@@ -1,9 +1,29 @@
 //! The MQTT door: every packet that names a topic is checked against the identity in the certificate, and
 //! what is allowed goes on to a stock broker, or to the hub that needs none.
+//!
+//! Start reading at [`wire`] for how packets are read, [`Rights`] for what an identity may; then `session`
+//! for what becomes of each packet, `pump` for how both sides are carried, `farewell` for how it ends.
 
 pub mod topics;
 pub mod wire;
 
+mod budget;
+mod door;
+mod farewell;
+mod hub;
+mod leg;
+mod pump;
+mod retained;
 mod rights;
+mod serve;
+mod session;
+mod sink;
+mod terms;
+mod upstream;
 
+pub use door::{MqttDoor, MqttDoorConfig};
+pub use hub::Hub;
 pub use rights::{Denial, Layout, LayoutError, Rights, Shared};
+pub use sink::{Message, SetAside, Sink, SinkError, Taking};
+pub use terms::{OnDenial, Terms};
+pub use upstream::{Account, Broker, MqttUpstream, Password};

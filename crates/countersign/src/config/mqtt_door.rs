@@ -1,0 +1,362 @@
+//! `[mqtt_door]`: the door for MQTT.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use countersign_edge::mqtt::topics::TopicFilter;
+use countersign_edge::mqtt::{Layout, OnDenial, Terms};
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use super::environment::Machine;
+use super::monitors::ServerAddress;
+use super::pick::{Layers, Picker};
+use super::raw::Place;
+use super::resolve::{address, count, number, one_of, seconds};
+use super::tcp_doors::ProxyHeader;
+
+const DEFAULT_CONNECTIONS: u64 = 100_000;
+const DEFAULT_CONNECTIONS_PER_IP: u64 = 4096;
+
+/// `[mqtt_door]` as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawMqttDoor {
+    pub(super) enabled: Place<bool>,
+    pub(super) listen: Place<String>,
+    pub(super) upstream: Place<String>,
+    pub(super) messages_file: Place<String>,
+    pub(super) upstream_account: Place<String>,
+    pub(super) upstream_user: Place<String>,
+    pub(super) upstream_password_file: Place<String>,
+    pub(super) upstream_proxy_protocol: Place<String>,
+    pub(super) topic_prefix: Place<String>,
+    pub(super) devices_write: Place<Vec<String>>,
+    pub(super) devices_read: Place<Vec<String>>,
+    pub(super) denied_messages: Place<String>,
+    pub(super) max_denied_messages: Place<u64>,
+    pub(super) max_sessions_per_device: Place<u64>,
+    pub(super) max_packet_bytes: Place<u64>,
+    pub(super) max_packets_per_second: Place<u64>,
+    pub(super) max_bytes_per_second: Place<u64>,
+    pub(super) max_inflight: Place<u64>,
+    pub(super) max_topic_aliases: Place<u64>,
+    pub(super) max_keep_alive_seconds: Place<u64>,
+    pub(super) max_will_delay_seconds: Place<u64>,
+    pub(super) max_retained_messages: Place<u64>,
+    pub(super) max_retained_bytes: Place<u64>,
+    pub(super) slow_reader_seconds: Place<u64>,
+    pub(super) connect_timeout_seconds: Place<u64>,
+    pub(super) upstream_timeout_seconds: Place<u64>,
+    pub(super) handshake_timeout_seconds: Place<u64>,
+    pub(super) workers: Place<u64>,
+    pub(super) max_connections: Place<u64>,
+    pub(super) max_connections_per_ip: Place<u64>,
+    pub(super) proxy_protocol_networks: Place<Vec<String>>,
+}
+
+/// The MQTT door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MqttDoor {
+    /// Its address.
+    pub(crate) listen: SocketAddr,
+    /// What stands behind it.
+    pub(crate) upstream: MqttUpstream,
+    /// Where accepted messages are written before they are acknowledged.
+    pub(crate) messages_file: Option<PathBuf>,
+    /// Where the topics of devices are.
+    pub(crate) layout: Layout,
+    /// What one device may take.
+    pub(crate) terms: Terms,
+    /// To finish the TLS handshake.
+    pub(crate) handshake: Duration,
+    /// How many threads serve it.
+    pub(crate) workers: NonZeroUsize,
+    /// Connections in all.
+    pub(crate) connections: NonZeroUsize,
+    /// Connections from one address (IPv6: from one /64).
+    pub(crate) connections_per_ip: NonZeroUsize,
+    /// Who may send a PROXY header, and must.
+    pub(crate) proxy_protocol_networks: Vec<IpNet>,
+}
+
+/// What stands behind the MQTT door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MqttUpstream {
+    /// Nothing: messages go to the file.
+    Hub,
+    /// A stock broker on a private listener.
+    Broker {
+        /// Where.
+        address: ServerAddress,
+        /// Who the door says it is.
+        account: MqttAccount,
+        /// What the broker is told first.
+        proxy_header: ProxyHeader,
+    },
+}
+
+/// Who the door says it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MqttAccount {
+    /// Nobody.
+    Anonymous,
+    /// One account for all devices.
+    Door {
+        /// Its name.
+        name: String,
+        /// The file with its password.
+        password: PathBuf,
+    },
+    /// `tenant/device`.
+    Identity {
+        /// The file with the password of all.
+        password: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy)]
+enum AccountWord {
+    Anonymous,
+    Door,
+    Identity,
+}
+
+#[derive(Clone)]
+enum UpstreamText {
+    Hub,
+    Broker(ServerAddress),
+}
+
+impl std::str::FromStr for UpstreamText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("tcp://") {
+            None if text == "hub" => Ok(Self::Hub),
+            Some(address) => address.parse().map(Self::Broker),
+            None => {
+                let shown: String = text.chars().take(160).collect();
+                Err(format!("neither hub nor tcp://HOST:PORT: {shown:?}"))
+            }
+        }
+    }
+}
+
+/// The MQTT door, if it is enabled. What is wrong is said in any case.
+pub(super) fn mqtt_door(pick: &mut Picker<'_>, mut raw: RawMqttDoor, machine: &Machine) -> Option<MqttDoor> {
+    let enabled = Layers::new("mqtt_door.enabled", raw.enabled.take());
+    let (is_enabled, enabled_at) = pick.value(enabled, false, Ok::<bool, std::convert::Infallible>);
+    let default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8883));
+    let listen = Layers::new("mqtt_door.listen", raw.listen.take());
+    let (listen, _) = pick.value(listen, default, |text| address(&text));
+    let upstream = upstream(pick, &mut raw);
+    let messages_file = pick.path(Layers::new("mqtt_door.messages_file", raw.messages_file.take()));
+    if is_enabled && upstream == Some(MqttUpstream::Hub) && messages_file.is_none() {
+        let message = "missing: without a broker behind the door it is where accepted messages are kept";
+        pick.refuse(&enabled_at, "mqtt_door.messages_file", message);
+    }
+    let layout = layout(pick, &mut raw);
+    let workers = Layers::new("mqtt_door.workers", raw.workers.take());
+    let workers = count(pick, workers, machine.processors.get() as u64);
+    let handshake = Layers::new("mqtt_door.handshake_timeout_seconds", raw.handshake_timeout_seconds.take());
+    let handshake = seconds(pick, handshake, 1, 5);
+    let connections = Layers::new("mqtt_door.max_connections", raw.max_connections.take());
+    let connections = count(pick, connections, DEFAULT_CONNECTIONS);
+    let per_ip = Layers::new("mqtt_door.max_connections_per_ip", raw.max_connections_per_ip.take());
+    let connections_per_ip = count(pick, per_ip, DEFAULT_CONNECTIONS_PER_IP);
+    let networks = Layers::new("mqtt_door.proxy_protocol_networks", raw.proxy_protocol_networks.take());
+    let proxy_protocol_networks = pick.list(networks).map(|(networks, _)| networks).unwrap_or_default();
+    let terms = terms(pick, raw);
+    is_enabled.then_some(())?;
+    Some(MqttDoor {
+        listen,
+        upstream: upstream?,
+        messages_file,
+        layout: layout?,
+        terms,
+        handshake,
+        workers,
+        connections,
+        connections_per_ip,
+        proxy_protocol_networks,
+    })
+}
+
+fn upstream(pick: &mut Picker<'_>, raw: &mut RawMqttDoor) -> Option<MqttUpstream> {
+    let text = Layers::new("mqtt_door.upstream", raw.upstream.take());
+    let (text, _) = pick.value(text, UpstreamText::Hub, |text| text.parse::<UpstreamText>());
+    let word = Layers::new("mqtt_door.upstream_account", raw.upstream_account.take());
+    let known =
+        [("none", AccountWord::Anonymous), ("door", AccountWord::Door), ("identity", AccountWord::Identity)];
+    let (word, word_at) = pick.value(word, AccountWord::Anonymous, |text| one_of(&text, &known));
+    let name = pick.given(Layers::new("mqtt_door.upstream_user", raw.upstream_user.take()));
+    let password =
+        pick.file(Layers::new("mqtt_door.upstream_password_file", raw.upstream_password_file.take()));
+    let header = Layers::new("mqtt_door.upstream_proxy_protocol", raw.upstream_proxy_protocol.take());
+    let known = [("none", ProxyHeader::None), ("v2", ProxyHeader::V2)];
+    let (proxy_header, _) = pick.value(header, ProxyHeader::None, |text| one_of(&text, &known));
+    let UpstreamText::Broker(address) = text else { return Some(MqttUpstream::Hub) };
+    let password = password.map(|(path, _)| path);
+    let account = match word {
+        AccountWord::Anonymous => MqttAccount::Anonymous,
+        AccountWord::Identity => MqttAccount::Identity { password },
+        AccountWord::Door => {
+            let (Some((name, _)), Some(password)) = (name, password) else {
+                let message = "door needs mqtt_door.upstream_user and mqtt_door.upstream_password_file";
+                pick.refuse(&word_at, "mqtt_door.upstream_account", message);
+                return None;
+            };
+            MqttAccount::Door { name, password }
+        }
+    };
+    Some(MqttUpstream::Broker { address, account, proxy_header })
+}
+
+fn layout(pick: &mut Picker<'_>, raw: &mut RawMqttDoor) -> Option<Layout> {
+    let defaults = |texts: &[&str]| texts.iter().filter_map(|text| text.parse().ok()).collect();
+    let write = Layers::new("mqtt_door.devices_write", raw.devices_write.take());
+    let write: Vec<TopicFilter> =
+        pick.list(write).map_or_else(|| defaults(&Layout::WRITE), |(filters, _)| filters);
+    let read = Layers::new("mqtt_door.devices_read", raw.devices_read.take());
+    let read: Vec<TopicFilter> =
+        pick.list(read).map_or_else(|| defaults(&Layout::READ), |(filters, _)| filters);
+    let prefix = Layers::new("mqtt_door.topic_prefix", raw.topic_prefix.take());
+    let given = pick.given(prefix);
+    let (text, at) = match given {
+        Some((text, at)) => (text, Some(at)),
+        None => (Layout::PREFIX.to_owned(), None),
+    };
+    match (Layout::new(&text, write, read), at) {
+        (Ok(layout), _) => Some(layout),
+        (Err(error), Some(at)) => {
+            pick.refuse(&at, "mqtt_door.topic_prefix", error);
+            None
+        }
+        (Err(_), None) => None,
+    }
+}
+
+fn terms(pick: &mut Picker<'_>, raw: RawMqttDoor) -> Terms {
+    let usual = Terms::default();
+    let mut size = |key, place, default: usize| {
+        let number = number(pick, Layers::new(key, place), 1, default as u64);
+        usize::try_from(number).unwrap_or(usize::MAX)
+    };
+    let packet_bytes = size("mqtt_door.max_packet_bytes", raw.max_packet_bytes, usual.packet_bytes);
+    let sessions = size("mqtt_door.max_sessions_per_device", raw.max_sessions_per_device, usual.sessions);
+    let retained_messages =
+        size("mqtt_door.max_retained_messages", raw.max_retained_messages, usual.retained_messages);
+    let retained_bytes = size("mqtt_door.max_retained_bytes", raw.max_retained_bytes, usual.retained_bytes);
+    let mut pace = |key, place, default: u32| {
+        let number = number(pick, Layers::new(key, place), 1, u64::from(default));
+        u32::try_from(number).unwrap_or(u32::MAX)
+    };
+    let packets_per_second =
+        pace("mqtt_door.max_packets_per_second", raw.max_packets_per_second, usual.packets_per_second);
+    let bytes_per_second =
+        pace("mqtt_door.max_bytes_per_second", raw.max_bytes_per_second, usual.bytes_per_second);
+    let strikes = pace("mqtt_door.max_denied_messages", raw.max_denied_messages, usual.strikes);
+    let mut small = |key, place, least, default: u16| {
+        let number = number(pick, Layers::new(key, place), least, u64::from(default));
+        u16::try_from(number).unwrap_or(u16::MAX)
+    };
+    let inflight = small("mqtt_door.max_inflight", raw.max_inflight, 1, usual.inflight);
+    let topic_aliases = small("mqtt_door.max_topic_aliases", raw.max_topic_aliases, 0, usual.topic_aliases);
+    let mut time =
+        |key, place, default: Duration| seconds(pick, Layers::new(key, place), 1, default.as_secs());
+    let keep_alive = time("mqtt_door.max_keep_alive_seconds", raw.max_keep_alive_seconds, usual.keep_alive);
+    let will_delay = time("mqtt_door.max_will_delay_seconds", raw.max_will_delay_seconds, usual.will_delay);
+    let slow_reader = time("mqtt_door.slow_reader_seconds", raw.slow_reader_seconds, usual.slow_reader);
+    let connect_timeout =
+        time("mqtt_door.connect_timeout_seconds", raw.connect_timeout_seconds, usual.connect_timeout);
+    let upstream_timeout =
+        time("mqtt_door.upstream_timeout_seconds", raw.upstream_timeout_seconds, usual.upstream_timeout);
+    let known = [("ack-and-quarantine", OnDenial::AckAndQuarantine), ("disconnect", OnDenial::Disconnect)];
+    let denied = Layers::new("mqtt_door.denied_messages", raw.denied_messages);
+    let (on_denial, _) = pick.value(denied, usual.on_denial, |text| one_of(&text, &known));
+    Terms {
+        connect_timeout,
+        upstream_timeout,
+        packet_bytes,
+        packets_per_second,
+        bytes_per_second,
+        inflight,
+        topic_aliases,
+        keep_alive,
+        will_delay,
+        slow_reader,
+        sessions,
+        retained_messages,
+        retained_bytes,
+        on_denial,
+        strikes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::environment::Environment;
+    use super::super::file::ConfigFile;
+    use super::super::flags::ConfigFlags;
+    use super::super::problem::ConfigError;
+    use super::super::resolve::{Loaded, resolve};
+    use super::*;
+
+    fn read(text: &str) -> Result<Loaded, ConfigError> {
+        let names = vec!["here".parse().unwrap()];
+        let machine = Machine { names, processors: NonZeroUsize::MIN };
+        let file = ConfigFile::from_text("/etc/cs/c.toml", &format!("[mqtt_door]\n{text}\n"));
+        resolve(ConfigFlags::default(), &Environment::default(), &machine, &file)
+    }
+
+    fn door(text: &str) -> MqttDoor {
+        read(&format!("enabled = true\n{text}")).unwrap().resolved.mqtt_door.unwrap()
+    }
+
+    fn wrong(text: &str) -> Vec<String> {
+        match read(text) {
+            Err(ConfigError::Problems(problems)) => problems.iter().map(ToString::to_string).collect(),
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn it_is_closed_unless_enabled() {
+        assert_eq!(read("").unwrap().resolved.mqtt_door, None);
+        assert_eq!(read("listen = \"127.0.0.1:0\"").unwrap().resolved.mqtt_door, None);
+    }
+
+    #[test]
+    fn few_words_are_enough() {
+        let hub = door("messages_file = \"messages.jsonl\"");
+        assert_eq!((hub.listen.port(), hub.upstream), (8883, MqttUpstream::Hub));
+        assert_eq!(hub.messages_file, Some("/etc/cs/messages.jsonl".into()));
+        assert_eq!((hub.layout, hub.terms), (Layout::default(), Terms::default()));
+        let broker = door("upstream = \"tcp://127.0.0.1:1883\"\nupstream_account = \"identity\"");
+        let MqttUpstream::Broker { address, account, proxy_header } = broker.upstream else { panic!() };
+        assert_eq!((address.port, proxy_header), (1883, ProxyHeader::None));
+        assert_eq!(account, MqttAccount::Identity { password: None });
+    }
+
+    #[test]
+    fn every_mistake_is_reported_with_its_line() {
+        for (text, said) in [
+            ("enabled = true", "/etc/cs/c.toml:2: mqtt_door.messages_file: missing"),
+            ("upstream = \"127.0.0.1:1883\"", "/etc/cs/c.toml:2: mqtt_door.upstream: neither hub nor"),
+            (
+                "upstream = \"tcp://a:1\"\nupstream_account = \"door\"",
+                "/etc/cs/c.toml:3: mqtt_door.upstream_account: door needs",
+            ),
+            ("topic_prefix = \"fleet/{tenant}/\"", "/etc/cs/c.toml:2: mqtt_door.topic_prefix: not a layout"),
+            ("devices_write = [\"a#\"]", "/etc/cs/c.toml:2: mqtt_door.devices_write: not a topic filter"),
+            ("denied_messages = \"ignore\"", "/etc/cs/c.toml:2: mqtt_door.denied_messages: "),
+            ("max_inflight = 0", "/etc/cs/c.toml:2: mqtt_door.max_inflight: "),
+        ] {
+            let problems = wrong(text);
+            assert!(problems.iter().any(|problem| problem.starts_with(said)), "{said}: {problems:#?}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The MQTT door: how the configuration wants it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use countersign_edge::mqtt::{Account, Broker, Hub, MqttDoor, MqttDoorConfig, MqttUpstream, Password, Sink};
+use countersign_edge::{DoorHandle, Limits, ProxyHeader};
+use countersign_supervisor::Sockets;
+
+use super::adoption::Adoption;
+use super::listening::MQTT_DOOR;
+use super::message_file::MessageFile;
+use super::open::{Given, unless_taken};
+use crate::config::{self, MqttAccount, Resolved};
+
+/// Opens the door that the configuration wants, if it wants one and its address is free.
+///
+/// # Errors
+/// Fails closed: when it cannot be as the configuration wants it.
+pub(super) fn open(
+    config: &Resolved,
+    given: &Given,
+    adoption: &mut Adoption,
+    sockets: &mut Sockets,
+) -> anyhow::Result<Option<DoorHandle>> {
+    let Some(door) = &config.mqtt_door else { return Ok(None) };
+    let settings = settings(door).context("prepare the MQTT door")?;
+    let here = sockets.take(MQTT_DOOR, door.listen);
+    let started = MqttDoor::start_on(settings, given.inputs(adoption, None), here);
+    unless_taken(started, adoption).context("open the MQTT door")
+}
+
+/// The door's settings.
+fn settings(door: &config::MqttDoor) -> anyhow::Result<MqttDoorConfig> {
+    let upstream = match &door.upstream {
+        config::MqttUpstream::Hub => MqttUpstream::Hub(Hub::new()),
+        config::MqttUpstream::Broker { address, account, proxy_header } => MqttUpstream::Broker(Broker {
+            address: format!("{}:{}", address.host.in_url(), address.port),
+            account: account_of(account)?,
+            proxy_header: match proxy_header {
+                config::ProxyHeader::None => ProxyHeader::None,
+                config::ProxyHeader::V2 => ProxyHeader::V2,
+            },
+        }),
+    };
+    let sink = match &door.messages_file {
+        None => None,
+        Some(path) => Some(Arc::new(MessageFile::open(path)?) as Arc<dyn Sink>),
+    };
+    Ok(MqttDoorConfig {
+        workers: door.workers,
+        handshake_timeout: door.handshake,
+        limits: Limits { total: door.connections.get(), per_address: door.connections_per_ip.get() },
+        proxy_networks: door.proxy_protocol_networks.clone(),
+        layout: door.layout.clone(),
+        terms: door.terms.clone(),
+        sink,
+        ..MqttDoorConfig::new(door.listen, upstream)
+    })
+}
+
+fn account_of(account: &MqttAccount) -> anyhow::Result<Account> {
+    let read = |path: &Path| {
+        let text = fs_err::read_to_string(path).context("read the password of the door's account")?;
+        anyhow::Ok(Password::new(text.trim_end_matches(['\r', '\n'])))
+    };
+    Ok(match account {
+        MqttAccount::Anonymous => Account::Anonymous,
+        MqttAccount::Door { name, password } => {
+            Account::Door { name: name.clone(), password: read(password)? }
+        }
+        MqttAccount::Identity { password } => {
+            Account::Identity { password: password.as_deref().map(read).transpose()? }
+        }
+    })
+}

@@ -1,0 +1,114 @@
+//! The MQTT door as a whole: what it is given, and how it starts.
+
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::settings::Enforcement;
+use countersign_tls::ClientAuth;
+use ipnet::IpNet;
+
+use super::rights::Layout;
+use super::serve::MqttInside;
+use super::session::Context;
+use super::sink::Sink;
+use super::terms::Terms;
+use super::upstream::MqttUpstream;
+use crate::accept::limits::Limits;
+use crate::admit::{Floor, Requirement};
+use crate::door::{DoorError, DoorHandle, DoorInputs, Frame, open};
+use crate::report::Reports;
+
+/// How an MQTT door behaves.
+#[derive(Debug)]
+pub struct MqttDoorConfig {
+    /// Where it listens; port 0 takes a free one.
+    pub addresses: Vec<SocketAddr>,
+    /// How many threads serve it, each with sockets of its own.
+    pub workers: NonZeroUsize,
+    /// How long a PROXY header and a TLS handshake may take together.
+    pub handshake_timeout: Duration,
+    /// How many connections it holds.
+    pub limits: Limits,
+    /// The networks whose connections begin with a PROXY header; all others must not.
+    pub proxy_networks: Vec<IpNet>,
+    /// What stands behind it.
+    pub upstream: MqttUpstream,
+    /// Where the topics of devices are.
+    pub layout: Layout,
+    /// What one device may take.
+    pub terms: Terms,
+    /// Where accepted messages go besides.
+    pub sink: Option<Arc<dyn Sink>>,
+}
+
+impl MqttDoorConfig {
+    /// A door at this address to this upstream.
+    #[must_use]
+    pub fn new(address: SocketAddr, upstream: MqttUpstream) -> Self {
+        Self {
+            addresses: vec![address],
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            handshake_timeout: Duration::from_secs(5),
+            limits: Limits::default(),
+            proxy_networks: Vec::new(),
+            upstream,
+            layout: Layout::default(),
+            terms: Terms::default(),
+            sink: None,
+        }
+    }
+}
+
+/// A listener for MQTT over TLS that admits or refuses each topic.
+#[derive(Debug)]
+pub struct MqttDoor;
+
+impl MqttDoor {
+    /// Opens the door: binds its addresses and starts its threads. A control plane in this process is of no
+    /// use to it.
+    ///
+    /// # Errors
+    /// Fails closed: a door with an unusable address, rule or TLS setting is not opened.
+    pub fn start(config: MqttDoorConfig, inputs: DoorInputs) -> Result<DoorHandle, DoorError> {
+        Self::start_on(config, inputs, Vec::new())
+    }
+
+    /// The same on sockets that were handed over, if there are any; the addresses are not bound then.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(
+        config: MqttDoorConfig,
+        inputs: DoorInputs,
+        sockets: Vec<TcpListener>,
+    ) -> Result<DoorHandle, DoorError> {
+        let current = inputs.current()?;
+        // A fallen device is told so in MQTT's own words, after the handshake.
+        let tls = inputs.tls(ClientAuth::Optional)?.with_protocols(&[]);
+        let inside = MqttInside {
+            current: Arc::clone(&current),
+            clock: Arc::clone(&inputs.clock),
+            reports: Reports::new(inputs.reports.clone()),
+            requirement: Requirement::upstream(Enforcement::Enforce, Floor::Kept),
+            upstream: config.upstream,
+            layout: config.layout,
+            context: Arc::new(Context {
+                terms: config.terms,
+                retained: Default::default(),
+                is_tapped: config.sink.is_some(),
+            }),
+            sink: config.sink,
+        };
+        let frame = Frame {
+            addresses: config.addresses,
+            sockets,
+            workers: config.workers,
+            limits: config.limits,
+            proxy_networks: config.proxy_networks,
+            handshake_timeout: config.handshake_timeout,
+        };
+        open(frame, inside, tls, current, inputs)
+    }
+}

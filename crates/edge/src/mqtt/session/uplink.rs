@@ -1,0 +1,251 @@
+//! What a device says.
+
+use super::state::{End, Incident, Out, State, Step, Tapped};
+use crate::mqtt::rights::Denial;
+use crate::mqtt::terms::OnDenial;
+use crate::mqtt::wire::{
+    Fault, Frame, Kind, Packet, PropertyId, PropertyWriter, Publish, Qos, Reason, Subscribe, Unsubscribe,
+    Version,
+};
+
+/// How many SUBSCRIBE and UNSUBSCRIBE may wait for their answer.
+const ASKED_LIMIT: usize = 64;
+
+/// How much of a topic is written down.
+const TOPIC_SHOWN: usize = 200;
+
+/// How much of a denied payload is handed on.
+const DENIED_PAYLOAD: usize = 4096;
+
+/// The code of a retained message above the quota.
+const QUOTA: &str = "MQTT_QUOTA_EXCEEDED";
+
+impl State {
+    /// Takes one packet from the device.
+    ///
+    /// # Errors
+    /// When it cannot be read, or has no place here: the connection ends with it.
+    pub(in crate::mqtt) fn hear_device(
+        &mut self,
+        frame: Frame<'_>,
+        out: &mut Out<'_>,
+    ) -> Result<Step, Fault> {
+        match Packet::read(frame, self.version)? {
+            Packet::Publish(publish) => self.publish(frame, &publish, out),
+            Packet::Subscribe(subscribe) => self.subscribe(frame, &subscribe, out),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(frame, &unsubscribe, out),
+            Packet::Pubrel(ack) if self.settled.remove(&ack.packet_id) => {
+                self.encoder(out.down).ack(Kind::Pubcomp, ack.packet_id, Reason::Success);
+                Ok(Step::On)
+            }
+            Packet::Puback(_)
+            | Packet::Pubrec(_)
+            | Packet::Pubrel(_)
+            | Packet::Pubcomp(_)
+            | Packet::Pingreq => {
+                out.up.extend_from_slice(frame.bytes);
+                Ok(Step::On)
+            }
+            Packet::Disconnect(..) => {
+                out.up.extend_from_slice(frame.bytes);
+                Ok(Step::End(End::Goodbye))
+            }
+            Packet::Connect(_) => Err(Fault::Protocol("a second CONNECT")),
+            Packet::Auth(..) => Err(Fault::Protocol("AUTH: the certificate is the only credential")),
+            Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
+                Err(Fault::Protocol("a packet that only servers send"))
+            }
+        }
+    }
+
+    fn publish(&mut self, frame: Frame<'_>, publish: &Publish<'_>, out: &mut Out<'_>) -> Result<Step, Fault> {
+        if publish.properties.has(PropertyId::SubscriptionIdentifier) {
+            return Err(Fault::Protocol("a subscription identifier from a client"));
+        }
+        let resolved = self.resolve(publish)?;
+        let topic = resolved.as_deref().unwrap_or(publish.topic);
+        let response = publish.properties.text(PropertyId::ResponseTopic);
+        let verdict = self
+            .rights
+            .may_write(topic)
+            .and_then(|()| response.map_or(Ok(()), |response| self.rights.may_be_answered_on(response)));
+        if let Err(denial) = verdict {
+            let named =
+                if denial == Denial::ResponseTopicNotAllowed { response.unwrap_or(topic) } else { topic };
+            return Ok(self.deny(publish, named, denial.code(), Reason::NotAuthorized, out));
+        }
+        if publish.is_retained {
+            let context = &self.context;
+            let noted = context.retained.note(&self.device, topic, publish.payload.len(), &context.terms);
+            if noted.is_err() {
+                return Ok(self.deny(publish, topic, QUOTA, Reason::QuotaExceeded, out));
+            }
+        }
+        if let Some(id) = publish.packet_id {
+            self.inflight.insert(id);
+            if self.version == Version::V5 && self.inflight.len() > self.inflight_limit {
+                return Ok(Step::End(End::Refused(Reason::ReceiveMaximumExceeded)));
+            }
+        }
+        Ok(self.let_in(frame, publish, topic, out))
+    }
+
+    fn let_in(&self, frame: Frame<'_>, publish: &Publish<'_>, topic: &str, out: &mut Out<'_>) -> Step {
+        let mut tapped = Vec::new();
+        let up = if self.context.is_tapped { &mut tapped } else { &mut *out.up };
+        match self.version {
+            Version::V311 => up.extend_from_slice(frame.bytes),
+            Version::V5 => {
+                let mut properties = PropertyWriter::new();
+                self.stamp.put(publish.properties, &mut properties, |id| id != PropertyId::TopicAlias);
+                self.encoder(up).publish(publish, topic, &properties);
+            }
+        }
+        if !self.context.is_tapped {
+            return Step::On;
+        }
+        Step::Tap(tapped_message(publish, topic, publish.payload), tapped)
+    }
+
+    /// The topic that an alias stands for; `None`: it says it itself.
+    fn resolve(&mut self, publish: &Publish<'_>) -> Result<Option<Box<str>>, Fault> {
+        let Some(alias) = publish.properties.number(PropertyId::TopicAlias) else { return Ok(None) };
+        let alias = u16::try_from(alias).unwrap_or(u16::MAX);
+        if alias == 0 || alias > self.context.terms.topic_aliases {
+            return Err(Fault::TopicAlias(alias));
+        }
+        if publish.topic.is_empty() {
+            let known = self.aliases.get(&alias).cloned().ok_or(Fault::TopicAlias(alias))?;
+            return Ok(Some(known));
+        }
+        self.aliases.insert(alias, publish.topic.into());
+        Ok(None)
+    }
+
+    /// Answers a message that goes nowhere.
+    fn deny(
+        &mut self,
+        publish: &Publish<'_>,
+        topic: &str,
+        code: &'static str,
+        reason: Reason,
+        out: &mut Out<'_>,
+    ) -> Step {
+        note(out, code, "PUBLISH", topic);
+        self.strikes = self.strikes.saturating_add(1);
+        let terms = &self.context.terms;
+        match self.version {
+            Version::V5 if self.strikes >= terms.strikes => return Step::End(End::Refused(reason)),
+            Version::V311 if terms.on_denial == OnDenial::Disconnect => {
+                return Step::End(End::Refused(reason));
+            }
+            Version::V5 | Version::V311 => {}
+        }
+        let said = if self.version == Version::V5 { reason } else { Reason::Success };
+        match (publish.qos, publish.packet_id) {
+            (Qos::AtLeastOnce, Some(id)) => self.encoder(out.down).ack(Kind::Puback, id, said),
+            (Qos::ExactlyOnce, Some(id)) => {
+                self.encoder(out.down).ack(Kind::Pubrec, id, said);
+                if self.version == Version::V311 {
+                    self.settled.insert(id);
+                    if self.settled.len() > self.inflight_limit {
+                        return Step::End(End::Refused(Reason::ReceiveMaximumExceeded));
+                    }
+                }
+            }
+            (Qos::AtMostOnce, _) | (_, None) => {}
+        }
+        if !self.context.is_tapped {
+            return Step::On;
+        }
+        let shown = publish.payload.get(..DENIED_PAYLOAD).unwrap_or(publish.payload);
+        Step::SetAside(tapped_message(publish, topic, shown), code)
+    }
+
+    fn subscribe(
+        &mut self,
+        frame: Frame<'_>,
+        subscribe: &Subscribe<'_>,
+        out: &mut Out<'_>,
+    ) -> Result<Step, Fault> {
+        let filters = subscribe.subscriptions.iter().map(|one| one.filter);
+        let codes = self.judge(filters, "SUBSCRIBE", out);
+        let id = subscribe.packet_id;
+        if codes.iter().all(Option::is_none) {
+            self.asked.remove(&(Kind::Suback, id));
+            out.up.extend_from_slice(frame.bytes);
+        } else if codes.iter().all(Option::is_some) {
+            let codes: Vec<u8> = codes.into_iter().flatten().collect();
+            self.encoder(out.down).codes(Kind::Suback, id, Default::default(), &codes);
+        } else {
+            let allowed = subscribe.subscriptions.iter().zip(&codes).filter(|(_, code)| code.is_none());
+            self.encoder(out.up).subscribe(id, subscribe.properties, allowed.map(|(one, _)| *one));
+            self.ask(Kind::Suback, id, codes)?;
+        }
+        Ok(Step::On)
+    }
+
+    fn unsubscribe(
+        &mut self,
+        frame: Frame<'_>,
+        unsubscribe: &Unsubscribe<'_>,
+        out: &mut Out<'_>,
+    ) -> Result<Step, Fault> {
+        let codes = self.judge(unsubscribe.filters.iter().copied(), "UNSUBSCRIBE", out);
+        let id = unsubscribe.packet_id;
+        if codes.iter().all(Option::is_none) {
+            self.asked.remove(&(Kind::Unsuback, id));
+            out.up.extend_from_slice(frame.bytes);
+        } else if codes.iter().all(Option::is_some) {
+            let codes: Vec<u8> = codes.into_iter().flatten().collect();
+            self.encoder(out.down).codes(Kind::Unsuback, id, Default::default(), &codes);
+        } else {
+            let allowed = unsubscribe.filters.iter().zip(&codes).filter(|(_, code)| code.is_none());
+            self.encoder(out.up).unsubscribe(id, unsubscribe.properties, allowed.map(|(filter, _)| *filter));
+            self.ask(Kind::Unsuback, id, codes)?;
+        }
+        Ok(Step::On)
+    }
+
+    /// The code of each filter that is denied here.
+    fn judge<'f>(
+        &self,
+        filters: impl Iterator<Item = &'f str>,
+        packet: &'static str,
+        out: &mut Out<'_>,
+    ) -> Vec<Option<u8>> {
+        filters
+            .map(|filter| {
+                let denial = self.rights.may_subscribe(filter).err()?;
+                note(out, denial.code(), packet, filter);
+                Some(self.denied_code())
+            })
+            .collect()
+    }
+
+    fn ask(&mut self, kind: Kind, id: u16, codes: Vec<Option<u8>>) -> Result<(), Fault> {
+        self.asked.insert((kind, id), codes);
+        if self.asked.len() > ASKED_LIMIT {
+            return Err(Fault::Protocol("too many subscriptions wait for their answer"));
+        }
+        Ok(())
+    }
+}
+
+fn tapped_message(publish: &Publish<'_>, topic: &str, payload: &[u8]) -> Tapped {
+    let (qos, is_dup) = (publish.qos, publish.is_dup);
+    Tapped { topic: topic.to_owned(), qos, is_dup, payload: payload.to_vec() }
+}
+
+pub(super) fn note(out: &mut Out<'_>, code: &'static str, packet: &'static str, topic: &str) {
+    out.incidents.push(Incident { code, packet, topic: topic.chars().take(TOPIC_SHOWN).collect() });
+}
+
+/// A will that its device may not leave.
+pub(super) fn note_will(topic: &str) -> Incident {
+    Incident {
+        code: Denial::WillNotAllowed.code(),
+        packet: "CONNECT",
+        topic: topic.chars().take(TOPIC_SHOWN).collect(),
+    }
+}

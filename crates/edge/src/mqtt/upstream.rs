@@ -1,0 +1,189 @@
+//! What stands behind the door: a stock broker on a private listener, or the hub of this process.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use countersign_core::ids::RequestId;
+use countersign_core::snapshot::DeviceKey;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::hub::{Hub, HubEnd};
+use crate::admit::Admitted;
+use crate::tcp::proxy_header::{self, ProxyHeader};
+
+/// What stands behind the door.
+#[derive(Clone, Debug)]
+pub enum MqttUpstream {
+    /// A stock broker.
+    Broker(Broker),
+    /// Nothing: messages go to the sink, and commands come from the hub's handle.
+    Hub(Arc<Hub>),
+}
+
+/// A stock broker. Only doors may reach its listener: whoever else does is whoever it says.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    /// `host:port`.
+    pub address: String,
+    /// Who the door says it is.
+    pub account: Account,
+    /// Whether it is told of the client and its certificate before the first packet.
+    pub proxy_header: ProxyHeader,
+}
+
+/// A password that is not shown.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// Of this text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// The user name and password under which the broker knows a device's connection; what the device says is
+/// dropped.
+#[derive(Clone, Debug)]
+pub enum Account {
+    /// None.
+    Anonymous,
+    /// One account for all.
+    Door {
+        /// Its name.
+        name: String,
+        /// Its password.
+        password: Password,
+    },
+    /// `tenant/device`, for brokers with rules by user name.
+    Identity {
+        /// The same for all.
+        password: Option<Password>,
+    },
+}
+
+/// What is said for one device.
+#[derive(Clone, Debug)]
+pub(super) struct Credentials {
+    pub(super) name: Option<String>,
+    pub(super) password: Option<Password>,
+}
+
+impl Account {
+    pub(super) fn for_device(&self, device: &DeviceKey) -> Credentials {
+        match self {
+            Self::Anonymous => Credentials { name: None, password: None },
+            Self::Door { name, password } => {
+                Credentials { name: Some(name.clone()), password: Some(password.clone()) }
+            }
+            Self::Identity { password } => {
+                Credentials { name: Some(format!("{}/{}", device.0, device.1)), password: password.clone() }
+            }
+        }
+    }
+}
+
+/// The broker cannot be reached.
+#[derive(Debug, Error)]
+pub(super) enum ReachError {
+    #[error("connect to the broker at {0}")]
+    Connect(String, #[source] io::Error),
+    #[error("the broker at {0} takes too long")]
+    Timeout(String),
+}
+
+impl MqttUpstream {
+    pub(super) const fn account(&self) -> &Account {
+        match self {
+            Self::Broker(broker) => &broker.account,
+            Self::Hub(_) => &Account::Anonymous,
+        }
+    }
+
+    /// What the broker is told before the first packet.
+    pub(super) fn proxy_header(
+        &self,
+        admitted: &Admitted,
+        addresses: (SocketAddr, SocketAddr),
+        id: RequestId,
+    ) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Broker(Broker { proxy_header: ProxyHeader::V2, .. }) => {
+                proxy_header::v2(admitted, addresses, id)
+            }
+            Self::Broker(_) | Self::Hub(_) => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) async fn reach(&self, patience: Duration) -> Result<UpstreamStream, ReachError> {
+        match self {
+            Self::Hub(hub) => Ok(UpstreamStream::Hub(Box::new(hub.connect()))),
+            Self::Broker(Broker { address, .. }) => {
+                let connected = timeout(patience, TcpStream::connect(address)).await;
+                let connected = connected.map_err(|_elapsed| ReachError::Timeout(address.clone()))?;
+                let stream = connected.map_err(|error| ReachError::Connect(address.clone(), error))?;
+                stream.set_nodelay(true).map_err(|error| ReachError::Connect(address.clone(), error))?;
+                Ok(UpstreamStream::Broker(stream))
+            }
+        }
+    }
+}
+
+/// A connection to what stands behind the door.
+#[derive(Debug)]
+pub(super) enum UpstreamStream {
+    Broker(TcpStream),
+    Hub(Box<HubEnd>),
+}
+
+impl AsyncRead for UpstreamStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Broker(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Hub(end) => Pin::new(end.as_mut()).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for UpstreamStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Broker(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Hub(end) => Pin::new(end.as_mut()).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Broker(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Hub(end) => Pin::new(end.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Broker(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Hub(end) => Pin::new(end.as_mut()).poll_shutdown(cx),
+        }
+    }
+}

@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use thiserror::Error;
 
 use crate::pem::{self, PemError};
+use crate::policy;
 use crate::provider::provider;
 
 /// Why a chain and a key are no credential.
@@ -116,6 +117,13 @@ impl ServerCredentials {
         self.0.rcu(|served| Served { default: Arc::clone(&default), by_name: served.by_name.clone() });
     }
 
+    /// Replaces the named ones and keeps the default.
+    pub fn replace_named(&self, named: impl IntoIterator<Item = (String, ServerCredential)>) {
+        let by_name: HashMap<_, _> =
+            named.into_iter().map(|(name, credential)| (name.to_ascii_lowercase(), credential.0)).collect();
+        self.0.rcu(|served| Served { default: Arc::clone(&served.default), by_name: by_name.clone() });
+    }
+
     /// What whoever asks for no name is shown.
     pub(crate) fn default_key(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.0.load().default)
@@ -123,14 +131,9 @@ impl ServerCredentials {
 
     fn choose(&self, server_name: Option<&str>) -> Arc<CertifiedKey> {
         let served = self.0.load();
-        let named = server_name.filter(|_| !served.by_name.is_empty()).and_then(|name| {
-            let name = name.to_ascii_lowercase();
-            let wildcard = || {
-                let (_, parent) = name.split_once('.')?;
-                served.by_name.get(&format!("*.{parent}"))
-            };
-            served.by_name.get(&name).or_else(wildcard)
-        });
+        let named = server_name
+            .filter(|_| !served.by_name.is_empty())
+            .and_then(|name| policy::named(&served.by_name, name));
         Arc::clone(named.unwrap_or(&served.default))
     }
 }

@@ -6,6 +6,7 @@ use countersign_core::snapshot::TrustSnapshot;
 use countersign_core::time::Timestamp;
 
 use crate::peer::{Peer, Session, TlsProtocol, Witness};
+use crate::policy::ClientAuth;
 use crate::verdict::Judge;
 
 /// Judges what edges say they were shown, as a door judges what it was shown itself.
@@ -31,6 +32,7 @@ impl Hearsay {
             key_exchange: None,
             server_name: None,
             alpn: None,
+            client_auth: ClientAuth::Optional,
         };
         Peer::seen_by(Witness::Edge, chain, (verdict, Arc::clone(&self.0)), session)
     }

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::details::LeafDetails;
 use crate::guest::{GuestBundle, Guests};
+use crate::policy::ClientAuth;
 use crate::untrusted::UntrustedReason;
 use crate::verdict::{Judge, Verdict};
 
@@ -48,6 +49,7 @@ pub(crate) struct Session {
     pub(crate) key_exchange: Option<&'static str>,
     pub(crate) server_name: Option<Box<str>>,
     pub(crate) alpn: Option<Box<[u8]>>,
+    pub(crate) client_auth: ClientAuth,
 }
 
 /// Who saw the handshake in which possession of the leaf's key was proved.
@@ -218,6 +220,12 @@ impl Peer {
     #[must_use]
     pub fn alpn(&self) -> Option<&[u8]> {
         self.0.session.alpn.as_deref()
+    }
+
+    /// What was asked of the peer in the handshake, full or resumed.
+    #[must_use]
+    pub fn client_auth(&self) -> ClientAuth {
+        self.0.session.client_auth
     }
 
     /// What was shown, for the who-may-reach-what table: judged at `now` under `snapshot`.

@@ -17,6 +17,7 @@ mod guests;
 mod https;
 mod leaf_details;
 mod meeting;
+mod names;
 mod probes;
 mod required;
 mod resumption;

@@ -23,6 +23,8 @@ use tokio::sync::watch;
 pub(crate) const DOMAIN: &str = "countersign.internal";
 pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] =
     [&rustls::version::TLS12, &rustls::version::TLS13];
+/// What the door's certificate is good for.
+const NAMES: [&str; 4] = ["door.test", "open.test", "strict.test", "also-strict.test"];
 /// Within the life of everything the test CA makes.
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -39,7 +41,7 @@ pub(crate) fn credential(certificate: &TestCertificate) -> ServerCredential {
 
 impl Door {
     pub(crate) fn new(ca: &TestCa, client_auth: ClientAuth) -> Self {
-        let credentials = Arc::new(ServerCredentials::new(credential(&ca.server(&["door.test"]))));
+        let credentials = Arc::new(ServerCredentials::new(credential(&ca.server(&NAMES))));
         let (snapshots, watching) = watch::channel(Arc::new(ca.snapshot(&["acme"], Enforcement::Enforce)));
         let clock = Arc::new(ManualClock::at(NOW));
         let tls = DoorTls::new(Arc::clone(&credentials), watching, client_auth, Arc::clone(&clock) as _);
@@ -59,6 +61,11 @@ impl Door {
 
     /// One handshake and an exchange of a few bytes; a peer that was refused reads why.
     pub(crate) async fn meet(&self, client: &Client) -> Meeting {
+        self.meet_as("door.test", client).await
+    }
+
+    /// The same with a client that asks for another name.
+    pub(crate) async fn meet_as(&self, name: &'static str, client: &Client) -> Meeting {
         let (near, far) = tokio::io::duplex(64 * 1024);
         let server = async {
             let (mut stream, peer) = self.tls.accept(far).await?;
@@ -67,7 +74,7 @@ impl Door {
             Ok(peer)
         };
         let visitor = async {
-            let name = ServerName::try_from("door.test").unwrap();
+            let name = ServerName::try_from(name).unwrap();
             let connector = tokio_rustls::TlsConnector::from(Arc::clone(&client.0));
             let mut stream = connector.connect(name, near).await?;
             let mut heard = Vec::new();

@@ -10,6 +10,9 @@ use parking_lot::RwLock;
 use crate::authority::{Authority, AuthorityConfig};
 use crate::publish::Applied;
 
+/// How much of what is wrong with a configuration is written down.
+const MOST_SAID: usize = 2000;
+
 /// Rules and lists as they go into every snapshot.
 pub(crate) struct RulesInForce(RwLock<Rules>);
 
@@ -64,5 +67,33 @@ impl Authority {
             .await?;
         *self.rules.0.write() = Rules { rules: rules.into(), lists: lists.into() };
         self.publish_changes().await.map(Some)
+    }
+
+    /// Writes down that the configuration was read again and is about to be in force; `kept` are the keys
+    /// of what only a restart puts in force.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn note_configuration_reloaded(&self, kept: &[&str]) -> Result<(), StoreError> {
+        let mut entry = AuditEntry::new(None, self.now(), AuditEvent::ConfigurationReloaded, Actor::Operator);
+        if !kept.is_empty() {
+            entry = entry.detail("needs_restart", kept.join(" "));
+        }
+        self.note(entry).await
+    }
+
+    /// Writes down that a configuration was refused, and the old one stays.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn note_configuration_refused(&self, why: &str) -> Result<(), StoreError> {
+        let why: String = why.chars().take(MOST_SAID).collect();
+        let entry = AuditEntry::new(None, self.now(), AuditEvent::ConfigurationRefused, Actor::Operator)
+            .detail("error", why);
+        self.note(entry).await
+    }
+
+    async fn note(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        self.store.write(move |w| Box::pin(async move { w.append_audit(&entry).await })).await
     }
 }

@@ -196,6 +196,10 @@ events! {
     DoorCertificateIssued => "door.certificate_issued",
     /// A CA certified a responder that answers OCSP requests for it.
     OcspResponderCertified => "ocsp.responder_certified",
+    /// The configuration was read again and is in force; `needs_restart` names what is not yet.
+    ConfigurationReloaded => "configuration.reloaded",
+    /// A configuration that was to be read again is wrong; the old one stays in force.
+    ConfigurationRefused => "configuration.refused",
     /// The configuration was read again, and the doors have other rules.
     RulesChanged => "rules.changed",
     /// A door or the control plane refused somebody.

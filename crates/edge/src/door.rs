@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::{DeviceKey, SnapshotVersion, TrustSnapshot};
 use countersign_core::time::Clock;
@@ -20,18 +21,18 @@ use tracing::{info, warn};
 
 use crate::accept::limits::{Limits, Slots};
 use crate::accept::listen::{self, Listeners};
-use crate::accept::{self, Entrance, Inside};
+use crate::accept::{self, Entrance, Frontage, Inside};
 use crate::front::access_log::AccessLog;
 use crate::front::screen::RequestRates;
 use crate::http::body::LocalService;
+use crate::http::changes::{ChangedParts, HttpChanges};
 use crate::http::inside::HttpInside;
 use crate::http::members::UpstreamGroupError;
 use crate::http::route::{Route, Routes};
-use crate::http::service::Gate;
+use crate::http::service::{Gate, Lasting};
 use crate::http::upkeep::Upkeep;
-use crate::http::wire::Timing;
 use crate::registry::Registry;
-use crate::report::{EdgeReport, Reports};
+use crate::report::EdgeReport;
 use crate::trust::{Current, RuleFaults};
 use crate::url::OddPaths;
 use crate::watch as watcher;
@@ -48,6 +49,9 @@ pub struct DoorConfig {
     pub workers: NonZeroUsize,
     /// Whether it asks for a client certificate.
     pub client_auth: ClientAuth,
+    /// The same by the DNS name that a client asks for, `*.example.com` for one label. A request for a host
+    /// that asks for more than its connection was asked for is answered 421.
+    pub client_auth_of_hosts: Vec<(String, ClientAuth)>,
     /// How long a PROXY header and a TLS handshake may take together.
     pub handshake_timeout: Duration,
     /// How long the head of a request may take from its first byte.
@@ -93,6 +97,7 @@ impl Default for DoorConfig {
             addresses: vec![SocketAddr::from(([0, 0, 0, 0], 8443))],
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             client_auth: ClientAuth::Optional,
+            client_auth_of_hosts: Vec::new(),
             handshake_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(180),
@@ -233,22 +238,19 @@ impl HttpDoor {
         let routes = Routes::new(&config.routes, inputs.control_plane.as_ref(), Some(&inputs.credentials))?;
         let upkeep = Upkeep::of(routes.groups(), routes.members());
         let current = inputs.current()?;
-        let tls = inputs.tls(config.client_auth)?;
-        tls.admit_guests(routes.guests());
-        let timing = Timing { header: config.header_timeout, idle: config.idle_timeout };
-        let reports = Reports::new(inputs.reports.clone());
-        let gate = Gate::new(&config, routes, Arc::clone(&current), &inputs.clock, reports);
-        let inside = HttpInside { gate: Arc::new(gate), timing };
-        let frame = Frame {
-            addresses: config.addresses,
-            sockets,
-            workers: config.workers,
-            limits: config.limits,
-            proxy_networks: config.proxy_networks,
-            handshake_timeout: config.handshake_timeout,
+        let frontage = Frontage::new(inputs.tls(config.client_auth)?, config.frontage(&routes));
+        let lasting = Lasting::new(&config, &inputs, Arc::clone(&current));
+        let gates = Arc::new(ArcSwap::from_pointee(Gate::new(&config, Arc::new(routes), lasting)));
+        let inside = HttpInside { gates: Arc::clone(&gates) };
+        let changed = ChangedParts {
+            gates,
+            frontage: frontage.clone(),
+            control_plane: inputs.control_plane.clone(),
+            credentials: Arc::clone(&inputs.credentials),
         };
-        let mut handle = open(frame, inside, tls, current, inputs)?;
-        handle.look_after(upkeep)?;
+        let frame = Frame { addresses: config.addresses, sockets, workers: config.workers, frontage };
+        let mut handle = open(frame, inside, current, inputs)?;
+        handle.changes = Some(HttpChanges::new(changed, handle.phase.subscribe(), upkeep)?);
         Ok(handle)
     }
 }
@@ -274,16 +276,13 @@ pub(crate) struct Frame {
     /// Sockets that were handed over, to be used instead of the addresses.
     pub(crate) sockets: Vec<TcpListener>,
     pub(crate) workers: NonZeroUsize,
-    pub(crate) limits: Limits,
-    pub(crate) proxy_networks: Vec<IpNet>,
-    pub(crate) handshake_timeout: Duration,
+    pub(crate) frontage: Frontage,
 }
 
 /// Opens a door of any kind.
 pub(crate) fn open<I: Inside>(
     frame: Frame,
     inside: I,
-    tls: DoorTls,
     current: Arc<Current>,
     inputs: DoorInputs,
 ) -> Result<DoorHandle, DoorError> {
@@ -291,15 +290,9 @@ pub(crate) fn open<I: Inside>(
     let addresses = listeners.addresses.clone();
     let (phase, phases) = watch::channel(Phase::Open);
     let registry = Arc::new(Registry::new());
-    let slots = Slots::new(frame.limits);
-    let entrance = Arc::new(Entrance {
-        tls,
-        inside,
-        registry: Arc::clone(&registry),
-        slots: slots.clone(),
-        proxy_networks: frame.proxy_networks,
-        handshake_timeout: frame.handshake_timeout,
-    });
+    let Frontage { tls, terms, slots } = frame.frontage;
+    let entrance =
+        Arc::new(Entrance { tls, inside, registry: Arc::clone(&registry), slots: slots.clone(), terms });
     let watching = watcher::Watcher {
         current,
         registry: Arc::clone(&registry),
@@ -311,7 +304,7 @@ pub(crate) fn open<I: Inside>(
     let listening = listeners.again().map_err(|source| DoorError::HandedOver { source })?;
     let threads = start_threads(listeners, &entrance, watching, &phases)?;
     info!(?addresses, "door open");
-    Ok(DoorHandle { addresses, listening, phase, registry, slots, threads })
+    Ok(DoorHandle { addresses, listening, phase, registry, slots, threads, changes: None })
 }
 
 fn start_threads<I: Inside>(
@@ -351,17 +344,15 @@ pub struct DoorHandle {
     registry: Arc<Registry>,
     slots: Slots,
     threads: Vec<JoinHandle<()>>,
+    /// Of an HTTP door.
+    changes: Option<HttpChanges>,
 }
 
 impl DoorHandle {
-    /// Starts what is done for upstreams whether or not anybody asks for them.
-    fn look_after(&mut self, upkeep: Option<Upkeep>) -> Result<(), DoorError> {
-        if let Some(upkeep) = upkeep {
-            let phases = self.phase.subscribe();
-            let work = move |runtime: Runtime| runtime.block_on(upkeep.run(phases));
-            self.threads.push(spawn("door-upkeep".to_owned(), work)?);
-        }
-        Ok(())
+    /// What of an HTTP door can be changed while it is open; `None` for another kind.
+    #[must_use]
+    pub fn changes(&self) -> Option<HttpChanges> {
+        self.changes.clone()
     }
 
     /// The first address it listens on, with the port that was taken.

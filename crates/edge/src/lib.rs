@@ -32,6 +32,7 @@ mod trust;
 mod watch;
 
 pub use crate::http::body::{Body, BodyError, LocalService};
+pub use crate::http::changes::{HttpChanges, PreparedHttp};
 pub use crate::http::group::{
     HealthCheck, UpstreamAddress, UpstreamAddressError, UpstreamCertificate, UpstreamGroup, UpstreamProtocol,
     UpstreamRoots, UpstreamTimeouts, UpstreamTls,
@@ -43,15 +44,17 @@ pub use accept::limits::Limits;
 pub use admit::{Admitted, Floor, Refused, Requirement, admit};
 pub use audience::{Audience, Devices, ExactName, ExactNameError, RequiredAttribute};
 pub use door::{Compat, DoorConfig, DoorError, DoorHandle, DoorInputs, HttpDoor, LocalControlPlane};
+pub use egress::changes::{EgressChanges, PreparedEgress};
 pub use egress::listener::{Egress, EgressError, EgressInputs};
 pub use egress::settings::{EgressAddress, EgressAddressError, EgressListener, EgressReach, EgressWay};
 pub use egress::ways::EgressWayError;
 pub use front::access_log::{AccessLog, AccessLogTarget, QueryStrings};
 pub use front::cors::{WebOrigin, WebOriginError};
 pub use front::rate::{Rate, RateError};
-pub use front::redirect::{Redirect, RedirectConfig};
+pub use front::redirect::{Redirect, RedirectChanges, RedirectConfig};
 pub use front::screen::{RequestRates, RouteScreen, SecurityHeaders};
 pub use report::{CertificateFacts, EdgeReport, RefusedRequest};
+pub use tcp::changes::TcpChanges;
 pub use tcp::counters::TcpCounts;
 pub use tcp::door::{TcpDoor, TcpDoorConfig, TcpDoorHandle};
 pub use tcp::proxy_header::ProxyHeader;

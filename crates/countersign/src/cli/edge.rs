@@ -1,6 +1,7 @@
 //! `countersign edge run | add | list | revoke`.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use countersign_api::wire::edges::{CreateEdgeRequest, EdgeBody, EdgeCreated, EdgeList, EdgeRevoked};
@@ -15,6 +16,7 @@ use super::edge_arguments::{
 use super::failure::Failure;
 use super::output::{note, print, print_json};
 use super::run::loaded;
+use crate::config::ConfigError;
 use crate::{files_limit, logging};
 
 /// Does what was asked for.
@@ -28,11 +30,15 @@ pub(super) fn run(command: EdgeCommand) -> Result<(), Failure> {
 }
 
 fn serve(arguments: EdgeRunArguments) -> Result<(), Failure> {
-    let mut loaded = loaded(arguments.config)?;
-    let edge = &mut loaded.resolved.edge;
-    edge.authority = arguments.authority.or_else(|| edge.authority.take());
-    edge.ca_fingerprint = arguments.ca_fingerprint.or(edge.ca_fingerprint);
-    edge.token_file = arguments.token_file.or_else(|| edge.token_file.take());
+    let read_again = Arc::new(move || {
+        let mut loaded = loaded(arguments.config.clone())?;
+        let edge = &mut loaded.resolved.edge;
+        edge.authority = arguments.authority.clone().or_else(|| edge.authority.take());
+        edge.ca_fingerprint = arguments.ca_fingerprint.or(edge.ca_fingerprint);
+        edge.token_file = arguments.token_file.clone().or_else(|| edge.token_file.take());
+        Ok::<_, ConfigError>(loaded)
+    });
+    let loaded = read_again()?;
     let supervision = Variables::of_process();
     logging::start(loaded.resolved.log_format, &loaded.resolved.log_filter, &supervision);
     for notice in &loaded.notices {
@@ -41,7 +47,7 @@ fn serve(arguments: EdgeRunArguments) -> Result<(), Failure> {
     files_limit::raise();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    Ok(runtime.block_on(crate::edge::run(loaded.resolved, Supervisor::new(&supervision)))?)
+    Ok(runtime.block_on(crate::edge::run(loaded.resolved, Supervisor::new(&supervision), read_again))?)
 }
 
 fn server(flags: &EdgeServerFlags) -> Result<AdminServer, Failure> {

@@ -320,6 +320,11 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "add the name to http_door.hosts, if it is yours",
     ),
     (
+        "CLIENT_AUTH_MISDIRECTED",
+        "the connection was made under a name that asks less of clients than this host does",
+        "let the client connect under the host's own name; look at host.client_auth",
+    ),
+    (
         "UPSTREAM_UNREACHABLE",
         "the upstream gave no valid answer",
         "look whether the upstream runs, and at its log",

@@ -9,6 +9,7 @@ use toml::Spanned;
 use super::edge::RawEdge;
 use super::egress::RawEgress;
 use super::front::{RawAccessLog, RawRedirect};
+use super::hosts::RawHost;
 use super::mqtt_door::RawMqttDoor;
 
 /// A value and where it stands.
@@ -36,6 +37,7 @@ pub(super) struct Raw {
     pub(super) mqtt_door: RawMqttDoor,
     pub(super) mtls: RawMtls,
     pub(super) pki: RawPki,
+    pub(super) host: Vec<Spanned<RawHost>>,
     pub(super) route: Vec<Spanned<RawRoute>>,
     pub(super) egress: Vec<Spanned<RawEgress>>,
     pub(super) rule: Vec<Spanned<RawRule>>,

@@ -16,6 +16,7 @@ use super::environment::{CREDENTIALS, Environment, Machine};
 use super::file::ConfigFile;
 use super::flags::ConfigFlags;
 use super::front;
+use super::hosts;
 use super::http_door;
 use super::keys;
 use super::lists;
@@ -124,6 +125,7 @@ fn settings_of(
     };
     let admin = admin(pick, raw.admin, from_flags, &public_names);
     let http_door = http_door::http_door(pick, raw.http_door, flags.listen_http, machine);
+    let hosts = hosts::hosts(pick, raw.host);
     let redirect = front::redirect(pick, raw.redirect);
     let access_log = front::access_log(pick, raw.access_log);
     let (key_encryption_key, token) = keys::keys(pick, raw.pki, &data_dir);
@@ -151,6 +153,7 @@ fn settings_of(
         audit_anchor_interval,
         admin,
         http_door,
+        hosts,
         edge,
         redirect,
         access_log,

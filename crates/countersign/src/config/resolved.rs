@@ -21,6 +21,7 @@ use ipnet::IpNet;
 use super::cloudflare::CloudflareApi;
 use super::edge::EdgeSettings;
 use super::front::{AccessLogSettings, Redirect};
+use super::hosts::HostSettings;
 use super::mqtt_door::MqttDoor;
 use super::names::{HttpUrl, PublicName};
 use super::tcp_doors::TcpDoor;
@@ -54,6 +55,8 @@ pub(crate) struct Resolved {
     pub(crate) admin: Admin,
     /// The HTTP door.
     pub(crate) http_door: HttpDoor,
+    /// What doors show and ask for under names.
+    pub(crate) hosts: Vec<HostSettings>,
     /// How a process that only runs doors reaches its authority.
     pub(crate) edge: EdgeSettings,
     /// The listener for plain HTTP that leads there.

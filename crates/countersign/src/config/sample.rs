@@ -71,13 +71,14 @@ mod tests {
             let mut problems = Vec::new();
             let raw = ConfigFile::from_text("sample", &text).parse::<Raw>(&mut problems);
             assert!(problems.is_empty(), "{problems:#?}");
-            let entries = raw.route.len()
+            let entries = raw.host.len()
+                + raw.route.len()
                 + raw.egress.len()
                 + raw.rule.len()
                 + raw.list.len()
                 + raw.monitor.len()
                 + raw.tcp_door.len();
-            assert_eq!(entries, if text == sample() { 0 } else { 6 });
+            assert_eq!(entries, if text == sample() { 0 } else { 7 });
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::audience;
 use super::environment::variable_of;
 use super::front;
+use super::hosts;
 use super::mqtt_door_settings::MQTT_DOOR;
 use super::tcp_door_settings::TCP_DOOR;
 use super::upstream_settings::{OF_EGRESS, OF_ROUTES};
@@ -52,7 +53,7 @@ impl Setting {
 
     /// Whether it is an entry of a list of tables, which only the file can hold.
     pub(super) fn is_in_list(&self) -> bool {
-        ["route.", "egress.", "rule.", "list.", "monitor.", "tcp_door."]
+        ["host.", "route.", "egress.", "rule.", "list.", "monitor.", "tcp_door."]
             .iter()
             .any(|list| self.key.starts_with(list))
     }
@@ -65,8 +66,9 @@ pub(super) fn has_variable(name: &str) -> bool {
 
 /// Every setting, in the order of the sample: those of one table together.
 pub(super) fn all() -> Vec<&'static Setting> {
-    let parts = [SETTINGS, OF_ROUTES, OF_EGRESS, front::SETTINGS, audience::SETTINGS, TCP_DOOR, MQTT_DOOR];
-    let mut all: Vec<&Setting> = parts.into_iter().flatten().collect();
+    let of_doors = [front::SETTINGS, audience::SETTINGS, TCP_DOOR, MQTT_DOOR];
+    let parts = [SETTINGS, hosts::SETTINGS, OF_ROUTES, OF_EGRESS].into_iter().chain(of_doors);
+    let mut all: Vec<&Setting> = parts.flatten().collect();
     let mut tables: Vec<&str> = all.iter().map(|setting| setting.table()).collect();
     let mut seen = BTreeSet::new();
     tables.retain(|table| seen.insert(*table));

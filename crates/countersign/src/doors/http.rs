@@ -5,7 +5,7 @@ use countersign_edge::{DoorConfig, Limits, Route, RouteScreen, Upstream};
 use countersign_server::AdminOnDoor;
 use countersign_tls::ClientAuth;
 
-use crate::config::{DoorClientAuth, HttpDoor, Resolved};
+use crate::config::{DoorClientAuth, HostSettings, HttpDoor, Resolved};
 
 /// The door's settings.
 pub(super) fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
@@ -34,11 +34,8 @@ pub(super) fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
     DoorConfig {
         addresses: vec![door.listen],
         workers: door.workers,
-        client_auth: match door.client_auth {
-            DoorClientAuth::None => ClientAuth::None,
-            DoorClientAuth::Optional => ClientAuth::Optional,
-            DoorClientAuth::Required => ClientAuth::Required,
-        },
+        client_auth: client_auth(door.client_auth),
+        client_auth_of_hosts: client_auth_of(&config.hosts),
         handshake_timeout: door.limits.handshake_timeout,
         header_timeout: door.limits.header_timeout,
         idle_timeout: door.limits.idle_timeout,
@@ -55,4 +52,19 @@ pub(super) fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
         compat: door.compat,
         ..DoorConfig::default()
     }
+}
+
+/// What is asked of clients.
+pub(super) const fn client_auth(wanted: DoorClientAuth) -> ClientAuth {
+    match wanted {
+        DoorClientAuth::None => ClientAuth::None,
+        DoorClientAuth::Optional => ClientAuth::Optional,
+        DoorClientAuth::Required => ClientAuth::Required,
+    }
+}
+
+/// The same by the names that clients ask for.
+pub(super) fn client_auth_of(hosts: &[HostSettings]) -> Vec<(String, ClientAuth)> {
+    let asking = hosts.iter().filter_map(|host| Some((&host.names, client_auth(host.client_auth?))));
+    asking.flat_map(|(names, wanted)| names.iter().map(move |name| (name.to_string(), wanted))).collect()
 }

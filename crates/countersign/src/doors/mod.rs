@@ -2,6 +2,8 @@
 //! from the authority beside them, an edge from one elsewhere.
 
 mod adoption;
+mod certificates;
+mod changes;
 mod egress;
 mod http;
 mod listening;
@@ -11,5 +13,7 @@ mod open;
 mod redirect;
 mod tcp;
 
+pub(crate) use certificates::{Stamps, from_files};
+pub(crate) use changes::Changes;
 pub(crate) use listening::ADMIN;
-pub(crate) use open::{Doors, Given, Turn, from_files, open};
+pub(crate) use open::{Doors, Given, Turn, open};

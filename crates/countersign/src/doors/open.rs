@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +14,13 @@ use countersign_edge::{
 };
 use countersign_server::AdminOnDoor;
 use countersign_supervisor::Sockets;
-use countersign_tls::{ServerCredential, ServerCredentials};
+use countersign_tls::ServerCredentials;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::adoption::Adoption;
+use super::certificates::OwnCertificates;
+use super::changes::Changes;
 use super::listening::{self, HTTP_DOOR, MQTT_DOOR, REDIRECT};
 use super::{egress, http, mqtt, redirect, tcp};
 use crate::config::Resolved;
@@ -63,7 +64,7 @@ pub(crate) struct Doors {
     mqtt: Option<DoorHandle>,
     egress: Option<Egress>,
     access_log: Option<AccessLog>,
-    credentials: Arc<ServerCredentials>,
+    changes: Changes,
     applied: Option<watch::Receiver<SnapshotVersion>>,
 }
 
@@ -73,12 +74,13 @@ pub(crate) struct Doors {
 /// # Errors
 /// Fails closed: with a door that cannot be as the configuration wants it, none is open.
 pub(crate) fn open(config: &Resolved, given: &Given, mut sockets: Sockets) -> anyhow::Result<Doors> {
+    OwnCertificates::read(config)?.show(&given.credentials);
     let access_log = access_log(config)?;
     let mut adoption = Adoption::default();
     let mut tcp = Vec::new();
     for door in &config.tcp_doors {
         let named = || format!("open the TCP door {}", door.name);
-        let settings = tcp::settings(door, &given.roots).with_context(named)?;
+        let settings = tcp::settings(door, &config.hosts, &given.roots).with_context(named)?;
         let inputs = given.inputs(&mut adoption, None);
         let here = sockets.take(&listening::tcp_door(&door.name), door.listen);
         let started = TcpDoor::start_on(settings, inputs, here);
@@ -95,8 +97,19 @@ pub(crate) fn open(config: &Resolved, given: &Given, mut sockets: Sockets) -> an
     for name in sockets.left() {
         tracing::warn!(name, "socket handed over that no listener is configured for");
     }
-    let credentials = Arc::clone(&given.credentials);
-    Ok(Doors { http, redirect, tcp, mqtt, egress, access_log, credentials, applied: adoption.of_all() })
+    let changes = Changes {
+        http: http.as_ref().and_then(DoorHandle::changes),
+        tcp: tcp.iter().map(|door| (door.name().to_owned(), door.changes())).collect(),
+        redirect: redirect
+            .as_ref()
+            .map(Redirect::changes)
+            .zip(http.as_ref().map(|door| door.local_addr().port())),
+        egress: egress.as_ref().map(Egress::changes),
+        credentials: Arc::clone(&given.credentials),
+        admin: given.admin,
+        roots: given.roots.clone(),
+    };
+    Ok(Doors { http, redirect, tcp, mqtt, egress, access_log, changes, applied: adoption.of_all() })
 }
 
 impl Given {
@@ -153,9 +166,9 @@ impl Doors {
         self.applied.clone()
     }
 
-    /// What they show their clients.
-    pub(crate) fn credentials(&self) -> Arc<ServerCredentials> {
-        Arc::clone(&self.credentials)
+    /// What of them can be changed while they are open.
+    pub(crate) fn changes(&self) -> Changes {
+        self.changes.clone()
     }
 
     /// Where their requests are written down.
@@ -234,14 +247,4 @@ fn access_log(config: &Resolved) -> anyhow::Result<Option<AccessLog>> {
     let Some(wanted) = &config.access_log else { return Ok(None) };
     let opened = AccessLog::open(wanted.target.clone(), wanted.queries);
     opened.map(Some).with_context(|| format!("open the access log {}", wanted.target))
-}
-
-/// The operator's own certificate and its key, for the doors to show.
-///
-/// # Errors
-/// When they cannot be read or do not fit.
-pub(crate) fn from_files(chain: &Path, key: &Path) -> anyhow::Result<ServerCredential> {
-    let chain = fs_err::read_to_string(chain).context("read the door's certificate")?;
-    let key = fs_err::read_to_string(key).context("read the door's key")?;
-    ServerCredential::from_pem(&chain, &key).context("use the door's certificate")
 }

@@ -8,7 +8,7 @@ use countersign_edge::{DoorError, Redirect, RedirectConfig};
 use countersign_supervisor::Sockets;
 
 use super::listening::REDIRECT;
-use crate::config::{PublicName, Resolved};
+use crate::config::{self, PublicName, Resolved};
 
 /// Opens it, if it is wanted and there is a door to lead to.
 ///
@@ -20,11 +20,7 @@ pub(super) fn open(
     sockets: &mut Sockets,
 ) -> anyhow::Result<Option<Redirect>> {
     let (Some(wanted), Some(door)) = (config.redirect, door) else { return Ok(None) };
-    let settings = RedirectConfig {
-        listen: wanted.listen,
-        hosts: hosts(config),
-        https_port: wanted.https_port.unwrap_or(door.port()),
-    };
+    let settings = settings(config, wanted, door.port());
     match Redirect::start(settings, sockets.take(REDIRECT, wanted.listen)) {
         Ok(redirect) => Ok(Some(redirect)),
         Err(DoorError::Listen { address, source }) if source.kind() == ErrorKind::AddrInUse => {
@@ -32,6 +28,15 @@ pub(super) fn open(
             Ok(None)
         }
         Err(error) => Err(error).context("open the redirect"),
+    }
+}
+
+/// Where it leads to; `port` is the door's own.
+pub(super) fn settings(config: &Resolved, wanted: config::Redirect, port: u16) -> RedirectConfig {
+    RedirectConfig {
+        listen: wanted.listen,
+        hosts: hosts(config),
+        https_port: wanted.https_port.unwrap_or(port),
     }
 }
 

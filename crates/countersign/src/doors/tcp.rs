@@ -6,15 +6,16 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use countersign_edge::{Limits, ProxyHeader, TcpDoorConfig, TcpUpstream};
 use countersign_tls::tunnel::{SpliceLimits, TlsMaterial, TlsSource};
-use countersign_tls::{ClientAuth, ClientIdentity, ServerTrust};
+use countersign_tls::{ClientIdentity, ServerTrust};
 
-use crate::config::{self, DoorClientAuth, TcpDoor, UpstreamTls, UpstreamTrust};
+use super::http;
+use crate::config::{self, HostSettings, TcpDoor, UpstreamTls, UpstreamTrust};
 
 /// A door's settings; `roots` are this installation's, PEM.
 ///
 /// # Errors
 /// When what the upstream is reached with cannot be read or used.
-pub(super) fn settings(door: &TcpDoor, roots: &str) -> anyhow::Result<TcpDoorConfig> {
+pub(super) fn settings(door: &TcpDoor, hosts: &[HostSettings], roots: &str) -> anyhow::Result<TcpDoorConfig> {
     let upstream = match &door.upstream {
         config::TcpUpstream::Tcp(address) => {
             TcpUpstream::Tcp { host: address.host.to_string(), port: address.port }
@@ -29,11 +30,8 @@ pub(super) fn settings(door: &TcpDoor, roots: &str) -> anyhow::Result<TcpDoorCon
     };
     Ok(TcpDoorConfig {
         workers: door.workers,
-        client_auth: match door.client_auth {
-            DoorClientAuth::None => ClientAuth::None,
-            DoorClientAuth::Optional => ClientAuth::Optional,
-            DoorClientAuth::Required => ClientAuth::Required,
-        },
+        client_auth: http::client_auth(door.client_auth),
+        client_auth_of_hosts: http::client_auth_of(hosts),
         identity: door.identity,
         audience: door.audience.clone(),
         rules: door.rules,

@@ -23,15 +23,22 @@ use super::reports;
 use crate::config::{DoorCertificate, Resolved};
 use crate::doors::{self, Doors, Given, from_files};
 use crate::ports::EdgePorts;
+use crate::serve::reload::{self, ReadAgain, Reloading};
 use crate::serve::{files, give_life_signs, stop_signals};
 
 /// How long taking leave of the authority may take.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Runs until SIGTERM or SIGINT, then drains and takes its leave.
-pub(crate) async fn run(config: Resolved, supervisor: Supervisor) -> anyhow::Result<()> {
+/// SIGHUP makes it read its configuration again.
+pub(crate) async fn run(
+    config: Resolved,
+    supervisor: Supervisor,
+    read_again: Arc<ReadAgain>,
+) -> anyhow::Result<()> {
     let (config, supervisor) = (Arc::new(config), Arc::new(supervisor));
     let stop = stop_signals()?;
+    let told_to_reload = reload::listen()?;
     files::make_private_directory(&config.data_dir)?;
     let equipment = equip(&config).await?;
     let feed = Arc::new(Mutex::new(Feed::new(
@@ -71,6 +78,8 @@ pub(crate) async fn run(config: Resolved, supervisor: Supervisor) -> anyhow::Res
     let credentials = Arc::new(ServerCredentials::new(credential(&config, &equipment)?));
     let doors = open(&config, (&feed, &relay, &credentials, equipment.root()), reports::relay(reports))?;
     follow(&doors, adopted)?;
+    let reloading = Reloading::of(Resolved::clone(&config), &doors, read_again, None);
+    let reloading = tokio::spawn(reloading.run(told_to_reload));
     let renewal = Renewal { config: Arc::clone(&config), equipment, clients, relay, credentials, feed };
     let renewing = tokio::spawn(renewal.run());
     announce(&config, &doors)?;
@@ -78,6 +87,7 @@ pub(crate) async fn run(config: Resolved, supervisor: Supervisor) -> anyhow::Res
     stop.first.cancelled().await;
     supervisor.stopping();
     renewing.abort();
+    reloading.abort();
     end((doors, config.drain), stop.second).await?;
     leaving.send_replace(true);
     if tokio::time::timeout(FAREWELL, &mut link).await.is_err() {

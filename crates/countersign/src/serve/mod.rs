@@ -4,7 +4,7 @@ mod door;
 pub(crate) mod files;
 mod monitors;
 mod observed;
-mod reload;
+pub(crate) mod reload;
 mod reports;
 mod run;
 mod successor;

@@ -1,106 +1,142 @@
 //! SIGHUP: the configuration is read again, and what may change while doors are open does.
 //!
-//! Everything is validated first, by the code that reads the configuration at start. One fault anywhere
-//! keeps everything as it is and says every fault. The access log is opened anew in any case.
+//! Everything is validated first, by the code that reads the configuration at start and opens the doors. One
+//! fault anywhere keeps everything as it is and says every fault. What only a restart can change is said by
+//! its key. The operator's certificates are read again besides whenever their files change. The access log is
+//! opened anew in any case.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use countersign_authority::Authority;
 use countersign_edge::AccessLog;
 use countersign_edge::rules::{DeviceCas, RuleSet};
-use countersign_tls::{ServerCredential, ServerCredentials};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
 
-use crate::config::{ConfigError, DoorCertificate, Loaded, Resolved};
-use crate::doors::{self, Doors};
+use crate::config::{ConfigError, Loaded, Resolved, settle};
+use crate::doors::{Changes, Doors, Stamps};
+
+/// How often the files of certificates are looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Reads the configuration again, as it was read at start: same flags, same environment, same file.
-pub(super) type ReadAgain = dyn Fn() -> Result<Loaded, ConfigError> + Send + Sync;
+pub(crate) type ReadAgain = dyn Fn() -> Result<Loaded, ConfigError> + Send + Sync;
 
 /// Listens for SIGHUP from now on: before this, the signal ends the process.
-pub(super) fn listen() -> anyhow::Result<Signal> {
+pub(crate) fn listen() -> anyhow::Result<Signal> {
     signal(SignalKind::hangup()).context("listen for SIGHUP")
 }
 
-/// What is read or opened anew besides the configuration.
-pub(super) struct Reopened {
+/// What is reloaded, and from what.
+pub(crate) struct Reloading {
+    running: Resolved,
+    read: Arc<ReadAgain>,
+    changes: Changes,
     access_log: Option<AccessLog>,
-    /// What the doors show, when that is the operator's own.
-    credentials: Option<Arc<ServerCredentials>>,
+    seen: Stamps,
+    /// Whose rules those of the configuration are; an edge has its own authority's.
+    authority: Option<Arc<Authority>>,
 }
 
-impl Reopened {
-    /// That of these doors, which were opened as this configuration wants them.
-    pub(super) fn of(config: &Resolved, doors: &Doors) -> Self {
-        let is_own = matches!(config.http_door.certificate, DoorCertificate::Files { .. });
-        Self { access_log: doors.access_log(), credentials: is_own.then(|| doors.credentials()) }
+impl Reloading {
+    /// Of these doors, which were opened as `running` wants them.
+    pub(crate) fn of(
+        running: Resolved,
+        doors: &Doors,
+        read: Arc<ReadAgain>,
+        authority: Option<Arc<Authority>>,
+    ) -> Self {
+        let seen = Stamps::of(&running);
+        Self { changes: doors.changes(), access_log: doors.access_log(), running, read, seen, authority }
     }
 
-    fn log_anew(&self) {
+    /// Reloads at every SIGHUP, and certificates whenever their files change, for ever.
+    pub(crate) async fn run(mut self, mut told: Signal) {
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                signal = told.recv() => match signal {
+                    Some(()) => self.reload().await,
+                    None => return,
+                },
+                _tick = ticks.tick() => self.look_at_certificates(),
+            }
+        }
+    }
+
+    async fn reload(&mut self) {
         if let Some(log) = &self.access_log {
             tracing::info!("access log opened anew");
             log.reopen();
         }
-    }
-
-    /// The doors' certificate as it is in its files now; nothing of it is in force yet.
-    fn certificate(&self, config: &Resolved) -> anyhow::Result<Option<Renewed<'_>>> {
-        match (&self.credentials, &config.http_door.certificate) {
-            (Some(shown), DoorCertificate::Files { chain, key }) => {
-                Ok(Some(Renewed { shown, credential: doors::from_files(chain, key)? }))
+        if let Err(error) = self.change().await {
+            let error = format!("{error:#}");
+            tracing::error!(error, "configuration not reloaded, the old one stays in force");
+            if let Some(authority) = &self.authority
+                && let Err(unwritten) = authority.note_configuration_refused(&error).await
+            {
+                tracing::error!(error = %unwritten, "refused configuration not written down");
             }
-            (Some(_), DoorCertificate::Issued) | (None, _) => Ok(None),
         }
     }
-}
 
-/// A certificate that is right and is not shown yet.
-struct Renewed<'a> {
-    shown: &'a ServerCredentials,
-    credential: ServerCredential,
-}
-
-/// Reloads at every SIGHUP, for ever.
-pub(super) async fn reload_when_told(
-    authority: Arc<Authority>,
-    read: Arc<ReadAgain>,
-    mut told: Signal,
-    reopened: Reopened,
-) {
-    while told.recv().await.is_some() {
-        reopened.log_anew();
-        let loaded = match read() {
-            Err(error) => {
-                tracing::error!(%error, "configuration not reloaded, the old one stays in force");
-                continue;
+    async fn change(&mut self) -> anyhow::Result<()> {
+        let Loaded { resolved, notices } = (self.read)()?;
+        // Before they are read: what is written meanwhile is seen at the next look.
+        let (settled, kept) = settle(resolved, &self.running);
+        let seen = Stamps::of(&settled);
+        let prepared = self.changes.prepare(&settled)?;
+        for notice in &notices {
+            tracing::warn!(notice, "configuration notice");
+        }
+        for key in &kept {
+            tracing::warn!(key, "setting changed that only a restart puts in force, the old value stays");
+        }
+        let is_new = settled != self.running;
+        match &self.authority {
+            Some(authority) => {
+                if is_new {
+                    let written = authority.note_configuration_reloaded(&kept).await;
+                    written.context("write the reload down")?;
+                }
+                change_rules(authority, &settled).await?;
             }
-            Ok(loaded) => loaded,
-        };
-        match reopened.certificate(&loaded.resolved) {
+            None => tracing::info!("configuration reloaded"),
+        }
+        prepared.publish();
+        (self.running, self.seen) = (settled, seen);
+        Ok(())
+    }
+
+    /// Reads the operator's certificates again if their files have changed. What cannot be used is said
+    /// once, and leaves what is shown.
+    fn look_at_certificates(&mut self) {
+        let now = Stamps::of(&self.running);
+        if now == self.seen {
+            return;
+        }
+        self.seen = now;
+        match self.changes.show_certificates(&self.running) {
+            Ok(()) => tracing::info!("certificates of the doors changed, read again"),
             Err(error) => {
                 let error = format!("{error:#}");
-                tracing::error!(error, "configuration not reloaded, the old one stays in force");
-            }
-            Ok(certificate) => {
-                reload(&authority, loaded).await;
-                if let Some(Renewed { shown, credential }) = certificate {
-                    shown.replace_default(credential);
-                    tracing::info!("door certificate read again");
-                }
+                tracing::error!(
+                    error,
+                    "certificates of the doors changed and cannot be used, the old ones stay"
+                );
             }
         }
     }
 }
 
-async fn reload(authority: &Authority, loaded: Loaded) {
-    for notice in &loaded.notices {
-        tracing::warn!(notice, "configuration notice");
-    }
-    let Resolved { rules, lists, .. } = loaded.resolved;
-    let (count, of_lists) = (rules.len(), lists.len());
-    match authority.change_rules(rules, lists).await {
-        Ok(Some(applied)) => {
+async fn change_rules(authority: &Authority, config: &Resolved) -> anyhow::Result<()> {
+    let (count, of_lists) = (config.rules.len(), config.lists.len());
+    let changed = authority.change_rules(config.rules.clone(), config.lists.clone()).await;
+    match changed.context("change the rules")? {
+        Some(applied) => {
             tracing::info!(
                 rules = count,
                 lists = of_lists,
@@ -109,9 +145,9 @@ async fn reload(authority: &Authority, loaded: Loaded) {
             );
             warn_of_doubts(authority);
         }
-        Ok(None) => tracing::info!(rules = count, "configuration reloaded, rules unchanged"),
-        Err(error) => tracing::error!(%error, "rules not changed, the old ones stay in force"),
+        None => tracing::info!(rules = count, "configuration reloaded, rules unchanged"),
     }
+    Ok(())
 }
 
 /// What only who knows the CAs can doubt about the rules in force.

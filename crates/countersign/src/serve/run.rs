@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::reload::{self, ReadAgain, Reopened};
+use super::reload::{self, ReadAgain, Reloading};
 use super::successor::{Leaving, NamedSockets, Succession};
 use super::{door, files, monitors, reports};
 use crate::banner::{Banner, Door, Setup, door_host};
@@ -75,7 +75,7 @@ pub(crate) async fn run(
         .pinging_every(config.http_door.limits.websocket_ping);
     let reports = reports::relay(Arc::clone(&authority), refusals);
     let opened = door::open(&config, &authority, control_plane.clone(), (reports, sockets)).await?;
-    let reopened = Reopened::of(&config, &opened);
+    let reloading = Reloading::of(config.clone(), &opened, read_again, Some(Arc::clone(&authority)));
     let shown = match opened.http() {
         Some(address) => {
             Door::Open { host: door_host(address, &config.public_names).await, port: address.port() }
@@ -93,7 +93,7 @@ pub(crate) async fn run(
     let served = tokio::spawn(serve_admin(admin, router, async move { admin_stop.cancelled().await }));
 
     reload::warn_of_doubts(&authority);
-    tasks.spawn(reload::reload_when_told(Arc::clone(&authority), read_again, told_to_reload, reopened));
+    tasks.spawn(reloading.run(told_to_reload));
     let listening = Listening { admin: admin_address, http: shown, doors: &opened };
     announce(&config, &authority, listening)?;
     supervisor.ready();

@@ -11,6 +11,7 @@
 
 mod a_backup_is_restored_whole_or_not_at_all;
 mod a_ca_from_elsewhere_signs_here;
+mod a_changed_configuration_is_in_force_whole_or_not_at_all;
 mod a_changed_key_of_the_door_is_refused_and_reported;
 mod a_crash_of_the_server_is_repaired;
 mod a_denied_device_does_not_come_back;
@@ -23,6 +24,7 @@ mod a_locked_out_owner_comes_back_from_the_machine;
 mod a_new_ca_is_signed_where_the_root_is;
 mod a_partitioned_edge_is_counted_honestly;
 mod a_plan_becomes_a_tree_of_cas;
+mod a_reload_under_load_refuses_nobody;
 mod a_restart_refuses_nobody;
 mod a_revoked_edge_is_told_no_more;
 mod a_root_goes_offline_and_comes_back;
@@ -54,6 +56,7 @@ mod cloudflare_answers_the_commands;
 mod cloudflare_signs_and_our_doors_admit;
 mod command_line_says_what_is_wrong;
 mod docs_match_the_program;
+mod each_host_has_its_own_certificate_and_asks_as_it_says;
 mod forged_headers_and_paths_lead_nowhere;
 mod harness;
 mod healthcheck_asks_the_admin_listener;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use countersign_tls::{DoorTls, HandshakeError, Peer, ServerStream};
 use ipnet::IpNet;
 use thiserror::Error;
@@ -47,7 +48,15 @@ pub(crate) struct Entrance<I> {
     pub(crate) inside: I,
     pub(crate) registry: Arc<Registry>,
     pub(crate) slots: Slots,
+    pub(crate) terms: Arc<ArcSwap<EntryTerms>>,
+}
+
+/// On what terms connections get in.
+#[derive(Clone, Debug)]
+pub(crate) struct EntryTerms {
+    /// The networks whose connections begin with a PROXY header; all others must not.
     pub(crate) proxy_networks: Vec<IpNet>,
+    /// How long a PROXY header and a TLS handshake may take together.
     pub(crate) handshake_timeout: Duration,
 }
 
@@ -132,9 +141,10 @@ fn admit_connection<I: Inside>(
     };
     let (entrance, worker) = (Arc::clone(entrance), Arc::clone(worker));
     tokio::spawn(async move {
+        let patience = entrance.terms.load().handshake_timeout;
         // Boxed: what a handshake needs is not kept for as long as the connection lasts.
         let entered = Box::pin(enter(stream, address, &entrance, slot));
-        let entered = match timeout(entrance.handshake_timeout, entered).await {
+        let entered = match timeout(patience, entered).await {
             Ok(entered) => entered,
             Err(_elapsed) => Err(EntryError::Timeout),
         };
@@ -153,7 +163,7 @@ async fn enter<I: Inside>(
 ) -> Result<Entered, EntryError> {
     let local = stream.local_addr().unwrap_or(socket_address);
     let mut address = SocketAddr::new(socket_address.ip().to_canonical(), socket_address.port());
-    if is_listed(&entrance.proxy_networks, address.ip()) {
+    if is_listed(&entrance.terms.load().proxy_networks, address.ip()) {
         let said = proxy::read(&mut stream).await.map_err(EntryError::Proxy)?;
         if let Some(source) = said {
             address = source;

@@ -24,6 +24,7 @@ impl Default for Limits {
 
 #[derive(Debug, Default)]
 struct Taken {
+    limits: Limits,
     total: usize,
     /// How many still accept.
     accepting: usize,
@@ -33,7 +34,6 @@ struct Taken {
 /// Counts the connections of a door.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
-    limits: Limits,
     taken: Arc<Mutex<Taken>>,
     quiet: Arc<Notify>,
 }
@@ -56,13 +56,18 @@ impl Drop for Accepting {
 pub(crate) struct Slot {
     taken: Arc<Mutex<Taken>>,
     quiet: Arc<Notify>,
-    limit: usize,
     place: Option<IpAddr>,
 }
 
 impl Slots {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, taken: Arc::default(), quiet: Arc::default() }
+        let taken = Taken { limits, ..Taken::default() };
+        Self { taken: Arc::new(Mutex::new(taken)), quiet: Arc::default() }
+    }
+
+    /// Goes by other limits from the next connection on.
+    pub(crate) fn go_by(&self, limits: Limits) {
+        self.taken.lock().limits = limits;
     }
 
     /// To be held by whoever accepts connections.
@@ -89,12 +94,11 @@ impl Slots {
     /// A place for one more connection; `None` when the door is full.
     pub(crate) fn take(&self) -> Option<Slot> {
         let mut taken = self.taken.lock();
-        if taken.total >= self.limits.total {
+        if taken.total >= taken.limits.total {
             return None;
         }
         taken.total += 1;
-        let quiet = Arc::clone(&self.quiet);
-        Some(Slot { taken: Arc::clone(&self.taken), quiet, limit: self.limits.per_address, place: None })
+        Some(Slot { taken: Arc::clone(&self.taken), quiet: Arc::clone(&self.quiet), place: None })
     }
 }
 
@@ -107,8 +111,9 @@ impl Slot {
     pub(crate) fn occupy(&mut self, address: IpAddr) -> Result<(), TooMany> {
         let place = place_of(address);
         let mut taken = self.taken.lock();
+        let limit = taken.limits.per_address;
         let held = taken.by_place.entry(place).or_insert(0);
-        if *held >= self.limit {
+        if *held >= limit {
             return Err(TooMany);
         }
         *held += 1;
@@ -172,6 +177,17 @@ mod tests {
         third.occupy("2001:db8:0:1::1".parse().unwrap()).unwrap();
         drop(first);
         assert_eq!(second.occupy("2001:db8::3".parse().unwrap()), Ok(()));
+    }
+
+    #[test]
+    fn other_limits_hold_for_whoever_comes_next() {
+        let slots = slots(1, 1);
+        let _first = slots.take().unwrap();
+        assert!(slots.take().is_none());
+        slots.go_by(Limits { total: 2, per_address: 1 });
+        let _second = slots.take().unwrap();
+        slots.go_by(Limits { total: 1, per_address: 1 });
+        assert!(slots.take().is_none());
     }
 
     #[test]

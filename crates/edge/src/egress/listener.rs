@@ -22,13 +22,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use super::serve::{self, Caller, Serving};
+use super::changes::{Checked, EgressChanges, Lasting, Services};
+use super::serve::{self, Caller};
 use super::settings::{EgressAddress, EgressListener, EgressReach};
-use super::ways::{EgressWayError, Ways};
+use super::ways::EgressWayError;
 use crate::door::Phase;
-use crate::http::upkeep::Upkeep;
-use crate::http::upstreams::Upstreams;
-use crate::report::{EdgeReport, Reports};
+use crate::report::EdgeReport;
 
 /// How long a request's head may take.
 const HEAD: Duration = Duration::from_secs(10);
@@ -81,6 +80,7 @@ pub struct EgressInputs {
 #[derive(Debug)]
 pub struct Egress {
     addresses: Vec<EgressAddress>,
+    changes: EgressChanges,
     phase: watch::Sender<Phase>,
     thread: Option<JoinHandle<()>>,
 }
@@ -96,49 +96,37 @@ impl Egress {
     /// # Errors
     /// Fails closed: with one listener that cannot be as it is wanted, none is open.
     pub fn start(listeners: &[EgressListener], inputs: EgressInputs) -> Result<Self, EgressError> {
-        let reports = Reports::new(inputs.reports);
-        let mut opened = Vec::with_capacity(listeners.len());
-        let mut addresses = Vec::with_capacity(listeners.len());
-        let mut groups = Vec::new();
-        for listener in listeners {
-            let unusable = |source| EgressError::Way { address: listener.address.clone(), source };
-            let ways =
-                Ways::new(&listener.ways, members(&groups), inputs.credentials.as_ref()).map_err(unusable)?;
-            groups.extend(ways.groups().cloned());
-            let (socket, address) = bind(listener)?;
-            addresses.push(address.clone());
-            opened.push((socket, listener.clone(), address, ways));
-        }
+        let checked = Checked::new(listeners, inputs.credentials.as_ref())?;
+        let sockets = listeners.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let addresses: Vec<_> = sockets.iter().map(|(_, address)| address.clone()).collect();
         let (phase, phases) = watch::channel(Phase::Open);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(EgressError::Thread)?;
-        let count = members(&groups);
-        let upkeep = Upkeep::of(groups.iter(), count);
-        let clock = inputs.clock;
+        let lasting = Lasting::new(inputs, runtime.handle().clone(), phases.clone());
+        let changes = EgressChanges::new(lasting, listeners, &addresses, checked);
+        let opened: Vec<_> = sockets
+            .into_iter()
+            .zip(listeners)
+            .zip(changes.services())
+            .map(|(((socket, _), listener), services)| (socket, listener.allowed_uids.clone(), services))
+            .collect();
         let work = move || {
             runtime.block_on(async move {
-                let upstreams = Upstreams::new(count);
                 let mut tasks = JoinSet::new();
-                if let Some(upkeep) = upkeep {
-                    // It goes with the runtime.
-                    tokio::spawn(upkeep.run(phases.clone()));
-                }
-                for (socket, listener, address, ways) in opened {
-                    let serving = Serving {
-                        ways,
-                        cf_blob: listener.cf_blob,
-                        name: address.to_string(),
-                        upstreams: Arc::clone(&upstreams),
-                        reports: reports.clone(),
-                        clock: Arc::clone(&clock),
-                    };
-                    tasks.spawn(run(socket, listener.allowed_uids, Arc::new(serving), phases.clone()));
+                for (socket, allowed, services) in opened {
+                    tasks.spawn(run(socket, allowed, services, phases.clone()));
                 }
                 while tasks.join_next().await.is_some() {}
             });
         };
         let thread = std::thread::Builder::new().name("egress".to_owned()).spawn(work);
         info!(addresses = ?addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), "egress open");
-        Ok(Self { addresses, phase, thread: Some(thread.map_err(EgressError::Thread)?) })
+        Ok(Self { addresses, changes, phase, thread: Some(thread.map_err(EgressError::Thread)?) })
+    }
+
+    /// What of it can be changed while it is open.
+    #[must_use]
+    pub fn changes(&self) -> EgressChanges {
+        self.changes.clone()
     }
 
     /// Where it listens, ports resolved.
@@ -161,10 +149,6 @@ impl Egress {
         };
         info!(panicked = joined.unwrap_or(true), "egress closed");
     }
-}
-
-fn members(groups: &[Arc<crate::http::members::Group>]) -> usize {
-    groups.iter().map(|group| group.members().len()).sum()
 }
 
 fn bind(listener: &EgressListener) -> Result<(Socket, EgressAddress), EgressError> {
@@ -201,13 +185,13 @@ fn unix(path: &Path, allowed: &[u32]) -> io::Result<std::os::unix::net::UnixList
     Ok(socket)
 }
 
-async fn run(socket: Socket, allowed: Vec<u32>, serving: Arc<Serving>, mut phases: watch::Receiver<Phase>) {
+async fn run(socket: Socket, allowed: Vec<u32>, services: Services, mut phases: watch::Receiver<Phase>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     let socket = match Listening::new(socket, allowed) {
         Ok(socket) => socket,
         Err(error) => {
-            warn!(listener = serving.name, %error, "egress listener not usable");
+            warn!(listener = services.load().name, %error, "egress listener not usable");
             return;
         }
     };
@@ -221,14 +205,14 @@ async fn run(socket: Socket, allowed: Vec<u32>, serving: Arc<Serving>, mut phase
             () = until(&mut phases, Phase::Draining) => break,
             accepted = socket.accept() => match accepted {
                 Ok(Accepted::Tcp(stream, address)) => {
-                    let serving = (Arc::clone(&serving), Caller::Tcp(address));
+                    let serving = (Arc::clone(&services), Caller::Tcp(address));
                     connections.spawn(serve_one(stream, serving, phases.clone(), place));
                 }
                 Ok(Accepted::Unix(stream)) => {
-                    let serving = (Arc::clone(&serving), Caller::Unix);
+                    let serving = (Arc::clone(&services), Caller::Unix);
                     connections.spawn(serve_one(stream, serving, phases.clone(), place));
                 }
-                Ok(Accepted::Stranger(uid)) => serving.refuse_caller(uid),
+                Ok(Accepted::Stranger(uid)) => services.load().refuse_caller(uid),
                 Err(error) => {
                     debug!(%error, "egress connection not accepted");
                     // Descriptors may have run out: others are to end first.
@@ -244,7 +228,7 @@ async fn run(socket: Socket, allowed: Vec<u32>, serving: Arc<Serving>, mut phase
             connections.abort_all();
             let gone = async { while connections.join_next().await.is_some() {} };
             if timeout(CUT_PATIENCE, gone).await.is_err() {
-                warn!(listener = serving.name, "cut connections slow to close");
+                warn!(listener = services.load().name, "cut connections slow to close");
             }
         }
     }
@@ -299,11 +283,11 @@ impl Listening {
 
 async fn serve_one<IO: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: IO,
-    (serving, caller): (Arc<Serving>, Caller),
+    (services, caller): (Services, Caller),
     mut phases: watch::Receiver<Phase>,
     _place: tokio::sync::OwnedSemaphorePermit,
 ) {
-    let service = service_fn(move |request| serve::handle(Arc::clone(&serving), caller, request));
+    let service = service_fn(move |request| serve::handle(services.load_full(), caller, request));
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())

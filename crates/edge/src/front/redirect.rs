@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -48,9 +49,21 @@ pub struct RedirectConfig {
 #[derive(Debug)]
 pub struct Redirect {
     address: SocketAddr,
+    config: Arc<ArcSwap<RedirectConfig>>,
     listening: Vec<TcpListener>,
     stop: watch::Sender<()>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What of an open redirect can be changed: where it leads to.
+#[derive(Clone, Debug)]
+pub struct RedirectChanges(Arc<ArcSwap<RedirectConfig>>);
+
+impl RedirectChanges {
+    /// Leads there from the next request on. The address stays what it is.
+    pub fn publish(&self, config: RedirectConfig) {
+        self.0.store(Arc::new(config));
+    }
 }
 
 impl Redirect {
@@ -64,18 +77,25 @@ impl Redirect {
         let address = listeners.addresses.first().copied().unwrap_or(config.listen);
         let sockets = listeners.per_worker.pop().unwrap_or_default();
         let (stop, stopped) = watch::channel(());
-        let config = Arc::new(config);
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        let own = Arc::clone(&config);
         let thread = spawn("redirect".to_owned(), move |runtime| {
-            runtime.block_on(serve(sockets, &config, stopped));
+            runtime.block_on(serve(sockets, &own, stopped));
         })?;
         info!(%address, "redirect open");
-        Ok(Self { address, listening, stop, thread: Some(thread) })
+        Ok(Self { address, config, listening, stop, thread: Some(thread) })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What of it can be changed while it is open.
+    #[must_use]
+    pub fn changes(&self) -> RedirectChanges {
+        RedirectChanges(Arc::clone(&self.config))
     }
 
     /// Its sockets once more, for the process that takes this one's place.
@@ -97,7 +117,11 @@ impl Redirect {
     }
 }
 
-async fn serve(sockets: Vec<TcpListener>, config: &Arc<RedirectConfig>, mut stopped: watch::Receiver<()>) {
+async fn serve(
+    sockets: Vec<TcpListener>,
+    config: &Arc<ArcSwap<RedirectConfig>>,
+    mut stopped: watch::Receiver<()>,
+) {
     let slots = Slots::new(LIMITS);
     for socket in sockets {
         tokio::spawn(accept(socket, Arc::clone(config), slots.clone()));
@@ -106,7 +130,7 @@ async fn serve(sockets: Vec<TcpListener>, config: &Arc<RedirectConfig>, mut stop
     while stopped.changed().await.is_ok() {}
 }
 
-async fn accept(socket: TcpListener, config: Arc<RedirectConfig>, slots: Slots) {
+async fn accept(socket: TcpListener, config: Arc<ArcSwap<RedirectConfig>>, slots: Slots) {
     let listener = match tokio::net::TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "listener lost"),
@@ -127,7 +151,7 @@ async fn accept(socket: TcpListener, config: Arc<RedirectConfig>, slots: Slots) 
         let config = Arc::clone(&config);
         tokio::spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
-                let answer = answer(&request, &config);
+                let answer = answer(&request, &config.load());
                 async move { Ok::<_, Infallible>(answer) }
             });
             let mut builder = http1::Builder::new();

@@ -142,7 +142,7 @@ async fn converse(
     };
     let ended = ended.inspect_err(|error| debug!(%error, "connection ended early"));
     if ended.is_err_and(|error| error.is_parse()) {
-        arrived.worker.gate.tell_of_unreadable(arrived.address);
+        arrived.worker.gate().lasting.tell_of_unreadable(arrived.address);
     }
     None
 }
@@ -183,7 +183,7 @@ async fn http_2(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: 
     if let Some(Err(error)) = ended {
         debug!(%error, "connection ended early");
         if is_told_by_us(&error) {
-            arrived.worker.gate.tell_of_unreadable(arrived.address);
+            arrived.worker.gate().lasting.tell_of_unreadable(arrived.address);
         }
     }
 }

@@ -22,6 +22,7 @@ use super::host::RequestedHost;
 use super::members::Group;
 use super::refusal::{self, Answer};
 use super::room::Share;
+use super::service::Serving;
 use super::told::Told;
 use super::upgrade::{self, Wanted};
 use super::upstreams::UpstreamError;
@@ -50,6 +51,7 @@ pub(crate) struct Onward<'a> {
     pub(crate) guard: RequestGuard,
     pub(crate) patience: Duration,
     pub(crate) wanted: Option<Wanted>,
+    pub(crate) serving: &'a Serving,
 }
 
 /// Sends a request to the control plane, which runs on a runtime of its own. It runs to its end even
@@ -59,8 +61,8 @@ pub(crate) async fn to_control_plane(
     onward: Onward<'_>,
     local: &LocalControlPlane,
 ) -> Result<Response<Answered>, Answer> {
-    let Onward { admitted, arrived, mut request, id, marked: _, host, path, guard, patience, wanted } =
-        onward;
+    let Onward { admitted, arrived, mut request, id, host, path, guard, patience, wanted, .. } = onward;
+    let lasting = &onward.serving.gate.lasting;
     let version = request.version();
     let told = Told::over(&arrived, &host)?;
     let headers = request.headers_mut();
@@ -80,8 +82,8 @@ pub(crate) async fn to_control_plane(
         (wanted, door_end)
     });
     let request = request.map(|body| Passing::request(body, headers::strip_trailers).boxed_unsync());
-    let place = arrived.worker.gate.room.take(arrived.share.get_or_init(Share::default)).await;
-    let failed = |answer| arrived.worker.gate.tell_of_failure(&arrived, id, (&host, &path), answer);
+    let place = lasting.room.take(arrived.share.get_or_init(Share::default)).await;
+    let failed = |answer| lasting.tell_of_failure(&arrived, id, (&host, &path), answer);
     let place = place.ok_or_else(|| failed(Answer::overloaded(COME_AGAIN)))?;
     let answer = local.runtime.spawn(place.during(local.service.clone().oneshot(request)));
     let mut response = match timeout(patience, answer).await {
@@ -114,7 +116,8 @@ pub(crate) async fn to_control_plane(
 
 /// Sends a request to an HTTP server of the group, with what the handshake showed.
 pub(crate) async fn to_http(onward: Onward<'_>, group: &Group) -> Result<Response<Answered>, Answer> {
-    let Onward { admitted, arrived, mut request, id, marked, host, path, guard, patience, wanted } = onward;
+    let Onward { admitted, arrived, mut request, id, marked, host, path, guard, patience, wanted, serving } =
+        onward;
     let told = Told::over(&arrived, &host)?;
     let headers = request.headers_mut();
     // Grows once for what is added here.
@@ -134,9 +137,9 @@ pub(crate) async fn to_http(onward: Onward<'_>, group: &Group) -> Result<Respons
     };
     let body = |body| Passing::request(Outgoing::Client(body), headers::strip_trailers);
     let request = request.map(body);
-    let failed = |answer| arrived.worker.gate.tell_of_failure(&arrived, id, (&host, &path), answer);
+    let failed = |answer| serving.gate.lasting.tell_of_failure(&arrived, id, (&host, &path), answer);
     let patience = group.timeouts.head.unwrap_or(patience);
-    match arrived.worker.upstreams.request(group, request, patience).await {
+    match serving.upstreams.request(group, request, patience).await {
         Ok(response) => answer((response, group.protocol), wanted, &arrived, guard).map_err(failed),
         Err(UpstreamError::Timeout) => Err(failed(Answer::upstream_timeout())),
         Err(UpstreamError::NoneWell) => Err(failed(Answer::upstreams_unwell(COME_AGAIN))),

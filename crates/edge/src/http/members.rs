@@ -158,6 +158,11 @@ impl Member {
         self.is_unwell.swap(is_unwell, Ordering::Relaxed) != is_unwell
     }
 
+    /// Takes over what is known of the same upstream.
+    pub(crate) fn remember(&self, same: &Self) {
+        self.is_unwell.store(same.is_unwell.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     fn is_usable(&self) -> bool {
         let until = self.passed_over_until.load(Ordering::Relaxed);
         !self.is_unwell.load(Ordering::Relaxed) && (until == 0 || milliseconds(Instant::now()) >= until)

@@ -2,6 +2,7 @@
 
 pub(crate) mod answering;
 pub(crate) mod body;
+pub(crate) mod changes;
 pub(crate) mod connection;
 pub(crate) mod deadline;
 pub(crate) mod dial;

@@ -85,6 +85,15 @@ impl Answer {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST", "This host is not served here")
     }
 
+    /// The connection was made under another name, which asks for less of a client.
+    pub(crate) const fn asked_too_little() -> Self {
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "CLIENT_AUTH_MISDIRECTED",
+            "This host asks more of a client than this connection did; connect under its name",
+        )
+    }
+
     pub(crate) const fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "Nothing is served under this path")
     }

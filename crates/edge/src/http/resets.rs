@@ -26,7 +26,7 @@ impl Resets {
     /// Looks at what was sent next.
     pub(crate) fn sent(&mut self, bytes: &[u8]) {
         for _ in 0..self.frames.feed(bytes) {
-            self.arrived.worker.gate.tell_of_unreadable(self.arrived.address);
+            self.arrived.worker.gate().lasting.tell_of_unreadable(self.arrived.address);
         }
     }
 }

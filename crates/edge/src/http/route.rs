@@ -118,6 +118,8 @@ impl ServedRoute {
 pub(crate) struct Routes {
     served: Vec<ServedRoute>,
     members: usize,
+    /// What they were made from.
+    configured: Vec<Route>,
 }
 
 impl Routes {
@@ -139,11 +141,28 @@ impl Routes {
             served.push(route);
         }
         served.sort_by_key(|route| (route.host.is_none(), std::cmp::Reverse(route.prefix.len())));
-        Ok(Self { served, members })
+        Ok(Self { served, members, configured: routes.to_vec() })
     }
 
     pub(crate) fn find(&self, host: &str, path: &NormalisedPath) -> Option<&ServedRoute> {
         self.served.iter().find(|route| route.leads(host, path.path()))
+    }
+
+    /// Whether these are the ones that would be made from `routes`.
+    pub(crate) fn are(&self, routes: &[Route]) -> bool {
+        self.configured == routes
+    }
+
+    /// Takes over what is known of the health of upstreams that are here too.
+    pub(crate) fn remember(&self, old: &Self) {
+        let known: Vec<_> = old.groups().flat_map(|group| group.members()).collect();
+        // Where nobody checks any more, nobody would find it well again.
+        let checked = self.groups().filter(|group| group.health.is_some());
+        for member in checked.flat_map(|group| group.members()) {
+            if let Some(same) = known.iter().find(|known| known.address == member.address) {
+                member.remember(same);
+            }
+        }
     }
 
     /// How many upstreams there are.

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use countersign_api::ObservedRule;
 use countersign_core::access::Place;
 use countersign_core::ids::RequestId;
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::Standing;
 use countersign_core::time::{Clock, Timestamp};
-use countersign_tls::Peer;
+use countersign_tls::{ClientAuth, HostPolicies, Peer};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tracing::info;
@@ -25,8 +26,9 @@ use super::room::Room;
 use super::route::{Routes, ServedRoute, Target};
 use super::upgrade::{self, Wanted};
 use super::upstreams::Upstreams;
+use super::wire::Timing;
 use crate::admit::{Admitted, admit};
-use crate::door::{Compat, DoorConfig};
+use crate::door::{Compat, DoorConfig, DoorInputs};
 use crate::front::access_log::AccessLog;
 use crate::front::cors::CorsReply;
 use crate::front::entry::Entry;
@@ -42,59 +44,114 @@ use crate::url::{NormalisedPath, OddPaths};
 /// The code of requests that the HTTP library could not read.
 const UNREADABLE: &str = "UNREADABLE_REQUEST";
 
-/// What every request of a door is judged by.
+/// What every request of a door is judged by, until its settings change.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    routes: Routes,
+    pub(crate) routes: Arc<Routes>,
     hosts: Vec<String>,
+    policies: HostPolicies,
     odd_paths: OddPaths,
     rules: Enforcement,
     compat: Compat,
     upstream_timeout: Duration,
+    screen: Option<Screen>,
+    pub(crate) timing: Timing,
+    pub(crate) lasting: Lasting,
+}
+
+/// What stays the same when a door's settings change.
+#[derive(Clone, Debug)]
+pub(crate) struct Lasting {
     current: Arc<Current>,
     clock: Arc<dyn Clock>,
     reports: Reports,
-    pub(crate) room: Room,
-    screen: Option<Screen>,
-    meter: Meter,
+    pub(crate) room: Arc<Room>,
+    meter: Arc<Meter>,
     access_log: Option<AccessLog>,
 }
 
 /// What the connections of one worker share.
 #[derive(Debug)]
 pub(crate) struct Worker {
+    gates: Arc<ArcSwap<Gate>>,
+    serving: ArcSwap<Serving>,
+}
+
+/// A gate, and one worker's connections to the upstreams behind it.
+#[derive(Debug)]
+pub(crate) struct Serving {
     pub(crate) gate: Arc<Gate>,
     pub(crate) upstreams: Arc<Upstreams>,
 }
 
+impl Worker {
+    /// To be made on its own thread.
+    pub(crate) fn new(gates: Arc<ArcSwap<Gate>>) -> Self {
+        let gate = gates.load_full();
+        let upstreams = Upstreams::new(gate.routes.members());
+        Self { gates, serving: ArcSwap::from_pointee(Serving { gate, upstreams }) }
+    }
+
+    /// What a request is judged by that begins now.
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        self.gates.load_full()
+    }
+
+    /// The same, with this worker's connections to the upstreams; on its own thread. Those to upstreams of
+    /// routes that are gone end with the answers under way.
+    fn serving(&self) -> Arc<Serving> {
+        let serving = self.serving.load_full();
+        let gate = self.gates.load();
+        if Arc::ptr_eq(&serving.gate, &gate) {
+            return serving;
+        }
+        let upstreams = if Arc::ptr_eq(&serving.gate.routes, &gate.routes) {
+            Arc::clone(&serving.upstreams)
+        } else {
+            Upstreams::new(gate.routes.members())
+        };
+        let serving = Arc::new(Serving { gate: Arc::clone(&gate), upstreams });
+        self.serving.store(Arc::clone(&serving));
+        serving
+    }
+}
+
 impl Gate {
-    pub(crate) fn new(
-        config: &DoorConfig,
-        routes: Routes,
-        current: Arc<Current>,
-        clock: &Arc<dyn Clock>,
-        reports: Reports,
-    ) -> Self {
+    pub(crate) fn new(config: &DoorConfig, routes: Arc<Routes>, lasting: Lasting) -> Self {
         Self {
             routes,
             hosts: config.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            policies: config.policies(),
             odd_paths: config.odd_paths,
             rules: config.rules,
             compat: config.compat,
             upstream_timeout: config.upstream_timeout,
-            current,
-            clock: Arc::clone(clock),
-            reports,
-            room: Room::new(),
             screen: Screen::of_door(config.rates),
-            meter: Meter::new(),
-            access_log: config.access_log.clone(),
+            timing: Timing { header: config.header_timeout, idle: config.idle_timeout },
+            lasting,
         }
     }
 
-    /// A worker of this door, to be made on its own thread.
-    pub(crate) fn worker(self: &Arc<Self>) -> Worker {
-        Worker { gate: Arc::clone(self), upstreams: Upstreams::new(self.routes.members()) }
+    fn serves(&self, host: &str) -> bool {
+        self.hosts.is_empty() || self.hosts.iter().any(|own| own == host) || self.routes.names(host)
+    }
+
+    /// Whether a connection of which `asked` was asked may ask for `host`.
+    fn is_asked_enough(&self, asked: ClientAuth, host: &str) -> bool {
+        asked >= self.policies.of(Some(host))
+    }
+}
+
+impl Lasting {
+    pub(crate) fn new(config: &DoorConfig, inputs: &DoorInputs, current: Arc<Current>) -> Self {
+        Self {
+            current,
+            clock: Arc::clone(&inputs.clock),
+            reports: Reports::new(inputs.reports.clone()),
+            room: Arc::new(Room::new()),
+            meter: Arc::new(Meter::new()),
+            access_log: config.access_log.clone(),
+        }
     }
 
     /// Puts a connection on the list of live ones, by the standing it has now.
@@ -136,10 +193,6 @@ impl Gate {
     fn bare(&self, address: SocketAddr, code: &str) -> RefusedRequest {
         RefusedRequest::bare(self.clock.now(), address, code)
     }
-
-    fn serves(&self, host: &str) -> bool {
-        self.hosts.is_empty() || self.hosts.iter().any(|own| own == host) || self.routes.names(host)
-    }
 }
 
 /// Answers one request.
@@ -153,11 +206,11 @@ pub(crate) async fn handle(
     let id = RequestId::random();
     let marked = headers::id_value(id);
     let version = request.version();
-    let gate = &arrived.worker.gate;
-    let entry =
-        gate.access_log.as_ref().map(|log| Entry::begin(log, &arrived, &request, (id, gate.clock.now())));
+    let serving = arrived.worker.serving();
+    let Lasting { access_log, clock, .. } = &serving.gate.lasting;
+    let entry = access_log.as_ref().map(|log| Entry::begin(log, &arrived, &request, (id, clock.now())));
     let mut afterwards = Afterwards { entry, ..Afterwards::default() };
-    let mut response = match respond(arrived, request, (id, &marked), &mut afterwards).await {
+    let mut response = match respond(arrived, request, (id, &marked), (&serving, &mut afterwards)).await {
         Ok(response) => response,
         Err(answer) => {
             if let Some(entry) = &mut afterwards.entry {
@@ -189,20 +242,21 @@ async fn respond(
     arrived: Arc<Arrived>,
     mut request: Request<Incoming>,
     (id, marked): (RequestId, &HeaderValue),
-    afterwards: &mut Afterwards,
+    (serving, afterwards): (&Serving, &mut Afterwards),
 ) -> Result<Response<Answered>, Answer> {
-    let gate = Arc::clone(&arrived.worker.gate);
+    let gate = &*serving.gate;
     let Cleared { host, path, route, admitted, wanted } =
-        hear(&gate, &arrived, &mut request, (id, afterwards))?;
+        hear(gate, &arrived, &mut request, (id, afterwards))?;
     if admitted.standing() == Some(Standing::Pending)
         && arrived.live.claim_first_use()
         && let Some(claim) = admitted.peer().claim()
     {
-        gate.reports.tell_first_use(claim.reference.clone()).await;
+        gate.lasting.reports.tell_first_use(claim.reference.clone()).await;
     }
     let guard = Live::request(&arrived.live, kind_of(route, &path));
     let patience = gate.upstream_timeout;
-    let onward = Onward { admitted, arrived, request, id, marked, host, path, guard, patience, wanted };
+    let onward =
+        Onward { admitted, arrived, request, id, marked, host, path, guard, patience, wanted, serving };
     match &route.target {
         Target::ControlPlane(local) => forward::to_control_plane(onward, local).await,
         Target::Http(group) => forward::to_http(onward, group).await,
@@ -232,7 +286,7 @@ fn hear<'a>(
     (id, afterwards): (RequestId, &mut Afterwards),
 ) -> Result<Cleared<'a>, Answer> {
     let forwarded_for = headers::claimed_forwarded_for(request.headers());
-    let now = gate.clock.now();
+    let now = gate.lasting.clock.now();
     let mut hearing = Hearing { gate, arrived, id, now, asked: None, route: None, forwarded_for };
     if let Some(screen) = &gate.screen {
         hearing.count_address(request, screen)?;
@@ -244,6 +298,9 @@ fn hear<'a>(
     if !gate.serves(host.name()) {
         return Err(hearing.refuse(request, Answer::misdirected(), None));
     }
+    if !gate.is_asked_enough(arrived.peer.client_auth(), host.name()) {
+        return Err(hearing.refuse(request, Answer::asked_too_little(), None));
+    }
     let found = gate.routes.find(host.name(), &path);
     let route = found.ok_or_else(|| hearing.refuse(request, Answer::not_found(), None))?;
     hearing.route = Some(&route.prefix);
@@ -253,7 +310,7 @@ fn hear<'a>(
     if let Some(screen) = &route.screen {
         hearing.pass(request, screen, &host, afterwards)?;
     }
-    let trust = gate.current.load();
+    let trust = gate.lasting.current.load();
     let admitted = hearing.admit(request, &trust, route, &path)?;
     for screen in [&gate.screen, &route.screen].into_iter().flatten() {
         hearing.count_identity(request, screen, &admitted)?;
@@ -313,7 +370,7 @@ impl Hearing<'_> {
     }
 
     fn count_address(&self, request: &Request<Incoming>, screen: &Screen) -> Result<(), Answer> {
-        let passed = screen.of_address(self.arrived.address.ip(), &self.gate.meter);
+        let passed = screen.of_address(self.arrived.address.ip(), &self.gate.lasting.meter);
         passed.map_err(|screened| self.turn_away(request, screened))
     }
 
@@ -326,7 +383,7 @@ impl Hearing<'_> {
         let Some(claim) = admitted.certificate().filter(|_| screen.asks_for_identity()) else {
             return Ok(());
         };
-        let passed = screen.of_identity(&claim.identity, &self.gate.meter);
+        let passed = screen.of_identity(&claim.identity, &self.gate.lasting.meter);
         passed.map_err(|screened| self.turn_away(request, screened))
     }
 
@@ -355,17 +412,22 @@ impl Hearing<'_> {
                 let answer = Answer::refused(refused.refusal);
                 let mut facts = self.facts(request, answer.code(), refused.standing, None);
                 facts.untrusted = refused.untrusted.map(|reason| reason.code());
-                self.gate.reports.tell(EdgeReport::Refused(Box::new(facts)));
+                self.gate.lasting.reports.tell(EdgeReport::Refused(Box::new(facts)));
                 answer
             })?;
         if let Some(guest) = admitted.guest() {
             self.arrived.live.receive(guest, || {
-                self.gate.current.load().snapshot.guest_may_go_on(guest, self.gate.clock.now())
+                self.gate
+                    .lasting
+                    .current
+                    .load()
+                    .snapshot
+                    .guest_may_go_on(guest, self.gate.lasting.clock.now())
             });
         }
         if let Some(refusal) = admitted.observed() {
             let facts = self.facts(request, refusal.code(), admitted.standing(), None);
-            self.gate.reports.tell(EdgeReport::WouldRefuse(Box::new(facts)));
+            self.gate.lasting.reports.tell(EdgeReport::WouldRefuse(Box::new(facts)));
         }
         Ok(admitted)
     }
@@ -425,17 +487,17 @@ impl Hearing<'_> {
         let answer = Answer::blocked(response);
         let facts = Box::new(self.facts(request, answer.code(), admitted.standing(), Some(rule)));
         if self.gate.rules == Enforcement::Observe {
-            self.gate.reports.tell(EdgeReport::WouldRefuse(facts));
+            self.gate.lasting.reports.tell(EdgeReport::WouldRefuse(facts));
             return Ok(Some(ObservedRule(rule.to_owned())));
         }
-        self.gate.reports.tell(EdgeReport::Refused(facts));
+        self.gate.lasting.reports.tell(EdgeReport::Refused(facts));
         Err(answer)
     }
 
     /// Writes a refusal down and gives its answer.
     fn refuse(&self, request: &Request<Incoming>, answer: Answer, standing: Option<Standing>) -> Answer {
         let facts = self.facts(request, answer.code(), standing, None);
-        self.gate.reports.tell(EdgeReport::Refused(Box::new(facts)));
+        self.gate.lasting.reports.tell(EdgeReport::Refused(Box::new(facts)));
         answer
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, StatusCode, Uri, header};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
@@ -39,8 +39,8 @@ impl Upkeep {
         (!groups.is_empty()).then_some(Self { groups, count })
     }
 
-    /// Until the door is closed.
-    pub(crate) async fn run(self, mut phases: watch::Receiver<Phase>) {
+    /// Until the door is closed, or nobody holds the lease any more.
+    pub(crate) async fn run(self, mut phases: watch::Receiver<Phase>, ended: oneshot::Receiver<()>) {
         let upstreams = Upstreams::new(self.count);
         let mut tasks = JoinSet::new();
         for group in &self.groups {
@@ -54,8 +54,11 @@ impl Upkeep {
                 }
             }
         }
-        // An error means that the door's handle is gone: closed as well.
-        drop(phases.wait_for(|phase| *phase == Phase::Closed).await);
+        tokio::select! {
+            // An error means that the door's handle is gone: closed as well.
+            _closed = phases.wait_for(|phase| *phase == Phase::Closed) => {}
+            _ended = ended => {}
+        }
     }
 }
 

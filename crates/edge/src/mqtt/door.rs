@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::settings::Enforcement;
-use countersign_tls::ClientAuth;
+use countersign_tls::{ClientAuth, HostPolicies};
 use ipnet::IpNet;
 
 use super::rights::Layout;
@@ -16,6 +16,7 @@ use super::sink::Sink;
 use super::terms::Terms;
 use super::upstream::MqttUpstream;
 use crate::accept::limits::Limits;
+use crate::accept::{EntryTerms, Frontage, FrontageTerms};
 use crate::admit::{Floor, Requirement};
 use crate::door::{DoorError, DoorHandle, DoorInputs, Frame, open};
 use crate::report::Reports;
@@ -101,14 +102,17 @@ impl MqttDoor {
             }),
             sink: config.sink,
         };
-        let frame = Frame {
-            addresses: config.addresses,
-            sockets,
-            workers: config.workers,
+        let terms = FrontageTerms {
+            policies: HostPolicies::new(ClientAuth::Optional),
+            guests: Vec::new(),
+            entry: EntryTerms {
+                proxy_networks: config.proxy_networks,
+                handshake_timeout: config.handshake_timeout,
+            },
             limits: config.limits,
-            proxy_networks: config.proxy_networks,
-            handshake_timeout: config.handshake_timeout,
         };
-        open(frame, inside, tls, current, inputs)
+        let frontage = Frontage::new(tls, terms);
+        let frame = Frame { addresses: config.addresses, sockets, workers: config.workers, frontage };
+        open(frame, inside, current, inputs)
     }
 }

@@ -5,22 +5,22 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use countersign_core::settings::Enforcement;
 use countersign_tls::ClientAuth;
 use countersign_tls::tunnel::SpliceLimits;
 use ipnet::IpNet;
 
+use super::changes::{Lasting, TcpChanges};
 use super::counters::{Counters, TcpCounts};
-use super::hearing::Hearing;
 use super::proxy_header::ProxyHeader;
 use super::session::TcpInside;
 use super::upstream::TcpUpstream;
+use crate::accept::Frontage;
 use crate::accept::limits::Limits;
-use crate::admit::{Floor, Requirement};
 use crate::audience::Audience;
 use crate::door::{DoorError, DoorHandle, DoorInputs, Frame, open};
 use crate::report::Reports;
-use crate::url::NormalisedPath;
 
 /// How a TCP door behaves.
 #[derive(Clone, Debug)]
@@ -33,6 +33,9 @@ pub struct TcpDoorConfig {
     pub workers: NonZeroUsize,
     /// Whether it asks for a client certificate, and whether a bad one ends the handshake.
     pub client_auth: ClientAuth,
+    /// The same by the DNS name that a client asks for, where that asks for more: what a client says of the
+    /// name that it wants cannot make a door ask for less.
+    pub client_auth_of_hosts: Vec<(String, ClientAuth)>,
     /// Whether an identity is required. A fallen one is refused in any case.
     pub identity: Enforcement,
     /// Whom it admits; `None`: every device, and nobody else.
@@ -65,6 +68,7 @@ impl TcpDoorConfig {
             addresses: vec![address],
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             client_auth: ClientAuth::Optional,
+            client_auth_of_hosts: Vec::new(),
             identity: Enforcement::Enforce,
             audience: None,
             rules: Enforcement::Enforce,
@@ -104,35 +108,21 @@ impl TcpDoor {
     ) -> Result<TcpDoorHandle, DoorError> {
         let current = inputs.current()?;
         let tls = inputs.tls(config.client_auth)?.with_protocols(&[]);
-        tls.admit_guests(config.audience.iter().flat_map(|audience| audience.guests.clone()).collect());
-        let counters = Arc::<Counters>::default();
-        let hearing = Hearing {
-            door: config.name.clone(),
-            requirement: Requirement::upstream(config.identity, Floor::Kept).admitting(config.audience),
-            rules: config.rules,
-            no_path: NormalisedPath::root(),
+        let frontage = Frontage::new(tls, config.frontage());
+        let lasting = Lasting {
             current: Arc::clone(&current),
             clock: Arc::clone(&inputs.clock),
             reports: Reports::new(inputs.reports.clone()),
+            counters: Arc::default(),
         };
-        let inside = TcpInside {
-            hearing,
-            upstream: config.upstream,
-            proxy_header: config.proxy_header,
-            connect_timeout: config.connect_timeout,
-            limits: config.session,
-            counters: Arc::clone(&counters),
-        };
-        let frame = Frame {
-            addresses: config.addresses,
-            sockets,
-            workers: config.workers,
-            limits: config.limits,
-            proxy_networks: config.proxy_networks,
-            handshake_timeout: config.handshake_timeout,
-        };
-        let door = open(frame, inside, tls, current, inputs)?;
-        Ok(TcpDoorHandle { name: config.name, door, counters })
+        let (name, addresses, workers) = (config.name.clone(), config.addresses.clone(), config.workers);
+        let counters = Arc::clone(&lasting.counters);
+        let services = Arc::new(ArcSwap::from_pointee(lasting.service(config)));
+        let inside = TcpInside { services: Arc::clone(&services) };
+        let changes = TcpChanges { services, frontage: frontage.clone(), lasting };
+        let frame = Frame { addresses, sockets, workers, frontage };
+        let door = open(frame, inside, current, inputs)?;
+        Ok(TcpDoorHandle { name, door, counters, changes })
     }
 }
 
@@ -142,6 +132,7 @@ pub struct TcpDoorHandle {
     name: String,
     door: DoorHandle,
     counters: Arc<Counters>,
+    changes: TcpChanges,
 }
 
 impl TcpDoorHandle {
@@ -155,6 +146,12 @@ impl TcpDoorHandle {
     #[must_use]
     pub const fn door(&self) -> &DoorHandle {
         &self.door
+    }
+
+    /// What of it can be changed while it is open.
+    #[must_use]
+    pub fn changes(&self) -> TcpChanges {
+        self.changes.clone()
     }
 
     /// What it has carried.

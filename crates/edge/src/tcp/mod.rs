@@ -1,5 +1,6 @@
 //! The TCP door: from a finished handshake to bytes both ways.
 
+pub(crate) mod changes;
 pub(crate) mod counters;
 pub(crate) mod door;
 pub(crate) mod hearing;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use countersign_core::ids::{RequestId, SerialNumber};
 use countersign_tls::tunnel::{Ended, SpliceLimits, Traffic, splice};
 use tokio::io::AsyncWriteExt as _;
@@ -22,9 +23,15 @@ use crate::report::{EdgeReport, RefusedRequest};
 /// How long a goodbye may take to get out.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// What is behind the entrance of a TCP door.
+/// What is behind the entrance of a TCP door: whatever it is at the time. A session keeps what it began with.
 #[derive(Debug)]
 pub(crate) struct TcpInside {
+    pub(crate) services: Arc<ArcSwap<TcpService>>,
+}
+
+/// How sessions are served until the door's settings change.
+#[derive(Debug)]
+pub(crate) struct TcpService {
     pub(crate) hearing: Hearing,
     pub(crate) upstream: TcpUpstream,
     pub(crate) proxy_header: ProxyHeader,
@@ -38,7 +45,22 @@ impl Inside for TcpInside {
 
     fn worker(&self) {}
 
-    async fn serve(&self, mut entered: Entered, registry: &Arc<Registry>, _worker: Arc<()>) {
+    async fn serve(&self, entered: Entered, registry: &Arc<Registry>, _worker: Arc<()>) {
+        self.services.load_full().serve(entered, registry).await;
+    }
+
+    fn tell_of_connection(&self, address: SocketAddr, code: &str) {
+        let hearing = &self.services.load().hearing;
+        let facts = RefusedRequest {
+            route: Some(hearing.route()),
+            ..RefusedRequest::bare(hearing.clock.now(), address, code)
+        };
+        hearing.reports.tell(EdgeReport::Refused(Box::new(facts)));
+    }
+}
+
+impl TcpService {
+    async fn serve(&self, mut entered: Entered, registry: &Arc<Registry>) {
         let hearing = &self.hearing;
         let live = registry.register_peer(&entered.peer, &hearing.current, &*hearing.clock);
         let id = RequestId::random();
@@ -50,16 +72,6 @@ impl Inside for TcpInside {
         }
     }
 
-    fn tell_of_connection(&self, address: SocketAddr, code: &str) {
-        let facts = RefusedRequest {
-            route: Some(self.hearing.route()),
-            ..RefusedRequest::bare(self.hearing.clock.now(), address, code)
-        };
-        self.hearing.reports.tell(EdgeReport::Refused(Box::new(facts)));
-    }
-}
-
-impl TcpInside {
     /// Hears a connection and brings it to the upstream.
     async fn bring(
         &self,

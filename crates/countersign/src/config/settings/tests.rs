@@ -25,7 +25,7 @@ fn every_key_of_the_file_is_a_documented_setting_and_the_other_way_round() {
         assert!(keys.remove(table), "{table} in {keys:?}");
         keys.extend(keys_of(table, &format!("[{table}]\nprobe = 1")));
     }
-    for list in ["route", "egress", "rule", "list", "monitor", "tcp_door"] {
+    for list in ["host", "route", "egress", "rule", "list", "monitor", "tcp_door"] {
         assert!(keys.remove(list), "{list} in {keys:?}");
         keys.extend(keys_of(list, &format!("[[{list}]]\nprobe = 1")));
     }

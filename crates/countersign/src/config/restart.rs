@@ -1,0 +1,142 @@
+//! Which settings only a restart can change.
+
+use super::resolved::{DoorCertificate, Resolved};
+
+/// A configuration that can be put in force while `running` is, and the keys of what would need a restart:
+/// there the running values stand.
+pub(crate) fn settle(mut new: Resolved, running: &Resolved) -> (Resolved, Vec<&'static str>) {
+    let mut kept = Vec::new();
+    macro_rules! keep {
+        ($($($field:ident).+ => $key:literal),+ $(,)?) => {$(
+            if new.$($field).+ != running.$($field).+ {
+                new.$($field).+.clone_from(&running.$($field).+);
+                kept.push($key);
+            }
+        )+};
+    }
+    keep! {
+        data_dir => "data_dir",
+        database => "database_url",
+        trust_domain => "trust_domain",
+        log_format => "log_format",
+        log_filter => "log_filter",
+        public_names => "public_names",
+        ports_file => "ports_file",
+        public_base_url => "public_base_url",
+        drain => "drain_seconds",
+        audit_anchor_interval => "audit_anchor_interval_minutes",
+        admin.listen => "admin.listen",
+        admin.allowed_hosts => "admin.allowed_hosts",
+        admin.on_door => "admin.expose_admin_on_door",
+        admin.session => "admin.session_hours",
+        edge => "edge",
+        http_door.listen => "http_door.listen",
+        http_door.workers => "http_door.workers",
+        http_door.limits.websocket_ping => "http_door.websocket_ping_seconds",
+        mqtt_door => "mqtt_door",
+        access_log => "access_log",
+        issuer => "mtls.issuer",
+        cloudflare => "mtls",
+        key_encryption_key => "pki",
+        token => "pki.pkcs11",
+        device_ca => "the device CA",
+        monitors => "monitor",
+    }
+    if is_issued(&new) != is_issued(running) {
+        new.http_door.certificate.clone_from(&running.http_door.certificate);
+        kept.push("http_door.certificate");
+    }
+    if new.redirect.map(|redirect| redirect.listen) != running.redirect.map(|redirect| redirect.listen) {
+        new.redirect = running.redirect;
+        kept.push("redirect.listen");
+    }
+    kept.extend(settle_tcp_doors(&mut new, running));
+    kept.extend(settle_egress(&mut new, running));
+    (new, kept)
+}
+
+const fn is_issued(config: &Resolved) -> bool {
+    matches!(config.http_door.certificate, DoorCertificate::Issued)
+}
+
+fn settle_tcp_doors(new: &mut Resolved, running: &Resolved) -> Option<&'static str> {
+    let is_same = new.tcp_doors.len() == running.tcp_doors.len()
+        && running.tcp_doors.iter().all(|door| {
+            let same = new.tcp_doors.iter().find(|other| other.name == door.name);
+            same.is_some_and(|same| (same.listen, same.workers) == (door.listen, door.workers))
+        });
+    let wanted = std::mem::take(&mut new.tcp_doors);
+    let settled = running.tcp_doors.iter().map(|door| {
+        let mut same = wanted.iter().find(|other| other.name == door.name).unwrap_or(door).clone();
+        (same.listen, same.workers) = (door.listen, door.workers);
+        same
+    });
+    new.tcp_doors = settled.collect();
+    (!is_same).then_some("tcp_door.listen")
+}
+
+fn settle_egress(new: &mut Resolved, running: &Resolved) -> Option<&'static str> {
+    let is_same = new.egress.len() == running.egress.len()
+        && running.egress.iter().all(|listener| {
+            let same = new.egress.iter().find(|other| other.address == listener.address);
+            same.is_some_and(|same| {
+                (same.reach, &same.allowed_uids) == (listener.reach, &listener.allowed_uids)
+            })
+        });
+    let wanted = std::mem::take(&mut new.egress);
+    let settled = running.egress.iter().map(|listener| {
+        let mut same =
+            wanted.iter().find(|other| other.address == listener.address).unwrap_or(listener).clone();
+        same.reach = listener.reach;
+        same.allowed_uids.clone_from(&listener.allowed_uids);
+        same
+    });
+    new.egress = settled.collect();
+    (!is_same).then_some("egress.listen")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::environment::{Environment, Machine};
+    use super::super::file::ConfigFile;
+    use super::super::flags::ConfigFlags;
+    use super::super::resolve::resolve;
+    use super::*;
+
+    fn right(text: &str) -> Resolved {
+        let machine =
+            Machine { names: vec!["here".parse().unwrap()], processors: std::num::NonZeroUsize::MIN };
+        let file = ConfigFile::from_text("/etc/cs/c.toml", text);
+        resolve(ConfigFlags::default(), &Environment::default(), &machine, &file).unwrap().resolved
+    }
+
+    const DOOR: &str =
+        "[[tcp_door]]\nname = \"db\"\nlisten = \"127.0.0.1:5\"\nupstream = \"tcp://127.0.0.1:6\"\n";
+
+    #[test]
+    fn addresses_and_the_database_stay_and_the_rest_changes() {
+        let running = right(DOOR);
+        let new = right(
+            "database_url = \"sqlite:/elsewhere.db\"\n[http_door]\nlisten = \"127.0.0.1:9\"\nmax_connections = 5\n\
+             [[tcp_door]]\nname = \"db\"\nlisten = \"127.0.0.1:7\"\nupstream = \"tcp://127.0.0.1:8\"\n\
+             [[tcp_door]]\nname = \"more\"\nlisten = \"127.0.0.1:8\"\nupstream = \"tcp://127.0.0.1:8\"\n",
+        );
+        let (settled, kept) = settle(new.clone(), &running);
+        assert_eq!(kept, ["database_url", "http_door.listen", "tcp_door.listen"]);
+        assert_eq!(settled.http_door.limits.max_connections.get(), 5);
+        assert_eq!(
+            (settled.http_door.listen, &settled.database),
+            (running.http_door.listen, &running.database)
+        );
+        let [door] = &settled.tcp_doors[..] else { panic!("one") };
+        assert_eq!(door.listen, running.tcp_doors[0].listen);
+        assert_eq!(door.upstream, new.tcp_doors[0].upstream);
+    }
+
+    #[test]
+    fn what_has_not_changed_needs_no_restart() {
+        let (settled, kept) = settle(right(DOOR), &right(DOOR));
+        assert!(kept.is_empty(), "{kept:?}");
+        assert_eq!(settled, right(DOOR));
+    }
+}

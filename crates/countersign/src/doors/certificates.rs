@@ -1,0 +1,92 @@
+//! The operator's own certificates: read together, shown together, and read again when their files change.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use countersign_tls::{ServerCredential, ServerCredentials};
+
+use crate::config::{DoorCertificate, Resolved};
+
+/// The operator's own certificates with their keys, found to belong together; shown to nobody yet.
+#[derive(Debug)]
+pub(crate) struct OwnCertificates {
+    /// What everybody is shown, when that is the operator's.
+    default: Option<ServerCredential>,
+    named: Vec<(String, ServerCredential)>,
+}
+
+impl OwnCertificates {
+    /// As they are in their files now.
+    ///
+    /// # Errors
+    /// Fails closed: with one that cannot be read or used, none is; the error names it.
+    pub(crate) fn read(config: &Resolved) -> anyhow::Result<Self> {
+        let default = match &config.http_door.certificate {
+            DoorCertificate::Issued => None,
+            DoorCertificate::Files { chain, key } => Some(from_files(chain, key)?),
+        };
+        let mut named = Vec::new();
+        for host in &config.hosts {
+            let Some((chain, key)) = &host.certificate else { continue };
+            let credential = from_files(chain, key)?;
+            named.extend(host.names.iter().map(|name| (name.to_string(), credential.clone())));
+        }
+        Ok(Self { default, named })
+    }
+
+    /// Shows them from the next handshake on.
+    pub(crate) fn show(self, credentials: &ServerCredentials) {
+        credentials.replace_named(self.named);
+        if let Some(default) = self.default {
+            credentials.replace_default(default);
+        }
+    }
+}
+
+/// The operator's own certificate and its key, for the doors to show.
+///
+/// # Errors
+/// When they cannot be read or do not fit.
+pub(crate) fn from_files(chain: &Path, key: &Path) -> anyhow::Result<ServerCredential> {
+    let text = fs_err::read_to_string(chain).context("read a certificate of the doors")?;
+    let secret = fs_err::read_to_string(key).context("read a key of the doors")?;
+    let named = || format!("use the certificate {} with the key {}", chain.display(), key.display());
+    ServerCredential::from_pem(&text, &secret).with_context(named)
+}
+
+/// Which files with certificates there are, and what changes with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stamps(Vec<(PathBuf, Option<Stamp>)>);
+
+/// Where the links of a file lead, and when it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    written: (i64, i64),
+}
+
+impl Stamps {
+    /// Of the operator's certificates at this moment.
+    pub(crate) fn of(config: &Resolved) -> Self {
+        let default = match &config.http_door.certificate {
+            DoorCertificate::Issued => None,
+            DoorCertificate::Files { chain, key } => Some((chain, key)),
+        };
+        let named = config.hosts.iter().filter_map(|host| host.certificate.as_ref());
+        let pairs = default.into_iter().chain(named.map(|(chain, key)| (chain, key)));
+        Self(pairs.flat_map(|(chain, key)| [stamped(chain), stamped(key)]).collect())
+    }
+}
+
+fn stamped(path: &Path) -> (PathBuf, Option<Stamp>) {
+    let stamp = fs_err::metadata(path).ok().map(|found| Stamp {
+        device: found.dev(),
+        inode: found.ino(),
+        size: found.size(),
+        written: (found.mtime(), found.mtime_nsec()),
+    });
+    (path.to_owned(), stamp)
+}

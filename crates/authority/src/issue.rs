@@ -13,6 +13,7 @@ use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::crl_scope::CrlScope;
 use countersign_core::identity::Identity;
 use countersign_core::ids::{CertificateId, CertificateRef, DeviceId, IssuerKeyId, SerialNumber, Tenant};
+use countersign_core::snapshot::UnprovedPeriod;
 use countersign_core::time::Timestamp;
 use countersign_store::{
     CertificateRow, CertificateSummary, CrlName, IntentRow, IssuerRole, RevocationRow, Store, StoreError,
@@ -200,7 +201,8 @@ impl Authority {
         let profile = Profile::Device { identity: subject.identity.clone() };
         let certificate = self.issue(issuer, profile, key, subject.lifetime, Some(&subject)).await?;
         let issued_at = certificate.lifetime().issued_at;
-        let denied = self.snapshot().denies_unless_told(&issuer.key_id(), issued_at);
+        let backdating = UnprovedPeriod::DEVICE_BACKDATING;
+        let denied = self.snapshot().denies_unless_told(&issuer.key_id(), issued_at, backdating);
         let signed = if denied { Signed::HereUntold } else { Signed::Here };
         Ok(Unrecorded { certificate, subject, signed })
     }

@@ -30,6 +30,9 @@ pub use lists::ListUsed;
 /// By how much notBefore may lie before the moment of issuance, and clocks of several machines apart.
 const MARGIN: Duration = Duration::from_secs(900);
 
+/// By how much more it lies before that in the certificates of services.
+const SERVICE_BACKDATING: Duration = Duration::from_secs(86_400);
+
 /// What is known of revocations since the backup.
 #[derive(Debug)]
 pub enum RevokedSince {
@@ -207,13 +210,18 @@ async fn settle(
     Ok(Restored { taken_at, trust_domain, rows, version, lists, ended })
 }
 
-/// Denies, per issuer of devices, what was issued after the backup and is not on record.
+/// Denies, per issuer of devices and of services, what was issued after the backup and is not on record.
+/// What services get is dated back by a day.
 async fn deny_unproved(w: &mut Writing<'_>, taken_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-    let period = UnprovedPeriod { from: taken_at - MARGIN, until: now + MARGIN };
     for issuer in w.issuers().await? {
-        if issuer.role == IssuerRole::Device && issuer.state != IssuerState::Retired {
-            w.insert_unproved_period(UnprovedPeriodRow { issuer: issuer.key_id, period }, now).await?;
-        }
+        let backdating = match issuer.role {
+            _ if issuer.state == IssuerState::Retired => continue,
+            IssuerRole::Device => Duration::ZERO,
+            IssuerRole::Service | IssuerRole::Intermediate => SERVICE_BACKDATING,
+            IssuerRole::Root => continue,
+        };
+        let period = UnprovedPeriod { from: taken_at - MARGIN - backdating, until: now + MARGIN };
+        w.insert_unproved_period(UnprovedPeriodRow { issuer: issuer.key_id, period }, now).await?;
     }
     Ok(())
 }

@@ -102,9 +102,22 @@ impl Authority {
             None => entry,
             Some(old) => entry.detail("renews", old.id),
         };
+        let (issued_at, backdating) = (row.lifetime.issued_at, request.profile.backdating());
+        let untold = self.snapshot().denies_unless_told(&ca.key_id(), issued_at, backdating);
         let (new, old) = (row.clone(), renews.cloned());
-        let work = self.store.write(move |w| Box::pin(async move { record(w, &new, &entry, old).await }));
+        let work = self.store.write(move |w| {
+            Box::pin(async move {
+                record(w, &new, &entry, old).await?;
+                if untold {
+                    w.service_trust_changed(&new.reference).await?;
+                }
+                Ok::<_, ServiceIssueError>(())
+            })
+        });
         self.or_abandon(&row.reference, work.await).await?;
+        if untold {
+            self.publish_changes().await?;
+        }
         let chain = issuers.chain(ca.key_id()).iter().map(|above| above.certificate_pem()).collect();
         Ok(ServiceCertificate { certificate: issued, chain, row })
     }

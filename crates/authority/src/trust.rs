@@ -14,7 +14,7 @@ use countersign_core::guest::ForeignTrust;
 use countersign_core::ids::{CertificateRef, DeviceName, Tenant};
 use countersign_core::snapshot::changes;
 use countersign_core::snapshot::{
-    Bar, Binding, SnapshotVersion, TenantService, TenantTrust, TrustSnapshot, TrustedIssuer,
+    Bar, Binding, SnapshotVersion, TenantService, TenantTrust, TrustSnapshot, TrustedIssuer, UnprovedPeriod,
 };
 use countersign_core::time::Timestamp;
 use countersign_store::{
@@ -179,6 +179,7 @@ fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
     if let Some(trusts) = &changes.foreign_trusts {
         set_foreign_trusts(snapshot, trusts);
     }
+    snapshot.proved.extend(changes.services);
     snapshot.denied.extend(changes.revoked_services);
     snapshot.denied_keys.extend(changes.denied_service_keys);
     snapshot.version = changes.version;
@@ -187,7 +188,8 @@ fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
 
 /// What may be different after these changes.
 fn about(changes: &TrustChanges) -> changes::Touched {
-    let mut touched = of_certificates(changes.revoked_services.iter().cloned());
+    let services = changes.services.iter().chain(&changes.revoked_services);
+    let mut touched = of_certificates(services.cloned());
     touched.keys.extend(&changes.denied_service_keys);
     touched.tenants = changes.tenants.iter().map(|tenant| tenant.slug.clone()).collect();
     for device in &changes.devices {
@@ -259,7 +261,8 @@ fn set_certificate(snapshot: &mut TrustSnapshot, certificate: &ChangedCertificat
     let reference = &certificate.reference;
     snapshot.pending.remove(reference);
     snapshot.superseded.remove(reference);
-    if snapshot.denies_unless_told(&reference.issuer, certificate.lifetime.issued_at) {
+    let (issued_at, backdating) = (certificate.lifetime.issued_at, UnprovedPeriod::DEVICE_BACKDATING);
+    if snapshot.denies_unless_told(&reference.issuer, issued_at, backdating) {
         snapshot.proved.insert(reference.clone());
     }
     let is_revoked = certificate.state == CertificateState::Revoked;

@@ -186,7 +186,8 @@ impl Profile {
 
     /// How far notBefore lies before issuance, for clocks that are behind. A device's certificate is
     /// judged by our clock; the others by those of devices, which may be set only once they are online.
-    pub(crate) const fn backdating(&self) -> Duration {
+    #[must_use]
+    pub const fn backdating(&self) -> Duration {
         let seconds = match self {
             Self::Device { .. } | Self::Edge { .. } => 300,
             Self::Root { .. }

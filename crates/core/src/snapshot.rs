@@ -76,13 +76,14 @@ pub struct UnprovedPeriod {
 }
 
 impl UnprovedPeriod {
-    /// How long after its notBefore a certificate may have been issued: backdating is minutes.
-    const MOST_BACKDATING: Duration = Duration::from_secs(900);
+    /// How long after its notBefore a device's certificate may have been issued: backdating is minutes.
+    pub const DEVICE_BACKDATING: Duration = Duration::from_secs(900);
 
-    /// When the last certificate may have been issued whose notBefore lies in it.
+    /// When the last certificate may have been issued whose notBefore lies in it, and by at most as much
+    /// before its issuance.
     #[must_use]
-    pub fn last_issuance(self) -> Timestamp {
-        self.until + Self::MOST_BACKDATING
+    pub fn last_issuance(self, backdating: Duration) -> Timestamp {
+        self.until + backdating
     }
 }
 
@@ -339,12 +340,17 @@ impl TrustSnapshot {
         }
     }
 
-    /// Whether doors deny a certificate that this issuer signs at this moment unless they are told that it
-    /// is on record.
+    /// Whether doors deny a certificate that this issuer signs at this moment, and dates back by at most
+    /// so much, unless they are told that it is on record.
     #[must_use]
-    pub fn denies_unless_told(&self, issuer: &IssuerKeyId, issued_at: Timestamp) -> bool {
+    pub fn denies_unless_told(
+        &self,
+        issuer: &IssuerKeyId,
+        issued_at: Timestamp,
+        backdating: Duration,
+    ) -> bool {
         self.unproved.get(issuer).is_some_and(|periods| {
-            periods.iter().any(|period| (period.from..=period.last_issuance()).contains(&issued_at))
+            periods.iter().any(|period| (period.from..=period.last_issuance(backdating)).contains(&issued_at))
         })
     }
 

@@ -83,6 +83,7 @@ mod serve_keeps_its_state_and_ends_in_order;
 mod server;
 mod services_fit_systemd;
 mod services_get_certificates_from_the_running_server;
+mod services_issued_after_the_backup_are_unproved;
 mod the_access_log_is_opened_anew_on_sighup;
 mod the_commands_read_what_a_server_wrote;
 mod the_guides_for_emergencies_work;

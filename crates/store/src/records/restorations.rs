@@ -54,7 +54,7 @@ impl Reading<'_> {
         .await
     }
 
-    /// The certificates on record that a period may concern and that have not ended.
+    /// The certificates on record, of devices and services, that a period may concern and that have not ended.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -66,10 +66,13 @@ impl Reading<'_> {
         sql(
             "device_certificates",
             "SELECT issuer_key_id, serial_number FROM device_certificates
-             WHERE issued_at >= $1 AND issued_at <= $2 AND not_after >= $3 AND issuer_key_id = $4",
+             WHERE issued_at >= $1 AND issued_at <= $2 AND not_after >= $3 AND issuer_key_id = $4
+             UNION ALL
+             SELECT issuer_key_id, serial_number FROM service_certificates
+             WHERE issued_at >= $1 AND not_after >= $3 AND issuer_key_id = $4",
         )
         .bind(period.from)
-        .bind(period.last_issuance())
+        .bind(period.last_issuance(UnprovedPeriod::DEVICE_BACKDATING))
         .bind(now)
         .bind(issuer)
         .all(&mut self.connection)

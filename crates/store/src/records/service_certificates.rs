@@ -254,16 +254,28 @@ impl Writing<'_> {
             return Ok(None);
         }
         self.insert_revocation(revocation).await?;
+        self.service_trust_changed(&revocation.reference).await.map(Some)
+    }
+
+    /// Raises the epoch because of a service's certificate: to be called in every transaction that changes
+    /// whether doors trust it.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when there is no installation.
+    pub async fn service_trust_changed(
+        &mut self,
+        reference: &CertificateRef,
+    ) -> Result<SnapshotVersion, StoreError> {
         let version = self.raise_epoch().await?;
         sql(
             TABLE,
             "UPDATE service_certificates SET trust_epoch = $3 WHERE issuer_key_id = $1 AND serial_number = $2",
         )
-        .bind(revocation.reference.issuer)
-        .bind(&revocation.reference.serial)
+        .bind(reference.issuer)
+        .bind(&reference.serial)
         .bind(version.epoch)
         .run(&mut self.connection)
         .await?;
-        Ok(Some(version))
+        Ok(version)
     }
 }

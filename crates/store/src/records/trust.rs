@@ -60,6 +60,8 @@ pub struct TrustChanges {
     pub issuers: Vec<IssuerKeyId>,
     /// The CAs of others that are trusted now, if any was added or removed.
     pub foreign_trusts: Option<Vec<ForeignTrustRow>>,
+    /// Certificates of services that doors deny unless they are told that they are on record.
+    pub services: Vec<CertificateRef>,
     /// The certificates of services that were revoked.
     pub revoked_services: Vec<CertificateRef>,
     /// Those of their keys that prove nothing any more.
@@ -280,9 +282,10 @@ impl Reading<'_> {
     }
 
     /// What [`Writing::device_trust_changed`](crate::Writing::device_trust_changed),
-    /// [`Writing::tenant_trust_changed`](crate::Writing::tenant_trust_changed) and
-    /// [`Writing::issuer_trust_changed`](crate::Writing::issuer_trust_changed) were called for after
-    /// `epoch`, and the certificates of services that were revoked since.
+    /// [`Writing::tenant_trust_changed`](crate::Writing::tenant_trust_changed),
+    /// [`Writing::issuer_trust_changed`](crate::Writing::issuer_trust_changed) and
+    /// [`Writing::service_trust_changed`](crate::Writing::service_trust_changed) were called for after
+    /// `epoch`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -298,14 +301,7 @@ impl Reading<'_> {
                 .bind(epoch)
                 .all(&mut self.connection)
                 .await?;
-        let revoked_services = sql(
-            "service_certificates",
-            "SELECT issuer_key_id, serial_number FROM service_certificates
-             WHERE trust_epoch <> 0 AND trust_epoch > $1",
-        )
-        .bind(epoch)
-        .all(&mut self.connection)
-        .await?;
+        let (revoked_services, services) = self.changed_services(epoch).await?;
         let denied: Vec<Item<SpkiSha256>> = sql(
             "service_certificates",
             "SELECT r.spki_sha256 AS item FROM service_certificates s
@@ -324,9 +320,34 @@ impl Reading<'_> {
             devices,
             issuers,
             foreign_trusts,
+            services,
             revoked_services,
             denied_service_keys,
         })
+    }
+
+    /// The certificates of services that were revoked since, and the others that doors must hear of.
+    async fn changed_services(
+        &mut self,
+        epoch: u64,
+    ) -> Result<(Vec<CertificateRef>, Vec<CertificateRef>), StoreError> {
+        let revoked = sql(
+            "service_certificates",
+            "SELECT issuer_key_id, serial_number FROM service_certificates
+             WHERE trust_epoch <> 0 AND trust_epoch > $1 AND status = 'revoked'",
+        )
+        .bind(epoch)
+        .all(&mut self.connection)
+        .await?;
+        let others = sql(
+            "service_certificates",
+            "SELECT issuer_key_id, serial_number FROM service_certificates
+             WHERE trust_epoch <> 0 AND trust_epoch > $1 AND status <> 'revoked'",
+        )
+        .bind(epoch)
+        .all(&mut self.connection)
+        .await?;
+        Ok((revoked, others))
     }
 
     /// Four statements, however many devices there are.

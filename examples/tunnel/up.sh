@@ -16,11 +16,11 @@ mkdir -p -m 0700 "$run"
 cd "$run"
 
 # 1. The CAs, and a certificate for each service, each in a directory of its own.
-"$countersign" ca init --plan "$here/../ceneca.toml" --data-dir data --out certs >ca.log
+[ -d certs ] || "$countersign" ca init --plan "$here/../ceneca.toml" --data-dir data --out certs >ca.log
 
 # 2. The API. It is reachable on this machine alone, and believes nobody but the door.
 audit_token=$run/owner.token
-: >owner.token
+[ -s owner.token ] || : >owner.token
 chmod 0600 owner.token
 wait_for() {
     tries=0

@@ -73,8 +73,9 @@ pub(crate) struct Holder<'a> {
 
 impl Holder<'_> {
     /// Sends a request that needs possession of the device's key: over a connection that shows its
-    /// certificate, and when that is refused or there is none to show, with a signature. A device
-    /// that never had a certificate has only its token.
+    /// certificate, and when that is refused or there is none to show, with a signature. Where an edge
+    /// elsewhere ends TLS its word is not enough: then both. A device that never had a certificate has
+    /// only its token.
     ///
     /// # Errors
     /// See [`PossessionError`]; that of the last way that was tried.
@@ -85,6 +86,9 @@ impl Holder<'_> {
     ) -> Result<T, PossessionError> {
         if let Some(showing) = self.shown() {
             match self.by_handshake(showing, &request).await {
+                Err(PossessionError::Client(error)) if is_proof_wanted(&error) => {
+                    return self.by_signature(showing, subject, &request).await;
+                }
                 // It may be the channel: something on the way may end TLS.
                 Err(error) if error.setback() == Setback::Refused => {
                     tracing::debug!(%error, "showing the certificate did not work, trying a signature");
@@ -92,7 +96,7 @@ impl Holder<'_> {
                 outcome => return outcome,
             }
         }
-        self.by_signature(subject, &request).await
+        self.by_signature(Showing::Nothing, subject, &request).await
     }
 
     async fn by_handshake<T>(
@@ -105,10 +109,11 @@ impl Holder<'_> {
 
     async fn by_signature<T>(
         &self,
+        showing: Showing<'_>,
         subject: ProofSubject,
         request: &(impl Fn(Client, Option<WireProof>) -> Asking<T> + Sync),
     ) -> Result<T, PossessionError> {
-        let client = self.client(Showing::Nothing)?;
+        let client = self.client(showing)?;
         let proof = match &self.enrolment.current {
             Some(current) => {
                 let key = DeviceKey::from_pem(&current.key)?;
@@ -134,4 +139,9 @@ impl Holder<'_> {
         let ca_pem = self.config.ca_pem.as_deref().unwrap_or_default();
         self.connect.client(&self.config.server, ca_pem, showing)
     }
+}
+
+/// Whether the certificate is all right, and only a signature is missing.
+fn is_proof_wanted(error: &ClientError) -> bool {
+    error.answer().is_some_and(|answer| answer.has_code("PROOF_REQUIRED"))
 }

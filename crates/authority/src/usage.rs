@@ -65,7 +65,7 @@ impl UsageLog {
     }
 
     /// Whether it is time to look up whose certificate it is.
-    fn is_news(&self, certificate: &CertificateRef, rule: &str, now: Timestamp) -> bool {
+    pub(crate) fn is_news(&self, certificate: &CertificateRef, rule: &str, now: Timestamp) -> bool {
         let key = (certificate.clone(), rule.to_owned());
         let mut state = self.state.lock();
         let before = state.looked_up.get(&key).copied();

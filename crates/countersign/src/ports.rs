@@ -50,18 +50,21 @@ fn write(ports: &impl Serialize, path: &Path) -> anyhow::Result<()> {
 }
 
 /// The ports of an edge.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EdgePorts {
     /// The HTTP door's, if it is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) http_door: Option<u16>,
+    /// Those of the TCP doors that are open, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tcp_doors: BTreeMap<String, u16>,
 }
 
 impl EdgePorts {
     /// Writes the file at once, as [`Ports::write`] does.
-    pub(crate) fn write(self, path: &Path) -> anyhow::Result<()> {
-        write(&self, path)
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        write(self, path)
     }
 }
 

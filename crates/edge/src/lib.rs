@@ -45,7 +45,7 @@ pub use admit::{Admitted, Floor, Refused, Requirement, admit};
 pub use audience::{Audience, Devices, ExactName, ExactNameError, RequiredAttribute};
 pub use door::{Compat, DoorConfig, DoorError, DoorHandle, DoorInputs, HttpDoor, LocalControlPlane};
 pub use egress::changes::{EgressChanges, PreparedEgress};
-pub use egress::listener::{Egress, EgressError, EgressInputs};
+pub use egress::listener::{Egress, EgressError, EgressInputs, EgressSocket};
 pub use egress::settings::{EgressAddress, EgressAddressError, EgressListener, EgressReach, EgressWay};
 pub use egress::ways::EgressWayError;
 pub use front::access_log::{AccessLog, AccessLogTarget, QueryStrings};

@@ -129,7 +129,8 @@ impl ServerCredentials {
         Arc::clone(&self.0.load().default)
     }
 
-    fn choose(&self, server_name: Option<&str>) -> Arc<CertifiedKey> {
+    /// What whoever asks for this name is shown.
+    pub(crate) fn choose(&self, server_name: Option<&str>) -> Arc<CertifiedKey> {
         let served = self.0.load();
         let named = server_name
             .filter(|_| !served.by_name.is_empty())

@@ -44,6 +44,7 @@ pub struct DoorTlsError(#[source] rustls::Error);
 #[derive(Clone, Debug)]
 pub struct DoorTls {
     configs: Configs,
+    credentials: Arc<ServerCredentials>,
     court: Court,
     policies: Arc<ArcSwap<HostPolicies>>,
 }
@@ -87,6 +88,7 @@ impl DoorTls {
         client_auth: ClientAuth,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, DoorTlsError> {
+        let shown = Arc::clone(&credentials);
         let court = Court { judge: Arc::new(Judge::new()), snapshots, clock, guests: Arc::default() };
         let config = |client_auth| config(&credentials, &court, client_auth).map_err(DoorTlsError);
         let configs = Configs {
@@ -95,7 +97,7 @@ impl DoorTls {
             required: config(ClientAuth::Required)?,
         };
         let policies = Arc::new(ArcSwap::from_pointee(HostPolicies::new(client_auth)));
-        let door = Self { configs, court, policies };
+        let door = Self { configs, credentials: shown, court, policies };
         Ok(door.with_protocols(&[b"h2", b"http/1.1"]))
     }
 
@@ -163,7 +165,8 @@ impl DoorTls {
         {
             return Err(HandshakeError::Refused(refusal));
         }
-        Ok(Peer::new(chain, (verdict, Arc::clone(&self.court.judge)), session(connection, client_auth)))
+        let session = session(connection, client_auth, &self.credentials);
+        Ok(Peer::new(chain, (verdict, Arc::clone(&self.court.judge)), session))
     }
 }
 
@@ -187,7 +190,11 @@ fn config(
     Ok(Arc::new(config))
 }
 
-fn session(connection: &ServerConnection, client_auth: ClientAuth) -> Session {
+fn session(
+    connection: &ServerConnection,
+    client_auth: ClientAuth,
+    credentials: &ServerCredentials,
+) -> Session {
     let protocol = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => TlsProtocol::Tls12,
         _ => TlsProtocol::Tls13,
@@ -200,6 +207,7 @@ fn session(connection: &ServerConnection, client_auth: ClientAuth) -> Session {
         cipher: suite.and_then(|suite| suite.as_str()).map_or("unknown", iana_name),
         key_exchange: group.and_then(|group| group.as_str()),
         server_name: connection.server_name().map(Into::into),
+        shown: Some(credentials.choose(connection.server_name())),
         alpn: connection.alpn_protocol().map(Into::into),
         client_auth,
     }

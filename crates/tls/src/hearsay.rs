@@ -31,6 +31,7 @@ impl Hearsay {
             cipher: "unknown",
             key_exchange: None,
             server_name: None,
+            shown: None,
             alpn: None,
             client_auth: ClientAuth::Optional,
         };

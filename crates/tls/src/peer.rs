@@ -7,7 +7,9 @@ use countersign_core::access::{Holder, Shown};
 use countersign_core::snapshot::{CertificateClaim, TrustSnapshot};
 use countersign_core::time::Timestamp;
 use parking_lot::Mutex;
+use rustls::sign::CertifiedKey;
 
+use crate::certificate::Parsed;
 use crate::details::LeafDetails;
 use crate::guest::{GuestBundle, Guests};
 use crate::policy::ClientAuth;
@@ -48,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) cipher: &'static str,
     pub(crate) key_exchange: Option<&'static str>,
     pub(crate) server_name: Option<Box<str>>,
+    /// What the other side was shown; `None` where another process did the handshake.
+    pub(crate) shown: Option<Arc<CertifiedKey>>,
     pub(crate) alpn: Option<Box<[u8]>>,
     pub(crate) client_auth: ClientAuth,
 }
@@ -214,6 +218,14 @@ impl Peer {
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.0.session.server_name.as_deref()
+    }
+
+    /// The SAN URIs of the certificate that this side shows under that name.
+    #[must_use]
+    pub fn door_uris(&self) -> Vec<String> {
+        let leaf = self.0.session.shown.as_ref().and_then(|shown| shown.cert.first());
+        let leaf = leaf.and_then(|der| Parsed::from_der(der).ok());
+        leaf.map(|leaf| leaf.uris().map(str::to_owned).collect()).unwrap_or_default()
     }
 
     /// The protocol agreed by ALPN.

@@ -29,6 +29,9 @@ pub struct Envelope {
     pub address: SocketAddr,
     /// The request's id, also in its answer.
     pub request_id: RequestId,
+    /// A rule that the edge only observes and that would have blocked the request; its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_rule: Option<String>,
 }
 
 /// A header that is no envelope.
@@ -83,8 +86,12 @@ mod tests {
     #[test]
     fn what_is_put_into_a_header_comes_out_of_it() {
         for leaf in [None, Some(vec![]), Some(vec![7; 8 * 1024])] {
-            let envelope =
-                Envelope { leaf, address: ([192, 0, 2, 1], 9).into(), request_id: RequestId::random() };
+            let envelope = Envelope {
+                observed_rule: leaf.as_ref().map(|_leaf| "closed".to_owned()),
+                leaf,
+                address: ([192, 0, 2, 1], 9).into(),
+                request_id: RequestId::random(),
+            };
             assert_eq!(Envelope::from_header(&envelope.to_header().unwrap()), Ok(envelope));
         }
     }

@@ -72,6 +72,9 @@ pub enum Report {
         address: IpAddr,
         /// The facts that led to it.
         facts: BTreeMap<String, String>,
+        /// The certificate that was shown, where a rule that is only observed would have blocked its holder.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<CertificateRef>,
     },
     /// A certificate was used for the first time.
     FirstUse {
@@ -275,6 +278,7 @@ mod tests {
             tenant: Some("acme".parse().unwrap()),
             address: [192, 0, 2, 1].into(),
             facts: BTreeMap::from([("path".to_owned(), "/x".to_owned())]),
+            certificate: Some(CertificateRef { issuer: [7; 32].into(), serial: "0a".parse().unwrap() }),
         };
         let said = [
             FromEdge::Hello(Hello { known: Some((AuthorityId::random(), u64::MAX)) }),

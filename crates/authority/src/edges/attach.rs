@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use countersign_ca::KeyError;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
-use countersign_core::ids::{AuthorityId, CertificateRef};
+use countersign_core::ids::{AuthorityId, CertificateRef, Tenant};
 use countersign_core::snapshot::changes::TrustChanges;
 use countersign_core::snapshot::wire::TrustMessage;
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot, TrustedIssuer};
@@ -179,6 +179,36 @@ impl Authority {
             }
         }
         self.first_use(certificate).await.map(|()| true)
+    }
+
+    /// Notes that a rule, which an edge only observes, would have blocked whoever has this certificate. What is
+    /// no rule, or not that edge's business, is not noted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn rule_would_block_at(
+        &self,
+        edge: &EdgeRow,
+        certificate: CertificateRef,
+        rule: &str,
+    ) -> Result<(), StoreError> {
+        if !self.has_rule(rule) || !self.usage.is_news(&certificate, rule, self.now()) {
+            return Ok(());
+        }
+        let found =
+            self.store.read(move |r| Box::pin(async move { r.certificate_by_reference(&certificate).await }));
+        let is_theirs =
+            |tenant: &Tenant| edge.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant));
+        if let Some(row) = found.await?.filter(|row| is_theirs(&row.tenant)) {
+            self.note_rule_would_block(row.device, rule);
+        }
+        Ok(())
+    }
+
+    /// Whether a rule of this name is in force.
+    #[must_use]
+    pub fn has_rule(&self, name: &str) -> bool {
+        self.snapshot().rules.iter().any(|rule| rule.name == name)
     }
 
     /// Ends the connections of all edges: this authority ends.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use countersign_api::wire::edges::{CreateEdgeRequest, EdgeBody, EdgeCreated, EdgeList, EdgeRevoked};
-use countersign_supervisor::{Supervisor, Variables};
+use countersign_supervisor::{Sockets, Supervisor, Variables};
 use http::Method;
 use serde_json::json;
 
@@ -45,9 +45,11 @@ fn serve(arguments: EdgeRunArguments) -> Result<(), Failure> {
         tracing::warn!(notice, "configuration notice");
     }
     files_limit::raise();
+    let sockets = Sockets::of_process(&supervision).context("take over sockets")?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    Ok(runtime.block_on(crate::edge::run(loaded.resolved, Supervisor::new(&supervision), read_again))?)
+    let supervisor = Supervisor::new(&supervision);
+    Ok(runtime.block_on(crate::edge::run(loaded.resolved, supervisor, sockets, read_again))?)
 }
 
 fn server(flags: &EdgeServerFlags) -> Result<AdminServer, Failure> {

@@ -1,7 +1,8 @@
 //! Opens every door that the configuration names, and ends them together.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use tokio::task::JoinSet;
 use super::adoption::Adoption;
 use super::certificates::OwnCertificates;
 use super::changes::Changes;
-use super::listening::{self, HTTP_DOOR, MQTT_DOOR, REDIRECT};
+use super::listening::{self, EGRESS, HTTP_DOOR, MQTT_DOOR, REDIRECT};
 use super::{egress, http, mqtt, redirect, tcp};
 use crate::config::Resolved;
 
@@ -93,7 +94,7 @@ pub(crate) fn open(config: &Resolved, given: &Given, mut sockets: Sockets) -> an
     let started = HttpDoor::start_on(settings, inputs, here);
     let http = unless_taken(started, &mut adoption).context("open the HTTP door")?;
     let redirect = redirect::open(config, http.as_ref().map(DoorHandle::local_addr), &mut sockets)?;
-    let egress = egress::open(config, &given.credentials, &given.reports)?;
+    let egress = egress::open(config, &given.credentials, &given.reports, &mut sockets)?;
     for name in sockets.left() {
         tracing::warn!(name, "socket handed over that no listener is configured for");
     }
@@ -177,7 +178,7 @@ impl Doors {
     }
 
     /// The sockets of all of them once more, for the process that takes this one's place.
-    pub(crate) fn sockets(&self) -> io::Result<Vec<(String, TcpListener)>> {
+    pub(crate) fn sockets(&self) -> io::Result<Vec<(String, OwnedFd)>> {
         let mut all = Vec::new();
         for door in &self.tcp {
             all.extend(listening::named(&listening::tcp_door(door.name()), door.door().sockets()?));
@@ -190,6 +191,9 @@ impl Doors {
         }
         if let Some(redirect) = &self.redirect {
             all.extend(listening::named(REDIRECT, redirect.sockets()?));
+        }
+        if let Some(egress) = &self.egress {
+            all.extend(listening::named(EGRESS, egress.sockets()?));
         }
         Ok(all)
     }

@@ -2,6 +2,7 @@
 
 mod enrolment;
 mod equipment;
+mod hold;
 mod reports;
 mod run;
 

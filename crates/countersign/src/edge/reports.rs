@@ -23,10 +23,16 @@ pub(super) fn relay(queue: ReportQueue) -> mpsc::Sender<EdgeReport> {
 }
 
 fn wire(report: EdgeReport) -> Report {
+    let mut certificate = None;
     let refusal = match report {
         EdgeReport::Refused(request) => of_request(*request, Outcome::Refused),
         EdgeReport::Failed(request) => of_request(*request, Outcome::Failed),
-        EdgeReport::WouldRefuse(request) => of_request(*request, Outcome::WouldRefuse),
+        EdgeReport::WouldRefuse(request) => {
+            // For the rollout list: which device a rule would have blocked.
+            let shown = request.certificate.as_ref().map(|shown| shown.reference.clone());
+            certificate = shown.filter(|_shown| request.rule.is_some());
+            of_request(*request, Outcome::WouldRefuse)
+        }
         EdgeReport::FirstUse(certificate) => return Report::FirstUse { certificate },
         EdgeReport::Missed(count) => return Report::Unseen { count },
     };
@@ -36,5 +42,5 @@ fn wire(report: EdgeReport) -> Report {
         Outcome::WouldRefuse => ReportOutcome::WouldRefuse,
         Outcome::Failed => ReportOutcome::Failed,
     };
-    Report::Refusal { request, at, code, outcome, tenant, address, facts }
+    Report::Refusal { request, at, code, outcome, tenant, address, facts, certificate }
 }

@@ -8,7 +8,7 @@ use countersign_api::client::Client;
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::{Clock, SystemClock};
 use countersign_edge::LocalControlPlane;
-use countersign_edge::attach::{Feed, Kept, Link, LinkParts, Relay, ReportQueue};
+use countersign_edge::attach::{Farewell, Feed, Kept, Link, LinkParts, Relay, ReportQueue};
 use countersign_server::AdminOnDoor;
 use countersign_supervisor::{Sockets, Supervisor};
 use countersign_tls::ServerCredentials;
@@ -19,27 +19,36 @@ use tokio_util::sync::CancellationToken;
 
 use super::enrolment::{Renewal, equip};
 use super::equipment::Equipment;
+use super::hold::Hold;
 use super::reports;
 use crate::config::{DoorCertificate, Resolved};
 use crate::doors::{self, Doors, Given, from_files};
 use crate::ports::EdgePorts;
 use crate::serve::reload::{self, ReadAgain, Reloading};
-use crate::serve::{files, give_life_signs, stop_signals};
+use crate::serve::{Leaving, Succession, files, give_life_signs, say_goodbye, stop_signals};
+
+/// How long connections may last after a hand-over: whoever comes meanwhile waits for the successor, which
+/// waits for this process.
+const HANDING_OVER: Duration = Duration::from_secs(5);
 
 /// How long taking leave of the authority may take.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Runs until SIGTERM or SIGINT, then drains and takes its leave.
+/// Runs until SIGTERM or SIGINT, then drains and takes its leave. After SIGUSR2 it hands its sockets to a
+/// successor and ends. `sockets` were handed to this process.
 /// SIGHUP makes it read its configuration again.
 pub(crate) async fn run(
     config: Resolved,
     supervisor: Supervisor,
+    sockets: Sockets,
     read_again: Arc<ReadAgain>,
 ) -> anyhow::Result<()> {
     let (config, supervisor) = (Arc::new(config), Arc::new(supervisor));
     let stop = stop_signals()?;
     let told_to_reload = reload::listen()?;
     files::make_private_directory(&config.data_dir)?;
+    let succession = Succession::prepare(&config.data_dir)?;
+    let hold = Hold::take(&config.data_dir, &supervisor).await?;
     let equipment = equip(&config).await?;
     let feed = Arc::new(Mutex::new(Feed::new(
         (equipment.trust_key()?, equipment.name().clone(), equipment.trust_domain()?),
@@ -56,7 +65,7 @@ pub(crate) async fn run(
     let relay = Relay::new(server.authority().clone(), &tls);
     let (clients, reached_by) = watch::channel(Client::new(server, &tls));
     let (adopted, applied) = watch::channel(None);
-    let (leaving, leave) = watch::channel(false);
+    let (leaving, leave) = watch::channel(Farewell::NotYet);
     let reports = ReportQueue::default();
     let link = Link::new(LinkParts {
         feed: Arc::clone(&feed),
@@ -76,7 +85,10 @@ pub(crate) async fn run(
         () = stop.first.cancelled() => return Ok(()),
     }
     let credentials = Arc::new(ServerCredentials::new(credential(&config, &equipment)?));
-    let doors = open(&config, (&feed, &relay, &credentials, equipment.root()), reports::relay(reports))?;
+    let given = given((&feed, &relay, &credentials, equipment.root()), reports::relay(reports));
+    let doors = doors::open(&config, &given, sockets)?;
+    // With its doors, whoever reports is gone.
+    drop(given);
     follow(&doors, adopted)?;
     let reloading = Reloading::of(Resolved::clone(&config), &doors, read_again, None);
     let reloading = tokio::spawn(reloading.run(told_to_reload));
@@ -84,24 +96,38 @@ pub(crate) async fn run(
     let renewing = tokio::spawn(renewal.run());
     announce(&config, &doors)?;
     supervisor.ready();
-    stop.first.cancelled().await;
-    supervisor.stopping();
+    let every_socket = || doors.sockets().context("pass the doors' sockets on");
+    let why = succession.until_leaving(&stop.first, every_socket).await;
+    say_goodbye(why, &supervisor);
     renewing.abort();
     reloading.abort();
-    end((doors, config.drain), stop.second).await?;
-    leaving.send_replace(true);
+    end((doors, config.drain), why, stop.second).await?;
+    leaving.send_replace(match why {
+        Leaving::Stopped => Farewell::ForGood,
+        Leaving::HandedOver(..) => Farewell::ForASuccessor,
+    });
     if tokio::time::timeout(FAREWELL, &mut link).await.is_err() {
         tracing::warn!("could not take leave of the authority: this edge counts as silent there");
         link.abort();
     }
+    drop(hold);
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn end((doors, patience): (Doors, Duration), at_once: CancellationToken) -> anyhow::Result<()> {
-    tracing::info!("draining");
+async fn end(
+    (doors, patience): (Doors, Duration),
+    why: Leaving,
+    at_once: CancellationToken,
+) -> anyhow::Result<()> {
+    let ended = async {
+        match why {
+            Leaving::Stopped => doors.drain(patience).await,
+            Leaving::HandedOver(_, turn) => doors.hand_over(turn, patience.min(HANDING_OVER)).await,
+        }
+    };
     tokio::select! {
-        () = doors.drain(patience) => Ok(()),
+        () = ended => Ok(()),
         () = at_once.cancelled() => bail!("ended at once by a second signal"),
     }
 }
@@ -155,20 +181,18 @@ fn credential(config: &Resolved, equipment: &Equipment) -> anyhow::Result<counte
     }
 }
 
-fn open(
-    config: &Resolved,
+fn given(
     (feed, relay, credentials, roots): (&Mutex<Feed>, &Relay, &Arc<ServerCredentials>, &str),
     reports: tokio::sync::mpsc::Sender<countersign_edge::EdgeReport>,
-) -> anyhow::Result<Doors> {
-    let given = Given {
+) -> Given {
+    Given {
         credentials: Arc::clone(credentials),
         snapshots: feed.lock().snapshots(),
         reports,
         control_plane: LocalControlPlane { service: relay.service(), runtime: Handle::current() },
         admin: AdminOnDoor::Hidden,
         roots: roots.to_owned(),
-    };
-    doors::open(config, &given, Sockets::default())
+    }
 }
 
 /// Says what the doors enforce.
@@ -188,7 +212,9 @@ fn follow(doors: &Doors, adopted: watch::Sender<Option<SnapshotVersion>>) -> any
 
 fn announce(config: &Resolved, doors: &Doors) -> anyhow::Result<()> {
     if let Some(path) = &config.ports_file {
-        EdgePorts { http_door: doors.http().map(|address| address.port()) }.write(path)?;
+        let http_door = doors.http().map(|address| address.port());
+        let tcp_doors = doors.tcp().map(|(name, address)| (name.to_owned(), address.port())).collect();
+        EdgePorts { http_door, tcp_doors }.write(path)?;
     }
     if let Some(address) = doors.http() {
         crate::cli::output::print(&format!("Countersign edge is ready.\n\n  device door  {address}\n"))?;

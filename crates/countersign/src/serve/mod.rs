@@ -11,4 +11,5 @@ mod successor;
 
 pub(crate) use files::make_private_directory;
 pub(crate) use reports::of_request;
-pub(crate) use run::{authority_config, give_life_signs, run, stop_signals};
+pub(crate) use run::{authority_config, give_life_signs, run, say_goodbye, stop_signals};
+pub(crate) use successor::{Leaving, Succession};

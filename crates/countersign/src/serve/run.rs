@@ -162,11 +162,12 @@ async fn drain(
 /// Every listening socket of this process once more.
 fn every_socket(doors: &Doors, admin: &std::net::TcpListener) -> anyhow::Result<NamedSockets> {
     let mut all = doors.sockets().context("pass the doors' sockets on")?;
-    all.push((doors::ADMIN.to_owned(), admin.try_clone().context("pass the admin socket on")?));
+    let admin = admin.try_clone().context("pass the admin socket on")?;
+    all.push((doors::ADMIN.to_owned(), admin.into()));
     Ok(all)
 }
 
-fn say_goodbye(leaving: Leaving, supervisor: &Supervisor) {
+pub(crate) fn say_goodbye(leaving: Leaving, supervisor: &Supervisor) {
     match leaving {
         Leaving::Stopped => {
             tracing::info!("draining");

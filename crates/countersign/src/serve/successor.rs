@@ -4,7 +4,7 @@
 //! far as it can, and who comes waits in the queues of the sockets until it has the database.
 
 use std::ffi::OsString;
-use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram as StdUnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,11 +29,11 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 const FIRST: i32 = 3;
 
 /// Sockets with the names of their listeners.
-pub(super) type NamedSockets = Vec<(String, TcpListener)>;
+pub(crate) type NamedSockets = Vec<(String, OwnedFd)>;
 
 /// Why this process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leaving {
+pub(crate) enum Leaving {
     /// It was told to.
     Stopped,
     /// The process with this number takes its place.
@@ -42,7 +42,7 @@ pub(super) enum Leaving {
 
 /// How this process was started: a successor is started the same way.
 #[derive(Debug)]
-pub(super) struct Succession {
+pub(crate) struct Succession {
     program: PathBuf,
     arguments: Vec<OsString>,
     meeting: PathBuf,
@@ -52,7 +52,7 @@ pub(super) struct Succession {
 impl Succession {
     /// Remembers it; to be called before the program's file may be replaced. SIGUSR2 asks for a successor
     /// from then on.
-    pub(super) fn prepare(data_dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(data_dir: &Path) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("learn where this program is")?;
         let arguments = std::env::args_os().skip(1).collect();
         let meeting = data_dir.join(format!("successor-{}.sock", std::process::id()));
@@ -62,7 +62,7 @@ impl Succession {
 
     /// Waits until this process is to end. A successor that does not become ready is ended, and this process
     /// goes on.
-    pub(super) async fn until_leaving(
+    pub(crate) async fn until_leaving(
         mut self,
         stop: &CancellationToken,
         sockets: impl Fn() -> anyhow::Result<NamedSockets>,
@@ -107,9 +107,8 @@ impl Succession {
         // Nobody can know the number of a process before there is one; these two would name this one's.
         command.env_remove("LISTEN_PID").env_remove("WATCHDOG_PID");
         command.env(Variables::HANDOVER_SOCKET, &self.meeting);
-        let mappings = (FIRST..)
-            .zip(sockets)
-            .map(|(child_fd, (_, socket))| FdMapping { parent_fd: socket.into(), child_fd });
+        let mappings =
+            (FIRST..).zip(sockets).map(|(child_fd, (_, socket))| FdMapping { parent_fd: socket, child_fd });
         command.fd_mappings(mappings.collect()).context("pass the sockets on")?;
         Ok(command)
     }

@@ -48,7 +48,7 @@ async fn a_request_under_way_is_answered_and_the_exit_is_a_good_one() {
     assert_eq!(idle_admin.json("GET", "/health", None, None).await.unwrap().status, 200);
 
     installation.signal(Signal::TERM);
-    until("it drains", async || installation.log().contains("draining")).await;
+    until("it drains", async || installation.drains()).await;
     idle.closed().await;
     until("nothing new is taken", async || installation.client().connect(installation.door()).await.is_err())
         .await;
@@ -78,7 +78,7 @@ async fn a_second_signal_ends_it_at_once() {
     let stream = begin(&installation, &device).await;
     let began = Instant::now();
     installation.signal(Signal::TERM);
-    until("it drains", async || installation.log().contains("draining")).await;
+    until("it drains", async || installation.drains()).await;
     installation.signal(Signal::TERM);
     assert_eq!(installation.ended().await.code(), Some(1));
     assert!(began.elapsed() < Duration::from_secs(20), "it did not wait for the drain to be over");

@@ -32,6 +32,17 @@ const ADOPTION: Duration = Duration::from_secs(30);
 /// How often it is kept that all still holds.
 const KEEP_EVERY: Duration = Duration::from_secs(600);
 
+/// Whether the edge takes its leave of the authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// It stays.
+    NotYet,
+    /// Its doors are closed, and it counts no more.
+    ForGood,
+    /// Its doors are another process's from now on, which comes at once: it counts all the while.
+    ForASuccessor,
+}
+
 /// What a link is made of.
 #[derive(Debug)]
 pub struct LinkParts {
@@ -46,7 +57,7 @@ pub struct LinkParts {
     /// How the authority is reached: replaced when the edge has another certificate.
     pub clients: watch::Receiver<Client>,
     /// Set when the doors are closed, and the edge takes its leave.
-    pub leaving: watch::Receiver<bool>,
+    pub leaving: watch::Receiver<Farewell>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -101,7 +112,7 @@ impl Link {
                 }
                 Err(error) => say_why(&error),
             }
-            if *self.0.leaving.borrow() {
+            if *self.0.leaving.borrow() != Farewell::NotYet {
                 return;
             }
             let jittered = pause.mul_f64(jitter());
@@ -151,19 +162,42 @@ impl Link {
                 Some(position) = adopted.recv() => FromEdge::Applied(position),
                 (number, reports) = self.0.reports.next() => FromEdge::Reports(number, reports),
                 _tick = beat.tick() => FromEdge::Beat,
-                () = until_left(&mut leaving) => FromEdge::Leave,
+                () = until_left(&mut leaving) => {
+                    return self.take_leave(&mut heard, &mut writer).await.map(|()| End::Left);
+                }
                 () = sleep_until(silence) => return Err(io::ErrorKind::TimedOut.into()),
             };
             if to_say == FromEdge::Beat {
                 self.look();
             }
             send(&to_say, &mut writer).await?;
-            if to_say == FromEdge::Leave {
-                // Until the authority has written it down and hangs up.
-                drop(timeout(PATIENCE, async { while heard.recv().await.is_some() {} }).await);
-                return Ok(End::Left);
+        }
+    }
+
+    /// Tells what is still to be told, and that the edge leaves, if it does.
+    async fn take_leave(
+        &self,
+        heard: &mut mpsc::Receiver<ToEdge>,
+        writer: &mut (impl AsyncWrite + Unpin + Send),
+    ) -> io::Result<()> {
+        loop {
+            if let Some((number, reports)) = self.0.reports.take() {
+                send(&FromEdge::Reports(number, reports), writer).await?;
+            } else if self.0.reports.unanswered().is_none() {
+                break;
+            }
+            match timeout(PATIENCE, heard.recv()).await {
+                Ok(Some(ToEdge::Taken(number))) => self.0.reports.taken(number),
+                Ok(Some(_other)) => {}
+                Ok(None) | Err(_) => return Ok(()),
             }
         }
+        if *self.0.leaving.borrow() == Farewell::ForGood {
+            send(&FromEdge::Leave, writer).await?;
+            // Until the authority has written it down and hangs up.
+            drop(timeout(PATIENCE, async { while heard.recv().await.is_some() {} }).await);
+        }
+        Ok(())
     }
 
     fn adopter(&self) -> Adopter {
@@ -268,8 +302,8 @@ impl Adopter {
 }
 
 /// Waits until the edge is to leave, or whoever says so is gone.
-async fn until_left(leaving: &mut watch::Receiver<bool>) {
-    drop(leaving.wait_for(|is_leaving| *is_leaving).await);
+async fn until_left(leaving: &mut watch::Receiver<Farewell>) {
+    drop(leaving.wait_for(|leaving| *leaving != Farewell::NotYet).await);
 }
 
 /// Reads frames by itself: reading one cannot be broken off without losing the next.

@@ -9,6 +9,6 @@ mod relay;
 
 pub use feed::{Feed, FeedError, Staleness, Taken};
 pub use kept::{Kept, KeptError};
-pub use link::{Link, LinkParts};
+pub use link::{Farewell, Link, LinkParts};
 pub use queue::ReportQueue;
 pub use relay::Relay;

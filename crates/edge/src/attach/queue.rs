@@ -68,7 +68,8 @@ impl ReportQueue {
         }
     }
 
-    fn take(&self) -> Option<(u64, Vec<Report>)> {
+    /// The next reports to send, if there are any and none is on its way.
+    pub(crate) fn take(&self) -> Option<(u64, Vec<Report>)> {
         let mut waiting = self.0.waiting.lock();
         if waiting.sent.is_some() {
             return None;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use countersign_api::edge::envelope::{ENVELOPE, Envelope};
-use countersign_api::{Arrival, ErrorBody, OfferedUpgrade};
+use countersign_api::{Arrival, ErrorBody, ObservedRule, OfferedUpgrade};
 use countersign_tls::{ClientTls, HttpsConnector, Peer};
 use http::uri::Authority;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header};
@@ -94,8 +94,12 @@ impl Relay {
     /// Makes it a request to the authority, with what the door knows of it.
     fn prepare(&self, request: &mut Request<Body>, offered: Option<&OfferedUpgrade>) -> Option<()> {
         let arrival = request.extensions_mut().remove::<Arrival>()?;
-        let envelope =
-            Envelope { leaf: leaf(&arrival.peer), address: arrival.address, request_id: arrival.request_id };
+        let envelope = Envelope {
+            leaf: leaf(&arrival.peer),
+            address: arrival.address,
+            request_id: arrival.request_id,
+            observed_rule: request.extensions_mut().remove::<ObservedRule>().map(|ObservedRule(name)| name),
+        };
         let target = request.uri().path_and_query()?.clone();
         let uri = Uri::builder().scheme("https").authority(self.authority.clone()).path_and_query(target);
         *request.uri_mut() = uri.build().ok()?;

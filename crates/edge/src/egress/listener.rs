@@ -1,7 +1,9 @@
 //! Opening, accepting and closing.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use std::time::Duration;
 
 use countersign_core::time::Clock;
 use countersign_tls::ServerCredentials;
+use http::{HeaderValue, header};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -33,6 +36,8 @@ use crate::report::EdgeReport;
 const HEAD: Duration = Duration::from_secs(10);
 /// How many connections one listener holds.
 const CONNECTIONS: usize = 4096;
+/// How long a silent connection may still ask once before it ends: a request may be on its way.
+const SETTLING: Duration = Duration::from_secs(1);
 /// How long cut connections may take to be gone.
 const CUT_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -46,6 +51,15 @@ pub enum EgressError {
     #[error("listen on {address}")]
     Listen {
         /// Which one.
+        address: EgressAddress,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A socket that was handed over is of no use.
+    #[error("use a socket that was handed over for {address}")]
+    HandedOver {
+        /// For which listener.
         address: EgressAddress,
         /// Why not.
         #[source]
@@ -81,13 +95,37 @@ pub struct EgressInputs {
 pub struct Egress {
     addresses: Vec<EgressAddress>,
     changes: EgressChanges,
+    /// Kept to be handed over; let go of when the egress closes, so that nobody waits there in vain.
+    listening: Vec<EgressSocket>,
     phase: watch::Sender<Phase>,
     thread: Option<JoinHandle<()>>,
 }
 
-enum Socket {
+/// A listening socket of an egress.
+#[derive(Debug)]
+pub enum EgressSocket {
+    /// Of TCP.
     Tcp(std::net::TcpListener),
+    /// In the file system.
     Unix(std::os::unix::net::UnixListener),
+}
+
+impl EgressSocket {
+    fn again(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(socket) => socket.try_clone().map(Self::Tcp),
+            Self::Unix(socket) => socket.try_clone().map(Self::Unix),
+        }
+    }
+}
+
+impl From<EgressSocket> for OwnedFd {
+    fn from(socket: EgressSocket) -> Self {
+        match socket {
+            EgressSocket::Tcp(socket) => socket.into(),
+            EgressSocket::Unix(socket) => socket.into(),
+        }
+    }
 }
 
 impl Egress {
@@ -96,8 +134,29 @@ impl Egress {
     /// # Errors
     /// Fails closed: with one listener that cannot be as it is wanted, none is open.
     pub fn start(listeners: &[EgressListener], inputs: EgressInputs) -> Result<Self, EgressError> {
+        Self::start_on(listeners, inputs, |_address| None)
+    }
+
+    /// The same on sockets that were handed over, where `handed` has one for a listener's address.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(
+        listeners: &[EgressListener],
+        inputs: EgressInputs,
+        mut handed: impl FnMut(&EgressAddress) -> Option<EgressSocket>,
+    ) -> Result<Self, EgressError> {
         let checked = Checked::new(listeners, inputs.credentials.as_ref())?;
-        let sockets = listeners.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let socket = |listener: &EgressListener| match handed(&listener.address) {
+            Some(socket) => taken_over(listener, socket),
+            None => bind(listener),
+        };
+        let sockets = listeners.iter().map(socket).collect::<Result<Vec<_>, _>>()?;
+        let again = |(socket, address): &(EgressSocket, EgressAddress)| {
+            let failed = |source| EgressError::Listen { address: address.clone(), source };
+            socket.again().map_err(failed)
+        };
+        let listening = sockets.iter().map(again).collect::<Result<Vec<_>, _>>()?;
         let addresses: Vec<_> = sockets.iter().map(|(_, address)| address.clone()).collect();
         let (phase, phases) = watch::channel(Phase::Open);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(EgressError::Thread)?;
@@ -120,7 +179,7 @@ impl Egress {
         };
         let thread = std::thread::Builder::new().name("egress".to_owned()).spawn(work);
         info!(addresses = ?addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), "egress open");
-        Ok(Self { addresses, changes, phase, thread: Some(thread.map_err(EgressError::Thread)?) })
+        Ok(Self { addresses, changes, listening, phase, thread: Some(thread.map_err(EgressError::Thread)?) })
     }
 
     /// What of it can be changed while it is open.
@@ -135,8 +194,17 @@ impl Egress {
         &self.addresses
     }
 
+    /// Its sockets once more, for the process that takes this one's place.
+    ///
+    /// # Errors
+    /// When the system has no more file descriptors.
+    pub fn sockets(&self) -> io::Result<Vec<EgressSocket>> {
+        self.listening.iter().map(EgressSocket::again).collect()
+    }
+
     /// Takes no new connection, and lets requests under way finish for at most `grace`.
     pub async fn drain(mut self, grace: Duration) {
+        self.listening.clear();
         self.phase.send_replace(Phase::Draining);
         let Some(thread) = self.thread.take() else { return };
         let mut ended = tokio::task::spawn_blocking(move || thread.join().is_err());
@@ -151,21 +219,47 @@ impl Egress {
     }
 }
 
-fn bind(listener: &EgressListener) -> Result<(Socket, EgressAddress), EgressError> {
+/// A socket that somebody else opened: wherever that is, it may be no further than the listener may.
+fn taken_over(
+    listener: &EgressListener,
+    socket: EgressSocket,
+) -> Result<(EgressSocket, EgressAddress), EgressError> {
+    let failed = |source| EgressError::HandedOver { address: listener.address.clone(), source };
+    let address = match &socket {
+        EgressSocket::Tcp(socket) => {
+            let bound = socket.local_addr().map_err(failed)?;
+            within_reach(listener, bound)?;
+            socket.set_nonblocking(true).map_err(failed)?;
+            EgressAddress::Tcp(bound)
+        }
+        EgressSocket::Unix(socket) => {
+            socket.set_nonblocking(true).map_err(failed)?;
+            listener.address.clone()
+        }
+    };
+    Ok((socket, address))
+}
+
+fn within_reach(listener: &EgressListener, address: SocketAddr) -> Result<(), EgressError> {
+    if !address.ip().to_canonical().is_loopback() && listener.reach == EgressReach::Loopback {
+        return Err(EgressError::BeyondLoopback(address));
+    }
+    Ok(())
+}
+
+fn bind(listener: &EgressListener) -> Result<(EgressSocket, EgressAddress), EgressError> {
     let failed = |source| EgressError::Listen { address: listener.address.clone(), source };
     match &listener.address {
         EgressAddress::Tcp(address) => {
-            if !address.ip().to_canonical().is_loopback() && listener.reach == EgressReach::Loopback {
-                return Err(EgressError::BeyondLoopback(*address));
-            }
+            within_reach(listener, *address)?;
             let socket = std::net::TcpListener::bind(address).map_err(failed)?;
             socket.set_nonblocking(true).map_err(failed)?;
             let bound = socket.local_addr().map_err(failed)?;
-            Ok((Socket::Tcp(socket), EgressAddress::Tcp(bound)))
+            Ok((EgressSocket::Tcp(socket), EgressAddress::Tcp(bound)))
         }
         EgressAddress::Unix(path) => {
             let socket = unix(path, &listener.allowed_uids).map_err(failed)?;
-            Ok((Socket::Unix(socket), listener.address.clone()))
+            Ok((EgressSocket::Unix(socket), listener.address.clone()))
         }
     }
 }
@@ -185,7 +279,12 @@ fn unix(path: &Path, allowed: &[u32]) -> io::Result<std::os::unix::net::UnixList
     Ok(socket)
 }
 
-async fn run(socket: Socket, allowed: Vec<u32>, services: Services, mut phases: watch::Receiver<Phase>) {
+async fn run(
+    socket: EgressSocket,
+    allowed: Vec<u32>,
+    services: Services,
+    mut phases: watch::Receiver<Phase>,
+) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     let socket = match Listening::new(socket, allowed) {
@@ -252,10 +351,10 @@ enum Accepted {
 }
 
 impl Listening {
-    fn new(socket: Socket, mut allowed: Vec<u32>) -> io::Result<Self> {
+    fn new(socket: EgressSocket, mut allowed: Vec<u32>) -> io::Result<Self> {
         match socket {
-            Socket::Tcp(socket) => Ok(Self::Tcp(TcpListener::from_std(socket)?)),
-            Socket::Unix(socket) => {
+            EgressSocket::Tcp(socket) => Ok(Self::Tcp(TcpListener::from_std(socket)?)),
+            EgressSocket::Unix(socket) => {
                 if allowed.is_empty() {
                     let (own, _other) = UnixStream::pair()?;
                     allowed.push(own.peer_cred()?.uid());
@@ -281,13 +380,29 @@ impl Listening {
     }
 }
 
+/// Waits until no connection may ask any more that is silent.
+async fn settled(phases: &mut watch::Receiver<Phase>) {
+    until(phases, Phase::Draining).await;
+    drop(timeout(SETTLING, until(phases, Phase::Closed)).await);
+}
+
 async fn serve_one<IO: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: IO,
     (services, caller): (Services, Caller),
     mut phases: watch::Receiver<Phase>,
     _place: tokio::sync::OwnedSemaphorePermit,
 ) {
-    let service = service_fn(move |request| serve::handle(services.load_full(), caller, request));
+    let last = phases.clone();
+    let service = service_fn(move |request| {
+        let (answer, last) = (serve::handle(services.load_full(), caller, request), last.clone());
+        async move {
+            let mut response = answer.await?;
+            if *last.borrow() > Phase::Open {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -296,7 +411,7 @@ async fn serve_one<IO: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = until(&mut phases, Phase::Draining) => {
+        () = settled(&mut phases) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -10,11 +10,16 @@ use super::value;
 
 const XFCC: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
-/// One element: `Hash`, `Cert`, `Chain` (leaf and device CA), `Subject`, `URI` and `DNS`. Only for a
-/// certificate in good standing: the format has no word for any other.
+/// One element: `By` (each SAN URI of the door's certificate, if it has any), `Hash`, `Cert`, `Chain` (leaf and
+/// device CA), `Subject`, `URI` and `DNS`. Only for a certificate in good standing: the format has no word for
+/// any other.
 pub(super) fn header(facts: &ClientFacts<'_>, judged: Judged) -> Option<(HeaderName, HeaderValue)> {
     let leaf = judged.details(facts).filter(|_details| judged.is_good())?;
-    let mut element = format!("Hash={}", leaf.fingerprint_sha256);
+    let mut element = String::new();
+    for uri in &facts.door {
+        element.push_str(&format!("By={};", percent_but(uri, is_plain_in_uri)));
+    }
+    element.push_str(&format!("Hash={}", leaf.fingerprint_sha256));
     if let Some(der) = facts.leaf {
         let certificate = percent_pem(der);
         element.push_str(&format!(";Cert=\"{certificate}\""));
@@ -107,6 +112,10 @@ mod tests {
     }
 
     fn element(leaf: &LeafDetails, judged: Judged) -> Option<String> {
+        element_by(leaf, &[], judged)
+    }
+
+    fn element_by(leaf: &LeafDetails, door: &[&str], judged: Judged) -> Option<String> {
         let facts = ClientFacts {
             presented: true,
             details: Some(leaf),
@@ -114,6 +123,7 @@ mod tests {
             issuer: None,
             tls_version: "TLSv1.3",
             cipher: "",
+            door: door.iter().map(|uri| (*uri).to_owned()).collect(),
             http: ClientHttp::Http1,
         };
         header(&facts, judged).map(|(_name, value)| value.to_str().unwrap().to_owned())
@@ -126,6 +136,15 @@ mod tests {
             element(&odd, Judged::Good).unwrap(),
             "Hash=ab;Subject=\"CN=a\\22b\\2Cc\\5C,O=x\\C3\\A9\";URI=spiffe://a/b%3BHash%3D0%2C%22c;\
              DNS=*.example.com;DNS=a%2Cb"
+        );
+    }
+
+    #[test]
+    fn the_door_is_named_by_each_uri_of_its_certificate() {
+        let door = ["spiffe://example.com/gateway", "urn:a;Hash=0"];
+        assert_eq!(
+            element_by(&leaf("CN=a", &[], &[]), &door, Judged::Good).unwrap(),
+            "By=spiffe://example.com/gateway;By=urn:a%3BHash%3D0;Hash=ab;Subject=\"CN=a\""
         );
     }
 

@@ -6,7 +6,7 @@ use countersign_tls::{LeafDetails, Peer, UntrustedReason};
 use crate::admit::Admitted;
 
 /// What the handshake showed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ClientFacts<'a> {
     /// Whether a certificate was shown at all.
     pub(crate) presented: bool,
@@ -20,6 +20,8 @@ pub(crate) struct ClientFacts<'a> {
     pub(crate) tls_version: &'static str,
     /// The cipher suite's IANA name.
     pub(crate) cipher: &'static str,
+    /// The SAN URIs of the certificate that the door shows.
+    pub(crate) door: Vec<String>,
     /// Whether the connection is HTTP/2.
     pub(crate) http: ClientHttp,
 }
@@ -42,6 +44,7 @@ impl<'a> From<&'a Peer> for ClientFacts<'a> {
             issuer: peer.issuer_der(),
             tls_version: peer.protocol().as_str(),
             cipher: peer.cipher(),
+            door: peer.door_uris(),
             http: if peer.alpn() == Some(b"h2") { ClientHttp::Http2 } else { ClientHttp::Http1 },
         }
     }

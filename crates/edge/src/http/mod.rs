@@ -6,6 +6,7 @@ pub(crate) mod changes;
 pub(crate) mod connection;
 pub(crate) mod deadline;
 pub(crate) mod dial;
+pub(crate) mod edges;
 pub(crate) mod forward;
 pub(crate) mod framing;
 pub(crate) mod group;

@@ -19,6 +19,7 @@ use tracing::info;
 
 use super::body::Answered;
 use super::connection::Arrived;
+use super::edges::Edges;
 use super::forward::{self, Onward};
 use super::host::RequestedHost;
 use super::refusal::{self, Answer};
@@ -68,6 +69,7 @@ pub(crate) struct Lasting {
     pub(crate) room: Arc<Room>,
     meter: Arc<Meter>,
     access_log: Option<AccessLog>,
+    edges: Arc<Edges>,
 }
 
 /// What the connections of one worker share.
@@ -151,6 +153,7 @@ impl Lasting {
             room: Arc::new(Room::new()),
             meter: Arc::new(Meter::new()),
             access_log: config.access_log.clone(),
+            edges: Arc::default(),
         }
     }
 
@@ -288,7 +291,8 @@ fn hear<'a>(
     let forwarded_for = headers::claimed_forwarded_for(request.headers());
     let now = gate.lasting.clock.now();
     let mut hearing = Hearing { gate, arrived, id, now, asked: None, route: None, forwarded_for };
-    if let Some(screen) = &gate.screen {
+    let is_edge = gate.lasting.edges.have(&arrived.peer, &gate.lasting.current, now);
+    if let Some(screen) = gate.screen.as_ref().filter(|_screen| !is_edge) {
         hearing.count_address(request, screen)?;
     }
     let wanted = upgrade::take(request);
@@ -314,6 +318,10 @@ fn hear<'a>(
     let admitted = hearing.admit(request, &trust, route, &path)?;
     for screen in [&gate.screen, &route.screen].into_iter().flatten() {
         hearing.count_identity(request, screen, &admitted)?;
+    }
+    if is_edge && matches!(route.target, Target::ControlPlane(_)) {
+        // Its own doors have asked them about the device.
+        return Ok(Cleared { host, path, route, admitted, wanted });
     }
     if let Some(observed) = hearing.apply_rules(request, &trust, &admitted, (&host, &path))? {
         request.extensions_mut().insert(observed);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use countersign_edge::headers::CfBlobHeader;
 use countersign_edge::{
-    EdgeReport, Egress, EgressAddress, EgressError, EgressInputs, EgressListener, EgressReach, EgressWay,
-    UpstreamCertificate, UpstreamGroup, UpstreamRoots,
+    EdgeReport, Egress, EgressAddress, EgressError, EgressInputs, EgressListener, EgressReach, EgressSocket,
+    EgressWay, UpstreamCertificate, UpstreamGroup, UpstreamProtocol, UpstreamRoots,
 };
 use countersign_testkit::TestCertificate;
 use http::{HeaderMap, Request};
@@ -139,6 +139,47 @@ async fn the_certificate_is_that_of_the_way_or_the_one_that_is_named() {
     assert_eq!(by_cf.told_header("x-plain").as_deref(), Some("kept"));
     assert_eq!(by_cf.told_header("host").as_deref(), Some(HOST));
     assert_eq!(by_cf.told_header("cf-blob"), None, "it goes no further");
+}
+
+#[tokio::test]
+async fn an_upstream_may_speak_http_2() {
+    let setting = Setting::at("127.0.0.1:0".parse().unwrap(), |listener| {
+        for way in &mut listener.ways {
+            way.upstreams.protocol = UpstreamProtocol::Http2;
+        }
+    })
+    .await;
+    for _over_one_connection in 0..3 {
+        let answer = setting.get(&[("X-Plain", "kept")]).await;
+        assert_eq!(device(&answer).as_deref(), Some("usual"));
+        assert_eq!(answer.told_header("x-plain").as_deref(), Some("kept"));
+        assert_eq!(answer.told_header("host").as_deref(), Some(HOST));
+    }
+    let named = setting.get(&[("Countersign-Certificate-Id", "one")]).await;
+    assert_eq!(device(&named).as_deref(), Some("named"));
+}
+
+#[tokio::test]
+async fn what_is_handed_over_is_listened_at_and_may_reach_no_further() {
+    let setting = Setting::usual().await;
+    let (sender, _reports) = mpsc::channel(100);
+    let wanted = listener(&setting.behind, setting.folder.path(), "127.0.0.1:0".parse().unwrap());
+    let mut sockets = setting.egress.sockets().unwrap();
+    let once = std::slice::from_ref(&wanted);
+    let again =
+        Egress::start_on(once, inputs(&setting.behind, sender.clone()), |_address| sockets.pop()).unwrap();
+    assert_eq!(again.addresses(), setting.egress.addresses());
+    let addresses = setting.egress.addresses().to_vec();
+    setting.egress.drain(PATIENCE).await;
+    let [EgressAddress::Tcp(address)] = addresses[..] else { panic!("{addresses:?}") };
+    let answer = ask(TcpStream::connect(address).await.unwrap(), "/required/x", &[]).await;
+    assert_eq!(device(&answer).as_deref(), Some("usual"));
+    again.drain(PATIENCE).await;
+
+    let far = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let mut sockets = vec![EgressSocket::Tcp(far)];
+    let refused = Egress::start_on(once, inputs(&setting.behind, sender), |_address| sockets.pop());
+    assert!(matches!(refused, Err(EgressError::BeyondLoopback(_))), "{refused:?}");
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use countersign_api::Arrival;
 use countersign_api::edge::envelope::{ENVELOPE, Envelope};
+use countersign_api::{Arrival, ObservedRule};
 use countersign_authority::edges::add::EdgeRow;
 use countersign_core::ids::{CertificateRef, Tenant};
 use countersign_tls::Peer;
@@ -117,13 +117,18 @@ fn hand_on(state: &ControlPlane, request: &mut Request, by: ByEdge, envelope: Op
         }
         return;
     };
-    let Ok(Envelope { leaf, address, request_id }) = Envelope::from_header(envelope) else {
+    let Ok(Envelope { leaf, address, request_id, observed_rule }) = Envelope::from_header(envelope) else {
         request.extensions_mut().insert(Barred::Envelope);
         return;
     };
     let chain = leaf.into_iter().map(Vec::into_boxed_slice).collect();
     let peer = state.hearsay.peer(chain, &state.authority.snapshot(), state.authority.now());
     request.extensions_mut().insert(Arrival { peer, address, request_id });
+    // What our own door observed of the edge is not about the device.
+    request.extensions_mut().remove::<ObservedRule>();
+    if let Some(rule) = observed_rule.filter(|rule| state.authority.has_rule(rule)) {
+        request.extensions_mut().insert(ObservedRule(rule));
+    }
     request.extensions_mut().insert(Through(by.edge));
 }
 

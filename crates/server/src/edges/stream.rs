@@ -187,7 +187,7 @@ async fn take(state: &ControlPlane, attached: &AttachedEdge, reports: Vec<Report
         match report {
             Report::FirstUse { certificate } => note_first_use(state, attached, certificate).await,
             Report::Unseen { count } => state.authority.count_unseen_refusals(count.min(1 << 20)),
-            Report::Refusal { request, at, code, outcome, tenant, address, facts } => {
+            Report::Refusal { request, at, code, outcome, tenant, address, facts, certificate } => {
                 let edge = attached.edge();
                 let is_theirs =
                     |tenant: &_| edge.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant));
@@ -198,6 +198,11 @@ async fn take(state: &ControlPlane, attached: &AttachedEdge, reports: Vec<Report
                 let mut facts: BTreeMap<_, _> = facts.into_iter().take(FACTS).collect();
                 facts.insert("edge".to_owned(), edge.name.to_string());
                 let tenant = tenant.filter(is_theirs);
+                if let (Some(certificate), Some(rule), ReportOutcome::WouldRefuse) =
+                    (certificate, facts.get("rule"), outcome)
+                {
+                    note_rule(state, attached, certificate, rule).await;
+                }
                 let outcome = match outcome {
                     ReportOutcome::Refused => RefusalOutcome::Refused,
                     ReportOutcome::WouldRefuse => RefusalOutcome::WouldRefuse,
@@ -208,6 +213,13 @@ async fn take(state: &ControlPlane, attached: &AttachedEdge, reports: Vec<Report
                 state.report(RefusalReport { request, at, code, outcome, tenant, address, facts });
             }
         }
+    }
+}
+
+async fn note_rule(state: &ControlPlane, attached: &AttachedEdge, certificate: CertificateRef, rule: &str) {
+    let edge = attached.edge();
+    if let Err(error) = state.authority.rule_would_block_at(edge, certificate, rule).await {
+        tracing::error!(%error, edge = %edge.name, rule, "observed rule not noted for the rollout report");
     }
 }
 

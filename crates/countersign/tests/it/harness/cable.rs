@@ -1,6 +1,7 @@
 //! A cable that a test can cut and mend.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -9,6 +10,7 @@ use tokio::task::JoinHandle;
 /// Passes connections on to a server while it is whole; ended when dropped.
 pub(crate) struct Cable {
     address: SocketAddr,
+    server: Arc<Mutex<SocketAddr>>,
     whole: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -19,12 +21,15 @@ impl Cable {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (whole, state) = watch::channel(true);
+        let server = Arc::new(Mutex::new(server));
+        let far_end = Arc::clone(&server);
         let task = tokio::spawn(async move {
             while let Ok((mut inner, _peer)) = listener.accept().await {
                 let mut state = state.clone();
                 if !*state.borrow() {
                     continue;
                 }
+                let server = *far_end.lock().unwrap();
                 tokio::spawn(async move {
                     let Ok(mut outer) = TcpStream::connect(server).await else { return };
                     tokio::select! {
@@ -34,12 +39,17 @@ impl Cable {
                 });
             }
         });
-        Self { address, whole, task }
+        Self { address, server, whole, task }
     }
 
     /// Its near end.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whoever comes from now on is led to another server.
+    pub(crate) fn lead_to(&self, server: SocketAddr) {
+        *self.server.lock().unwrap() = server;
     }
 
     /// Nothing goes through it any more, and what did is broken off.

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use countersign_testkit::Connection;
@@ -10,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::activation::HeldSockets;
 use super::admin::{Admin, done};
 use super::clock::FakeTime;
 use super::device::Device;
@@ -27,6 +29,12 @@ pub(crate) struct Edge {
     fingerprint: String,
     time: Option<FakeTime>,
     process: Option<Child>,
+    /// The process that took its place: nobody's child any more.
+    successor: Option<Pid>,
+    /// Those that a service manager holds for it.
+    sockets: Option<HeldSockets>,
+    /// Whether it was told to end.
+    is_ending: AtomicBool,
     port: u16,
 }
 
@@ -35,6 +43,9 @@ impl Drop for Edge {
         if let Some(mut process) = self.process.take() {
             let _gone = process.kill();
             let _ended = process.wait();
+        }
+        if let Some(successor) = self.successor {
+            let _gone = kill_process(successor, Signal::KILL);
         }
         if std::thread::panicking() {
             let text = format!("--- what the edge {} logged\n{}---\n", self.name, self.log());
@@ -69,6 +80,9 @@ impl Edge {
             fingerprint: installation.fingerprint(),
             time: installation.fake_time().cloned(),
             process: None,
+            successor: None,
+            sockets: None,
+            is_ending: AtomicBool::new(false),
             port: 0,
         }
     }
@@ -77,6 +91,11 @@ impl Edge {
     pub(crate) fn by_way_of(mut self, address: SocketAddr) -> Self {
         self.authority = address;
         self
+    }
+
+    /// The same for one that was started before: the next start goes there.
+    pub(crate) fn belong_to(&mut self, authority: SocketAddr) {
+        self.authority = authority;
     }
 
     /// Starts the process, which must have ended, and waits until it serves.
@@ -100,7 +119,14 @@ impl Edge {
         let folder = self.folder.path();
         drop(fs_err::remove_file(folder.join("ports.json")));
         let log = fs_err::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let program = env!("CARGO_BIN_EXE_countersign");
+        let mut command = match &self.sockets {
+            Some(held) => held.command(program),
+            None => Command::new(program),
+        };
+        if self.sockets.is_none() {
+            command.env_clear();
+        }
         command
             .args([
                 "edge",
@@ -116,7 +142,6 @@ impl Edge {
             .args(["--ca-fingerprint", &self.fingerprint, "--token-file", "token"])
             .args(["--listen-http", &format!("127.0.0.1:{}", self.port)])
             .current_dir(folder)
-            .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.into_file());
@@ -126,10 +151,63 @@ impl Edge {
         self.process = Some(command.spawn().unwrap());
     }
 
+    /// A service manager holds these sockets for it from the next start on.
+    pub(crate) fn hold(&mut self, sockets: HeldSockets) {
+        self.port = sockets.address("http-door").port();
+        self.sockets = Some(sockets);
+    }
+
+    /// SIGUSR2: another process takes this one's place. Gives how this one ended.
+    pub(crate) async fn hand_over(&mut self) -> ExitStatus {
+        self.signal(Signal::USR2);
+        let successor = eventually(PATIENCE, "a successor of the edge takes over", async || {
+            let log = self.log();
+            let (_, after) = log.rsplit_once("handed over successor=")?;
+            after.split_whitespace().next()?.parse().ok()
+        });
+        self.successor = Pid::from_raw(successor.await);
+        self.ended().await
+    }
+
     /// SIGTERM, and how it ended.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
-        kill_process(Pid::from_child(self.process.as_ref().unwrap()), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         self.ended().await
+    }
+
+    /// Sends a signal and does not wait.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.is_ending.fetch_or(signal == Signal::TERM, Ordering::SeqCst);
+        kill_process(Pid::from_child(self.process.as_ref().unwrap()), signal).unwrap();
+    }
+
+    /// Whether it was told to end, and nobody has waited for that yet.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::SeqCst)
+    }
+
+    /// Whether it was started, and not ended by the test.
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Changes its configuration file, which its next start reads; whether that changed anything.
+    pub(crate) fn configure(&self, config: &str) -> bool {
+        let path = self.folder.path().join("edge.toml");
+        let is_other = fs_err::read_to_string(&path).unwrap() != config;
+        fs_err::write(path, config).unwrap();
+        is_other
+    }
+
+    /// Waits until its connection to the authority is the last thing it said about it.
+    pub(crate) async fn until_attached_again(&self) {
+        eventually(PATIENCE, "the edge is attached again", async || {
+            let log = self.log();
+            let attached = log.rfind("attached to the authority")?;
+            let lost = log.rfind("connection to the authority").max(log.rfind("authority not reached"));
+            (lost < Some(attached)).then_some(())
+        })
+        .await;
     }
 
     /// SIGKILL: as a power cut.
@@ -141,6 +219,7 @@ impl Edge {
     /// Waits for the end of the process.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let mut process = self.process.take().unwrap();
+        self.is_ending.store(false, Ordering::SeqCst);
         eventually(PATIENCE, "the edge ends", async || process.try_wait().unwrap()).await
     }
 

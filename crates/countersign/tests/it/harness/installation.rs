@@ -15,10 +15,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use super::activation::HeldSockets;
 use super::admin::{Admin, done};
 use super::clock::FakeTime;
 use super::database::Database;
 use super::edge::Edge;
+use super::split;
 use super::waiting::{eventually, within};
 use crate::program::{Ran, run};
 
@@ -47,6 +49,8 @@ pub(crate) struct Installation {
     /// The process that took its place: nobody's child any more.
     successor: Option<Pid>,
     ports: Ports,
+    /// Those that a service manager holds for it.
+    sockets: Option<HeldSockets>,
     session: String,
     roots_pem: String,
     database: Option<Arc<PostgresDatabase>>,
@@ -159,6 +163,7 @@ impl Installation {
             process: None,
             successor: None,
             ports,
+            sockets: None,
             session,
             roots_pem,
             database: None,
@@ -175,15 +180,28 @@ impl Installation {
         let bundle = self.get_plain("/pki/bundle.pem").await.text();
         let end = "-----END CERTIFICATE-----\n";
         bundle.split_inclusive(end).next().unwrap().clone_into(&mut self.roots_pem);
-        if split_is_wanted() {
-            self.edge = Some(Box::new(Edge::start(self, "split").await));
+        if split::is_wanted() {
+            let edge = Edge::start(self, "split").await;
+            edge.until(&self.admin(), "attached").await;
+            self.edge = Some(Box::new(edge));
         }
+    }
+
+    /// A service manager holds these sockets for it from the next start on.
+    pub(crate) fn hold(&mut self, sockets: HeldSockets) {
+        self.ports =
+            Ports { admin: sockets.address("admin").port(), door: sockets.address("http-door").port() };
+        self.sockets = Some(sockets);
     }
 
     /// Starts the process, which must have ended, on the ports that it had.
     pub(crate) async fn start_again(&mut self) {
         self.begin();
         self.wait_until_ready().await;
+        if let Some(edge) = &mut self.edge {
+            let authority = (Ipv4Addr::LOCALHOST, self.ports.door).into();
+            Self::attach_edge(edge, &self.config, authority).await;
+        }
     }
 
     /// Starts the process and waits for its end: it is expected not to come up.
@@ -199,14 +217,20 @@ impl Installation {
         fs_err::write(folder.join("countersign.toml"), &self.config).unwrap();
         drop(fs_err::remove_file(folder.join("ports.json")));
         let log = fs_err::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let program = env!("CARGO_BIN_EXE_countersign");
+        let mut command = match &self.sockets {
+            Some(held) => held.command(program),
+            None => Command::new(program),
+        };
+        if self.sockets.is_none() {
+            command.env_clear();
+        }
         command
             .args(["serve", "--config", "countersign.toml", "--data-dir", "data"])
             .args(["--ports-file", "ports.json"])
             .args(["--listen-admin", &format!("127.0.0.1:{}", self.ports.admin)])
             .args(["--listen-http", &format!("127.0.0.1:{}", self.ports.door)])
             .current_dir(folder)
-            .env_clear()
             .env("COUNTERSIGN_ADMIN_SESSION_HOURS", "100000")
             .env("CS_TEST_CRASH_AT", folder.join("crash-at"))
             .stdin(Stdio::null())
@@ -236,22 +260,31 @@ impl Installation {
 
     /// SIGTERM, and how it ended.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        if let Some(edge) = self.edge.as_mut().filter(|edge| edge.is_running()) {
+            assert!(edge.terminate().await.success(), "its edge ends well");
+        }
         self.signal(Signal::TERM);
         self.ended().await
     }
 
-    /// Sends a signal and does not wait.
+    /// Sends a signal and does not wait. The end of it is the end of its edge too.
     pub(crate) fn signal(&self, signal: Signal) {
         let process = Pid::from_child(self.process.as_ref().unwrap());
         kill_process(process, signal).unwrap();
+        if let Some(edge) = self.edge.as_ref().filter(|edge| signal == Signal::TERM && edge.is_running()) {
+            edge.signal(signal);
+        }
     }
 
     /// SIGUSR2: another process takes this one's place. Gives how this one ended.
     pub(crate) async fn hand_over(&mut self) -> ExitStatus {
+        if let Some(edge) = &mut self.edge {
+            assert!(edge.hand_over().await.success(), "its edge is handed over too");
+        }
         self.signal(Signal::USR2);
         let successor = eventually(PATIENCE, "a successor takes over", async || {
-            let log = self.log();
-            let (_, after) = log.split_once("handed over successor=")?;
+            let log = self.own_log();
+            let (_, after) = log.rsplit_once("handed over successor=")?;
             after.split_whitespace().next()?.parse().ok()
         });
         self.successor = Pid::from_raw(successor.await);
@@ -260,6 +293,9 @@ impl Installation {
 
     /// SIGKILL: as a power cut.
     pub(crate) async fn kill(&mut self) {
+        if let Some(edge) = self.edge.as_mut().filter(|edge| edge.is_running()) {
+            edge.kill().await;
+        }
         self.process.as_mut().unwrap().kill().unwrap();
         self.ended().await;
     }
@@ -270,11 +306,14 @@ impl Installation {
         self.kill().await;
     }
 
-    /// Waits for the end of the process.
+    /// Waits for the end of the process, and of its edge if that was told to end with it.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let mut process = self.process.take().unwrap();
-        let waiting = eventually(PATIENCE, "the server ends", async || process.try_wait().unwrap());
-        waiting.await
+        let ended = eventually(PATIENCE, "the server ends", async || process.try_wait().unwrap()).await;
+        if let Some(edge) = self.edge.as_mut().filter(|edge| edge.is_ending()) {
+            assert_eq!(edge.ended().await, ended, "its edge ends as it did");
+        }
+        ended
     }
 
     /// Lets the process end at the next place with this name, as a power cut would; `None`: at none.
@@ -344,8 +383,13 @@ impl Installation {
         self.folder.path().join("data")
     }
 
-    /// All that it has logged.
+    /// All that it has logged, and its edge.
     pub(crate) fn log(&self) -> String {
+        self.own_log() + &self.edge.as_ref().map(|edge| edge.log()).unwrap_or_default()
+    }
+
+    /// All that its own process has logged.
+    pub(super) fn own_log(&self) -> String {
         fs_err::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
@@ -398,6 +442,11 @@ impl Installation {
         &self.config
     }
 
+    /// The edge that devices come to, in a split deployment.
+    pub(crate) fn edge(&self) -> Option<&Edge> {
+        self.edge.as_deref()
+    }
+
     /// The URL of the HTTP door.
     pub(crate) fn url(&self) -> String {
         format!("https://{}", self.door())
@@ -433,11 +482,6 @@ impl Installation {
         let mut connection = Connection::plain(self.admin_address()).await.unwrap();
         connection.json("GET", path, None, None).await.unwrap()
     }
-}
-
-/// Whether devices are to come to an edge that runs elsewhere, in every test.
-fn split_is_wanted() -> bool {
-    std::env::var_os("COUNTERSIGN_TEST_DEPLOYMENT").is_some_and(|wanted| wanted == "split")
 }
 
 fn run_on(folder: &Path, database_url: Option<&str>, arguments: &[&str]) -> Ran {

@@ -35,11 +35,14 @@ pub(crate) async fn assert_sound(installation: &Installation) {
 async fn intents_are_closed(admin: &Admin, recorded: &BTreeMap<String, CertificateBody>) -> BTreeSet<String> {
     let abandoned = serials(&admin.audit("event=certificate.abandoned").await);
     let doors = serials(&admin.audit("event=door.certificate_issued").await);
+    let mut edges = serials(&admin.audit("event=edge.enrolled").await);
+    edges.extend(serials(&admin.audit("event=edge.renewed").await));
     let issued = serials(&admin.audit("event=certificate.issued").await);
     assert_eq!(issued, recorded.keys().cloned().collect(), "what was said to be issued is on record");
     for intent in admin.audit("event=certificate.intended").await {
         let serial = &intent.details["serial"];
-        let outcomes = [abandoned.contains(serial), doors.contains(serial), recorded.contains_key(serial)];
+        let held = [&abandoned, &doors, &edges].map(|serials| serials.contains(serial));
+        let outcomes = [&held[..], &[recorded.contains_key(serial)]].concat();
         assert_eq!(outcomes.iter().filter(|is_so| **is_so).count(), 1, "{serial}: {outcomes:?}");
     }
     abandoned

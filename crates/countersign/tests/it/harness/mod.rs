@@ -1,6 +1,7 @@
 //! The real programs, started and talked to: an installation of its own for every test, a clock that
 //! its programs believe, devices made by the test, and real agents.
 
+mod activation;
 mod admin;
 mod agent;
 mod backup;
@@ -19,8 +20,10 @@ mod invariant;
 mod openssl;
 mod relay;
 mod shown;
+mod split;
 mod waiting;
 
+pub(crate) use activation::HeldSockets;
 pub(crate) use admin::{Admin, done, read};
 pub(crate) use agent::{AgentHome, program as agent_program};
 pub(crate) use backup::{RESTORE, RESTORE_WITHOUT_LISTS, private};

@@ -1,0 +1,84 @@
+//! Proves that an edge renews its own certificates, and that one which has not heard for long that what it knows
+//! still holds does what its configuration says: goes on, or admits nobody.
+
+use countersign_testkit::Connection;
+use serde_json::json;
+
+use crate::harness::{Cable, Device, Edge, Installation, Time, days, done, hours, until};
+use crate::upstream::Upstream;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_renews_its_certificates_and_goes_on_with_the_new_ones() {
+    let installation = Installation::in_fake_time().await;
+    let admin = installation.admin();
+    let mut edge = Edge::start(&installation, "berlin").await;
+    edge.until(&admin, "attached").await;
+    let before = edge.identity_pem();
+
+    installation.time().advance(days(21));
+    edge.kill().await;
+    edge.start_again().await;
+    until("it renews", async || edge.log().contains("edge certificates renewed")).await;
+    assert_ne!(edge.identity_pem(), before);
+
+    // The first ones have ended by now.
+    installation.time().advance(days(12));
+    edge.kill().await;
+    edge.start_again().await;
+    edge.until(&admin, "attached").await;
+    let device = Device::enrol(&installation, "pump").await;
+    assert_eq!(device.heartbeat(&mut edge.connect(&installation, &device).await).await.status, 200);
+    let denied = done(&admin.deny(device.id).await);
+    assert_eq!(denied["appliedEdges"], installation.applied_by_all(1));
+}
+
+async fn status(connection: &mut Connection, path: &str) -> u16 {
+    connection.request("GET", path, &[], "").await.unwrap().status
+}
+
+/// An edge that has heard nothing for longer than it is to go by what it knows, a device that is connected to
+/// it, and its cable.
+async fn stale(upstream: &Upstream, when_stale: &str) -> (Installation, Edge, Device, Connection, Cable) {
+    let edge = format!("[edge]\nstale_after_minutes = 60\nwhen_stale = \"{when_stale}\"\n\n");
+    let installation = Installation::configured(&(edge + &upstream.routes()), Time::Fake).await;
+    let cable = Cable::to(installation.own_door()).await;
+    let edge = Edge::unstarted(&installation, "berlin", json!({})).await;
+    let mut edge = edge.by_way_of(cable.address());
+    edge.start_again().await;
+    edge.until(&installation.admin(), "attached").await;
+    let device = Device::enrol(&installation, "pump").await;
+    let mut connection = edge.connect(&installation, &device).await;
+    assert_eq!(status(&mut connection, "/required/x").await, 200);
+    cable.cut();
+    installation.time().advance(hours(2));
+    until("it says that what it knows is old", async || edge.log().contains("trust is stale")).await;
+    (installation, edge, device, connection, cable)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_authority_it_goes_on_if_that_is_wanted() {
+    let upstream = Upstream::start().await;
+    let (installation, edge, device, mut connection, _cable) = stale(&upstream, "keep").await;
+    assert!(edge.log().contains("doors go on by it"), "{}", edge.log());
+    assert_eq!(status(&mut connection, "/required/x").await, 200);
+    let mut fresh = edge.connect(&installation, &device).await;
+    assert_eq!(status(&mut fresh, "/required/x").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_authority_it_admits_nobody_if_that_is_wanted() {
+    let upstream = Upstream::start().await;
+    let (installation, edge, device, mut connection, cable) = stale(&upstream, "refuse").await;
+    assert!(edge.log().contains("doors admit no identity"), "{}", edge.log());
+    connection.closed().await;
+    let mut fresh = edge.connect(&installation, &device).await;
+    assert_eq!(status(&mut fresh, "/required/x").await, 403);
+    let mut fresh = edge.connect(&installation, &device).await;
+    assert_eq!(status(&mut fresh, "/open/x").await, 200, "what asks for no identity is served");
+    cable.mend();
+    until("it admits again", async || {
+        status(&mut edge.connect(&installation, &device).await, "/required/x").await == 200
+    })
+    .await;
+    assert!(edge.log().contains("trust is fresh again"));
+}

@@ -28,6 +28,7 @@ use crate::http::body::LocalService;
 use crate::http::changes::{ChangedParts, HttpChanges};
 use crate::http::inside::HttpInside;
 use crate::http::members::UpstreamGroupError;
+use crate::http::pace::BodyPace;
 use crate::http::route::{Route, Routes};
 use crate::http::service::{Gate, Lasting};
 use crate::http::upkeep::Upkeep;
@@ -58,6 +59,10 @@ pub struct DoorConfig {
     pub header_timeout: Duration,
     /// How long a connection may be open without a request.
     pub idle_timeout: Duration,
+    /// How slowly the body of a request may come.
+    pub body_pace: BodyPace,
+    /// How long a client may take nothing of what is sent to it.
+    pub write_timeout: Duration,
     /// How long an upstream may take to begin its answer.
     pub upstream_timeout: Duration,
     /// How many connections it holds.
@@ -101,6 +106,8 @@ impl Default for DoorConfig {
             handshake_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(180),
+            body_pace: BodyPace::default(),
+            write_timeout: Duration::from_secs(60),
             upstream_timeout: Duration::from_secs(60),
             limits: Limits::default(),
             rates: RequestRates::default(),
@@ -290,7 +297,7 @@ pub(crate) fn open<I: Inside>(
     let addresses = listeners.addresses.clone();
     let (phase, phases) = watch::channel(Phase::Open);
     let registry = Arc::new(Registry::new());
-    let Frontage { tls, terms, slots } = frame.frontage;
+    let Frontage { tls, terms, slots, trusts } = frame.frontage;
     let entrance =
         Arc::new(Entrance { tls, inside, registry: Arc::clone(&registry), slots: slots.clone(), terms });
     let watching = watcher::Watcher {
@@ -300,6 +307,7 @@ pub(crate) fn open<I: Inside>(
         applied: inputs.applied,
         clock: inputs.clock,
         phases: phases.clone(),
+        trusts,
     };
     let listening = listeners.again().map_err(|source| DoorError::HandedOver { source })?;
     let threads = start_threads(listeners, &entrance, watching, &phases)?;

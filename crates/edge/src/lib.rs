@@ -24,6 +24,7 @@ mod egress;
 mod front;
 mod guests;
 mod http;
+mod named_trusts;
 mod ocsp_question;
 mod registry;
 mod report;
@@ -38,6 +39,7 @@ pub use crate::http::group::{
     UpstreamRoots, UpstreamTimeouts, UpstreamTls,
 };
 pub use crate::http::members::UpstreamGroupError;
+pub use crate::http::pace::BodyPace;
 pub use crate::http::route::{Route, Upstream};
 pub use crate::http::upstream_tls::UpstreamTlsError;
 pub use accept::limits::Limits;

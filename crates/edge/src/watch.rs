@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use crate::door::Phase;
+use crate::named_trusts::NamedTrusts;
 use crate::registry::{Fallen, Registry};
 use crate::trust::Current;
 
@@ -30,6 +31,7 @@ pub(crate) struct Watcher {
     pub(crate) applied: watch::Sender<SnapshotVersion>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) phases: watch::Receiver<Phase>,
+    pub(crate) trusts: Arc<NamedTrusts>,
 }
 
 impl Watcher {
@@ -86,6 +88,7 @@ impl Watcher {
 
     fn sweep(&self) {
         let snapshot = Arc::clone(&self.current.load().snapshot);
+        self.trusts.look(&snapshot);
         let fallen = self.registry.sweep(&snapshot, self.clock.now());
         self.end(fallen);
     }

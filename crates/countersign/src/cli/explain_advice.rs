@@ -313,6 +313,16 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
     ("PATH_DOT_SEGMENT_PARAMETERS", "the path has a dot segment with parameters", "look who probes"),
     ("CONNECTION_NAMES_HEADER", "Connection names an identity header", "look who probes"),
     ("CONNECTION_MALFORMED", "Connection cannot be read", "mend the client"),
+    (
+        "BODY_TOO_SLOW",
+        "the request's body came too slowly",
+        "look at the client's line, or raise http_door.body_timeout_seconds",
+    ),
+    (
+        "HTTP2_FLOOD",
+        "the connection sent more HTTP/2 frames than anybody needs, or reset more requests",
+        "look who probes, or whether a client gives up on what it has asked for",
+    ),
     ("UNREADABLE_REQUEST", "it was no HTTP, or its head was too long", "mend the client, or look who probes"),
     (
         "MISDIRECTED_REQUEST",

@@ -3,13 +3,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use countersign_core::settings::Enforcement;
-use countersign_edge::Compat;
+use countersign_edge::{BodyPace, Compat};
 
 use super::environment::Machine;
 use super::front;
 use super::pick::{Layers, Picker};
 use super::raw::RawHttpDoor;
-use super::resolve::{address, count, one_of, seconds};
+use super::resolve::{address, count, number, one_of, seconds};
 use super::resolved::{DoorCertificate, DoorClientAuth, DoorLimits, HttpDoor};
 
 /// How the HTTP door behaves; `listen` is the flag's.
@@ -44,11 +44,19 @@ pub(super) fn http_door(
     let header = Layers::new("http_door.header_timeout_seconds", raw.header_timeout_seconds);
     let idle = Layers::new("http_door.idle_timeout_seconds", raw.idle_timeout_seconds);
     let upstream = Layers::new("http_door.upstream_timeout_seconds", raw.upstream_timeout_seconds);
+    let body = Layers::new("http_door.body_timeout_seconds", raw.body_timeout_seconds);
+    let rate = Layers::new("http_door.body_min_bytes_per_second", raw.body_min_bytes_per_second);
+    let write = Layers::new("http_door.write_timeout_seconds", raw.write_timeout_seconds);
     let ping = Layers::new("http_door.websocket_ping_seconds", raw.websocket_ping_seconds);
     let limits = DoorLimits {
         handshake_timeout: seconds(pick, handshake, 1, 5),
         header_timeout: seconds(pick, header, 1, 10),
         idle_timeout: seconds(pick, idle, 1, 180),
+        body_pace: BodyPace {
+            silence: seconds(pick, body, 1, 30),
+            bytes_per_second: number(pick, rate, 0, 240),
+        },
+        write_timeout: seconds(pick, write, 1, 60),
         upstream_timeout: seconds(pick, upstream, 1, 60),
         websocket_ping: seconds(pick, ping, 1, 30),
         max_connections: count(pick, Layers::new("http_door.max_connections", raw.max_connections), 100_000),

@@ -14,7 +14,9 @@ use countersign_authority::{KeySource, TokenSettings};
 use countersign_core::TrustDomain;
 use countersign_core::settings::Enforcement;
 use countersign_core::snapshot::{RuleList, RuleSource};
-use countersign_edge::{Audience, Compat, EgressListener, RequestRates, RouteScreen, UpstreamGroup};
+use countersign_edge::{
+    Audience, BodyPace, Compat, EgressListener, RequestRates, RouteScreen, UpstreamGroup,
+};
 use countersign_store::StoreUrl;
 use ipnet::IpNet;
 
@@ -179,6 +181,10 @@ pub(crate) struct DoorLimits {
     pub(crate) header_timeout: Duration,
     /// To send the next request on an open connection.
     pub(crate) idle_timeout: Duration,
+    /// To send more of a request's body.
+    pub(crate) body_pace: BodyPace,
+    /// To take anything of what is sent to it.
+    pub(crate) write_timeout: Duration,
     /// For an upstream to begin its answer.
     pub(crate) upstream_timeout: Duration,
     /// Between the pings of an agent's WebSocket.

@@ -290,6 +290,27 @@ const SETTINGS: &[Setting] = &[
         "How long a connection may be open without a request.",
     ),
     Setting::new(
+        "http_door.body_timeout_seconds",
+        "",
+        "30",
+        Shown::Default,
+        "How long nothing of a request's body may come, or less than body_min_bytes_per_second;\nthen it is answered 408. gRPC over HTTP/2 is not held to it.",
+    ),
+    Setting::new(
+        "http_door.body_min_bytes_per_second",
+        "",
+        "240",
+        Shown::Default,
+        "What of a request's body must come in the long run; 0: any byte is enough.",
+    ),
+    Setting::new(
+        "http_door.write_timeout_seconds",
+        "",
+        "60",
+        Shown::Default,
+        "How long a client may take nothing of an answer that waits for it; then the connection is\ncut, or over HTTP/2 the stream.",
+    ),
+    Setting::new(
         "http_door.upstream_timeout_seconds",
         "",
         "60",

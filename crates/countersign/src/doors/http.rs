@@ -39,6 +39,8 @@ pub(super) fn settings(config: &Resolved, admin: AdminOnDoor) -> DoorConfig {
         handshake_timeout: door.limits.handshake_timeout,
         header_timeout: door.limits.header_timeout,
         idle_timeout: door.limits.idle_timeout,
+        body_pace: door.limits.body_pace,
+        write_timeout: door.limits.write_timeout,
         upstream_timeout: door.limits.upstream_timeout,
         limits: Limits {
             total: door.limits.max_connections.get(),

@@ -8,6 +8,7 @@ use countersign_tls::{DoorTls, HostPolicies};
 
 use super::entrance::EntryTerms;
 use super::limits::{Limits, Slots};
+use crate::named_trusts::NamedTrusts;
 
 /// What a door goes by before a connection is one.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Frontage {
     pub(crate) tls: DoorTls,
     pub(crate) terms: Arc<ArcSwap<EntryTerms>>,
     pub(crate) slots: Slots,
+    /// The trusts among the guests.
+    pub(crate) trusts: Arc<NamedTrusts>,
 }
 
 impl Frontage {
@@ -34,6 +37,7 @@ impl Frontage {
             tls,
             terms: Arc::new(ArcSwap::from_pointee(terms.entry.clone())),
             slots: Slots::new(terms.limits),
+            trusts: Arc::default(),
         };
         frontage.go_by(terms);
         frontage
@@ -42,6 +46,7 @@ impl Frontage {
     /// Goes by other terms from the next connection on.
     pub(crate) fn go_by(&self, terms: FrontageTerms) {
         let FrontageTerms { policies, guests, entry, limits } = terms;
+        self.trusts.name(&guests);
         self.tls.admit_guests(guests);
         self.tls.go_by(policies);
         self.slots.go_by(limits);

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use tower::util::BoxCloneSyncService;
 
 use super::answering::Answering;
+use super::pace::Tempo;
 use crate::front::entry::Logged;
 use crate::registry::RequestGuard;
 
@@ -88,7 +89,7 @@ impl http_body::Body for Outgoing {
 impl Passing<Outgoing> {
     /// No body.
     pub(crate) const fn nothing() -> Self {
-        Self { inner: Outgoing::Nothing, filter: |_trailers| {}, _guard: None, watched: None }
+        Self { inner: Outgoing::Nothing, filter: |_trailers| {}, _guard: None, watched: None, tempo: None }
     }
 }
 
@@ -104,6 +105,8 @@ pub(crate) struct Passing<B> {
     _guard: Option<RequestGuard>,
     /// Counts what has passed.
     watched: Option<Arc<AtomicUsize>>,
+    /// Ends it when it comes too slowly.
+    tempo: Option<Box<Tempo>>,
 }
 
 /// Tells whether a body is still on its way, and whether it moves.
@@ -129,13 +132,19 @@ impl<B> Passing<B> {
         B: http_body::Body,
     {
         let watched = (!inner.is_end_stream()).then(Arc::default);
-        Self { inner, filter, _guard: None, watched }
+        Self { inner, filter, _guard: None, watched, tempo: None }
+    }
+
+    /// The same, ended with an error when it comes too slowly for this.
+    pub(crate) fn at(mut self, tempo: Option<Box<Tempo>>) -> Self {
+        self.tempo = tempo;
+        self
     }
 
     /// An answer's body. Unless what is under way has been handed on, the request counts until the body
     /// has passed.
     pub(crate) const fn answer(inner: B, filter: TrailerFilter, guard: Option<RequestGuard>) -> Self {
-        Self { inner, filter, _guard: guard, watched: None }
+        Self { inner, filter, _guard: guard, watched: None, tempo: None }
     }
 
     /// Tells from now on whether this body is still there.
@@ -163,10 +172,19 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let filter = self.filter;
-        let Self { inner, watched, .. } = &mut *self;
-        Pin::new(inner).poll_frame(cx).map(|frame| {
+        let Self { inner, watched, tempo, .. } = &mut *self;
+        let polled = Pin::new(inner).poll_frame(cx);
+        if polled.is_pending()
+            && let Some(tempo) = tempo
+        {
+            return tempo.poll_over(cx).map(|slow| Some(Err(slow.into())));
+        }
+        polled.map(|frame| {
             frame.map(|read| {
                 let mut frame = read.map_err(Into::into)?;
+                if let Some(tempo) = tempo {
+                    tempo.came(frame.data_ref().map_or(0, Bytes::len));
+                }
                 if let Some(watched) = watched {
                     watched.fetch_add(1, Ordering::Relaxed);
                 }

@@ -10,24 +10,40 @@ use std::time::Duration;
 use countersign_tls::{Peer, ServerStream};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tracing::debug;
 
+use super::frame_watch::FrameWatch;
 use super::framing::Scanner;
-use super::resets::Resets;
 use super::room::Share;
 use super::service::{self, Worker};
+use super::stream::{Offered, Streams};
 use super::told::Told;
 use super::wire::{Awakening, Framing, Timing, Watch, Wire};
 use crate::accept::limits::Slot;
 use crate::registry::{Ending, Registration};
 
+/// How long the head of a request may be; the HTTP library takes at most 100 fields over HTTP/1.1.
 const HEAD_LIMIT: usize = 64 * 1024;
+/// The same over HTTP/2, counted as RFC 9113 section 6.5.2 has it. Up to four times as much is answered 431;
+/// more, or a head in more CONTINUATION frames than it takes, ends the connection.
 const HEADER_LIST_LIMIT: u32 = 64 * 1024;
-const STREAMS: u32 = 250;
+/// What a client may have the door remember of earlier heads.
+const HEADER_TABLE: u32 = 4096;
+/// How many requests a connection may have under way: each may hold an answer's piece, and a head.
+const STREAMS: u32 = 128;
+/// How many requests may be reset by the client before they were looked at; more end the connection.
+const UNSEEN_RESETS: usize = 20;
+/// How many requests may be reset for an error of the client's; more end the connection.
+const ERROR_RESETS: usize = 100;
+/// How much of the bodies of a connection's requests, and of one of them, may wait to be taken.
+const WINDOW: u32 = 1024 * 1024;
+/// How much of an answer may wait for its client, besides the piece that is next.
+const SEND_BUFFER: usize = 64 * 1024;
+const FRAME: u32 = 16 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -156,18 +172,14 @@ enum Stop {
 
 async fn http_2(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: Timing) {
     let live = Arc::clone(&arrived.live);
-    let watch = Watch::Outgoing(Resets::new(Arc::clone(&arrived)));
+    let watch = Watch::Frames(FrameWatch::new(Arc::clone(&arrived)));
     let wire = Wire::new(stream, watch, arrived.framing.clone(), Arc::clone(&live), timing);
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .enable_connect_protocol()
-        .max_header_list_size(HEADER_LIST_LIMIT)
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_PATIENCE);
+    let builder = limited(http2::Builder::new(Streams { patience: timing.write }));
     let own = Arc::clone(&arrived);
-    let service = service_fn(move |request| service::handle(Arc::clone(&own), request));
+    let service = service_fn(move |request| {
+        let answer = service::handle(Arc::clone(&own), request);
+        async { answer.await.map(|response| response.map(Offered::new)) }
+    });
     let mut connection = builder.serve_connection(TokioIo::new(wire), service);
     live.is_of_streams();
     let ended = tokio::select! {
@@ -179,13 +191,32 @@ async fn http_2(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: 
         Some(ended) => Some(ended),
         None => retire(connection, &live, |connection| connection.graceful_shutdown()).await,
     };
-    // A request alone that cannot be read resets its stream, which `Resets` sees.
+    // A request alone that cannot be read resets its stream, which `FrameWatch` sees.
     if let Some(Err(error)) = ended {
         debug!(%error, "connection ended early");
         if is_told_by_us(&error) {
             arrived.worker.gate().lasting.tell_of_unreadable(arrived.address);
         }
     }
+}
+
+/// Says how much of everything a connection may take, also where the HTTP library has a limit of its own.
+fn limited(mut builder: http2::Builder<Streams>) -> http2::Builder<Streams> {
+    builder
+        .timer(TokioTimer::new())
+        .enable_connect_protocol()
+        .max_concurrent_streams(STREAMS)
+        .max_pending_accept_reset_streams(UNSEEN_RESETS)
+        .max_local_error_reset_streams(ERROR_RESETS)
+        .max_header_list_size(HEADER_LIST_LIMIT)
+        .header_table_size(HEADER_TABLE)
+        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(WINDOW)
+        .max_frame_size(FRAME)
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_PATIENCE);
+    builder
 }
 
 /// Whether a connection ended because we could not read it.

@@ -15,11 +15,12 @@ use tower::ServiceExt as _;
 use tracing::{error, warn};
 
 use super::answering::Answering;
-use super::body::{Answered, Outgoing, Passing, full};
+use super::body::{Answered, Body, Outgoing, Passing, full};
 use super::connection::Arrived;
 use super::group::UpstreamProtocol;
 use super::host::RequestedHost;
 use super::members::Group;
+use super::pace::{Sluggish, Tempo};
 use super::refusal::{self, Answer};
 use super::room::Share;
 use super::service::Serving;
@@ -81,9 +82,9 @@ pub(crate) async fn to_control_plane(
         request.extensions_mut().insert(offer);
         (wanted, door_end)
     });
-    let request = request.map(|body| Passing::request(body, headers::strip_trailers).boxed_unsync());
-    let place = lasting.room.take(arrived.share.get_or_init(Share::default)).await;
     let failed = |answer| lasting.tell_of_failure(&arrived, id, (&host, &path), answer);
+    let (request, sluggish) = read_ahead(onward.serving, request, patience).await.map_err(failed)?;
+    let place = lasting.room.take(arrived.share.get_or_init(Share::default)).await;
     let place = place.ok_or_else(|| failed(Answer::overloaded(COME_AGAIN)))?;
     let answer = local.runtime.spawn(place.during(local.service.clone().oneshot(request)));
     let mut response = match timeout(patience, answer).await {
@@ -92,6 +93,7 @@ pub(crate) async fn to_control_plane(
             error!(%error, request = %id, "control plane failed on a request");
             return Err(failed(Answer::internal()));
         }
+        Ok(Ok(Ok(_response))) if sluggish.is_so() => return Err(failed(Answer::body_too_slow())),
         Ok(Ok(Ok(response))) => response,
     };
     let protocol = response.headers_mut().remove(header::UPGRADE);
@@ -114,10 +116,32 @@ pub(crate) async fn to_control_plane(
     Ok(response.map(|body| Answered::ControlPlane(Passing::answer(body, headers::strip_trailers, guard))))
 }
 
+/// A request for the control plane with what was read of its body so far, all of it as a rule, and whether
+/// the rest comes too slowly.
+async fn read_ahead(
+    serving: &Serving,
+    request: Request<Incoming>,
+    patience: Duration,
+) -> Result<(Request<Body>, Sluggish), Answer> {
+    if http_body::Body::is_end_stream(request.body()) {
+        let nothing = |body| Passing::request(body, headers::strip_trailers).boxed_unsync();
+        return Ok((request.map(nothing), Sluggish::default()));
+    }
+    let tempo = tempo(&request, serving);
+    let sluggish = tempo.as_ref().map(|tempo| tempo.watch()).unwrap_or_default();
+    let (head, body) = request.into_parts();
+    let body = Passing::request(body, headers::strip_trailers).at(tempo);
+    match timeout(patience, serving.gate.lasting.shelf.read_ahead(body)).await {
+        Ok(body) if !sluggish.is_so() => Ok((Request::from_parts(head, body.boxed_unsync()), sluggish)),
+        Ok(_) | Err(_) => Err(Answer::body_too_slow()),
+    }
+}
+
 /// Sends a request to an HTTP server of the group, with what the handshake showed.
 pub(crate) async fn to_http(onward: Onward<'_>, group: &Group) -> Result<Response<Answered>, Answer> {
     let Onward { admitted, arrived, mut request, id, marked, host, path, guard, patience, wanted, serving } =
         onward;
+    let tempo = tempo(&request, serving);
     let told = Told::over(&arrived, &host)?;
     let headers = request.headers_mut();
     // Grows once for what is added here.
@@ -135,12 +159,14 @@ pub(crate) async fn to_http(onward: Onward<'_>, group: &Group) -> Result<Respons
         UpstreamProtocol::Http1 => as_http1(&mut request, wanted, &told),
         UpstreamProtocol::Http2 => as_http2(&mut request, wanted, (&host, group))?,
     };
-    let body = |body| Passing::request(Outgoing::Client(body), headers::strip_trailers);
+    let sluggish = tempo.as_ref().map(|tempo| tempo.watch()).unwrap_or_default();
+    let body = |body| Passing::request(Outgoing::Client(body), headers::strip_trailers).at(tempo);
     let request = request.map(body);
     let failed = |answer| serving.gate.lasting.tell_of_failure(&arrived, id, (&host, &path), answer);
     let patience = group.timeouts.head.unwrap_or(patience);
     match serving.upstreams.request(group, request, patience).await {
         Ok(response) => answer((response, group.protocol), wanted, &arrived, guard).map_err(failed),
+        Err(_) if sluggish.is_so() => Err(failed(Answer::body_too_slow())),
         Err(UpstreamError::Timeout) => Err(failed(Answer::upstream_timeout())),
         Err(UpstreamError::NoneWell) => Err(failed(Answer::upstreams_unwell(COME_AGAIN))),
         Err(error @ (UpstreamError::Connect(_) | UpstreamError::Request(_) | UpstreamError::Idle)) => {
@@ -150,6 +176,12 @@ pub(crate) async fn to_http(onward: Onward<'_>, group: &Group) -> Result<Respons
             Err(failed(Answer::upstream_unreachable()))
         }
     }
+}
+
+/// What measures the body of a request as its client sent it, if it has any.
+fn tempo(request: &Request<Incoming>, serving: &Serving) -> Option<Box<Tempo>> {
+    let is_whole = http_body::Body::is_end_stream(request.body());
+    if is_whole { None } else { Tempo::of(request, serving.gate.body_pace) }
 }
 
 fn as_http1(request: &mut Request<Incoming>, wanted: Option<Wanted>, told: &Told) -> Option<Wanted> {

@@ -14,6 +14,7 @@ use super::body::{Answered, full};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const OVERLOADED: &str = "OVERLOADED";
+const BODY_TOO_SLOW: &str = "BODY_TOO_SLOW";
 const JSON: &str = "application/json";
 /// What a browser may do with an answer of the door's own, should it show one.
 const NOTHING_ACTIVE: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -56,6 +57,14 @@ impl Answer {
             sentence: Cow::Owned(format!("Bad request: {reason}")),
             afterwards: Afterwards::Close,
             ..Self::new(StatusCode::BAD_REQUEST, code, "")
+        }
+    }
+
+    /// The rest of the request is not waited for.
+    pub(crate) fn body_too_slow() -> Self {
+        Self {
+            afterwards: Afterwards::Close,
+            ..Self::new(StatusCode::REQUEST_TIMEOUT, BODY_TOO_SLOW, "The request's body came too slowly")
         }
     }
 
@@ -153,7 +162,7 @@ impl Answer {
 
     /// Whether somebody is turned away by it.
     pub(crate) fn is_refusal(&self) -> bool {
-        self.code == OVERLOADED
+        self.code == OVERLOADED || self.code == BODY_TOO_SLOW
     }
 
     /// Whether it is not the client's fault.

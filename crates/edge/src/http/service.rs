@@ -22,6 +22,8 @@ use super::connection::Arrived;
 use super::edges::Edges;
 use super::forward::{self, Onward};
 use super::host::RequestedHost;
+use super::pace::BodyPace;
+use super::read_ahead::Shelf;
 use super::refusal::{self, Answer};
 use super::room::Room;
 use super::route::{Routes, ServedRoute, Target};
@@ -56,6 +58,7 @@ pub(crate) struct Gate {
     compat: Compat,
     upstream_timeout: Duration,
     screen: Option<Screen>,
+    pub(crate) body_pace: BodyPace,
     pub(crate) timing: Timing,
     pub(crate) lasting: Lasting,
 }
@@ -67,6 +70,7 @@ pub(crate) struct Lasting {
     clock: Arc<dyn Clock>,
     reports: Reports,
     pub(crate) room: Arc<Room>,
+    pub(crate) shelf: Shelf,
     meter: Arc<Meter>,
     access_log: Option<AccessLog>,
     edges: Arc<Edges>,
@@ -129,7 +133,12 @@ impl Gate {
             compat: config.compat,
             upstream_timeout: config.upstream_timeout,
             screen: Screen::of_door(config.rates),
-            timing: Timing { header: config.header_timeout, idle: config.idle_timeout },
+            body_pace: config.body_pace,
+            timing: Timing {
+                header: config.header_timeout,
+                idle: config.idle_timeout,
+                write: config.write_timeout,
+            },
             lasting,
         }
     }
@@ -151,6 +160,7 @@ impl Lasting {
             clock: Arc::clone(&inputs.clock),
             reports: Reports::new(inputs.reports.clone()),
             room: Arc::new(Room::new()),
+            shelf: Shelf::default(),
             meter: Arc::new(Meter::new()),
             access_log: config.access_log.clone(),
             edges: Arc::default(),

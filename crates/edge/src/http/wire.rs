@@ -1,5 +1,5 @@
-//! The stream below the HTTP library: ends it when a head takes too long or nobody asks for
-//! anything, watches the framing of HTTP/1.1, and says when a connection has fallen silent.
+//! The stream below the HTTP library: ends it when a head takes too long, nobody asks for anything or
+//! nobody takes the answers, watches the framing, and says when a connection has fallen silent.
 
 use std::io;
 use std::pin::Pin;
@@ -14,8 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::floods::{Flood, GOAWAY};
+use super::frame_watch::FrameWatch;
 use super::framing::{Finding, Scanner};
-use super::resets::Resets;
 use crate::registry::Registration;
 
 /// How long a client may take.
@@ -25,6 +26,8 @@ pub(crate) struct Timing {
     pub(crate) header: Duration,
     /// Between requests.
     pub(crate) idle: Duration,
+    /// To take anything of what is sent to it.
+    pub(crate) write: Duration,
 }
 
 /// After how long without a byte an HTTP/1.1 connection between two requests counts as silent.
@@ -60,6 +63,10 @@ impl Framing {
         self.0.load(Ordering::Relaxed) == WATCHING
     }
 
+    fn is_upgraded(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == UPGRADED
+    }
+
     /// Whether nothing is under way, and nothing has been for a while: the HTTP library can be spared.
     pub(crate) fn is_silent(&self) -> bool {
         self.0.load(Ordering::Relaxed) == SILENT
@@ -90,15 +97,15 @@ pub(crate) enum Awakening {
 pub(crate) enum Watch {
     /// HTTP/1.1: what comes in.
     Incoming(Scanner),
-    /// HTTP/2, whose frames leave no doubt: what goes out.
-    Outgoing(Resets),
+    /// HTTP/2: frames, which leave no doubt.
+    Frames(FrameWatch),
 }
 
 impl Watch {
     const fn scanner(&self) -> Option<&Scanner> {
         match self {
             Self::Incoming(scanner) => Some(scanner),
-            Self::Outgoing(_) => None,
+            Self::Frames(_) => None,
         }
     }
 }
@@ -118,6 +125,9 @@ pub(crate) struct Wire<IO> {
     /// How many of these there had been then.
     turns: usize,
     alarm: Pin<Box<Sleep>>,
+    /// Since when the client has taken nothing of what waits for it.
+    untaken_since: Option<Instant>,
+    untaken_alarm: Option<Pin<Box<Sleep>>>,
     /// Whether what was written may not have been passed on.
     owes: bool,
     /// What the HTTP library had read and not used when the connection fell silent.
@@ -135,8 +145,21 @@ impl<IO> Wire<IO> {
         let now = Instant::now();
         let alarm = Box::pin(sleep_until(now + timing.idle));
         let turns = live.turns();
-        let (head_began, last_sign, owes, unread) = (None, now, false, Bytes::new());
-        Self { io, watch, framing, live, timing, head_began, last_sign, turns, alarm, owes, unread }
+        Self {
+            io,
+            watch,
+            framing,
+            live,
+            timing,
+            head_began: None,
+            last_sign: now,
+            turns,
+            alarm,
+            untaken_since: None,
+            untaken_alarm: None,
+            owes: false,
+            unread: Bytes::new(),
+        }
     }
 
     /// The same wire, for the HTTP library to begin anew on: `unread` is read first.
@@ -154,8 +177,11 @@ impl<IO> Wire<IO> {
         is_between.then(|| self.last_sign + LULL)
     }
 
-    fn saw(&mut self, bytes: &[u8]) {
-        let Watch::Incoming(scanner) = &mut self.watch else { return };
+    fn saw(&mut self, bytes: &[u8]) -> Result<(), Flood> {
+        let scanner = match &mut self.watch {
+            Watch::Incoming(scanner) => scanner,
+            Watch::Frames(frames) => return frames.came(bytes),
+        };
         self.last_sign = Instant::now();
         if self.framing.is_watching() {
             self.framing.found(scanner.feed(bytes));
@@ -163,6 +189,37 @@ impl<IO> Wire<IO> {
         } else {
             self.head_began = None;
         }
+        Ok(())
+    }
+
+    fn sent<'b>(&mut self, bufs: impl IntoIterator<Item = &'b [u8]>, written: &Poll<io::Result<usize>>) {
+        self.owes = true;
+        let (Watch::Frames(frames), Poll::Ready(Ok(written))) = (&mut self.watch, written) else { return };
+        let mut left = *written;
+        for buf in bufs {
+            let here = left.min(buf.len());
+            frames.sent(buf.get(..here).unwrap_or_default());
+            left -= here;
+        }
+    }
+
+    /// What became of an attempt to send something; an error when the client has taken nothing for too long.
+    /// What is no HTTP any more may wait.
+    fn taken<T>(&mut self, sent: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if sent.is_ready() || self.framing.is_upgraded() {
+            self.untaken_since = None;
+            return sent;
+        }
+        let end = *self.untaken_since.get_or_insert_with(Instant::now) + self.timing.write;
+        let alarm = self.untaken_alarm.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        // One that was set for an earlier stall rings early.
+        while alarm.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= end {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            alarm.as_mut().reset(end);
+        }
+        Poll::Pending
     }
 
     /// Counts what went on above the stream: a request under way, and its beginning and end.
@@ -229,7 +286,19 @@ impl Wire<ServerStream<TcpStream>> {
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Wire<IO> {
+impl<IO: AsyncWrite + Unpin> Wire<IO> {
+    /// Says why an HTTP/2 connection ends, if that can be said at once.
+    fn send_away(&mut self, cx: &mut Context<'_>) {
+        if let Watch::Frames(frames) = &self.watch
+            && frames.is_between_frames()
+            && Pin::new(&mut self.io).poll_write(cx, &GOAWAY).is_ready()
+        {
+            drop(Pin::new(&mut self.io).poll_flush(cx));
+        }
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -245,7 +314,10 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Wire<IO> {
         let before = buf.filled().len();
         match Pin::new(&mut this.io).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => {
-                this.saw(buf.filled().get(before..).unwrap_or_default());
+                if this.saw(buf.filled().get(before..).unwrap_or_default()).is_err() {
+                    this.send_away(cx);
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                }
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -259,22 +331,20 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Wire<IO> {
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Wire<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.owes = true;
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        if let (Watch::Outgoing(resets), Poll::Ready(Ok(written))) = (&mut self.watch, &written) {
-            resets.sent(buf.get(..*written).unwrap_or_default());
-        }
-        written
+        self.sent([buf], &written);
+        self.taken(written, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
         self.owes &= !matches!(flushed, Poll::Ready(Ok(())));
-        flushed
+        self.taken(flushed, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let ended = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.taken(ended, cx)
     }
 
     fn poll_write_vectored(
@@ -282,17 +352,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Wire<IO> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.owes = true;
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        if let (Watch::Outgoing(resets), Poll::Ready(Ok(written))) = (&mut self.watch, &written) {
-            let mut left = *written;
-            for buf in bufs {
-                let here = left.min(buf.len());
-                resets.sent(buf.get(..here).unwrap_or_default());
-                left -= here;
-            }
-        }
-        written
+        self.sent(bufs.iter().map(|buf| &**buf), &written);
+        self.taken(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -42,6 +42,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const REQUIRED: &str = "/required";
 /// The same without requirement.
 pub(crate) const OPEN: &str = "/open";
+/// How much the upstream answers under `…/big`: more than the system keeps for any connection.
+pub(crate) const BIG: usize = 48 << 20;
 /// The one path of the required upstream that is marked `renewal`.
 pub(crate) const RENEWAL: &str = "/required/renewal";
 
@@ -269,8 +271,8 @@ fn names(headers: &http::HeaderMap) -> Value {
     Value::Object(pairs.collect())
 }
 
-/// An upstream that tells what it was given; echoes under `…/echo`, upgrades under `…/upgrade`, and
-/// waits under `…/wait` until the client of `…/go` comes.
+/// An upstream that tells what it was given, once it has all of it under `…/gather`; answers much under
+/// `…/big`, echoes under `…/echo`, upgrades under `…/upgrade`, and waits under `…/wait` until the client of `…/go` comes.
 pub(crate) async fn upstream() -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -351,6 +353,13 @@ async fn answer(mut request: Request<Incoming>, gate: Arc<Notify>) -> Result<Res
             switch = switch.header(header::SEC_WEBSOCKET_ACCEPT, websocket_accept(key.to_str().unwrap()));
         }
         return Ok(switch.body(json_body(&Value::Null)).unwrap());
+    }
+    if path.ends_with("/big") {
+        let much = Full::new(Bytes::from(vec![b'x'; BIG]));
+        return Ok(Response::new(much.map_err(|never| match never {}).boxed_unsync()));
+    }
+    if path.ends_with("/gather") {
+        drop(request.body_mut().collect().await);
     }
     if path.ends_with("/wait") {
         gate.notified().await;

@@ -85,3 +85,17 @@ async fn h2c_is_not_passed_on() {
     assert!(heard.starts_with("HTTP/1.1 200"), "{heard}");
     assert!(!heard.to_ascii_lowercase().contains("h2c"), "{heard}");
 }
+
+#[tokio::test]
+async fn chunks_with_endless_extensions_and_trailers_without_end_are_refused() {
+    let site = Site::usual().await;
+    let head = "POST /open/gather HTTP/1.1\r\nHost: door.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let long = "a".repeat(200_000);
+    let many = "X-A: b\r\n".repeat(20_000);
+    for rest in
+        [format!("1;{long}\r\nx\r\n0\r\n\r\n"), format!("0\r\nX: {long}\r\n\r\n"), format!("0\r\n{many}\r\n")]
+    {
+        let heard = site.visitor(None).raw(format!("{head}{rest}")).await;
+        assert!(!heard.starts_with("HTTP/1.1 200"), "{}: {heard}", rest.get(..20).unwrap_or_default());
+    }
+}

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::anchors::{Anchors, hash_of};
 use crate::channels::Channels;
+use crate::commands_by_identity::Rung;
 use crate::crl::CrlWork;
 use crate::edges::{EdgeReports, SnapshotSigner};
 use crate::enrol::Chain;
@@ -98,6 +99,7 @@ pub struct Authority {
     pub(crate) limits: Limits,
     pub(crate) presence: PresenceQueue,
     pub(crate) channels: Arc<Channels>,
+    pub(crate) rung: Rung,
     pub(crate) together: Questions,
     pub(crate) usage: UsageLog,
     pub(crate) setup: crate::people::SetupGate,
@@ -188,6 +190,7 @@ impl Authority {
         let authority = Arc::new(Self {
             presence: PresenceQueue::default(),
             channels: Arc::default(),
+            rung: Rung::default(),
             together: Questions::new(&store),
             usage: UsageLog::default(),
             limits: Limits::default(),

@@ -19,7 +19,7 @@ use crate::limits::{Limited, TooMany};
 
 /// How far clocks of authorities may differ, and how long a command may take to be on record, for a
 /// look to find it.
-const LOOK_BACK: Duration = Duration::from_secs(60);
+pub(crate) const LOOK_BACK: Duration = Duration::from_secs(60);
 
 /// Why a channel ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,6 +13,8 @@ use thiserror::Error;
 use crate::agent::AgentCaller;
 use crate::authority::Authority;
 use crate::authorized::{Authorized, Forbidden, Operate, View};
+use crate::channels::LOOK_BACK;
+pub use crate::commands_by_identity::CommandWord;
 use crate::devices::LookError;
 
 /// How many commands a device is offered at once.
@@ -173,6 +175,7 @@ impl Authority {
             })
             .await?;
         self.channels.wake(device);
+        self.rung.ring(device);
         Ok(id)
     }
 
@@ -230,7 +233,7 @@ impl Authority {
         }
         let commands = self.open_commands(agent.id()).await?;
         let queued = commands.iter().filter(|row| row.state == CommandState::Queued).map(|row| row.id);
-        self.deliver(agent, queued.collect()).await?;
+        self.deliver(whose(agent), queued.collect()).await?;
         Ok(commands)
     }
 
@@ -239,14 +242,18 @@ impl Authority {
     /// # Errors
     /// When the store fails.
     pub async fn acknowledge_command(&self, agent: &AgentCaller, id: CommandId) -> Result<(), StoreError> {
-        self.deliver(agent, vec![id]).await
+        self.deliver(whose(agent), vec![id]).await
     }
 
-    async fn deliver(&self, agent: &AgentCaller, ids: Vec<CommandId>) -> Result<(), StoreError> {
+    pub(crate) async fn deliver(
+        &self,
+        (device, tenant): (DeviceId, Tenant),
+        ids: Vec<CommandId>,
+    ) -> Result<(), StoreError> {
         if ids.is_empty() {
             return Ok(());
         }
-        let (device, tenant, now) = (agent.id(), agent.identity().tenant().clone(), self.now());
+        let now = self.now();
         self.store
             .write(move |w| {
                 Box::pin(async move {
@@ -277,7 +284,16 @@ impl Authority {
         id: CommandId,
         report: CommandReport,
     ) -> Result<(), RecordResultError> {
-        let (device, tenant, now) = (agent.id(), agent.identity().tenant().clone(), self.now());
+        self.finish_command(whose(agent), id, report).await
+    }
+
+    pub(crate) async fn finish_command(
+        &self,
+        (device, tenant): (DeviceId, Tenant),
+        id: CommandId,
+        report: CommandReport,
+    ) -> Result<(), RecordResultError> {
+        let now = self.now();
         self.store
             .write(move |w| {
                 Box::pin(async move {
@@ -318,14 +334,23 @@ impl Authority {
     /// Wakes the channels of devices for which another authority on the same database has queued
     /// something.
     pub(crate) async fn wake_for_commands(&self, now: Timestamp) -> Result<(), StoreError> {
-        let Some(since) = self.channels.look(now) else { return Ok(()) };
+        let is_heard = self.rung.is_heard();
+        let since = self.channels.look(now).or_else(|| is_heard.then(|| now - LOOK_BACK));
+        let Some(since) = since else { return Ok(()) };
         let waiting = self
             .store
             .read(move |r| Box::pin(async move { r.devices_with_commands_since(since).await }))
             .await?;
-        waiting.into_iter().for_each(|device| self.channels.wake(device));
+        for device in waiting {
+            self.channels.wake(device);
+            self.rung.ring(device);
+        }
         Ok(())
     }
+}
+
+fn whose(agent: &AgentCaller) -> (DeviceId, Tenant) {
+    (agent.id(), agent.identity().tenant().clone())
 }
 
 /// Queues a command within a transaction; whoever does so wakes the device's channel once it is

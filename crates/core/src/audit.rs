@@ -102,6 +102,8 @@ events! {
     TokenRotated => "token.rotated",
     /// An admin revoked a device's bearer token.
     TokenRevoked => "token.revoked",
+    /// A message of a device that was set aside was taken after all.
+    MessageReleased => "message.released",
     /// A command was queued for a device.
     CommandQueued => "command.queued",
     /// A device got a command.

@@ -54,6 +54,10 @@ scopes! {
     CommandsRead => "commands:read",
     /// Send commands to devices.
     CommandsWrite => "commands:write",
+    /// See what devices sent over MQTT, and what was set aside of it.
+    TelemetryRead => "telemetry:read",
+    /// Release messages that were set aside.
+    TelemetryWrite => "telemetry:write",
     /// See certificates.
     CertificatesRead => "certificates:read",
     /// Revoke certificates.

@@ -41,6 +41,7 @@ use crate::state::ControlPlane;
         (name = "service certificates", description = "Certificates of services: issued here, or imported."),
         (name = "cas", description = "The rotation of CAs."),
         (name = "edges", description = "Edges that run elsewhere, and what they call themselves."),
+        (name = "messages", description = "What devices sent over MQTT, and what was set aside of it."),
         (name = "monitors", description = "Certificates elsewhere that are watched."),
         (name = "trusts", description = "CAs of others that doors trust, where a route asks for it."),
         (name = "settings"),

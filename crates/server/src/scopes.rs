@@ -23,6 +23,6 @@ macro_rules! scoped {
 scoped! {
     TenantsRead, TenantsWrite, SitesRead, SitesWrite, UsersRead, UsersWrite,
     ApiTokensRead, ApiTokensWrite, EnrollmentKeysRead, EnrollmentKeysWrite, DevicesRead, DevicesWrite, CertificatesRead,
-    CommandsRead, CommandsWrite,
+    CommandsRead, CommandsWrite, TelemetryRead, TelemetryWrite,
     CertificatesWrite, ServiceCertificatesRead, ServiceCertificatesWrite, CasRead, CasWrite, EdgesRead, EdgesWrite, TrustsRead, TrustsWrite, SettingsRead, SettingsWrite, AuditRead, AuditWrite,
 }

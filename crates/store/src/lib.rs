@@ -61,6 +61,9 @@ pub use records::foreign_trusts::ForeignTrustRow;
 pub use records::installation::Installation;
 pub use records::intents::IntentRow;
 pub use records::issuers::{IssuerRole, IssuerRow, IssuerState, KeptKey, Origin};
+pub use records::messages::{
+    MessagePart, NewTelemetry, SetAsideFilter, SetAsideRow, TelemetryFilter, TelemetryRow,
+};
 pub use records::monitors::{AcceptedPin, CertificateMark, MonitorRow, SeenCertificate};
 pub use records::password_tokens::PasswordTokenRow;
 pub use records::presence::Presence;

@@ -47,6 +47,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0016_foreign_trusts"),
     migration!("0017_fewer_indexes"),
     migration!("0018_edges"),
+    migration!("0019_messages"),
 ];
 
 const TABLE: &str = "schema_migrations";

@@ -10,6 +10,7 @@ pub mod command_queue;
 pub mod credentials;
 pub mod edges;
 pub mod fleet;
+pub mod messages;
 pub mod monitors;
 pub mod reported;
 pub mod rotation;

@@ -22,6 +22,7 @@ mod expiry;
 mod grant;
 mod heartbeat;
 pub(crate) mod house;
+mod ingest;
 mod invariants;
 mod monitors;
 mod ocsp;

@@ -14,6 +14,7 @@ use super::edge_arguments::EdgeCommand;
 use super::monitor_arguments::MonitorCommand;
 use super::rules_arguments::RulesCommand;
 use super::service_arguments::ServiceCommand;
+use super::telemetry_arguments::{QuarantineCommand, TelemetryCommand};
 use super::trust_arguments::TrustCommand;
 use super::tunnel::TunnelArguments;
 use crate::config::ConfigFlags;
@@ -88,6 +89,12 @@ pub(super) enum Command {
     /// Watch certificates elsewhere: their ends, and whether they are the ones they should be
     #[command(subcommand)]
     Monitor(MonitorCommand),
+    /// Read what devices sent over MQTT
+    #[command(subcommand)]
+    Telemetry(TelemetryCommand),
+    /// Look at messages of devices that were set aside, and release them
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Let doors admit, on routes that ask for it, clients of CAs that somebody else runs
     #[command(subcommand)]
     Trust(TrustCommand),

@@ -62,6 +62,11 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "see the edge's log; what needs no control plane is served meanwhile",
     ),
     (
+        "MESSAGE_STATE",
+        "the message was released before, is not kept whole or cannot be telemetry",
+        "look with countersign quarantine messages show",
+    ),
+    (
         "MONITOR_STATE",
         "there is no key to accept, or another one than was looked at",
         "look with countersign monitor list, and accept what it shows",
@@ -371,6 +376,38 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "UPSTREAM_UNWELL",
         "none of the route's upstreams is well",
         "look at the upstreams and at what they answer to route.health_path",
+    ),
+    ("PAYLOAD_TOO_LARGE", "the payload is above 64 KiB", "send less at once"),
+    (
+        "PAYLOAD_INVALID_JSON",
+        "the payload is no JSON",
+        "mend the device; countersign quarantine messages show has what it sent",
+    ),
+    (
+        "TENANT_MISMATCH_TOPIC_VS_PAYLOAD",
+        "the payload names another tenant than the certificate",
+        "mend the device, or look who probes",
+    ),
+    ("MISSING_SITE_ID", "the payload has no site_id", "mend the device"),
+    (
+        "UNREGISTERED_DEVICE",
+        "no device of this name is on record",
+        "enrol the device, or look where its certificate comes from",
+    ),
+    (
+        "DEVICE_REVOKED",
+        "the device was decommissioned by the time the message was taken",
+        "nothing: it is not served any more",
+    ),
+    (
+        "SITE_MISMATCH_REGISTRY_VS_PAYLOAD",
+        "the device is at another site than it says",
+        "move the device to its site, or mend it",
+    ),
+    (
+        "SCHEMA_INVALID",
+        "the payload is JSON of another shape than is expected there",
+        "mend the device; countersign quarantine messages show has what it sent",
     ),
     (
         "TOPIC_IDENTITY_MISMATCH",

@@ -40,7 +40,7 @@ pub(crate) use flags::ConfigFlags;
 pub(crate) use front::Redirect;
 pub(crate) use hosts::HostSettings;
 pub(crate) use monitors::{ServerAddress, pin};
-pub(crate) use mqtt_door::{MqttAccount, MqttDoor, MqttUpstream};
+pub(crate) use mqtt_door::{Messages, MqttAccount, MqttDoor, MqttUpstream};
 pub(crate) use names::PublicName;
 pub(crate) use problem::{ConfigError, Origin, Problem};
 pub(crate) use resolve::{Loaded, load};

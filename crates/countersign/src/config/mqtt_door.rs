@@ -28,6 +28,7 @@ pub(super) struct RawMqttDoor {
     pub(super) listen: Place<String>,
     pub(super) upstream: Place<String>,
     pub(super) messages_file: Place<String>,
+    pub(super) ingest: Place<String>,
     pub(super) upstream_account: Place<String>,
     pub(super) upstream_user: Place<String>,
     pub(super) upstream_password_file: Place<String>,
@@ -64,8 +65,8 @@ pub(crate) struct MqttDoor {
     pub(crate) listen: SocketAddr,
     /// What stands behind it.
     pub(crate) upstream: MqttUpstream,
-    /// Where accepted messages are written before they are acknowledged.
-    pub(crate) messages_file: Option<PathBuf>,
+    /// Where accepted messages are before they are acknowledged.
+    pub(crate) messages: Messages,
     /// Where the topics of devices are.
     pub(crate) layout: Layout,
     /// What one device may take.
@@ -82,10 +83,21 @@ pub(crate) struct MqttDoor {
     pub(crate) proxy_protocol_networks: Vec<IpNet>,
 }
 
+/// Where accepted messages are before they are acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Messages {
+    /// In the database.
+    Database,
+    /// In a file, a line each.
+    File(PathBuf),
+    /// At the broker alone.
+    Broker,
+}
+
 /// What stands behind the MQTT door.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MqttUpstream {
-    /// Nothing: messages go to the file.
+    /// Nothing: messages are kept here.
     Hub,
     /// A stock broker on a private listener.
     Broker {
@@ -148,16 +160,12 @@ impl std::str::FromStr for UpstreamText {
 /// The MQTT door, if it is enabled. What is wrong is said in any case.
 pub(super) fn mqtt_door(pick: &mut Picker<'_>, mut raw: RawMqttDoor, machine: &Machine) -> Option<MqttDoor> {
     let enabled = Layers::new("mqtt_door.enabled", raw.enabled.take());
-    let (is_enabled, enabled_at) = pick.value(enabled, false, Ok::<bool, std::convert::Infallible>);
+    let (is_enabled, _) = pick.value(enabled, true, Ok::<bool, std::convert::Infallible>);
     let default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8883));
     let listen = Layers::new("mqtt_door.listen", raw.listen.take());
     let (listen, _) = pick.value(listen, default, |text| address(&text));
     let upstream = upstream(pick, &mut raw);
-    let messages_file = pick.path(Layers::new("mqtt_door.messages_file", raw.messages_file.take()));
-    if is_enabled && upstream == Some(MqttUpstream::Hub) && messages_file.is_none() {
-        let message = "missing: without a broker behind the door it is where accepted messages are kept";
-        pick.refuse(&enabled_at, "mqtt_door.messages_file", message);
-    }
+    let messages = messages(pick, &mut raw, upstream.as_ref());
     let layout = layout(pick, &mut raw);
     let workers = Layers::new("mqtt_door.workers", raw.workers.take());
     let workers = count(pick, workers, machine.processors.get() as u64);
@@ -174,7 +182,7 @@ pub(super) fn mqtt_door(pick: &mut Picker<'_>, mut raw: RawMqttDoor, machine: &M
     Some(MqttDoor {
         listen,
         upstream: upstream?,
-        messages_file,
+        messages: messages?,
         layout: layout?,
         terms,
         handshake,
@@ -213,6 +221,39 @@ fn upstream(pick: &mut Picker<'_>, raw: &mut RawMqttDoor) -> Option<MqttUpstream
         }
     };
     Some(MqttUpstream::Broker { address, account, proxy_header })
+}
+
+fn messages(
+    pick: &mut Picker<'_>,
+    raw: &mut RawMqttDoor,
+    upstream: Option<&MqttUpstream>,
+) -> Option<Messages> {
+    let file = pick.path(Layers::new("mqtt_door.messages_file", raw.messages_file.take()));
+    let is_hub = upstream == Some(&MqttUpstream::Hub);
+    let usual = match (file, is_hub) {
+        (Some(path), _) => Messages::File(path),
+        (None, true) => Messages::Database,
+        (None, false) => Messages::Broker,
+    };
+    let ingest = Layers::new("mqtt_door.ingest", raw.ingest.take());
+    let Some((text, at)) = pick.given(ingest) else { return Some(usual) };
+    match (text.as_str(), usual) {
+        ("database", Messages::Database | Messages::Broker) => Some(Messages::Database),
+        ("none", Messages::Broker) => Some(Messages::Broker),
+        ("none", Messages::Database) => {
+            let message = "none leaves accepted messages nowhere: there is no broker behind the door";
+            pick.refuse(&at, "mqtt_door.ingest", message);
+            None
+        }
+        ("database" | "none", Messages::File(_)) => {
+            pick.refuse(&at, "mqtt_door.ingest", "not beside mqtt_door.messages_file");
+            None
+        }
+        _ => {
+            pick.refuse(&at, "mqtt_door.ingest", "neither database nor none");
+            None
+        }
+    }
 }
 
 fn layout(pick: &mut Picker<'_>, raw: &mut RawMqttDoor) -> Option<Layout> {
@@ -324,16 +365,28 @@ mod tests {
     }
 
     #[test]
-    fn it_is_closed_unless_enabled() {
-        assert_eq!(read("").unwrap().resolved.mqtt_door, None);
-        assert_eq!(read("listen = \"127.0.0.1:0\"").unwrap().resolved.mqtt_door, None);
+    fn it_is_open_unless_it_is_switched_off() {
+        assert_eq!(read("enabled = false").unwrap().resolved.mqtt_door, None);
+        let usual = read("").unwrap().resolved.mqtt_door.unwrap();
+        assert_eq!((usual.listen.port(), usual.upstream), (8883, MqttUpstream::Hub));
+        assert_eq!(usual.messages, Messages::Database);
+    }
+
+    #[test]
+    fn messages_are_kept_in_one_place_and_never_in_none() {
+        let broker = "upstream = \"tcp://127.0.0.1:1883\"";
+        assert_eq!(door(broker).messages, Messages::Broker);
+        assert_eq!(door(&format!("{broker}\ningest = \"database\"")).messages, Messages::Database);
+        assert!(wrong("ingest = \"none\"")[0].contains("nowhere"));
+        assert!(wrong("ingest = \"elsewhere\"")[0].contains("neither"));
+        assert!(wrong("ingest = \"database\"\nmessages_file = \"m\"")[0].contains("not beside"));
     }
 
     #[test]
     fn few_words_are_enough() {
         let hub = door("messages_file = \"messages.jsonl\"");
         assert_eq!((hub.listen.port(), hub.upstream), (8883, MqttUpstream::Hub));
-        assert_eq!(hub.messages_file, Some("/etc/cs/messages.jsonl".into()));
+        assert_eq!(hub.messages, Messages::File("/etc/cs/messages.jsonl".into()));
         assert_eq!((hub.layout, hub.terms), (Layout::default(), Terms::default()));
         let broker = door("upstream = \"tcp://127.0.0.1:1883\"\nupstream_account = \"identity\"");
         let MqttUpstream::Broker { address, account, proxy_header } = broker.upstream else { panic!() };
@@ -344,7 +397,6 @@ mod tests {
     #[test]
     fn every_mistake_is_reported_with_its_line() {
         for (text, said) in [
-            ("enabled = true", "/etc/cs/c.toml:2: mqtt_door.messages_file: missing"),
             ("upstream = \"127.0.0.1:1883\"", "/etc/cs/c.toml:2: mqtt_door.upstream: neither hub nor"),
             (
                 "upstream = \"tcp://a:1\"\nupstream_account = \"door\"",

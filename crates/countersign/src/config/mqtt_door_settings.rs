@@ -14,19 +14,24 @@ const fn example(key: &'static str, sample: &'static str, doc: &'static str) -> 
 pub(super) const MQTT_DOOR: &[Setting] = &[
     limit(
         "mqtt_door.enabled",
-        "false",
+        "true",
         "Whether there is a door for MQTT 3.1.1 and 5 over mTLS. It checks every packet that names a topic\nagainst the device in the certificate, and shows the HTTP door's certificate.",
     ),
     limit("mqtt_door.listen", "\"0.0.0.0:8883\"", "Its address."),
     limit(
         "mqtt_door.upstream",
         "\"hub\"",
-        "What stands behind it: tcp://HOST:PORT of a stock broker, on a listener that only this door can\nreach; or hub: no broker, accepted messages go to messages_file.",
+        "What stands behind it: tcp://HOST:PORT of a stock broker, on a listener that only this door can\nreach; or hub: no broker, devices publish to the database and are sent commands.",
     ),
     example(
         "mqtt_door.messages_file",
         "\"messages.jsonl\"",
-        "File to which accepted messages are appended, one JSON object a line, before they are acknowledged;\nneeded with hub. Default: none.",
+        "File to which accepted messages are appended, one JSON object a line, before they are acknowledged,\ninstead of the database. Default: none.",
+    ),
+    example(
+        "mqtt_door.ingest",
+        "\"database\"",
+        "database: accepted messages are checked and kept in the database before they are acknowledged; none:\nthey go to the broker alone. Default: database with hub, none with a broker.",
     ),
     limit(
         "mqtt_door.upstream_account",
@@ -53,15 +58,15 @@ pub(super) const MQTT_DOOR: &[Setting] = &[
         "\"tenant/{tenant}/device/{device}/\"",
         "Below which topics each device is: {tenant} and {device} are each one level, it ends in /.",
     ),
-    limit(
+    example(
         "mqtt_door.devices_write",
         "[\"telemetry\", \"telemetry/#\", \"shadow/reported\", \"commands/ack\"]",
-        "What a device may write below its own prefix: topic filters.",
+        "What a device may write below its own prefix: topic filters. Default: these.",
     ),
-    limit(
+    example(
         "mqtt_door.devices_read",
         "[\"shadow/desired\", \"commands\", \"jobs/#\"]",
-        "What a device may read there, and subscribe to.",
+        "What a device may read there, and subscribe to. Default: these.",
     ),
     limit(
         "mqtt_door.denied_messages",

@@ -124,6 +124,7 @@ mod tests {
             identity: Identity::from_uri("spiffe://countersign.internal/tenant/acme/device/d1").unwrap(),
             certificate: CertificateRef { issuer: [1; 32].into(), serial: "0a".parse().unwrap() },
             topic: "tenant/acme/device/d1/telemetry".to_owned(),
+            suffix: "telemetry".to_owned(),
             qos: Qos::AtLeastOnce,
             is_dup: false,
             received_at: Timestamp::from_secs(1_800_000_000),
@@ -137,7 +138,7 @@ mod tests {
         let path = folder.path().join("messages.jsonl");
         let file = MessageFile::open(&path).unwrap();
         file.take(message(br#"{"metrics": {"temp": 22.5}, "provision_token": "s3cret"}"#)).await.unwrap();
-        file.set_aside(SetAside { message: message(b"\xff"), code: "TOPIC_NOT_ALLOWED" });
+        file.set_aside(SetAside { message: message(b"\xff"), code: "TOPIC_NOT_ALLOWED", payload_bytes: 1 });
         file.take(message(b"7")).await.unwrap();
         let text = fs_err::read_to_string(&path).unwrap();
         assert!(!text.contains("s3cret"), "{text}");

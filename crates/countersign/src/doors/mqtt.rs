@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use countersign_edge::mqtt::{Account, Broker, Hub, MqttDoor, MqttDoorConfig, MqttUpstream, Password, Sink};
+use countersign_edge::mqtt::{Account, Broker, MqttDoor, MqttDoorConfig, MqttUpstream, Password, Sink};
 use countersign_edge::{DoorHandle, Limits, ProxyHeader};
 use countersign_supervisor::Sockets;
 
@@ -25,16 +25,20 @@ pub(super) fn open(
     sockets: &mut Sockets,
 ) -> anyhow::Result<Option<DoorHandle>> {
     let Some(door) = &config.mqtt_door else { return Ok(None) };
-    let settings = settings(door).context("prepare the MQTT door")?;
+    if door.messages == config::Messages::Database && given.messages.is_none() {
+        tracing::info!("no database for messages here, MQTT door stays closed");
+        return Ok(None);
+    }
+    let settings = settings(door, given).context("prepare the MQTT door")?;
     let here = sockets.take(MQTT_DOOR, door.listen);
     let started = MqttDoor::start_on(settings, given.inputs(adoption, None), here);
     unless_taken(started, adoption).context("open the MQTT door")
 }
 
 /// The door's settings.
-fn settings(door: &config::MqttDoor) -> anyhow::Result<MqttDoorConfig> {
+fn settings(door: &config::MqttDoor, given: &Given) -> anyhow::Result<MqttDoorConfig> {
     let upstream = match &door.upstream {
-        config::MqttUpstream::Hub => MqttUpstream::Hub(Hub::new()),
+        config::MqttUpstream::Hub => MqttUpstream::Hub(Arc::clone(&given.hub)),
         config::MqttUpstream::Broker { address, account, proxy_header } => MqttUpstream::Broker(Broker {
             address: format!("{}:{}", address.host.in_url(), address.port),
             account: account_of(account)?,
@@ -44,9 +48,10 @@ fn settings(door: &config::MqttDoor) -> anyhow::Result<MqttDoorConfig> {
             },
         }),
     };
-    let sink = match &door.messages_file {
-        None => None,
-        Some(path) => Some(Arc::new(MessageFile::open(path)?) as Arc<dyn Sink>),
+    let sink = match &door.messages {
+        config::Messages::Broker => None,
+        config::Messages::Database => given.messages.clone(),
+        config::Messages::File(path) => Some(Arc::new(MessageFile::open(path)?) as Arc<dyn Sink>),
     };
     Ok(MqttDoorConfig {
         workers: door.workers,

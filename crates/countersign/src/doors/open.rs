@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot};
 use countersign_core::time::SystemClock;
+use countersign_edge::mqtt::{Hub, Sink};
 use countersign_edge::{
     AccessLog, DoorConfig, DoorError, DoorHandle, DoorInputs, EdgeReport, Egress, HttpDoor,
     LocalControlPlane, Redirect, TcpDoor, TcpDoorHandle,
@@ -38,6 +39,10 @@ pub(crate) struct Given {
     pub(crate) control_plane: LocalControlPlane,
     /// Whether the admin routes are among those.
     pub(crate) admin: AdminOnDoor,
+    /// Who takes messages from the MQTT door for the database, where there is one.
+    pub(crate) messages: Option<Arc<dyn Sink>>,
+    /// What stands behind the MQTT door where there is no broker.
+    pub(crate) hub: Arc<Hub>,
     /// The installation's roots, PEM: by them its own services are recognised.
     pub(crate) roots: String,
 }

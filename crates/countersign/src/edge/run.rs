@@ -9,6 +9,7 @@ use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::{Clock, SystemClock};
 use countersign_edge::LocalControlPlane;
 use countersign_edge::attach::{Farewell, Feed, Kept, Link, LinkParts, Relay, ReportQueue};
+use countersign_edge::mqtt::Hub;
 use countersign_server::AdminOnDoor;
 use countersign_supervisor::{Sockets, Supervisor};
 use countersign_tls::ServerCredentials;
@@ -191,6 +192,8 @@ fn given(
         reports,
         control_plane: LocalControlPlane { service: relay.service(), runtime: Handle::current() },
         admin: AdminOnDoor::Hidden,
+        messages: None,
+        hub: Hub::new(),
         roots: roots.to_owned(),
     }
 }

@@ -8,6 +8,7 @@ use countersign_authority::Authority;
 use countersign_authority::door_certificate::DoorNames;
 use countersign_core::certificate::Lifetime;
 use countersign_core::ids::IssuerKeyId;
+use countersign_edge::mqtt::Hub;
 use countersign_edge::{EdgeReport, LocalControlPlane};
 use countersign_server::{AdminOnDoor, ControlPlane, door_router, door_service};
 use countersign_supervisor::Sockets;
@@ -16,6 +17,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::ingest::Ingest;
+use super::mqtt_commands;
 use crate::config::{self, DoorCertificate, PublicName, Resolved};
 use crate::doors::{self, Doors, Given};
 
@@ -33,6 +36,7 @@ pub(super) async fn open(
         config::AdminOnDoor::Hidden => AdminOnDoor::Hidden,
         config::AdminOnDoor::Exposed => AdminOnDoor::Exposed,
     };
+    let hub = Hub::new();
     let given = Given {
         credentials: credentials(config, authority).await?,
         snapshots: authority.snapshots(),
@@ -42,9 +46,14 @@ pub(super) async fn open(
             runtime: Handle::current(),
         },
         admin,
+        messages: Some(Arc::new(Ingest::new(Arc::clone(authority)))),
+        hub: Arc::clone(&hub),
         roots: authority.root_pem(),
     };
     let doors = doors::open(config, &given, sockets)?;
+    if let (Some(door), Some(_)) = (&config.mqtt_door, doors.mqtt()) {
+        tokio::spawn(mqtt_commands::offer(Arc::clone(authority), hub, door.layout.clone()));
+    }
     if let Some(applied) = doors.applied() {
         authority.attach_edge(applied);
     }

@@ -2,7 +2,9 @@
 
 mod door;
 pub(crate) mod files;
+mod ingest;
 mod monitors;
+mod mqtt_commands;
 mod observed;
 pub(crate) mod reload;
 mod reports;

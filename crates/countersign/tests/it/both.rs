@@ -3,6 +3,7 @@
 mod a_change_of_agent_settings_is_told_until_it_is_echoed;
 mod a_command_is_offered_until_its_result_is_recorded;
 mod a_command_is_pushed_and_its_result_comes_back;
+mod a_command_reaches_a_device_over_mqtt_and_its_word_comes_back;
 mod a_decision_closes_the_websocket_with_its_code;
 mod a_decision_cuts_every_live_connection;
 mod a_device_that_unenrols_is_gone;
@@ -13,6 +14,7 @@ mod accesses_are_reported_at_the_door_and_by_people;
 mod an_api_token_opens_what_it_was_made_for;
 mod devices_move_between_the_sites_of_their_tenant;
 mod many_are_decided_about_at_once;
+mod mqtt_messages_arrive_until_their_device_is_quarantined;
 mod of_two_at_once_one_wins;
 mod people_are_invited_changed_and_sent_away;
 mod the_audit_is_copied_and_counts_what_is_refused;

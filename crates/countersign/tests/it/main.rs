@@ -66,7 +66,6 @@ mod in_process;
 mod keys_are_sealed_anew_all_or_none;
 mod monitor_check_looks_once;
 mod monitors_say_each_thing_once;
-mod mqtt_messages_arrive_until_their_device_is_quarantined;
 mod nginx_stands_in_front_with_our_bundle_and_lists;
 mod nothing_brings_a_revoked_key_back;
 #[path = "both.rs"]
@@ -90,6 +89,7 @@ mod the_access_log_is_opened_anew_on_sighup;
 mod the_commands_read_what_a_server_wrote;
 mod the_guides_for_emergencies_work;
 mod the_keys_of_cas_stay_in_their_token;
+mod the_mqtt_example_shows_what_seed_004_wanted;
 mod the_openapi_document_is_true;
 mod the_rule_reference_is_generated;
 mod the_transcript_of_the_readme_works;

@@ -1,14 +1,12 @@
-//! Proves that `serve` opens an MQTT door without a broker: a device's messages are kept, those on topics of
-//! others are not, and a quarantined device is cut off and does not come back.
+//! Proves that `serve` opens an MQTT door without being told to: a device's telemetry is in the database once it
+//! is acknowledged, also after kill -9; what is none is set aside and can be released; and a quarantined device
+//! is cut off and does not come back.
 
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::harness::{Device, Installation, Time, done, until};
-
-const CONFIG: &str =
-    "[mqtt_door]\nenabled = true\nlisten = \"127.0.0.1:0\"\nmessages_file = \"messages.jsonl\"\n";
+use crate::harness::{Device, Installation, done, until};
 
 struct Mqtt<'a> {
     installation: &'a Installation,
@@ -16,7 +14,19 @@ struct Mqtt<'a> {
     prefix: String,
 }
 
-impl Mqtt<'_> {
+impl<'a> Mqtt<'a> {
+    async fn of(installation: &'a Installation, device: &Device) -> Self {
+        let folder = installation.folder();
+        fs_err::write(folder.join("root.pem"), installation.root_pem()).unwrap();
+        fs_err::write(folder.join("device.pem"), device.identity_pem()).unwrap();
+        let ports = fs_err::read_to_string(folder.join("ports.json")).unwrap();
+        let ports: Value = serde_json::from_str(&ports).unwrap();
+        let port = u16::try_from(ports["mqttDoor"].as_u64().unwrap()).unwrap();
+        let body = serde_json::to_value(installation.admin().device(device.id).await).unwrap();
+        let prefix = format!("tenant/{}/device/{}/", body["tenant"].as_str().unwrap(), device.name);
+        Self { installation, port, prefix }
+    }
+
     /// One of Mosquitto's clients, as this device.
     fn command(&self, program: &str, topic: &str) -> Command {
         let folder = self.installation.folder();
@@ -37,48 +47,57 @@ impl Mqtt<'_> {
     }
 }
 
-fn lines(installation: &Installation) -> Vec<Value> {
-    let text = fs_err::read_to_string(installation.folder().join("messages.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+/// Runs one of our commands with a token, and reads what it prints.
+async fn told(installation: &Installation, arguments: &[&str]) -> Value {
+    let token = done(&installation.admin().post("/api-tokens", &json!({ "name": "m" })).await);
+    let file = installation.folder().join("token");
+    fs_err::write(&file, token["token"].as_str().unwrap()).unwrap();
+    let common = ["--token-file", "token", "--ports-file", "ports.json", "--json"];
+    let ran = installation.run(&[arguments, &common].concat());
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{} {}", ran.stdout, ran.stderr))
 }
 
 #[tokio::test]
 async fn mqtt_messages_arrive_until_their_device_is_quarantined() {
-    let installation = Installation::configured(CONFIG, Time::Real).await;
+    let mut installation = Installation::start().await;
     let device = Device::enrol(&installation, "sensor-7").await;
-    let folder = installation.folder();
-    fs_err::write(folder.join("root.pem"), installation.root_pem()).unwrap();
-    fs_err::write(folder.join("device.pem"), device.identity_pem()).unwrap();
-    let ports: Value =
-        serde_json::from_str(&fs_err::read_to_string(folder.join("ports.json")).unwrap()).unwrap();
-    let port = u16::try_from(ports["mqttDoor"].as_u64().unwrap()).unwrap();
     let body = serde_json::to_value(installation.admin().device(device.id).await).unwrap();
-    let tenant = body["tenant"].as_str().unwrap();
-    let prefix = format!("tenant/{tenant}/device/{}/", device.name);
-    let mqtt = Mqtt { installation: &installation, port, prefix };
-
-    let kept = mqtt.publish(&mqtt.own("telemetry"), "{\"metrics\":{\"temp\":22.5}}");
+    let good = json!({ "site_id": body["site"], "metrics": { "temp": 22.5 } }).to_string();
+    let mqtt = Mqtt::of(&installation, &device).await;
+    let kept = mqtt.publish(&mqtt.own("telemetry"), &good);
     assert!(kept.status.success(), "{kept:?}");
-    let [line] = lines(&installation).try_into().unwrap();
-    assert_eq!(
-        (line["device"].as_str(), line["tenant"].as_str()),
-        (Some(device.name.as_str()), Some(tenant))
-    );
-    assert_eq!(line["payload"]["json"]["metrics"]["temp"], 22.5);
-    mqtt.publish(&format!("tenant/{tenant}/device/another/telemetry"), "{}");
-    let all = lines(&installation);
-    assert_eq!(all.iter().filter(|line| line["refused"].is_null()).count(), 1, "{all:?}");
+    drop(mqtt);
+    installation.kill().await;
+    installation.start_again().await;
 
+    let mqtt = Mqtt::of(&installation, &device).await;
+    let found = told(&installation, &["telemetry", "query"]).await;
+    let [line] = found["messages"].as_array().unwrap().as_slice() else { panic!("{found}") };
+    assert_eq!((&line["device"], &line["payload"]["metrics"]["temp"]), (&json!(device.name), &json!(22.5)));
+    let one = told(&installation, &["telemetry", "tail", "--count", "1"]).await;
+    assert_eq!(one["id"], 1);
+
+    mqtt.publish(&mqtt.own("telemetry"), "{\"site_id\":\"nowhere\",\"metrics\":{}}");
+    mqtt.publish(&mqtt.own("telemetry").replace(device.name.as_str(), "another"), &good);
+    let listed = async || told(&installation, &["quarantine", "messages", "list"]).await["messages"].clone();
+    until("both are set aside", async || listed().await.as_array().unwrap().len() == 2).await;
+    let aside = listed().await;
+    let reasons: Vec<&Value> = aside.as_array().unwrap().iter().map(|one| &one["reason"]).collect();
+    assert_eq!(reasons, ["TOPIC_IDENTITY_MISMATCH", "SITE_MISMATCH_REGISTRY_VS_PAYLOAD"]);
+    let released = told(&installation, &["quarantine", "messages", "release", "1"]).await;
+    assert_eq!(released["telemetryId"], 2);
+
+    let folder = installation.folder();
     let mut listening = mqtt.command("mosquitto_sub", &mqtt.own("commands"));
-    let listening =
-        listening.arg("-d").stdout(fs_err::File::create(folder.join("sub.log")).unwrap().into_file());
+    let listening = listening.stdout(fs_err::File::create(folder.join("sub.log")).unwrap().into_file());
     let mut listening = listening.stderr(Stdio::null()).spawn().unwrap();
     let heard = || fs_err::read_to_string(folder.join("sub.log")).unwrap_or_default();
-    until("the device listens", async || heard().contains("Subscribed")).await;
+    installation.admin().queue_command(device.id, &json!({ "type": "ping" })).await;
+    until("the device listens", async || heard().contains("ping")).await;
     done(&installation.admin().quarantine(device.id, "test").await);
     until("the session is cut", async || installation.log().contains("end=Cut")).await;
     listening.kill().unwrap();
     listening.wait().unwrap();
-    let refused = mqtt.publish(&mqtt.own("telemetry"), "{}");
+    let refused = mqtt.publish(&mqtt.own("telemetry"), &good);
     assert!(!refused.status.success(), "{refused:?}");
 }

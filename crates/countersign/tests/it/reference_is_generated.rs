@@ -52,6 +52,11 @@ const COMMANDS: &[&[&str]] = &[
     &["monitor", "list"],
     &["monitor", "check"],
     &["monitor", "accept"],
+    &["telemetry", "tail"],
+    &["telemetry", "query"],
+    &["quarantine", "messages", "list"],
+    &["quarantine", "messages", "show"],
+    &["quarantine", "messages", "release"],
     &["trust", "add"],
     &["trust", "list"],
     &["trust", "remove"],
@@ -93,7 +98,7 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    let parents: [&[&str]; 13] = [
+    let parents: [&[&str]; 16] = [
         &[],
         &["config"],
         &["audit"],
@@ -103,6 +108,9 @@ fn every_command_is_in_the_list_of_this_test() {
         &["edge"],
         &["service"],
         &["monitor"],
+        &["telemetry"],
+        &["quarantine"],
+        &["quarantine", "messages"],
         &["user"],
         &["store"],
         &["cloudflare"],

@@ -26,6 +26,7 @@ impl Server {
         let log = fs_err::File::create(folder.join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         command.args(["serve", "--listen-admin", "127.0.0.1:0", "--listen-http", "127.0.0.1:0"]).args(flags);
+        command.env("COUNTERSIGN_MQTT_DOOR_LISTEN", "127.0.0.1:0");
         command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.into_file());
         let mut process = command.spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());

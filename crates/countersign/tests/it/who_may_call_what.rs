@@ -167,6 +167,7 @@ impl Trial<'_> {
             About::Ca => format!("{}.pem", self.issuer()),
             About::NamedCa => "root".to_owned(),
             About::Monitor | About::Trust => "none".to_owned(),
+            About::Message => "1".to_owned(),
             About::RevocationList => format!("{}.crl", self.issuer()),
             // No request at all, which has an answer of its own.
             About::Question => "MAA".to_owned(),
@@ -209,6 +210,7 @@ impl Trial<'_> {
             | About::NamedCa
             | About::Monitor
             | About::Trust
+            | About::Message
             | About::RevocationList
             | About::Question => self.target(self.shared),
             About::DeniedKey => denied_key(self.plane).await,

@@ -9,6 +9,8 @@ use countersign_core::settings::Enforcement;
 use countersign_tls::{ClientAuth, HostPolicies};
 use ipnet::IpNet;
 
+use super::leftovers::{Leftovers, clear_fallen};
+use super::retained::Retained;
 use super::rights::Layout;
 use super::serve::MqttInside;
 use super::session::Context;
@@ -18,7 +20,7 @@ use super::upstream::MqttUpstream;
 use crate::accept::limits::Limits;
 use crate::accept::{EntryTerms, Frontage, FrontageTerms};
 use crate::admit::{Floor, Requirement};
-use crate::door::{DoorError, DoorHandle, DoorInputs, Frame, open};
+use crate::door::{DoorError, DoorHandle, DoorInputs, Frame, open, spawn};
 use crate::report::Reports;
 
 /// How an MQTT door behaves.
@@ -88,6 +90,14 @@ impl MqttDoor {
         let current = inputs.current()?;
         // A fallen device is told so in MQTT's own words, after the handshake.
         let tls = inputs.tls(ClientAuth::Optional)?.with_protocols(&[]);
+        let context = Arc::new(Context {
+            terms: config.terms,
+            retained: Retained::default(),
+            leftovers: Leftovers::default(),
+            is_tapped: config.sink.is_some(),
+        });
+        let cleared = clear_fallen(Arc::clone(&context), config.upstream.clone(), inputs.snapshots.clone());
+        spawn("mqtt-leftovers".to_owned(), move |runtime| runtime.block_on(cleared))?;
         let inside = MqttInside {
             current: Arc::clone(&current),
             clock: Arc::clone(&inputs.clock),
@@ -95,11 +105,7 @@ impl MqttDoor {
             requirement: Requirement::upstream(Enforcement::Enforce, Floor::Kept),
             upstream: config.upstream,
             layout: config.layout,
-            context: Arc::new(Context {
-                terms: config.terms,
-                retained: Default::default(),
-                is_tapped: config.sink.is_some(),
-            }),
+            context,
             sink: config.sink,
         };
         let terms = FrontageTerms {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::snapshot::CertificateClaim;
+use countersign_core::snapshot::{CertificateClaim, DeviceKey};
 use countersign_tls::ServerStream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -11,19 +11,17 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
+use super::leftovers::{leave, purge, take_away};
 use super::leg::Leg;
 use super::pump::Pump;
 use super::serve::Arrival;
 use super::session::{Context, End, Greeting};
 use super::upstream::{MqttUpstream, UpstreamStream};
-use super::wire::{Connect, Encoder, Properties, PropertyId, PropertyWriter, Publish, Qos, Reason, Version};
+use super::wire::{PropertyId, PropertyWriter, Reason, Version};
 use crate::registry::{Ending, Registration};
 
 /// How long a last word may take to get out.
 const LAST_WORD: Duration = Duration::from_millis(250);
-
-/// How long the broker may take to hear of an end.
-const PARTING: Duration = Duration::from_secs(5);
 
 /// Within which time devices come back that lost the door together.
 const JITTER: u64 = 1000;
@@ -80,6 +78,9 @@ impl Farewell<'_> {
             device.outbox.extend([0xe0, 0x02, code, 0x00]);
         }
         Self::say_last(&mut device).await;
+        if end != End::Cut && self.greeting.is_persistent {
+            self.context.leftovers.left(state.device(), &self.greeting.client_id);
+        }
         drop((device, live));
         info!(
             request = %arrival.id, tenant = %claim.identity.tenant(), device = %claim.identity.device(),
@@ -87,77 +88,34 @@ impl Farewell<'_> {
         );
         match end {
             End::Cut => self.clear(upstream, state.device()).await,
-            End::Lapsed | End::Drained => self.leave(upstream, &PropertyWriter::new()).await,
+            End::Lapsed | End::Drained => self.leave(upstream).await,
             // The broker sees a client that is gone, and says its will.
             End::Goodbye | End::Vanished | End::Refused(_) | End::Dismissed(_) | End::UpstreamLost => {}
         }
     }
 
     /// Tells the broker that the client goes, so that no will is said.
-    async fn leave(&self, mut upstream: Leg<UpstreamStream>, properties: &PropertyWriter) {
-        Encoder::new(self.greeting.version, &mut upstream.outbox).disconnect(Reason::Success, properties);
-        let told = async {
-            upstream.drain().await?;
-            upstream.shutdown().await
-        };
-        match timeout(PARTING, told).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!(%error, "broker not told of an end"),
-            Err(_elapsed) => warn!("broker not told of an end in time"),
-        }
+    async fn leave(&self, upstream: Leg<UpstreamStream>) {
+        leave(upstream, self.greeting.version, &PropertyWriter::new()).await;
     }
 
     /// Takes away what a fallen device left: its will, its retained messages, and what waits for it.
-    async fn clear(&self, mut upstream: Leg<UpstreamStream>, device: &countersign_core::snapshot::DeviceKey) {
-        let version = self.greeting.version;
-        for topic in self.context.retained.take(device) {
-            let nothing = Publish {
-                is_dup: false,
-                qos: Qos::AtMostOnce,
-                is_retained: true,
-                topic: &topic,
-                packet_id: None,
-                properties: Properties::default(),
-                payload: &[],
-            };
-            Encoder::new(version, &mut upstream.outbox).publish(&nothing, &topic, &PropertyWriter::new());
-        }
+    async fn clear(&self, mut upstream: Leg<UpstreamStream>, device: &DeviceKey) {
+        let (version, is_persistent) = (self.greeting.version, self.greeting.is_persistent);
+        take_away(&mut upstream, version, &self.context.retained.take(device));
         let mut properties = PropertyWriter::new();
-        if version == Version::V5 && self.greeting.is_persistent {
+        if version == Version::V5 && is_persistent {
             properties.four(PropertyId::SessionExpiry, 0);
         }
-        self.leave(upstream, &properties).await;
+        leave(upstream, version, &properties).await;
         if let MqttUpstream::Hub(hub) = self.upstream {
             hub.forget(device);
-        } else if version == Version::V311 && self.greeting.is_persistent {
-            self.purge(device).await;
-        }
-    }
-
-    /// MQTT 3.1.1 forgets a session only when its client comes anew.
-    async fn purge(&self, device: &countersign_core::snapshot::DeviceKey) {
-        let credentials = self.upstream.account().for_device(device);
-        let connect = Connect {
-            version: Version::V311,
-            is_clean: true,
-            keep_alive: 10,
-            properties: Properties::default(),
-            client_id: &self.greeting.client_id,
-            will: None,
-            user_name: credentials.name.as_deref(),
-            password: credentials.password.as_ref().map(|password| password.as_bytes()),
-        };
-        let purged = async {
-            let upstream = self.upstream.reach(self.context.terms.upstream_timeout).await.ok()?;
-            let mut upstream = Leg::new(upstream);
-            Encoder::new(Version::V311, &mut upstream.outbox).connect(&connect, &PropertyWriter::new(), None);
-            upstream.drain().await.ok()?;
-            upstream.receive(self.context.terms.packet_bytes).await.ok()?;
-            self.leave(upstream, &PropertyWriter::new()).await;
-            Some(())
-        };
-        if timeout(PARTING, purged).await.ok().flatten().is_none() {
-            warn!(client = self.greeting.client_id, "session of a fallen device not purged at the broker");
+        } else if version == Version::V311 && is_persistent {
+            // MQTT 3.1.1 forgets a session only when its client comes anew.
+            let client_id = &self.greeting.client_id;
+            if !purge((self.upstream, &self.context.terms), device, client_id, &[]).await {
+                warn!(client = client_id, "session of a fallen device not purged at the broker");
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ mod budget;
 mod door;
 mod farewell;
 mod hub;
+mod leftovers;
 mod leg;
 mod pump;
 mod retained;

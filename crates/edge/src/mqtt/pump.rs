@@ -207,7 +207,8 @@ where
                 }
                 Step::SetAside(tapped, code) => {
                     if let Some(tap) = &self.tap {
-                        tap.sink.set_aside(SetAside { message: (tap.of)(tapped), code });
+                        let payload_bytes = tapped.payload_bytes;
+                        tap.sink.set_aside(SetAside { message: (tap.of)(tapped), code, payload_bytes });
                     }
                 }
                 Step::End(End::Goodbye) => self.is_leaving = true,

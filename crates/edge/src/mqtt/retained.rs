@@ -45,6 +45,11 @@ impl Retained {
         Ok(())
     }
 
+    /// Whose there are.
+    pub(super) fn devices(&self) -> Vec<DeviceKey> {
+        self.0.lock().keys().cloned().collect()
+    }
+
     /// Forgets what a device left, and says where it was.
     pub(super) fn take(&self, device: &DeviceKey) -> Vec<Box<str>> {
         self.0.lock().remove(device).map(|own| own.into_keys().collect()).unwrap_or_default()

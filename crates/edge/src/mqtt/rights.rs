@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use countersign_core::identity::Identity;
+use countersign_core::snapshot::DeviceKey;
 use thiserror::Error;
 
 use super::topics::TopicFilter;
@@ -58,17 +59,23 @@ impl Layout {
         Ok(Self { prefix: prefix.to_owned(), write: write.into(), read: read.into() })
     }
 
+    /// Below which topics a device is.
+    #[must_use]
+    pub fn prefix_of(&self, (tenant, device): &DeviceKey) -> String {
+        let filled = self.prefix.split('/').map(|level| match level {
+            TENANT => tenant.as_str(),
+            DEVICE => device.as_str(),
+            level => level,
+        });
+        filled.collect::<Vec<_>>().join("/")
+    }
+
     /// What a device may.
     #[must_use]
     pub fn rights_of(&self, identity: &Identity) -> Rights {
-        let filled = self.prefix.split('/').map(|level| match level {
-            TENANT => identity.tenant().as_str(),
-            DEVICE => identity.device().as_str(),
-            level => level,
-        });
-        let prefix: Box<str> = filled.collect::<Vec<_>>().join("/").into();
+        let prefix = self.prefix_of(&(identity.tenant().clone(), identity.device().clone()));
         Rights {
-            prefix,
+            prefix: prefix.into(),
             write: Arc::clone(&self.write),
             read: Arc::clone(&self.read),
             shared: Shared::Denied,
@@ -140,6 +147,12 @@ impl Rights {
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// What of a topic follows the own prefix; all of it if it is another's.
+    #[must_use]
+    pub fn suffix<'t>(&self, topic: &'t str) -> &'t str {
+        topic.strip_prefix(&*self.prefix).unwrap_or(topic)
     }
 
     /// Whether it may write to a topic.

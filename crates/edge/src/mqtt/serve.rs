@@ -158,6 +158,7 @@ impl MqttInside {
         let claim = admitted.device()?.clone();
         device.outbox.extend_from_slice(&answer.bytes);
         let key: DeviceKey = (claim.identity.tenant().clone(), claim.identity.device().clone());
+        self.context.leftovers.is_back(&key, &greeting.client_id);
         let own = (key, self.layout.rights_of(&claim.identity), Stamp::of(&claim));
         let state = State::new(greeting.version, Arc::clone(&self.context), own, answer.inflight);
         let will = self.will_of(&packet, &claim);
@@ -263,9 +264,11 @@ impl MqttInside {
     fn tap(&self, claim: &CertificateClaim) -> Option<Tap> {
         let sink = Arc::clone(self.sink.as_ref()?);
         let (claim, clock) = (claim.clone(), Arc::clone(&self.clock));
+        let rights = self.layout.rights_of(&claim.identity);
         let of = move |tapped: Tapped| Message {
             identity: claim.identity.clone(),
             certificate: claim.reference.clone(),
+            suffix: rights.suffix(&tapped.topic).to_owned(),
             topic: tapped.topic,
             qos: tapped.qos,
             is_dup: tapped.is_dup,
@@ -287,6 +290,7 @@ impl MqttInside {
             identity: claim.identity.clone(),
             certificate: claim.reference.clone(),
             topic: will.topic.to_owned(),
+            suffix: self.layout.rights_of(&claim.identity).suffix(will.topic).to_owned(),
             qos: will.qos,
             is_dup: false,
             received_at: self.clock.now(),

@@ -19,6 +19,8 @@ pub struct Message {
     pub certificate: CertificateRef,
     /// On which topic.
     pub topic: String,
+    /// What of the topic follows the device's own prefix; all of it if it is another's.
+    pub suffix: String,
     /// How hard it is delivered.
     pub qos: Qos,
     /// Whether it may have come before.
@@ -36,6 +38,8 @@ pub struct SetAside {
     pub message: Message,
     /// The stable code of why not.
     pub code: &'static str,
+    /// How long its payload was, of which only the beginning may be here.
+    pub payload_bytes: usize,
 }
 
 /// A message could not be kept.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use countersign_core::snapshot::Bar;
 use countersign_edge::mqtt::wire::{Packet, PropertyId, PropertyWriter, Qos, Version};
 
-use crate::mqtt_site::{BOTH, MqttSite, connect, connect_with, publish};
+use crate::mqtt_site::{BOTH, MqttSite, connect, connect_with, publish, retained};
 use crate::site::let_expire;
 
 const OWN: &str = "tenant/acme/device/d1/telemetry";
@@ -232,6 +232,50 @@ async fn a_fall_ends_live_sessions_at_once_and_leaves_nothing_for_later() {
             device.end().await;
         }
         assert!(session_is_gone);
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_falls_while_it_is_away_leaves_nothing_either() {
+    let (mut site, broker) = MqttSite::usual().await;
+    for version in BOTH {
+        let certificate = site.certificate("acme", "d1");
+        let mut properties = PropertyWriter::new();
+        if version == Version::V5 {
+            properties.four(PropertyId::SessionExpiry, 1000);
+        }
+        let persistent = connect_with(version, "id", false, None, &properties);
+        let mut device = site.connected(&certificate, version, &persistent).await;
+        assert_eq!(device.subscribe(1, &[COMMANDS]).await, [1]);
+        device.send(&retained(publish(version, OWN, None, b"kept", &PropertyWriter::new()))).await;
+        device.until_pong().await;
+        device.send(&[0xe0, 0]).await;
+        device.end().await;
+        let mut service = broker.client("service", Version::V311, true).await;
+        service.publish(COMMANDS, Some((Qos::AtLeastOnce, 1)), b"queued").await;
+        service.next().await;
+        let key = ("acme".parse().unwrap(), "d1".parse().unwrap());
+        site.apply(|snapshot| snapshot.barred.insert(key, Bar::Quarantined)).await;
+        let deadline = Instant::now() + crate::site::PATIENCE;
+        let mut is_kept = true;
+        while is_kept && Instant::now() < deadline {
+            let mut witness = broker.witness().await;
+            is_kept = !witness.until_pong().await.is_empty();
+        }
+        assert!(!is_kept, "what it retained is gone");
+        site.apply(|snapshot| snapshot.barred.clear()).await;
+        let mut session_is_gone = false;
+        while !session_is_gone && Instant::now() < deadline {
+            let mut device = site.open(Some(&certificate), version).await;
+            device.send(&persistent).await;
+            let connack = device.next().await;
+            session_is_gone = connack[2] == 0;
+            let said = device.until_pong().await;
+            assert!(!session_is_gone || said.is_empty(), "{said:x?}");
+            device.send(&[0xe0, 0]).await;
+            device.end().await;
+        }
+        assert!(session_is_gone, "and its session");
     }
 }
 

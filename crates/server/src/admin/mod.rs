@@ -15,6 +15,7 @@ pub(crate) mod devices;
 pub(crate) mod enrollment_keys;
 pub(crate) mod health;
 pub(crate) mod lists;
+pub(crate) mod messages;
 pub(crate) mod monitors;
 pub(crate) mod passwords;
 pub(crate) mod quarantine;

@@ -24,6 +24,7 @@ pub(crate) mod installation;
 pub(crate) mod intents;
 pub(crate) mod issuers;
 pub(crate) mod journal;
+pub(crate) mod messages;
 pub(crate) mod monitors;
 pub(crate) mod password_tokens;
 pub(crate) mod presence;

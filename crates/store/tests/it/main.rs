@@ -28,6 +28,7 @@ mod on_sqlite {
     pub(crate) mod foreign_trusts;
     mod group_commit;
     mod issuers;
+    pub(crate) mod messages;
     pub(crate) mod monitors;
     mod opening;
     mod people;
@@ -67,6 +68,7 @@ mod on_postgres {
     mod foreign_trusts;
     mod group_commit;
     mod issuers;
+    mod messages;
     mod monitors;
     mod opening;
     mod people;

@@ -232,6 +232,7 @@ impl Installation {
             .args(["--listen-http", &format!("127.0.0.1:{}", self.ports.door)])
             .current_dir(folder)
             .env("COUNTERSIGN_ADMIN_SESSION_HOURS", "100000")
+            .env("COUNTERSIGN_MQTT_DOOR_LISTEN", "127.0.0.1:0")
             .env("CS_TEST_CRASH_AT", folder.join("crash-at"))
             .stdin(Stdio::null())
             .stdout(fs_err::File::create(folder.join("printed")).unwrap().into_file())

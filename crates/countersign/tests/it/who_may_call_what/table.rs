@@ -60,6 +60,8 @@ pub(super) enum About {
     NamedCa,
     /// None: nothing is watched here.
     Monitor,
+    /// None: nothing was set aside.
+    Message,
     /// None: nobody of this name is trusted.
     Trust,
     RevocationList,
@@ -236,6 +238,17 @@ fn edges() -> Vec<Row> {
     ]
 }
 
+/// What is about messages of devices. There are none here: that nobody sees those of others, the authority
+/// proves.
+fn messages() -> Vec<Row> {
+    vec![
+        row("listTelemetry", VIEWER).elsewhere(Elsewhere::Same),
+        row("listQuarantinedMessages", VIEWER).elsewhere(Elsewhere::Same),
+        row("getQuarantinedMessage", VIEWER).about(About::Message).elsewhere(Elsewhere::Same).done(404),
+        row("releaseQuarantinedMessage", OPERATOR).about(About::Message).elsewhere(Elsewhere::Same).done(404),
+    ]
+}
+
 /// What is about CAs of somebody else's.
 fn trusts() -> Vec<Row> {
     vec![
@@ -287,6 +300,7 @@ pub(super) fn table() -> Vec<Row> {
     rows.extend(monitors());
     rows.extend(edges());
     rows.extend(trusts());
+    rows.extend(messages());
     rows.extend(rows_of_the_audit());
     rows.push(row("logOut", VIEWER).done(204));
     rows

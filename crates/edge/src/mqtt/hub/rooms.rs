@@ -1,12 +1,13 @@
 //! Where the hub finds the clients of a device.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use countersign_core::snapshot::DeviceKey;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::end::HubEnd;
@@ -31,6 +32,9 @@ pub(super) struct Room {
 pub struct Hub {
     rooms: Mutex<HashMap<DeviceKey, Vec<Arc<Room>>>>,
     connections: AtomicU64,
+    /// Devices that subscribed, for whoever waits for such.
+    listeners: Mutex<BTreeSet<DeviceKey>>,
+    subscribed: Notify,
 }
 
 impl Hub {
@@ -46,6 +50,29 @@ impl Hub {
         let rooms = self.rooms.lock().get(device).cloned().unwrap_or_default();
         let offered = |room: &&Arc<Room>| room.session.lock().offer(topic, payload, Qos::AtLeastOnce);
         rooms.iter().filter(offered).count()
+    }
+
+    /// Waits until a device has subscribed to something, and says which. For one caller: what it is told is told
+    /// to nobody else.
+    pub async fn next_listener(&self) -> DeviceKey {
+        loop {
+            let listener = self.listeners.lock().pop_first();
+            if let Some(device) = listener {
+                return device;
+            }
+            self.subscribed.notified().await;
+        }
+    }
+
+    /// Notes that a device subscribed to something.
+    pub(super) fn listens(&self, device: &DeviceKey) {
+        self.listeners.lock().insert(device.clone());
+        self.subscribed.notify_one();
+    }
+
+    /// Whom it remembers.
+    pub(in crate::mqtt) fn devices(&self) -> Vec<DeviceKey> {
+        self.rooms.lock().keys().cloned().collect()
     }
 
     /// Forgets whatever waits for a device.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use countersign_core::snapshot::DeviceKey;
 
 use super::stamp::Stamp;
+use crate::mqtt::leftovers::Leftovers;
 use crate::mqtt::retained::Retained;
 use crate::mqtt::rights::Rights;
 use crate::mqtt::terms::Terms;
@@ -71,6 +72,8 @@ pub(in crate::mqtt) struct Tapped {
     pub(in crate::mqtt) qos: Qos,
     pub(in crate::mqtt) is_dup: bool,
     pub(in crate::mqtt) payload: Vec<u8>,
+    /// How long it was: of a denied one only the beginning is here.
+    pub(in crate::mqtt) payload_bytes: usize,
 }
 
 /// What the conversations of a door have in common.
@@ -78,6 +81,7 @@ pub(in crate::mqtt) struct Tapped {
 pub(in crate::mqtt) struct Context {
     pub(in crate::mqtt) terms: Terms,
     pub(in crate::mqtt) retained: Retained,
+    pub(in crate::mqtt) leftovers: Leftovers,
     /// Whether messages go to a sink.
     pub(in crate::mqtt) is_tapped: bool,
 }

@@ -234,7 +234,8 @@ impl State {
 
 fn tapped_message(publish: &Publish<'_>, topic: &str, payload: &[u8]) -> Tapped {
     let (qos, is_dup) = (publish.qos, publish.is_dup);
-    Tapped { topic: topic.to_owned(), qos, is_dup, payload: payload.to_vec() }
+    let payload_bytes = publish.payload.len();
+    Tapped { topic: topic.to_owned(), qos, is_dup, payload: payload.to_vec(), payload_bytes }
 }
 
 pub(super) fn note(out: &mut Out<'_>, code: &'static str, packet: &'static str, topic: &str) {

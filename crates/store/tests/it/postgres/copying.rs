@@ -19,8 +19,9 @@ use countersign_store::{
     DeniedKeyRow, DeviceFilter, EdgeReportRow, IssuerRole, IssuerRow, KeptKey, OVER_CERTIFICATE, Origin,
     PasswordHash, PasswordTokenRow, Presence, RefusalRow, RevocationSelector, Role, RotationRow,
     SealedServiceKey, SelectionRow, ServiceCertificateFilter, ServiceCertificateRow, SessionRow,
-    StagedTokenRow, Store, StoreError, StoreUrl, TraitKind, TrustBundleReport, UnprovedPeriodRow,
-    UpstreamCertificateRow, UpstreamIntentRow, UpstreamRevocationRow, UsageRow, UserRow, copy,
+    StagedTokenRow, Store, StoreError, StoreUrl, TelemetryFilter, TraitKind, TrustBundleReport,
+    UnprovedPeriodRow, UpstreamCertificateRow, UpstreamIntentRow, UpstreamRevocationRow, UsageRow, UserRow,
+    copy,
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -32,6 +33,7 @@ use crate::on_sqlite::fixture::{
     DAY, Fixture, HOUR, device_ca, issuer, now, random, read, reference, whole, write,
 };
 use crate::on_sqlite::foreign_trusts::partner;
+use crate::on_sqlite::messages::{new_telemetry, set_aside};
 use crate::on_sqlite::monitors::monitor;
 use crate::on_sqlite::service_certificates::server;
 use crate::postgres::database::Database;
@@ -287,9 +289,13 @@ async fn fill_what_another_ca_signed(fixture: &Fixture) {
 }
 
 async fn fill_what_is_watched(fixture: &Fixture) {
-    let done = fixture.store.write::<_, StoreError, _>(|w| {
+    let device = fixture.device("talks").await;
+    let done = fixture.store.write::<_, StoreError, _>(move |w| {
         Box::pin(async move {
             w.put_monitor(&monitor("web")).await?;
+            w.insert_telemetry(&device, &new_telemetry("{}")).await?;
+            w.insert_set_aside(&set_aside(Some(&device)), 1).await?;
+            w.release_set_aside(1, now(), 1).await?;
             let edge = edge("berlin");
             w.insert_edge(&edge).await?;
             w.insert_edge_certificate(edge.id, &reference()).await?;
@@ -346,6 +352,9 @@ pub(super) async fn everything(store: &Store) -> Vec<String> {
     facts.push(format!("{:?}", read!(store, |r| r.user_by_email("owner@example")).unwrap()));
     let web = "web".parse().unwrap();
     facts.push(format!("{:?}", read!(store, |r| r.monitor(&web, "web.example.com:443")).unwrap()));
+    let filter = TelemetryFilter { limit: 100, ..TelemetryFilter::default() };
+    facts.push(format!("{:?}", read!(store, |r| r.telemetry(&filter)).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.set_aside_message(1)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.foreign_trusts()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.counted_until(ExpiryStep::Week)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.anchor_key()).unwrap()));

@@ -1,0 +1,13 @@
+//! Ingest: messages that came through an MQTT door are checked and taken, or set aside with the reason.
+//! Whoever hands one over may acknowledge it once the call has returned: it is committed then.
+
+mod check;
+mod look;
+mod release;
+mod take;
+
+pub use look::{MessagePart, SetAsideFilter, SetAsideRow, TelemetryFilter, TelemetryRow};
+pub use release::ReleaseError;
+pub use take::{Incoming, Rejection, Taken};
+
+pub(crate) use take::KEPT;

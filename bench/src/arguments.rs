@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-/// Measures Countersign beside nginx, HAProxy and Envoy, on this machine, in one run.
+/// Measures Countersign beside nginx, HAProxy, Envoy, stunnel, Caddy and Traefik, on this machine, in one run.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "countersign-bench")]
 pub(crate) struct Arguments {
@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     /// Shorter and with fewer devices: to see that it works, not how fast
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Write the table into docs/reference/performance.md
+    /// Write the tables of what was measured into docs/reference/performance.md, and leave the others
     #[arg(long)]
     pub(crate) record: bool,
     /// The program to measure, instead of building it
@@ -45,17 +45,21 @@ pub(crate) struct Arguments {
 }
 
 /// One part of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Measure {
     /// Certificates and heartbeats a second, on both databases
     Store,
     /// Full and resumed mTLS handshakes
     Handshakes,
-    /// Requests over open connections
+    /// Requests over open connections, HTTP/1.1 and HTTP/2
     Requests,
+    /// Requests with no rule, ten and a thousand
+    Rules,
+    /// Bytes through the TCP door
+    Tcp,
     /// Memory of idle connections
     Memory,
-    /// Time from a revocation to the end of the live session
+    /// Time from a revocation to the end of the live sessions
     Cut,
     /// Handshakes with a hundred thousand certificates revoked
     Revoked,
@@ -66,6 +70,37 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
+    /// All of them, in the order of the page.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Store,
+        Self::Handshakes,
+        Self::Requests,
+        Self::Rules,
+        Self::Tcp,
+        Self::Memory,
+        Self::Cut,
+        Self::Revoked,
+        Self::Signing,
+        Self::Million,
+    ];
+
+    /// Its name on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Handshakes => "handshakes",
+            Self::Requests => "requests",
+            Self::Rules => "rules",
+            Self::Tcp => "tcp",
+            Self::Memory => "memory",
+            Self::Cut => "cut",
+            Self::Revoked => "revoked",
+            Self::Signing => "signing",
+            Self::Million => "million",
+        }
+    }
+
     /// Whether it needs devices that enrolled over the door.
     const fn needs_fleet(self) -> bool {
         !matches!(self, Self::Signing | Self::Million)
@@ -101,7 +136,7 @@ impl Arguments {
                 rounds: 5,
                 slice: Duration::from_secs(2),
                 idle: 5000,
-                sessions: 9000,
+                sessions: 10_000,
                 cuts: 200,
                 certificates: 1_000_000,
             }
@@ -113,7 +148,7 @@ impl Arguments {
             slice: self.seconds.map_or(scale.slice, Duration::from_secs_f64),
             certificates: self.certificates.unwrap_or(scale.certificates).max(100),
             idle: scale.idle.min(devices / 2),
-            sessions: scale.sessions.min(devices / 2),
+            sessions: scale.sessions.min(devices / 3),
             ..scale
         }
     }

@@ -108,6 +108,13 @@ impl Clients {
 pub(crate) struct Client(Arc<ClientConfig>);
 
 impl Client {
+    /// The same with other protocols offered; none offers none.
+    pub(crate) fn offering(self, protocols: &[&[u8]]) -> Self {
+        let mut config = ClientConfig::clone(&self.0);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Self(Arc::new(config))
+    }
+
     /// Connects and shakes hands.
     pub(crate) async fn connect(&self, address: SocketAddr) -> anyhow::Result<Connection> {
         let stream = TcpStream::connect(address).await.context("connect")?;
@@ -157,6 +164,26 @@ impl Connection {
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
         self.stream.write_all(request).await.context("send a request")?;
         read_answer(&mut self.stream, &mut self.buffer).await
+    }
+
+    /// What is below.
+    pub(crate) fn into_stream(self) -> TlsStream<TcpStream> {
+        self.stream
+    }
+
+    /// Takes what has come, at least one octet; how many.
+    pub(crate) async fn take_some(&mut self) -> anyhow::Result<usize> {
+        self.buffer.resize(64 * 1024, 0);
+        let taken = self.stream.read(&mut self.buffer).await.context("take what comes")?;
+        ensure!(taken > 0, "the session ended");
+        Ok(taken)
+    }
+
+    /// Gives octets; how many.
+    pub(crate) async fn give(&mut self, octets: &[u8]) -> anyhow::Result<usize> {
+        self.stream.write_all(octets).await.context("give octets")?;
+        self.stream.flush().await.context("give octets")?;
+        Ok(octets.len())
     }
 
     /// Waits for its end.

@@ -51,6 +51,7 @@ pub(crate) struct Installation {
     process: Process,
     postgres: Option<Postgres>,
     pub(crate) door: SocketAddr,
+    pub(crate) tcp_door: SocketAddr,
     pub(crate) admin: Admin,
 }
 
@@ -81,14 +82,15 @@ impl Installation {
         let url = postgres.as_ref().map(|server| format!("database_url = {:?}\n", server.url()));
         fs_err::write(folder.join("countersign.toml"), configuration(site, url.as_deref()))
             .context("write a configuration")?;
-        let (process, admin, door) = launch(site, program, &folder, room).await?;
+        let Launched { process, admin, door, tcp_door } = launch(site, program, &folder, room).await?;
         let token =
             fs_err::read_to_string(folder.join("data/setup-token")).context("read the setup token")?;
         let mut admin = Admin { address: admin, session: Arc::from("") };
         let owner = json!({"token": token.trim(), "email": "owner@example.com", "password": "correct horse battery staple"});
         let set_up = admin.call("POST", "/setup", &owner).await?;
         admin.session = text(&set_up, "token")?.into();
-        let installation = Self { folder, program: program.to_owned(), process, postgres, door, admin };
+        let program = program.to_owned();
+        let installation = Self { folder, program, process, postgres, door, tcp_door, admin };
         let bundle = installation.admin.get_plain("/pki/bundle.pem").await?;
         fs_err::write(installation.folder.join("bundle.pem"), &bundle.body).context("keep the CAs")?;
         Ok(installation)
@@ -106,12 +108,14 @@ impl Installation {
         room: Room,
         act: impl FnOnce(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
-        let Self { folder, program, process, postgres, admin, door: _ } = self;
+        let Self { folder, program, process, postgres, admin, door: _, tcp_door: _ } = self;
         drop(process);
         act(&folder)?;
         fs_err::remove_file(folder.join("ports.json")).context("forget the ports")?;
-        let (process, address, door) = launch(site, &program, &folder, room).await?;
-        Ok(Self { folder, program, process, postgres, door, admin: Admin { address, ..admin } })
+        let Launched { process, admin: address, door, tcp_door } =
+            launch(site, &program, &folder, room).await?;
+        let admin = Admin { address, ..admin };
+        Ok(Self { folder, program, process, postgres, door, tcp_door, admin })
     }
 
     /// The process.
@@ -153,21 +157,31 @@ max_connections_per_ip = 100000
 
 [[route]]
 upstream = "http://{upstream}"
+
+[[tcp_door]]
+name = "bulk"
+listen = "127.0.0.1:0"
+upstream = "tcp://{bulk}"
+workers = 1
 "#,
         database = database.unwrap_or_default(),
         chain = site.server_chain(),
         key = site.server_key(),
         upstream = site.upstream,
+        bulk = site.bulk,
     )
 }
 
-/// Starts the process; it, its admin listener and its door.
-async fn launch(
-    site: &Site,
-    program: &Path,
-    folder: &Path,
-    room: Room,
-) -> anyhow::Result<(Process, SocketAddr, SocketAddr)> {
+/// A process, and where it listens.
+struct Launched {
+    process: Process,
+    admin: SocketAddr,
+    door: SocketAddr,
+    tcp_door: SocketAddr,
+}
+
+/// Starts the process.
+async fn launch(site: &Site, program: &Path, folder: &Path, room: Room) -> anyhow::Result<Launched> {
     let mut words = match room {
         Room::OneCore => site.cores.server_prefix(),
         Room::AllCores => Vec::new(),
@@ -183,10 +197,11 @@ async fn launch(
     let ports: Value =
         process.until(|| serde_json::from_str(&fs_err::read_to_string(&file).ok()?).ok()).await?;
     let port = |name: &str| {
-        let port = ports.get(name).and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+        let port = ports.pointer(name).and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
         port.with_context(|| format!("no port of {name}")).map(|port| (Ipv4Addr::LOCALHOST, port).into())
     };
-    Ok((process, port("admin")?, port("httpDoor")?))
+    let (admin, door, tcp_door) = (port("/admin")?, port("/httpDoor")?, port("/tcpDoors/bulk")?);
+    Ok(Launched { process, admin, door, tcp_door })
 }
 
 /// A text of an answer.

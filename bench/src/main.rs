@@ -1,5 +1,5 @@
 //! `countersign-bench`: what a door and its control plane do in a second of a processor, beside nginx,
-//! HAProxy and Envoy in the same run, on the same machine, with the same certificates.
+//! HAProxy, Envoy and others in the same run, on the same machine, with the same certificates.
 //!
 //! Rates are work ÷ processor seconds of the server, so that neither the load generator nor whatever
 //! else the machine does sets them. Start reading at `run`, then `measures/`.
@@ -7,6 +7,7 @@
 mod arguments;
 mod client;
 mod doors;
+mod falls;
 mod fleet;
 mod installation;
 mod machine;
@@ -17,10 +18,13 @@ mod postgres;
 mod process;
 mod program;
 mod report;
+mod rules;
 mod run;
+mod servers;
 mod site;
 mod store;
 mod table;
+mod tcp;
 mod upstream;
 mod work;
 

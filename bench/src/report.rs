@@ -1,27 +1,11 @@
 //! Where the table goes.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-/// A table of the reference page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Doors and control plane.
-    Doors,
-    /// The PKI.
-    Pki,
-}
-
-impl Place {
-    const fn begin(self) -> &'static str {
-        match self {
-            Self::Doors => "<!-- table: written by the bench with --record -->\n",
-            Self::Pki => "<!-- table of the PKI: written by the bench with --record -->\n",
-        }
-    }
-}
+use crate::arguments::Measure;
 
 const END: &str = "<!-- end of table -->\n";
 
@@ -36,17 +20,26 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     std::io::stdout().write_all(text.as_bytes()).context("print the table")
 }
 
-/// Puts a table into the reference page, between its two marks.
-pub(crate) fn record(place: Place, text: &str) -> anyhow::Result<()> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/performance.md");
+/// Puts the table of a measure into the reference page, between its two marks: those of others stay as they
+/// are.
+pub(crate) fn record(measure: Measure, text: &str) -> anyhow::Result<()> {
+    let page = page();
     let old = fs_err::read_to_string(&page).context("read the page")?;
-    let new = replaced(&old, place, text).context("the page has no place for the table")?;
+    let new = replaced(&old, measure, text).context("the page has no place for the table")?;
     fs_err::write(&page, new).context("write the page")
 }
 
-fn replaced(page: &str, place: Place, table: &str) -> Option<String> {
-    let begin = place.begin();
-    let (before, rest) = page.split_once(begin)?;
+fn page() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/performance.md")
+}
+
+fn begin(measure: Measure) -> String {
+    format!("<!-- table `{}`: written by the bench with --record -->\n", measure.name())
+}
+
+fn replaced(page: &str, measure: Measure, table: &str) -> Option<String> {
+    let begin = begin(measure);
+    let (before, rest) = page.split_once(&begin)?;
     let (_, after) = rest.split_once(END)?;
     Some(format!("{before}{begin}\n{table}\n{END}{after}"))
 }
@@ -57,12 +50,20 @@ mod tests {
 
     #[test]
     fn only_what_is_between_the_marks_changes() {
-        let (doors, pki) = (Place::Doors.begin(), Place::Pki.begin());
-        let page = format!("# Title\n{doors}old\n{END}between\n{pki}older\n{END}after\n");
-        let new = replaced(&page, Place::Doors, "new").unwrap();
-        assert_eq!(new, format!("# Title\n{doors}\nnew\n{END}between\n{pki}older\n{END}after\n"));
-        let new = replaced(&page, Place::Pki, "new").unwrap();
-        assert_eq!(new, format!("# Title\n{doors}old\n{END}between\n{pki}\nnew\n{END}after\n"));
-        assert_eq!(replaced("no marks", Place::Doors, "new"), None);
+        let (store, cut) = (begin(Measure::Store), begin(Measure::Cut));
+        let page = format!("# Title\n{store}old\n{END}between\n{cut}older\n{END}after\n");
+        let new = replaced(&page, Measure::Store, "new").unwrap();
+        assert_eq!(new, format!("# Title\n{store}\nnew\n{END}between\n{cut}older\n{END}after\n"));
+        let new = replaced(&page, Measure::Cut, "new").unwrap();
+        assert_eq!(new, format!("# Title\n{store}old\n{END}between\n{cut}\nnew\n{END}after\n"));
+        assert_eq!(replaced("no marks", Measure::Store, "new"), None);
+    }
+
+    #[test]
+    fn every_measure_has_its_place_on_the_page() {
+        let page = fs_err::read_to_string(page()).unwrap();
+        for measure in Measure::ALL {
+            assert!(replaced(&page, measure, "new").is_some(), "{}", measure.name());
+        }
     }
 }

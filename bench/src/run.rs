@@ -1,16 +1,29 @@
 //! The whole run: what is measured, in which order, and on which processors.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, anyhow};
 use tokio::runtime::Builder;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Measure};
 use crate::machine::{self, Cores};
 use crate::peers::Peer;
-use crate::report::{Place, print, progress, record};
+use crate::report::{print, progress, record};
 use crate::site::Site;
+use crate::table::Row;
 use crate::{doors, pki, postgres, program, store, table, upstream};
+
+/// The rows of each measure, in the order of the page.
+#[derive(Debug, Default)]
+pub(crate) struct Tables(BTreeMap<Measure, Vec<Row>>);
+
+impl Tables {
+    /// Those of one measure, to be added to.
+    pub(crate) fn of(&mut self, measure: Measure) -> &mut Vec<Row> {
+        self.0.entry(measure).or_default()
+    }
+}
 
 /// Measures what was asked for, and prints the table.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -22,20 +35,21 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     progress(&format!("{} open files, load {}", open_files, machine::load()));
     let folder = tempfile::Builder::new().prefix("countersign-bench-").tempdir().context("make a folder")?;
     let mut scale = arguments.scale();
-    // A connection is two files of ours at most, the upstream's end included.
-    let most = usize::try_from(open_files).unwrap_or(usize::MAX).saturating_sub(500) / 2;
-    (scale.idle, scale.sessions) = (scale.idle.min(most), scale.sessions.min(most));
+    // A connection is two files of ours at most, the upstream's end included; the door's upstream ends are few.
+    let most = usize::try_from(open_files).unwrap_or(usize::MAX).saturating_sub(500);
+    (scale.idle, scale.sessions) = (scale.idle.min(most / 2), scale.sessions.min(most));
 
     let cores = Cores::divide();
-    let site = Site::prepare(folder.path(), cores, upstream::start(cores)?, &arguments.path)?;
+    let (upstreams, sockets) = upstream::listen()?;
+    let site = Site::prepare(folder.path(), cores, upstreams, &arguments.path)?;
     let fsync = machine::fsync_time(folder.path())?;
-    let (mut rows, mut pki_rows) = (Vec::new(), Vec::new());
+    let mut tables = Tables::default();
 
     // The stores and their load share all processors.
     let fleet = Builder::new_multi_thread().worker_threads(2).enable_all().build().context("start")?;
-    fleet.block_on(pki::measure(&site, &program, (arguments, scale), &mut pki_rows))?;
+    fleet.block_on(pki::measure(&site, &program, (arguments, scale), &mut tables))?;
     let stocked = if arguments.wants_fleet() {
-        Some(fleet.block_on(store::measure(&site, &program, (arguments, scale), &mut rows))?)
+        Some(fleet.block_on(store::measure(&site, &program, (arguments, scale), &mut tables))?)
     } else {
         None
     };
@@ -44,27 +58,29 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // The doors: a processor for the server, another for everything on this side.
     let measured = std::thread::scope(|scope| {
         let Some(stocked) = stocked else { return Ok(()) };
-        let (site, rows) = (&site, &mut rows);
+        let (site, tables) = (&site, &mut tables);
         let doors = scope.spawn(move || {
             cores.pin_generator();
             let runtime = Builder::new_current_thread().enable_all().build().context("start")?;
-            runtime.block_on(doors::measure(site, stocked, (arguments, scale), rows))
+            runtime.block_on(async {
+                upstream::serve_both(sockets);
+                doors::measure(site, stocked, (arguments, scale), tables).await
+            })
         });
         doors.join().map_err(|_panic| anyhow!("the measurement panicked"))?
     });
     let surroundings = surroundings(arguments, cores, fsync)?;
-    let installed = Peer::ALL.map(|peer| !arguments.alone && peer.program(&arguments.path).is_some());
-    let mut tables = Vec::new();
-    for (place, rows) in [(Place::Doors, rows), (Place::Pki, pki_rows)] {
-        if !rows.is_empty() {
-            tables.push((place, format!("{surroundings}\n{}", table::markdown(&rows, &installed))));
-        }
-    }
-    print(&tables.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n"))?;
+    let texts: Vec<(Measure, String)> = tables
+        .0
+        .iter()
+        .filter(|(_measure, rows)| !rows.is_empty())
+        .map(|(measure, rows)| (*measure, format!("{surroundings}\n{}", table::markdown(rows))))
+        .collect();
+    print(&texts.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n"))?;
     // What was measured before something failed is worth seeing, not recording.
     measured?;
     if arguments.record {
-        tables.iter().try_for_each(|(place, text)| record(*place, text))?;
+        texts.iter().try_for_each(|(measure, text)| record(*measure, text))?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use countersign_testkit::TestCa;
 use crate::client::Clients;
 use crate::machine::Cores;
 use crate::process::Process;
+use crate::upstream::Upstreams;
 
 /// What all servers have in common.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Site {
     pub(crate) folder: PathBuf,
     pub(crate) cores: Cores,
     pub(crate) upstream: SocketAddr,
+    /// What stands behind TCP doors.
+    pub(crate) bulk: SocketAddr,
     pub(crate) clients: Clients,
     /// Where programs are looked for.
     pub(crate) path: String,
@@ -27,7 +30,7 @@ impl Site {
     pub(crate) fn prepare(
         folder: &Path,
         cores: Cores,
-        upstream: SocketAddr,
+        upstreams: Upstreams,
         path: &str,
     ) -> anyhow::Result<Self> {
         let ca = TestCa::new("bench.internal");
@@ -36,7 +39,8 @@ impl Site {
         let site = Self {
             folder: folder.to_owned(),
             cores,
-            upstream,
+            upstream: upstreams.http,
+            bulk: upstreams.bulk,
             clients: Clients::new(ca.root_der())?,
             path: path.to_owned(),
         };

@@ -10,6 +10,7 @@ use crate::fleet::{self, Device};
 use crate::installation::{Database, Installation, Room};
 use crate::postgres;
 use crate::report::progress;
+use crate::run::Tables;
 use crate::site::Site;
 use crate::table::{Row, Target, Unit};
 use crate::work::Work;
@@ -27,8 +28,9 @@ pub(crate) async fn measure(
     site: &Site,
     program: &Path,
     (arguments, scale): (&Arguments, Scale),
-    rows: &mut Vec<Row>,
+    tables: &mut Tables,
 ) -> anyhow::Result<Stocked> {
+    let rows = tables.of(Measure::Store);
     let is_wanted = arguments.wants(Measure::Store);
     if is_wanted && postgres::version().is_some() {
         stock(site, program, (Database::Postgres, scale), Some(rows)).await?;

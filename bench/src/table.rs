@@ -7,6 +7,8 @@ use crate::peers::Peer;
 pub(crate) enum Unit {
     /// For each second: more is better.
     Rate,
+    /// Microseconds: less is better.
+    Microseconds,
     /// Milliseconds: less is better.
     Milliseconds,
     /// Kilobytes (1,000 bytes): less is better.
@@ -38,8 +40,8 @@ pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) unit: Unit,
     pub(crate) own: f64,
-    /// In the order of [`Peer::ALL`]; `None`: not installed, or not asked for.
-    pub(crate) peers: [Option<f64>; 3],
+    /// In the order of [`Peer::ALL`]; `None`: not installed, or it does nothing like it.
+    pub(crate) peers: [Option<f64>; Peer::COUNT],
     pub(crate) targets: Vec<Target>,
 }
 
@@ -54,7 +56,13 @@ enum Outcome {
 impl Row {
     /// A row without peers.
     pub(crate) fn alone(what: &str, unit: Unit, own: f64, target: Option<Target>) -> Self {
-        Self { what: what.to_owned(), unit, own, peers: [None; 3], targets: target.into_iter().collect() }
+        Self {
+            what: what.to_owned(),
+            unit,
+            own,
+            peers: [None; Peer::COUNT],
+            targets: target.into_iter().collect(),
+        }
     }
 
     fn of(&self, peer: Peer) -> Option<f64> {
@@ -76,13 +84,11 @@ impl Row {
         }
     }
 
-    /// One line of the table.
-    fn line(&self, installed: &[bool; 3]) -> String {
-        let has_peers = self.peers.iter().any(Option::is_some);
-        let cells = self.peers.iter().zip(installed).map(|(peer, is_installed)| match peer {
-            Some(value) if self.unit == Unit::Percent => show(*value, self.unit),
-            Some(value) => format!("{} ({:.2}×)", show(*value, self.unit), self.own / value),
-            None if has_peers && !is_installed => "not installed".to_owned(),
+    /// One line of the table, with a cell for each of these peers.
+    fn line(&self, columns: &[Peer]) -> String {
+        let cells = columns.iter().map(|peer| match self.of(*peer) {
+            Some(value) if self.unit == Unit::Percent => show(value, self.unit),
+            Some(value) => format!("{} ({:.2}×)", show(value, self.unit), self.own / value),
             None => String::new(),
         });
         let targets = self.targets.iter().map(|target| {
@@ -93,15 +99,9 @@ impl Row {
             };
             format!("{}: {mark}", words(*target, self.unit))
         });
-        let cells: Vec<String> = cells.collect();
         let targets: Vec<String> = targets.collect();
-        format!(
-            "| {} | {} | {} | {} |",
-            self.what,
-            show(self.own, self.unit),
-            cells.join(" | "),
-            targets.join("; ")
-        )
+        let cells = [self.what.clone(), show(self.own, self.unit)].into_iter().chain(cells);
+        format!("| {} |", cells.chain([targets.join("; ")]).collect::<Vec<_>>().join(" | "))
     }
 }
 
@@ -118,6 +118,7 @@ fn words(target: Target, unit: Unit) -> String {
 fn show(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Rate => grouped(value),
+        Unit::Microseconds => format!("{value:.2} µs"),
         Unit::Milliseconds if value < 10.0 => format!("{value:.2} ms"),
         Unit::Milliseconds => format!("{value:.0} ms"),
         Unit::Kilobytes => format!("{value:.1} KB"),
@@ -139,13 +140,15 @@ fn grouped(value: f64) -> String {
     out
 }
 
-/// The whole table in Markdown.
-pub(crate) fn markdown(rows: &[Row], installed: &[bool; 3]) -> String {
-    let mut text = String::from(
-        "| what | Countersign | nginx | HAProxy | Envoy | target |\n|---|---|---|---|---|---|\n",
-    );
+/// The whole table in Markdown, with a column for each peer that was measured.
+pub(crate) fn markdown(rows: &[Row]) -> String {
+    let columns: Vec<Peer> =
+        Peer::ALL.into_iter().filter(|peer| rows.iter().any(|row| row.of(*peer).is_some())).collect();
+    let names = columns.iter().map(|peer| peer.name());
+    let names: Vec<&str> = ["what", "Countersign"].into_iter().chain(names).chain(["target"]).collect();
+    let mut text = format!("| {} |\n|{}\n", names.join(" | "), "---|".repeat(names.len()));
     for row in rows {
-        text.push_str(&row.line(installed));
+        text.push_str(&row.line(&columns));
         text.push('\n');
     }
     text
@@ -161,17 +164,17 @@ mod tests {
             what: "handshakes".to_owned(),
             unit: Unit::Rate,
             own: 3000.0,
-            peers: [Some(1000.0), None, Some(2900.0)],
+            peers: [Some(1000.0), None, Some(2900.0), None, None, None],
             targets: vec![
                 Target::Times(Peer::Nginx, 2.5),
                 Target::Times(Peer::Envoy, 1.3),
                 Target::MoreThan(Peer::Haproxy),
             ],
         };
-        let line = row.line(&[true, false, true]);
-        let expected = "| handshakes | 3,000 | 1,000 (3.00×) | not installed | 2,900 (1.03×) | \
-                        ≥ 2.5× nginx: met; ≥ 1.3× Envoy: **missed**; > HAProxy: ? |";
-        assert_eq!(line, expected);
+        let expected = "| what | Countersign | nginx | Envoy | target |\n|---|---|---|---|---|\n\
+                        | handshakes | 3,000 | 1,000 (3.00×) | 2,900 (1.03×) | \
+                        ≥ 2.5× nginx: met; ≥ 1.3× Envoy: **missed**; > HAProxy: ? |\n";
+        assert_eq!(markdown(&[row]), expected);
     }
 
     #[test]

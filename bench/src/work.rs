@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::task::{JoinHandle, yield_now};
+
 /// Work, the server's processor time for it, and the time on the wall, in rounds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Work {
@@ -35,6 +37,28 @@ impl Work {
         let count: usize = self.rounds.iter().map(|(count, ..)| count).sum();
         let wall: Duration = self.rounds.iter().map(|(.., wall)| *wall).sum();
         count as f64 / wall.as_secs_f64()
+    }
+}
+
+/// Keeps the load generator's thread from sleeping while this is there: whoever wakes a sleeping processor pays
+/// for it, and the servers would do so the more often the slower they are.
+#[derive(Debug)]
+pub(crate) struct Awake(JoinHandle<()>);
+
+impl Awake {
+    /// From now on, on the runtime that this is called on.
+    pub(crate) fn begin() -> Self {
+        Self(tokio::spawn(async {
+            loop {
+                yield_now().await;
+            }
+        }))
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::idle;
@@ -64,6 +65,36 @@ pub(crate) async fn measure(
     }
     drop(bystanders);
     Ok(times)
+}
+
+/// Opens a session for each device, revokes all their certificates in one call, and gives how many there were
+/// and the time from the call to the end of the last session.
+pub(crate) async fn all(
+    site: &Site,
+    installation: &Installation,
+    devices: &[Device],
+) -> anyhow::Result<(usize, Duration)> {
+    let connections = idle::open(site, Profile::LikeForLike, installation.door, devices).await?;
+    let mut line = AdminLine::open(&installation.admin).await?;
+    let chosen: Vec<&str> = devices.iter().map(|device| &*device.id).collect();
+    let shown = line.call("POST", "/certificates/revoke/preview", &json!({"deviceIds": chosen})).await?;
+    let selection = json!({"selectionId": text(&shown, "selectionId")?});
+    let mut sessions = JoinSet::new();
+    for connection in connections {
+        sessions.spawn(async move {
+            connection.ended().await;
+            Instant::now()
+        });
+    }
+    let asked = Instant::now();
+    line.call("POST", "/certificates/revoke/execute", &selection).await?;
+    let mut last = asked;
+    while let Some(end) =
+        timeout(PATIENCE, sessions.join_next()).await.context("a session that was not closed")?
+    {
+        last = last.max(end.context("wait for an end")?);
+    }
+    Ok((devices.len(), last.saturating_duration_since(asked)))
 }
 
 /// The id of a device's certificate.

@@ -13,7 +13,7 @@ use crate::client::{Client, Profile, Sessions};
 use crate::fleet::Device;
 use crate::process::Process;
 use crate::site::Site;
-use crate::work::Work;
+use crate::work::{Awake, Work};
 
 /// How many handshakes are under way at once.
 const AT_ONCE: usize = 16;
@@ -66,8 +66,13 @@ pub(crate) async fn measure(
         Sessions::New => HandshakeKind::Full,
         Sessions::Resumed => HandshakeKind::Resumed,
     };
+    let _awake = Awake::begin();
     let (cpu, began) = (process.cpu_time(), Instant::now());
     let (done, odd) = come(&clients, address, (round, expected), began + time).await?;
+    if done == 0 && expected == HandshakeKind::Resumed {
+        // Whoever resumes nothing has no rate of it.
+        return Ok((Work::default(), odd));
+    }
     let mut work = Work::default();
     work.add(done, process.cpu_time() - cpu, began.elapsed());
     ensure!(odd * 50 <= done, "{odd} of {} handshakes were not {expected:?}", done + odd);

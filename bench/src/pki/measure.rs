@@ -4,20 +4,21 @@ use std::path::Path;
 
 use crate::arguments::{Arguments, Measure, Scale};
 use crate::pki::{million, signing};
+use crate::run::Tables;
 use crate::site::Site;
-use crate::table::Row;
 
-/// Measures what was asked for; appends its rows.
+/// Measures what was asked for; adds its rows.
 pub(crate) async fn measure(
     site: &Site,
     program: &Path,
     (arguments, scale): (&Arguments, Scale),
-    rows: &mut Vec<Row>,
+    tables: &mut Tables,
 ) -> anyhow::Result<()> {
     if arguments.wants(Measure::Signing) {
-        signing::measure(&arguments.profile, scale, rows)?;
+        signing::measure(&arguments.profile, scale, tables.of(Measure::Signing))?;
     }
     if arguments.wants(Measure::Million) {
+        let rows = tables.of(Measure::Million);
         million::measure(site, program, (&arguments.profile, scale), rows).await?;
     }
     Ok(())

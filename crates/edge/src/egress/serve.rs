@@ -154,7 +154,7 @@ impl Serving {
         request.headers_mut().remove(header::EXPECT);
         refusal::mark(request.headers_mut(), marked);
         *request.extensions_mut() = http::Extensions::new();
-        *request.uri_mut() = forward::onward_uri(path)?;
+        forward::send_on(request.uri_mut(), path)?;
         match group.protocol {
             UpstreamProtocol::Http1 => {
                 let host = HeaderValue::from_str(&host.authority)

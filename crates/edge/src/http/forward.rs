@@ -69,7 +69,7 @@ pub(crate) async fn to_control_plane(
     let headers = request.headers_mut();
     headers::set_forwarded(headers, &told.provenance);
     headers.insert(header::HOST, told.host_value.clone());
-    *request.uri_mut() = onward_uri(&path)?;
+    send_on(request.uri_mut(), &path)?;
     let observed = request.extensions_mut().remove::<ObservedRule>();
     *request.extensions_mut() = http::Extensions::new();
     if let Some(rule) = observed {
@@ -154,7 +154,7 @@ pub(crate) async fn to_http(onward: Onward<'_>, group: &Group) -> Result<Respons
     }
     refusal::mark(headers, marked);
     *request.extensions_mut() = http::Extensions::new();
-    *request.uri_mut() = onward_uri(&path)?;
+    send_on(request.uri_mut(), &path)?;
     let wanted = match group.protocol {
         UpstreamProtocol::Http1 => as_http1(&mut request, wanted, &told),
         UpstreamProtocol::Http2 => as_http2(&mut request, wanted, (&host, group))?,
@@ -204,7 +204,7 @@ pub(crate) fn as_http2(
     let refuse = |error: http::Error| Answer::bad_request("BAD_HOST", error);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.scheme = Some(if group.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
-    let authority = Authority::try_from(host.authority.as_str()).map_err(|error| refuse(error.into()))?;
+    let authority = Authority::try_from(&*host.authority).map_err(|error| refuse(error.into()))?;
     parts.authority = Some(authority);
     *request.uri_mut() = Uri::from_parts(parts).map_err(|error| refuse(error.into()))?;
     *request.version_mut() = Version::HTTP_2;
@@ -248,7 +248,17 @@ fn answer(
     Ok(Response::from_parts(head, full(Bytes::new())))
 }
 
-pub(crate) fn onward_uri(path: &NormalisedPath) -> Result<Uri, Answer> {
+/// Lets a request ask for its path in the one spelling, and for nothing besides. Most do already.
+pub(crate) fn send_on(uri: &mut Uri, path: &NormalisedPath) -> Result<(), Answer> {
+    let is_so = uri.authority().is_none()
+        && uri.path_and_query().is_some_and(|asked| asked.as_str() == path.path_and_query());
+    if !is_so {
+        *uri = onward_uri(path)?;
+    }
+    Ok(())
+}
+
+fn onward_uri(path: &NormalisedPath) -> Result<Uri, Answer> {
     let refuse = |error: http::Error| Answer::bad_request("BAD_PATH", error);
     let target = PathAndQuery::try_from(path.path_and_query()).map_err(|error| refuse(error.into()))?;
     Ok(Uri::from(target))

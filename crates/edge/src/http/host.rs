@@ -1,14 +1,16 @@
 //! Which host a request is for.
 
+use std::sync::Arc;
+
 use http::uri::Authority;
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
 use thiserror::Error;
 
 /// The host a request asks for, lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestedHost {
     /// With its port, if it was given: what the upstream gets as `Host`.
-    pub(crate) authority: String,
+    pub(crate) authority: Arc<str>,
     name_length: usize,
 }
 
@@ -50,6 +52,16 @@ impl RequestedHost {
         }
     }
 
+    /// Whether a request asks for this host letter by letter, and for no other: what [`Self::of`] would say of
+    /// it is known then.
+    pub(crate) fn is_asked_by(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let mut named = headers.get_all(header::HOST).iter();
+        let (header, another) = (named.next().map(HeaderValue::as_bytes), named.next());
+        let asked = [uri.authority().map(|target| target.as_str().as_bytes()), header];
+        let mut asked = asked.into_iter().flatten().peekable();
+        another.is_none() && asked.peek().is_some() && asked.all(|host| host == self.authority.as_bytes())
+    }
+
     fn parse(text: &str) -> Result<Self, HostError> {
         let text = text.to_ascii_lowercase();
         let parsed: Authority = text.parse().map_err(|_invalid| HostError::Malformed)?;
@@ -63,7 +75,7 @@ impl RequestedHost {
             return Err(HostError::Malformed);
         }
         let name_length = parsed.host().len();
-        Ok(Self { authority: text, name_length })
+        Ok(Self { authority: text.into(), name_length })
     }
 
     /// The name without port and without the dot at its end.
@@ -76,7 +88,6 @@ impl RequestedHost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn of(target: &str, hosts: &[&str]) -> Result<String, HostError> {
         let mut headers = HeaderMap::new();
@@ -94,6 +105,25 @@ mod tests {
         assert_eq!(of("/", &["[::1]:8443"]).unwrap(), "[::1]");
         assert_eq!(of("https://a.example/", &[]).unwrap(), "a.example");
         assert_eq!(of("https://a.example/", &["A.example"]).unwrap(), "a.example");
+    }
+
+    #[test]
+    fn only_the_same_letters_are_the_same_host_without_another_look() {
+        let host = RequestedHost::parse("a.example:8443").unwrap();
+        let is_asked = |target: &str, hosts: &[&str]| {
+            let named = hosts.iter().map(|host| (header::HOST, HeaderValue::from_str(host).unwrap()));
+            let mut headers = HeaderMap::new();
+            named.for_each(|(name, value)| drop(headers.append(name, value)));
+            host.is_asked_by(&target.parse().unwrap(), &headers)
+        };
+        assert!(is_asked("/", &["a.example:8443"]));
+        assert!(is_asked("https://a.example:8443/", &[]));
+        assert!(is_asked("https://a.example:8443/", &["a.example:8443"]));
+        for hosts in [&["A.example:8443"][..], &["a.example"], &[], &["a.example:8443", "a.example:8443"]] {
+            assert!(!is_asked("/", hosts), "{hosts:?}");
+        }
+        assert!(!is_asked("https://b.example/", &["a.example:8443"]));
+        assert!(!is_asked("https://a.example:8443/", &["b.example"]));
     }
 
     #[test]

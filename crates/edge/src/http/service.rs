@@ -25,8 +25,10 @@ use super::host::RequestedHost;
 use super::pace::BodyPace;
 use super::read_ahead::Shelf;
 use super::refusal::{self, Answer};
+use super::request_ids;
 use super::room::Room;
 use super::route::{Routes, ServedRoute, Target};
+use super::told::Told;
 use super::upgrade::{self, Wanted};
 use super::upstreams::Upstreams;
 use super::wire::Timing;
@@ -216,7 +218,7 @@ pub(crate) async fn handle(
     arrived.live.turn();
     // Until there is an answer; then its body counts.
     let under_way = Live::request(&arrived.live, RequestKind::Plain);
-    let id = RequestId::random();
+    let id = request_ids::next();
     let marked = headers::id_value(id);
     let version = request.version();
     let serving = arrived.worker.serving();
@@ -362,8 +364,8 @@ impl Hearing<'_> {
         }
         headers::strip_request(request.headers_mut())
             .map_err(|error| Answer::bad_request(error.code(), error))?;
-        let host = RequestedHost::of(request.uri(), request.headers())
-            .map_err(|error| Answer::bad_request("BAD_HOST", error))?;
+        let host =
+            Told::host(self.arrived, request).map_err(|error| Answer::bad_request("BAD_HOST", error))?;
         let target = request.uri().path_and_query().map_or("", |target| target.as_str());
         let path = NormalisedPath::parse(target, self.gate.odd_paths)
             .map_err(|error| Answer::bad_request(error.code(), error))?;

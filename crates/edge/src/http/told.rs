@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use parking_lot::Mutex;
 
 use super::connection::Arrived;
-use super::host::RequestedHost;
+use super::host::{HostError, RequestedHost};
 use super::refusal::Answer;
 use crate::admit::Admitted;
 use crate::headers::{ClientFacts, IdentityHeaders, IdentityValues, Judged, Origin, Provenance, Scheme};
@@ -14,7 +14,7 @@ use crate::headers::{ClientFacts, IdentityHeaders, IdentityValues, Judged, Origi
 /// What is told with the requests of a connection for one host.
 #[derive(Debug)]
 pub(crate) struct Told {
-    authority: String,
+    host: RequestedHost,
     pub(crate) host_value: HeaderValue,
     pub(crate) provenance: Provenance,
     /// The device that the certificate names, whose standing is judged with every request.
@@ -47,13 +47,23 @@ impl SaidHeaders {
 }
 
 impl Told {
+    /// The host that a request asks for, without reading it again where it is asked for as it was last over this
+    /// connection.
+    pub(crate) fn host<B>(arrived: &Arrived, request: &Request<B>) -> Result<RequestedHost, HostError> {
+        let last = arrived.told.lock().as_ref().map(|told| told.host.clone());
+        match last.filter(|host| host.is_asked_by(request.uri(), request.headers())) {
+            Some(same) => Ok(same),
+            None => RequestedHost::of(request.uri(), request.headers()),
+        }
+    }
+
     /// What was told last over this connection, if it was for the same host.
     ///
     /// # Errors
     /// When the host cannot stand in a header.
     pub(crate) fn over(arrived: &Arrived, host: &RequestedHost) -> Result<Arc<Self>, Answer> {
         let mut last = arrived.told.lock();
-        if let Some(told) = last.as_ref().filter(|told| told.authority == host.authority) {
+        if let Some(told) = last.as_ref().filter(|told| told.host == *host) {
             return Ok(Arc::clone(told));
         }
         let told = Arc::new(Self::new(arrived, host)?);
@@ -73,13 +83,13 @@ impl Told {
     }
 
     fn new(arrived: &Arrived, host: &RequestedHost) -> Result<Self, Answer> {
-        let authority = host.authority.clone();
+        let host = host.clone();
         let host_value =
-            HeaderValue::from_str(&authority).map_err(|error| Answer::bad_request("BAD_HOST", error))?;
+            HeaderValue::from_str(&host.authority).map_err(|error| Answer::bad_request("BAD_HOST", error))?;
         let origin = Origin {
             client: arrived.address,
             scheme: Scheme::Https,
-            host: Some(&authority),
+            host: Some(&host.authority),
             port: arrived.local.port(),
         };
         let provenance = Provenance::from(&origin);
@@ -87,7 +97,7 @@ impl Told {
         let leaf = peer.chain_der().first().map(AsRef::as_ref);
         let device = peer.claim().map(|claim| IdentityValues::new(&claim.identity, leaf, peer.issuer_der()));
         let (guest, others) = (OnceLock::new(), Mutex::default());
-        Ok(Self { authority, host_value, provenance, device, guest, others })
+        Ok(Self { host, host_value, provenance, device, guest, others })
     }
 
     /// What the families besides RFC 9440's say of the client, worked out once for each verdict.

@@ -59,6 +59,9 @@ pub(crate) struct EdgePorts {
     /// Those of the TCP doors that are open, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tcp_doors: BTreeMap<String, u16>,
+    /// The MQTT door's, if it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mqtt_door: Option<u16>,
 }
 
 impl EdgePorts {

@@ -88,7 +88,6 @@ impl DoorTls {
         client_auth: ClientAuth,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, DoorTlsError> {
-        let shown = Arc::clone(&credentials);
         let court = Court { judge: Arc::new(Judge::new()), snapshots, clock, guests: Arc::default() };
         let config = |client_auth| config(&credentials, &court, client_auth).map_err(DoorTlsError);
         let configs = Configs {
@@ -97,7 +96,7 @@ impl DoorTls {
             required: config(ClientAuth::Required)?,
         };
         let policies = Arc::new(ArcSwap::from_pointee(HostPolicies::new(client_auth)));
-        let door = Self { configs, credentials: shown, court, policies };
+        let door = Self { configs, credentials, court, policies };
         Ok(door.with_protocols(&[b"h2", b"http/1.1"]))
     }
 

@@ -217,7 +217,8 @@ fn announce(config: &Resolved, doors: &Doors) -> anyhow::Result<()> {
     if let Some(path) = &config.ports_file {
         let http_door = doors.http().map(|address| address.port());
         let tcp_doors = doors.tcp().map(|(name, address)| (name.to_owned(), address.port())).collect();
-        EdgePorts { http_door, tcp_doors }.write(path)?;
+        let mqtt_door = doors.mqtt().map(|address| address.port());
+        EdgePorts { http_door, tcp_doors, mqtt_door }.write(path)?;
     }
     if let Some(address) = doors.http() {
         crate::cli::output::print(&format!("Countersign edge is ready.\n\n  device door  {address}\n"))?;

@@ -35,7 +35,7 @@ const BY_HANDSHAKE: &str =
     "gets something by the handshake alone, for which an edge's word is not enough (decision 17)";
 const MONTHS_AT_ONCE: &str =
     "time leaps by more than the certificates of an edge last, which it renews in time otherwise";
-const ANOTHER_MACHINE: &str = "another machine takes the place of this one, and is no authority of this edge";
+const ANOTHER_MACHINE: &str = "another machine takes the place of this one, which had the edge";
 const NOBODY_ENROLS: &str = "its rule lets nobody enrol, edges neither";
 const COUNTED: &str =
     "counts what an installation without edges has issued, and how many have heard of a change";

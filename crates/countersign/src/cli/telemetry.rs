@@ -44,7 +44,10 @@ fn tail(arguments: TelemetryTailArguments) -> Result<(), Failure> {
         let new: TelemetryBody = server.ask(Method::GET, &path, "")?;
         match new.messages.last() {
             Some(message) => seen = message.id,
-            None => block_on(async { Ok(tokio::time::sleep_until(Instant::now() + LOOK).await) })?,
+            None => block_on(async {
+                tokio::time::sleep_until(Instant::now() + LOOK).await;
+                Ok(())
+            })?,
         }
         show(new.messages.into_iter(), arguments.json, &mut left)?;
     }

@@ -69,6 +69,10 @@ impl Farewell<'_> {
         (claim, live): (&CertificateClaim, Arc<Registration>),
     ) {
         let Pump { mut device, upstream, state, .. } = pump;
+        // Before the device sees its end: whatever comes then finds what it left.
+        if end != End::Cut && self.greeting.is_persistent {
+            self.context.leftovers.left(state.device(), &self.greeting.client_id);
+        }
         let version = state.version();
         if end == End::UpstreamLost {
             Self::jitter(&live).await;
@@ -78,9 +82,6 @@ impl Farewell<'_> {
             device.outbox.extend([0xe0, 0x02, code, 0x00]);
         }
         Self::say_last(&mut device).await;
-        if end != End::Cut && self.greeting.is_persistent {
-            self.context.leftovers.left(state.device(), &self.greeting.client_id);
-        }
         drop((device, live));
         info!(
             request = %arrival.id, tenant = %claim.identity.tenant(), device = %claim.identity.device(),

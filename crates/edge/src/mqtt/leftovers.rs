@@ -21,7 +21,7 @@ use super::wire::{Connect, Encoder, Properties, PropertyWriter, Publish, Qos, Re
 const SESSIONS: usize = 16;
 
 /// How long the broker may take to hear of an end.
-pub(super) const PARTING: Duration = Duration::from_secs(5);
+const PARTING: Duration = Duration::from_secs(5);
 
 /// The sessions of devices that are away, by the name that the broker knows them by.
 #[derive(Debug, Default)]

@@ -118,7 +118,7 @@ async fn an_alias_carries_no_topic_past_the_check() {
 
 #[tokio::test]
 async fn no_filter_hides_another_in_its_packet() {
-    let (site, broker) = MqttSite::usual().await;
+    let (site, broker) = MqttSite::with(|config| config.terms.sessions = 100).await;
     let own = "tenant/acme/device/d1/commands";
     for version in BOTH {
         let no = if version == Version::V5 { 0x87 } else { 0x80 };

@@ -262,7 +262,8 @@ impl Adopter {
             let enforced = self.applied.wait_for(|at| at.is_some_and(|at| at >= taken.version));
             match timeout(ADOPTION, enforced).await {
                 Ok(Ok(_enforced)) => {}
-                Ok(Err(_closed)) => return,
+                // The doors are closed: nothing is enforced, and the edge is about to take its leave.
+                Ok(Err(_closed)) => continue,
                 Err(_elapsed) => {
                     error!(epoch = taken.version.epoch, "doors slow to enforce what they were told");
                     continue;

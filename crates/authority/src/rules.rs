@@ -93,6 +93,18 @@ impl Authority {
         self.note(entry).await
     }
 
+    /// Writes down that the doors have a certificate from a public CA.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn note_certificate_acquired(&self, hosts: &[String], serial: &str) -> Result<(), StoreError> {
+        let entry = AuditEntry::new(None, self.now(), AuditEvent::DoorCertificateIssued, Actor::System)
+            .detail("by", "acme".to_owned())
+            .detail("hosts", hosts.join(" "))
+            .detail("serial", serial.to_owned());
+        self.note(entry).await
+    }
+
     async fn note(&self, entry: AuditEntry) -> Result<(), StoreError> {
         self.store.write(move |w| Box::pin(async move { w.append_audit(&entry).await })).await
     }

@@ -4,6 +4,7 @@
 //! It decides nothing itself: what is allowed is in `countersign-core`, what happens in
 //! `countersign-authority`. Start reading at [`cli`], then [`config`], then [`serve`], then [`doors`].
 
+mod acme;
 mod banner;
 mod cli;
 mod cloudflare;
@@ -18,6 +19,7 @@ mod own_ca;
 mod plan;
 mod ports;
 mod serve;
+mod system_roots;
 
 use std::process::ExitCode;
 

@@ -51,6 +51,7 @@ pub use egress::listener::{Egress, EgressError, EgressInputs, EgressSocket};
 pub use egress::settings::{EgressAddress, EgressAddressError, EgressListener, EgressReach, EgressWay};
 pub use egress::ways::EgressWayError;
 pub use front::access_log::{AccessLog, AccessLogTarget, QueryStrings};
+pub use front::challenges::{ChallengeAnswer, HttpChallenges};
 pub use front::cors::{WebOrigin, WebOriginError};
 pub use front::rate::{Rate, RateError};
 pub use front::redirect::{Redirect, RedirectChanges, RedirectConfig};

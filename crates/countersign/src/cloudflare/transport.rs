@@ -16,8 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{error::Elapsed, timeout};
 
-use super::roots::roots;
 use crate::config::{ApiToken, CloudflareApi};
+use crate::system_roots::roots;
 
 /// How long the way there may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -53,7 +53,7 @@ impl HttpTransport {
         let base = config.url.uri().clone();
         let is_tls = base.scheme() == Some(&Scheme::HTTPS);
         let tls = if is_tls {
-            let trust = ServerTrust::Roots(roots(config.roots.as_deref())?);
+            let trust = ServerTrust::Roots(roots(config.roots.as_deref(), "mtls.cloudflare_roots")?);
             Some(ClientTls::new(&trust, None).context("set up TLS for Cloudflare's API")?)
         } else {
             None

@@ -1,6 +1,7 @@
 //! Configuration: what people wrote ([`raw`]), what it means ([`resolved`]), and every problem in
 //! between at once ([`problem`]). The environment is read here and nowhere else.
 
+mod acme;
 mod audience;
 mod cloudflare;
 mod device_ca;
@@ -32,6 +33,7 @@ mod tcp_doors;
 mod upstream_settings;
 mod upstreams;
 
+pub(crate) use acme::AcmeSettings;
 pub(crate) use cloudflare::{ApiToken, CloudflareApi};
 pub(crate) use edge::fingerprint_of;
 pub(crate) use environment::{Environment, Machine};

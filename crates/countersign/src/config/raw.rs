@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::acme::RawAcme;
 use super::edge::RawEdge;
 use super::egress::RawEgress;
 use super::front::{RawAccessLog, RawRedirect};
@@ -37,6 +38,7 @@ pub(super) struct Raw {
     pub(super) mqtt_door: RawMqttDoor,
     pub(super) mtls: RawMtls,
     pub(super) pki: RawPki,
+    pub(super) acme: RawAcme,
     pub(super) host: Vec<Spanned<RawHost>>,
     pub(super) route: Vec<Spanned<RawRoute>>,
     pub(super) egress: Vec<Spanned<RawEgress>>,

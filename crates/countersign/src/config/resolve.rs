@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use countersign_store::StoreUrl;
 
+use super::acme;
 use super::cloudflare::{self, CloudflareApi};
 use super::device_ca;
 use super::edge;
@@ -127,19 +128,16 @@ fn settings_of(
     let http_door = http_door::http_door(pick, raw.http_door, flags.listen_http, machine);
     let hosts = hosts::hosts(pick, raw.host);
     let redirect = front::redirect(pick, raw.redirect);
-    let access_log = front::access_log(pick, raw.access_log);
+    let acme = acme::acme(pick, raw.acme, redirect.as_ref(), &hosts);
     let (key_encryption_key, token) = keys::keys(pick, raw.pki, &data_dir);
     let edge = edge::edge(pick, raw.edge);
-    let device_ca = device_ca::device_ca(pick);
     let cloudflare = cloudflare::cloudflare(pick, &raw.mtls);
     let issuer = issuer(pick, Layers::new("mtls.issuer", raw.mtls.issuer), &cloudflare, notices);
     let routes = tables::routes(pick, raw.route);
-    let egress = egress::egress(pick, raw.egress);
     let lists = lists::lists(pick, raw.list);
     let rules = tables::rules(pick, raw.rule, &lists);
     notices.extend(tables::doubts(&rules, &lists));
     notices.extend(tables::dangers(&http_door));
-    let monitors = monitors::monitors(pick, raw.monitor);
     Resolved {
         data_dir,
         database,
@@ -153,20 +151,21 @@ fn settings_of(
         audit_anchor_interval,
         admin,
         http_door,
+        acme,
         hosts,
         edge,
         redirect,
-        access_log,
+        access_log: front::access_log(pick, raw.access_log),
         issuer,
         key_encryption_key,
         token,
-        device_ca,
+        device_ca: device_ca::device_ca(pick),
         cloudflare,
         routes,
-        egress,
+        egress: egress::egress(pick, raw.egress),
         rules,
         lists,
-        monitors,
+        monitors: monitors::monitors(pick, raw.monitor),
         tcp_doors: tcp_doors::tcp_doors(pick, raw.tcp_door, machine),
         mqtt_door: mqtt_door::mqtt_door(pick, raw.mqtt_door, machine),
     }

@@ -1,7 +1,7 @@
 //! What the configuration means: typed, complete, checked.
 //!
 //! Every setting with a default has its value here; the few that mean something by being absent
-//! (`ports_file`, a redirect, an access log, `public_base_url`, `[pki.pkcs11]`, a device CA from elsewhere, a route's `host`) are the only Options.
+//! (`ports_file`, ACME, a redirect, an access log, `public_base_url`, `[pki.pkcs11]`, a device CA from elsewhere, a route's `host`) are the only Options.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -20,6 +20,7 @@ use countersign_edge::{
 use countersign_store::StoreUrl;
 use ipnet::IpNet;
 
+use super::acme::AcmeSettings;
 use super::cloudflare::CloudflareApi;
 use super::edge::EdgeSettings;
 use super::front::{AccessLogSettings, Redirect};
@@ -57,6 +58,8 @@ pub(crate) struct Resolved {
     pub(crate) admin: Admin,
     /// The HTTP door.
     pub(crate) http_door: HttpDoor,
+    /// A certificate for the doors from a public CA.
+    pub(crate) acme: Option<AcmeSettings>,
     /// What doors show and ask for under names.
     pub(crate) hosts: Vec<HostSettings>,
     /// How a process that only runs doors reaches its authority.

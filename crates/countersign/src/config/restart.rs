@@ -29,6 +29,7 @@ pub(crate) fn settle(mut new: Resolved, running: &Resolved) -> (Resolved, Vec<&'
         admin.allowed_hosts => "admin.allowed_hosts",
         admin.on_door => "admin.expose_admin_on_door",
         admin.session => "admin.session_hours",
+        acme => "acme",
         edge => "edge",
         http_door.listen => "http_door.listen",
         http_door.workers => "http_door.workers",

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::acme;
 use super::audience;
 use super::environment::variable_of;
 use super::front;
@@ -67,7 +68,7 @@ pub(super) fn has_variable(name: &str) -> bool {
 /// Every setting, in the order of the sample: those of one table together.
 pub(super) fn all() -> Vec<&'static Setting> {
     let of_doors = [front::SETTINGS, audience::SETTINGS, TCP_DOOR, MQTT_DOOR];
-    let parts = [SETTINGS, hosts::SETTINGS, OF_ROUTES, OF_EGRESS].into_iter().chain(of_doors);
+    let parts = [SETTINGS, acme::SETTINGS, hosts::SETTINGS, OF_ROUTES, OF_EGRESS].into_iter().chain(of_doors);
     let mut all: Vec<&Setting> = parts.flatten().collect();
     let mut tables: Vec<&str> = all.iter().map(|setting| setting.table()).collect();
     let mut seen = BTreeSet::new();

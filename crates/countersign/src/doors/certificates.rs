@@ -2,9 +2,11 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use countersign_tls::{ServerCredential, ServerCredentials};
+use parking_lot::Mutex;
 
 use crate::config::{DoorCertificate, Resolved};
 
@@ -34,13 +36,45 @@ impl OwnCertificates {
         }
         Ok(Self { default, named })
     }
+}
 
-    /// Shows them from the next handshake on.
-    pub(crate) fn show(self, credentials: &ServerCredentials) {
-        credentials.replace_named(self.named);
-        if let Some(default) = self.default {
-            credentials.replace_default(default);
+/// What the doors show under names: the operator's certificates, and one that was obtained from a public CA.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    credentials: Arc<ServerCredentials>,
+    named: Mutex<Named>,
+}
+
+#[derive(Debug, Default)]
+struct Named {
+    own: Vec<(String, ServerCredential)>,
+    acquired: Vec<(String, ServerCredential)>,
+}
+
+impl Shown {
+    /// Nothing yet but what everybody is shown.
+    pub(crate) fn new(credentials: Arc<ServerCredentials>) -> Self {
+        Self { credentials, named: Mutex::default() }
+    }
+
+    /// Shows the operator's certificates from the next handshake on.
+    pub(crate) fn show_own(&self, own: OwnCertificates) {
+        self.change(|named| named.own = own.named);
+        if let Some(default) = own.default {
+            self.credentials.replace_default(default);
         }
+    }
+
+    /// Shows this one under these names from the next handshake on, unless the operator has their own.
+    pub(crate) fn show_acquired(&self, names: &[String], credential: &ServerCredential) {
+        let acquired = names.iter().map(|name| (name.clone(), credential.clone())).collect();
+        self.change(|named| named.acquired = acquired);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Named)) {
+        let mut named = self.named.lock();
+        change(&mut named);
+        self.credentials.replace_named(named.acquired.iter().chain(&named.own).cloned());
     }
 }
 

@@ -8,9 +8,8 @@ use countersign_edge::{
     TcpDoorConfig,
 };
 use countersign_server::AdminOnDoor;
-use countersign_tls::ServerCredentials;
 
-use super::certificates::OwnCertificates;
+use super::certificates::{OwnCertificates, Shown};
 use super::{http, redirect, tcp};
 use crate::config::Resolved;
 
@@ -23,7 +22,7 @@ pub(crate) struct Changes {
     /// And the port that it leads to unless told otherwise.
     pub(super) redirect: Option<(RedirectChanges, u16)>,
     pub(super) egress: Option<EgressChanges>,
-    pub(super) credentials: Arc<ServerCredentials>,
+    pub(super) shown: Arc<Shown>,
     pub(super) admin: AdminOnDoor,
     pub(super) roots: String,
 }
@@ -32,7 +31,7 @@ pub(crate) struct Changes {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     certificates: OwnCertificates,
-    credentials: Arc<ServerCredentials>,
+    shown: Arc<Shown>,
     http: Option<PreparedHttp>,
     tcp: Vec<(TcpChanges, TcpDoorConfig)>,
     redirect: Option<(RedirectChanges, RedirectConfig)>,
@@ -65,8 +64,8 @@ impl Changes {
             Some(egress) => egress.prepare(&config.egress).context("change the egress")?,
             None => None,
         };
-        let credentials = Arc::clone(&self.credentials);
-        Ok(Prepared { certificates, credentials, http, tcp, redirect, egress })
+        let shown = Arc::clone(&self.shown);
+        Ok(Prepared { certificates, shown, http, tcp, redirect, egress })
     }
 
     /// Shows the operator's certificates as they are in their files now.
@@ -74,7 +73,7 @@ impl Changes {
     /// # Errors
     /// When one cannot be used: then all stay what they are.
     pub(crate) fn show_certificates(&self, config: &Resolved) -> anyhow::Result<()> {
-        OwnCertificates::read(config)?.show(&self.credentials);
+        self.shown.show_own(OwnCertificates::read(config)?);
         Ok(())
     }
 }
@@ -82,7 +81,7 @@ impl Changes {
 impl Prepared {
     /// Puts it in force for whoever comes next, and for the next request of whoever is there.
     pub(crate) fn publish(self) {
-        self.certificates.show(&self.credentials);
+        self.shown.show_own(self.certificates);
         for (door, settings) in self.tcp {
             door.publish(settings);
         }

@@ -13,7 +13,7 @@ mod open;
 mod redirect;
 mod tcp;
 
-pub(crate) use certificates::{Stamps, from_files};
+pub(crate) use certificates::{Shown, Stamps, from_files};
 pub(crate) use changes::Changes;
 pub(crate) use listening::ADMIN;
 pub(crate) use open::{Doors, Given, Turn, open};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use countersign_authority::Authority;
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot};
 use countersign_core::time::SystemClock;
 use countersign_edge::mqtt::{Hub, Sink};
@@ -21,10 +22,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::adoption::Adoption;
-use super::certificates::OwnCertificates;
+use super::certificates::{OwnCertificates, Shown};
 use super::changes::Changes;
 use super::listening::{self, EGRESS, HTTP_DOOR, MQTT_DOOR, REDIRECT};
 use super::{egress, http, mqtt, redirect, tcp};
+use crate::acme::Acme;
 use crate::config::Resolved;
 
 /// What doors are connected to, wherever it comes from.
@@ -71,6 +73,7 @@ pub(crate) struct Doors {
     egress: Option<Egress>,
     access_log: Option<AccessLog>,
     changes: Changes,
+    shown: Arc<Shown>,
     applied: Option<watch::Receiver<SnapshotVersion>>,
 }
 
@@ -80,7 +83,8 @@ pub(crate) struct Doors {
 /// # Errors
 /// Fails closed: with a door that cannot be as the configuration wants it, none is open.
 pub(crate) fn open(config: &Resolved, given: &Given, mut sockets: Sockets) -> anyhow::Result<Doors> {
-    OwnCertificates::read(config)?.show(&given.credentials);
+    let shown = Arc::new(Shown::new(Arc::clone(&given.credentials)));
+    shown.show_own(OwnCertificates::read(config)?);
     let access_log = access_log(config)?;
     let mut adoption = Adoption::default();
     let mut tcp = Vec::new();
@@ -111,11 +115,11 @@ pub(crate) fn open(config: &Resolved, given: &Given, mut sockets: Sockets) -> an
             .map(Redirect::changes)
             .zip(http.as_ref().map(|door| door.local_addr().port())),
         egress: egress.as_ref().map(Egress::changes),
-        credentials: Arc::clone(&given.credentials),
+        shown: Arc::clone(&shown),
         admin: given.admin,
         roots: given.roots.clone(),
     };
-    Ok(Doors { http, redirect, tcp, mqtt, egress, access_log, changes, applied: adoption.of_all() })
+    Ok(Doors { http, redirect, tcp, mqtt, egress, access_log, changes, shown, applied: adoption.of_all() })
 }
 
 impl Given {
@@ -170,6 +174,25 @@ impl Doors {
     /// Which snapshot all of them enforce; `None` when none is open.
     pub(crate) fn applied(&self) -> Option<watch::Receiver<SnapshotVersion>> {
         self.applied.clone()
+    }
+
+    /// What keeps a certificate from a public CA for them, if one is wanted. Where nobody can look whose the
+    /// names are, because the redirect is closed, none is obtained.
+    ///
+    /// # Errors
+    /// When what it needs cannot be kept.
+    pub(crate) fn acme(
+        &self,
+        config: &Resolved,
+        authority: Option<Arc<Authority>>,
+    ) -> anyhow::Result<Option<Acme>> {
+        let Some(settings) = &config.acme else { return Ok(None) };
+        let Some(redirect) = &self.redirect else {
+            tracing::error!("no certificate by ACME: the redirect is closed, over which the CA would ask");
+            return Ok(None);
+        };
+        let shown = (redirect.challenges(), Arc::clone(&self.shown));
+        Acme::new(settings.clone(), &config.data_dir, shown, authority).map(Some)
     }
 
     /// What of them can be changed while they are open.

@@ -16,6 +16,7 @@ use countersign_tls::ServerCredentials;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::enrolment::{Renewal, equip};
@@ -91,17 +92,19 @@ pub(crate) async fn run(
     // With its doors, whoever reports is gone.
     drop(given);
     follow(&doors, adopted)?;
-    let reloading = Reloading::of(Resolved::clone(&config), &doors, read_again, None);
-    let reloading = tokio::spawn(reloading.run(told_to_reload));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Reloading::of(Resolved::clone(&config), &doors, read_again, None).run(told_to_reload));
+    if let Some(acme) = doors.acme(&config, None)? {
+        tasks.spawn(acme.keep());
+    }
     let renewal = Renewal { config: Arc::clone(&config), equipment, clients, relay, credentials, feed };
-    let renewing = tokio::spawn(renewal.run());
+    tasks.spawn(renewal.run());
     announce(&config, &doors)?;
     supervisor.ready();
     let every_socket = || doors.sockets().context("pass the doors' sockets on");
     let why = succession.until_leaving(&stop.first, every_socket).await;
     say_goodbye(why, &supervisor);
-    renewing.abort();
-    reloading.abort();
+    drop(tasks);
     end((doors, config.drain), why, stop.second).await?;
     leaving.send_replace(match why {
         Leaving::Stopped => Farewell::ForGood,

@@ -94,6 +94,9 @@ pub(crate) async fn run(
 
     reload::warn_of_doubts(&authority);
     tasks.spawn(reloading.run(told_to_reload));
+    if let Some(acme) = opened.acme(&config, Some(Arc::clone(&authority)))? {
+        tasks.spawn(acme.keep());
+    }
     let listening = Listening { admin: admin_address, http: shown, doors: &opened };
     announce(&config, &authority, listening)?;
     supervisor.ready();

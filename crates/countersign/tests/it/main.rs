@@ -87,6 +87,7 @@ mod services_get_certificates_from_the_running_server;
 mod services_issued_after_the_backup_are_unproved;
 mod the_access_log_is_opened_anew_on_sighup;
 mod the_commands_read_what_a_server_wrote;
+mod the_doors_get_a_certificate_from_a_public_ca;
 mod the_guides_for_emergencies_work;
 mod the_keys_of_cas_stay_in_their_token;
 mod the_mqtt_example_shows_what_seed_004_wanted;

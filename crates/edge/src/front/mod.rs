@@ -1,6 +1,7 @@
 //! The side that faces clients: how much they may ask for, from where, and from which web pages.
 
 pub(crate) mod access_log;
+pub(crate) mod challenges;
 pub(crate) mod cors;
 pub(crate) mod entry;
 pub(crate) mod meter;

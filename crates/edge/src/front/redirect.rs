@@ -1,4 +1,5 @@
-//! A listener for plain HTTP that leads to the door: every request is answered 301, and forwarded nowhere.
+//! A listener for plain HTTP that leads to the door: every request is answered 301, and forwarded nowhere;
+//! but for those of a CA that looks whose a name is.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
+use super::challenges::HttpChallenges;
 use crate::accept::limits::{Limits, Slots};
 use crate::accept::listen;
 use crate::door::{DoorError, spawn};
@@ -50,6 +52,7 @@ pub struct RedirectConfig {
 pub struct Redirect {
     address: SocketAddr,
     config: Arc<ArcSwap<RedirectConfig>>,
+    challenges: HttpChallenges,
     listening: Vec<TcpListener>,
     stop: watch::Sender<()>,
     thread: Option<JoinHandle<()>>,
@@ -78,18 +81,25 @@ impl Redirect {
         let sockets = listeners.per_worker.pop().unwrap_or_default();
         let (stop, stopped) = watch::channel(());
         let config = Arc::new(ArcSwap::from_pointee(config));
-        let own = Arc::clone(&config);
+        let challenges = HttpChallenges::default();
+        let own = Answers { config: Arc::clone(&config), challenges: challenges.clone() };
         let thread = spawn("redirect".to_owned(), move |runtime| {
             runtime.block_on(serve(sockets, &own, stopped));
         })?;
         info!(%address, "redirect open");
-        Ok(Self { address, config, listening, stop, thread: Some(thread) })
+        Ok(Self { address, config, challenges, listening, stop, thread: Some(thread) })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it answers CAs that look whose a name is.
+    #[must_use]
+    pub fn challenges(&self) -> HttpChallenges {
+        self.challenges.clone()
     }
 
     /// What of it can be changed while it is open.
@@ -117,20 +127,16 @@ impl Redirect {
     }
 }
 
-async fn serve(
-    sockets: Vec<TcpListener>,
-    config: &Arc<ArcSwap<RedirectConfig>>,
-    mut stopped: watch::Receiver<()>,
-) {
+async fn serve(sockets: Vec<TcpListener>, answers: &Answers, mut stopped: watch::Receiver<()>) {
     let slots = Slots::new(LIMITS);
     for socket in sockets {
-        tokio::spawn(accept(socket, Arc::clone(config), slots.clone()));
+        tokio::spawn(accept(socket, answers.clone(), slots.clone()));
     }
     // Ends when the handle is gone, and with it the runtime and its tasks.
     while stopped.changed().await.is_ok() {}
 }
 
-async fn accept(socket: TcpListener, config: Arc<ArcSwap<RedirectConfig>>, slots: Slots) {
+async fn accept(socket: TcpListener, answers: Answers, slots: Slots) {
     let listener = match tokio::net::TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "listener lost"),
@@ -148,10 +154,10 @@ async fn accept(socket: TcpListener, config: Arc<ArcSwap<RedirectConfig>>, slots
         if slot.occupy(address.ip()).is_err() {
             continue;
         }
-        let config = Arc::clone(&config);
+        let answers = answers.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
-                let answer = answer(&request, &config.load());
+                let answer = answers.to(&request);
                 async move { Ok::<_, Infallible>(answer) }
             });
             let mut builder = http1::Builder::new();
@@ -161,6 +167,24 @@ async fn accept(socket: TcpListener, config: Arc<ArcSwap<RedirectConfig>>, slots
             drop(timeout(2 * PATIENCE, connection).await);
             drop(slot);
         });
+    }
+}
+
+/// Where requests are led to, and what CAs are answered.
+#[derive(Clone)]
+struct Answers {
+    config: Arc<ArcSwap<RedirectConfig>>,
+    challenges: HttpChallenges,
+}
+
+impl Answers {
+    fn to<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let Some(known) = self.challenges.find(request.uri().path()) else {
+            return answer(request, &self.config.load());
+        };
+        let mut response = bare(StatusCode::OK);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        response.map(|_nothing| Full::from(known))
     }
 }
 

@@ -19,9 +19,18 @@ fn keys_of(section: &str, text: &str) -> BTreeSet<String> {
 #[test]
 fn every_key_of_the_file_is_a_documented_setting_and_the_other_way_round() {
     let mut keys = keys_of("", "probe = 1");
-    for table in
-        ["admin", "edge", "http_door", "mqtt_door", "redirect", "access_log", "mtls", "pki", "pki.pkcs11"]
-    {
+    for table in [
+        "admin",
+        "acme",
+        "edge",
+        "http_door",
+        "mqtt_door",
+        "redirect",
+        "access_log",
+        "mtls",
+        "pki",
+        "pki.pkcs11",
+    ] {
         assert!(keys.remove(table), "{table} in {keys:?}");
         keys.extend(keys_of(table, &format!("[{table}]\nprobe = 1")));
     }

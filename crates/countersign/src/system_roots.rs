@@ -14,13 +14,11 @@ const PLACES: [&str; 5] = [
 ];
 
 /// The roots in a file, or the system's, PEM.
-pub(super) fn roots(file: Option<&Path>) -> anyhow::Result<String> {
+/// `key` is the setting that names such a file.
+pub(crate) fn roots(file: Option<&Path>, key: &str) -> anyhow::Result<String> {
     let system = || PLACES.iter().map(Path::new).find(|path| path.is_file());
     let path = file.or_else(system).with_context(|| {
-        format!(
-            "find the system's roots: none of {} exists; name a file in mtls.cloudflare_roots",
-            PLACES.join(", ")
-        )
+        format!("find the system's roots: none of {} exists; name a file in {key}", PLACES.join(", "))
     })?;
-    fs_err::read_to_string(path).context("read the roots that Cloudflare's API is trusted by")
+    fs_err::read_to_string(path).context("read the roots that a server is trusted by")
 }

@@ -1,0 +1,218 @@
+//! `[acme]`: a certificate for the doors from a public CA.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::uri::Scheme;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::front::Redirect;
+use super::hosts::HostSettings;
+use super::names::{HttpUrl, PublicName};
+use super::pick::{Layers, Picker};
+use super::raw::Place;
+use super::resolve::switch;
+use super::settings::{Setting, Shown};
+
+/// Whom everybody asks.
+const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+/// `[acme]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAcme {
+    pub(super) hosts: Place<Vec<String>>,
+    pub(super) agree_to_terms: Place<bool>,
+    pub(super) contacts: Place<Vec<String>>,
+    pub(super) directory: Place<String>,
+    pub(super) ca_file: Place<String>,
+    pub(super) eab_key_id: Place<String>,
+    pub(super) eab_key_file: Place<String>,
+}
+
+/// A certificate for the doors from a public CA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AcmeSettings {
+    /// The DNS names in it, never empty.
+    pub(crate) hosts: Vec<String>,
+    /// Where the CA warns people: mail addresses.
+    pub(crate) contacts: Vec<String>,
+    /// The CA.
+    pub(crate) directory: HttpUrl,
+    /// The roots that it is trusted by, PEM; the system's, when absent.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The account at the CA that a new one is bound to: its id, and the file with its key.
+    pub(crate) external_account: Option<(String, PathBuf)>,
+}
+
+impl AcmeSettings {
+    /// The key of the account at the CA, out of its file.
+    ///
+    /// # Errors
+    /// When there is no key in it, in base64url as CAs give it.
+    pub(crate) fn external_key(path: &PathBuf) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+        use anyhow::Context as _;
+        let text = Zeroizing::new(fs_err::read_to_string(path).context("read the external account's key")?);
+        let key = URL_SAFE_NO_PAD.decode(text.trim().trim_end_matches('='));
+        // The error would quote the key.
+        key.map(Zeroizing::new).map_err(|_key| anyhow::anyhow!("{}: no key in base64url", path.display()))
+    }
+}
+
+/// The certificate that is wanted, if one is.
+pub(super) fn acme(
+    pick: &mut Picker<'_>,
+    raw: RawAcme,
+    redirect: Option<&Redirect>,
+    others: &[HostSettings],
+) -> Option<AcmeSettings> {
+    let contacts = pick.list::<String>(Layers::new("acme.contacts", raw.contacts));
+    let directory = Layers::new("acme.directory", raw.directory);
+    let directory = pick.value(directory, DIRECTORY.parse().ok(), |text| https(&text).map(Some)).0;
+    let ca_file = pick.file(Layers::new("acme.ca_file", raw.ca_file)).map(|(path, _)| path);
+    let id = pick.given(Layers::new("acme.eab_key_id", raw.eab_key_id));
+    let key = pick.file(Layers::new("acme.eab_key_file", raw.eab_key_file));
+    match (&id, &key) {
+        (Some((_, at)), None) => pick.refuse(at, "acme.eab_key_id", "needs acme.eab_key_file beside it"),
+        (None, Some((_, at))) => pick.refuse(at, "acme.eab_key_file", "needs acme.eab_key_id beside it"),
+        (None, None) | (Some(_), Some(_)) => {}
+    }
+    let agreed = switch(pick, Layers::new("acme.agree_to_terms", raw.agree_to_terms));
+    let (names, origin) = pick.list::<PublicName>(Layers::new("acme.hosts", raw.hosts))?;
+    if names.is_empty() {
+        return None;
+    }
+    if !agreed {
+        let message = "must be true: the CA issues to nobody who has not agreed to its terms of service";
+        pick.refuse(&origin, "acme.agree_to_terms", message);
+    }
+    if redirect.is_none() {
+        let message = "needs redirect.listen: the CA asks for each name over plain HTTP, on port 80";
+        pick.refuse(&origin, "acme.hosts", message);
+    }
+    let mut hosts = Vec::with_capacity(names.len());
+    for name in names {
+        match name {
+            PublicName::Dns(name) => hosts.push(name),
+            PublicName::Ip(address) => {
+                pick.refuse(&origin, "acme.hosts", format!("{address} is no DNS name"))
+            }
+        }
+    }
+    for host in others.iter().filter(|host| host.certificate.is_some()) {
+        for name in host.names.iter().filter(|name| hosts.contains(&name.to_string())) {
+            pick.refuse(&origin, "acme.hosts", format!("{name} has a certificate of its own in [[host]]"));
+        }
+    }
+    Some(AcmeSettings {
+        hosts,
+        contacts: contacts.map(|(contacts, _)| contacts).unwrap_or_default(),
+        directory: directory?,
+        ca_file,
+        external_account: id.zip(key).map(|((id, _), (key, _))| (id, key)),
+    })
+}
+
+fn https(text: &str) -> Result<HttpUrl, String> {
+    let url: HttpUrl = text.parse().map_err(|error: super::names::HttpUrlError| error.to_string())?;
+    if url.uri().scheme() == Some(&Scheme::HTTPS) { Ok(url) } else { Err("not https".to_owned()) }
+}
+
+/// The settings in words.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "acme.hosts",
+        "",
+        "[\"gateway.example.com\"]",
+        Shown::Example,
+        "DNS names for which the doors show a certificate from a public CA, by ACME. The CA asks for each over\nplain HTTP on port 80, where [redirect] has to listen. Default: none.",
+    ),
+    Setting::new(
+        "acme.agree_to_terms",
+        "",
+        "false",
+        Shown::Default,
+        "Whether you agree to the CA's terms of service; it issues to nobody else.",
+    ),
+    Setting::new(
+        "acme.contacts",
+        "",
+        "[\"pki@example.com\"]",
+        Shown::Example,
+        "Mail addresses that the CA may warn. Default: none.",
+    ),
+    Setting::new(
+        "acme.directory",
+        "",
+        "\"https://acme-v02.api.letsencrypt.org/directory\"",
+        Shown::Default,
+        "The CA's directory.",
+    ),
+    Setting::new(
+        "acme.ca_file",
+        "",
+        "\"acme-root.pem\"",
+        Shown::Example,
+        "Roots that the directory is trusted by, PEM. Default: the system's.",
+    ),
+    Setting::new(
+        "acme.eab_key_id",
+        "",
+        "\"kid-1\"",
+        Shown::Example,
+        "Id of the account that you have with the CA, where it wants one (external account binding).",
+    ),
+    Setting::new(
+        "acme.eab_key_file",
+        "",
+        "\"eab.key\"",
+        Shown::Example,
+        "File with that account's key, base64url.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::environment::{Environment, Machine};
+    use super::super::file::ConfigFile;
+    use super::super::flags::ConfigFlags;
+    use super::super::problem::ConfigError;
+    use super::super::resolve::{Loaded, resolve};
+
+    fn read(text: &str) -> Result<Loaded, ConfigError> {
+        let machine =
+            Machine { names: vec!["here".parse().unwrap()], processors: std::num::NonZeroUsize::MIN };
+        let file = ConfigFile::from_text("/etc/cs/c.toml", text);
+        resolve(ConfigFlags::default(), &Environment::default(), &machine, &file)
+    }
+
+    #[test]
+    fn a_host_and_the_terms_are_enough() {
+        let text =
+            "[acme]\nhosts = [\"A.example\"]\nagree_to_terms = true\n[redirect]\nlisten = \"0.0.0.0:80\"\n";
+        let acme = read(text).unwrap().resolved.acme.unwrap();
+        assert_eq!(acme.hosts, ["a.example"]);
+        assert!(acme.directory.uri().to_string().contains("letsencrypt"));
+        assert_eq!(read("[acme]\nagree_to_terms = true\n").unwrap().resolved.acme, None);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_with_its_line() {
+        for (text, said) in [
+            ("hosts = [\"a.example\"]", "/etc/cs/c.toml:2: acme.agree_to_terms: must be true"),
+            ("hosts = [\"a.example\"]", "/etc/cs/c.toml:2: acme.hosts: needs redirect.listen"),
+            ("hosts = [\"192.0.2.1\"]", "/etc/cs/c.toml:2: acme.hosts: 192.0.2.1 is no DNS name"),
+            ("hosts = [\"*.example\"]", "/etc/cs/c.toml:2: acme.hosts: not a host name"),
+            ("directory = \"http://a.example\"", "/etc/cs/c.toml:2: acme.directory: not https"),
+            ("eab_key_id = \"x\"", "/etc/cs/c.toml:2: acme.eab_key_id: needs acme.eab_key_file"),
+        ] {
+            let Err(ConfigError::Problems(problems)) = read(&format!("[acme]\n{text}\n")) else {
+                panic!("not refused: {text}")
+            };
+            let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            assert!(problems.iter().any(|problem| problem.starts_with(said)), "{said}: {problems:#?}");
+        }
+    }
+}

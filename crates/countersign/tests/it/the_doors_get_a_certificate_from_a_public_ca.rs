@@ -1,0 +1,68 @@
+//! Proves, with Let's Encrypt's Pebble, that the doors get a certificate from a public CA, renew it, keep it
+//! over a restart without the CA, and go on with what they have when the CA refuses.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use crate::harness::{Installation, Pebble, Time, free_port, openssl, until};
+
+fn config(pebble: &Pebble, port: u16, host: &str) -> String {
+    let (directory, root) = (pebble.directory(), pebble.root());
+    format!(
+        "[redirect]\nlisten = \"127.0.0.1:{port}\"\n[acme]\nhosts = [\"{host}\"]\nagree_to_terms = true\n\
+         contacts = [\"pki@example.com\"]\ndirectory = \"{directory}\"\nca_file = \"{root}\"\n"
+    )
+}
+
+/// Issuer and serial number of what is shown under a name.
+fn shown(installation: &Installation, name: &str) -> String {
+    let address = installation.own_door().to_string();
+    let ran = openssl(&["s_client", "-connect", &address, "-servername", name], b"");
+    let leaf = openssl(&["x509", "-noout", "-issuer", "-serial"], ran.stdout.as_bytes());
+    assert_eq!(leaf.code, 0, "{} {}", ran.stderr, leaf.stderr);
+    leaf.stdout
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn and_renews_it_and_keeps_it() {
+    let port = free_port();
+    let mut pebble = Pebble::start(port, 12).await;
+    let mut installation =
+        Installation::configured(&config(&pebble, port, "gateway.example"), Time::Real).await;
+    let own = shown(&installation, "localhost");
+    until("a certificate is obtained", async || shown(&installation, "gateway.example").contains("Pebble"))
+        .await;
+    let first = shown(&installation, "gateway.example");
+    assert_eq!(shown(&installation, "localhost"), own, "other names are shown what they were");
+    for file in ["account.json", "certificate.pem"] {
+        let found = fs_err::metadata(installation.data().join("acme").join(file)).unwrap();
+        assert_eq!(found.mode() & 0o777, 0o600, "{file}");
+    }
+
+    until("it is renewed before it ends", async || shown(&installation, "gateway.example") != first).await;
+    let written = installation.admin().audit("event=door.certificate_issued").await;
+    let acquired = written.iter().filter(|entry| format!("{entry:?}").contains("acme")).count();
+    assert!(acquired >= 2, "{written:?}");
+
+    // The CA is gone; the last certificate goes on, over a restart too.
+    pebble.stop();
+    installation.terminate().await;
+    installation.start_again().await;
+    assert!(shown(&installation, "gateway.example").contains("Pebble"));
+    until("the failure is said", async || installation.log().contains("certificate not obtained by ACME"))
+        .await;
+    assert!(shown(&installation, "gateway.example").contains("Pebble"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_is_said_and_the_doors_show_what_they_have() {
+    let port = free_port();
+    let pebble = Pebble::start(port, 3600).await;
+    let installation = Installation::configured(&config(&pebble, port, "blocked.example"), Time::Real).await;
+    until("the refusal is said", async || {
+        let log = installation.log();
+        log.contains("certificate not obtained by ACME") && log.contains("blocked.example")
+    })
+    .await;
+    assert!(!shown(&installation, "blocked.example").contains("Pebble"));
+    assert!(!installation.data().join("acme/certificate.pem").exists());
+}

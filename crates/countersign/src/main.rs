@@ -18,6 +18,7 @@ mod look;
 mod own_ca;
 mod plan;
 mod ports;
+mod sandbox;
 mod serve;
 mod system_roots;
 

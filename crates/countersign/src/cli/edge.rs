@@ -17,7 +17,8 @@ use super::failure::Failure;
 use super::output::{note, print, print_json};
 use super::run::loaded;
 use crate::config::ConfigError;
-use crate::{files_limit, logging};
+use crate::serve::make_private_directory;
+use crate::{files_limit, logging, sandbox};
 
 /// Does what was asked for.
 pub(super) fn run(command: EdgeCommand) -> Result<(), Failure> {
@@ -46,6 +47,9 @@ fn serve(arguments: EdgeRunArguments) -> Result<(), Failure> {
     }
     files_limit::raise();
     let sockets = Sockets::of_process(&supervision).context("take over sockets")?;
+    make_private_directory(&loaded.resolved.data_dir)?;
+    // Before there is a second thread: it holds for what this one starts.
+    sandbox::enter(&loaded.resolved, &supervision)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let supervisor = Supervisor::new(&supervision);

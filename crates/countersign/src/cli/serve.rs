@@ -8,7 +8,8 @@ use countersign_supervisor::{Sockets, Supervisor, Variables};
 use super::arguments::ServeArguments;
 use super::failure::Failure;
 use super::run::loaded;
-use crate::{files_limit, logging};
+use crate::serve::make_private_directory;
+use crate::{files_limit, logging, sandbox};
 
 /// Reads the configuration, raises the file-descriptor limit and serves until told to stop.
 pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
@@ -22,6 +23,9 @@ pub(super) fn run(arguments: ServeArguments) -> Result<(), Failure> {
     }
     files_limit::raise();
     let sockets = Sockets::of_process(&supervision).context("take over sockets")?;
+    make_private_directory(&loaded.resolved.data_dir)?;
+    // Before there is a second thread: it holds for what this one starts.
+    sandbox::enter(&loaded.resolved, &supervision)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let supervisor = Supervisor::new(&supervision);

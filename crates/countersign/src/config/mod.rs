@@ -26,6 +26,7 @@ mod resolve;
 mod resolved;
 mod restart;
 mod sample;
+mod sandbox;
 mod settings;
 mod tables;
 mod tcp_door_settings;
@@ -51,4 +52,5 @@ pub(crate) use resolved::{
 };
 pub(crate) use restart::settle;
 pub(crate) use sample::sample;
+pub(crate) use sandbox::SandboxMode;
 pub(crate) use tcp_doors::{ProxyHeader, TcpDoor, TcpUpstream, UpstreamTls, UpstreamTrust};

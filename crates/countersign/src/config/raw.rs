@@ -30,6 +30,8 @@ pub(super) struct Raw {
     pub(super) public_base_url: Place<String>,
     pub(super) drain_seconds: Place<u64>,
     pub(super) audit_anchor_interval_minutes: Place<u64>,
+    pub(super) sandbox: Place<String>,
+    pub(super) sandbox_write: Place<Vec<String>>,
     pub(super) admin: RawAdmin,
     pub(super) edge: RawEdge,
     pub(super) http_door: RawHttpDoor,

@@ -28,6 +28,7 @@ use super::pick::{Layers, Picker};
 use super::problem::ConfigError;
 use super::raw::{Raw, RawAdmin};
 use super::resolved::{Admin, AdminOnDoor, Issuer, LogFormat, Resolved};
+use super::sandbox;
 use super::settings;
 use super::tables;
 use super::tcp_doors;
@@ -118,6 +119,7 @@ fn settings_of(
     let drain = seconds(pick, Layers::new("drain_seconds", raw.drain_seconds), 0, 30);
     let interval = Layers::new("audit_anchor_interval_minutes", raw.audit_anchor_interval_minutes);
     let audit_anchor_interval = Duration::from_secs(number(pick, interval, 1, 60).saturating_mul(60));
+    let sandbox = sandbox::sandbox(pick, raw.sandbox, raw.sandbox_write);
     let from_flags = AdminFlags {
         listen: flags.listen_admin,
         danger_plain: flags.danger_plain_admin.then_some(true),
@@ -149,6 +151,7 @@ fn settings_of(
         public_base_url,
         drain,
         audit_anchor_interval,
+        sandbox,
         admin,
         http_door,
         acme,

@@ -27,6 +27,7 @@ use super::front::{AccessLogSettings, Redirect};
 use super::hosts::HostSettings;
 use super::mqtt_door::MqttDoor;
 use super::names::{HttpUrl, PublicName};
+use super::sandbox::SandboxSettings;
 use super::tcp_doors::TcpDoor;
 use crate::own_ca::CaFiles;
 
@@ -54,6 +55,8 @@ pub(crate) struct Resolved {
     pub(crate) drain: Duration,
     /// How old the last anchor may be when something has been written since.
     pub(crate) audit_anchor_interval: Duration,
+    /// What the process may write once it runs.
+    pub(crate) sandbox: SandboxSettings,
     /// The admin listener.
     pub(crate) admin: Admin,
     /// The HTTP door.

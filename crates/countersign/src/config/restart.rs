@@ -25,6 +25,7 @@ pub(crate) fn settle(mut new: Resolved, running: &Resolved) -> (Resolved, Vec<&'
         public_base_url => "public_base_url",
         drain => "drain_seconds",
         audit_anchor_interval => "audit_anchor_interval_minutes",
+        sandbox => "sandbox",
         admin.listen => "admin.listen",
         admin.allowed_hosts => "admin.allowed_hosts",
         admin.on_door => "admin.expose_admin_on_door",

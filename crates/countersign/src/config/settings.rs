@@ -150,6 +150,20 @@ const SETTINGS: &[Setting] = &[
         "How often the ends of the audit chains are signed, when something was written since.",
     ),
     Setting::new(
+        "sandbox",
+        "",
+        "\"auto\"",
+        Shown::Default,
+        "Whether the process gives up writing anywhere but in its data directory, where its access log and its\nsockets are, and in sandbox_write: auto does where the kernel has Landlock, required starts nowhere else,\noff does not. With [pki.pkcs11], auto does nothing unless sandbox_write says where the module writes.",
+    ),
+    Setting::new(
+        "sandbox_write",
+        "",
+        "[\"/var/lib/softhsm\"]",
+        Shown::Example,
+        "Folders and files that may be written besides, absolute. Default: none.",
+    ),
+    Setting::new(
         "admin.listen",
         "--listen-admin",
         "\"127.0.0.1:8080\"",

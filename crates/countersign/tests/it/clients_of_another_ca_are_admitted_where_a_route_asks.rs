@@ -62,6 +62,8 @@ impl World {
         let upstream = Upstream::start().await;
         let installation = Installation::configured(&routes(&upstream), Time::Real).await;
         let clerk = Clerk::at(installation).await;
+        let warning = "door admits guests of a trust that does not exist";
+        until("the missing trust is warned of", async || clerk.installation.log().contains(warning)).await;
         let scopes =
             ["trusts:read", "trusts:write", "service-certificates:read", "service-certificates:write"];
         clerk.token("token", &json!({ "scopes": scopes })).await;

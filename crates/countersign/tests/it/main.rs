@@ -46,6 +46,7 @@ mod an_edge_outlives_its_certificates_and_its_patience;
 mod an_evil_twin_learns_nothing;
 mod an_expired_device_waits_for_approval;
 mod an_installation_moves_to_postgresql;
+mod an_nginx_upstream_asks_the_door_for_its_certificate;
 mod answers_of_the_control_plane_have_one_shape;
 mod audit_verify_finds_a_changed_entry;
 mod bad_requests_get_clear_errors;

@@ -194,7 +194,7 @@ mod tests {
             leftovers.left(&device, &number.to_string());
         }
         leftovers.is_back(&device, "1");
-        assert_eq!(leftovers.devices(), [device.clone()]);
+        assert_eq!(leftovers.devices(), std::slice::from_ref(&device));
         let left = leftovers.take(&device);
         assert_eq!((left.len(), left.first().map(String::as_str)), (SESSIONS - 1, Some("2")));
         assert!(leftovers.devices().is_empty());

@@ -25,6 +25,7 @@ mod raw;
 mod resolve;
 mod resolved;
 mod restart;
+mod rule_settings;
 mod sample;
 mod sandbox;
 mod settings;

@@ -10,6 +10,7 @@ pub mod wire;
 mod budget;
 mod door;
 mod farewell;
+mod holder;
 mod hub;
 mod leftovers;
 mod leg;

@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::warn;
 
 use super::budget::Budget;
+use super::holder::Holder;
 use super::leg::Leg;
 use super::session::{End, Incident, Out, State, Step, Tapped};
 use super::sink::{Message, SetAside, Sink, Taking};
@@ -43,6 +44,7 @@ pub(super) struct Pump<D, U> {
     pub(super) device: Leg<D>,
     pub(super) upstream: Leg<U>,
     pub(super) state: State,
+    holder: Arc<Holder>,
     tap: Option<Tap>,
     held: VecDeque<Held>,
     budget: Budget,
@@ -65,7 +67,7 @@ where
     pub(super) fn new(
         (device, upstream): (Leg<D>, Leg<U>),
         state: State,
-        tap: Option<Tap>,
+        (holder, tap): (Arc<Holder>, Option<Tap>),
         terms: &super::terms::Terms,
         silence: Duration,
     ) -> Self {
@@ -74,6 +76,7 @@ where
             device,
             upstream,
             state,
+            holder,
             tap,
             held: VecDeque::new(),
             budget: Budget::new(terms, now),
@@ -187,6 +190,7 @@ where
                 Ok(None) => break,
                 Err(fault) => return Err(refused(fault)),
             };
+            self.holder.may_send(frame.kind)?;
             let length = frame.bytes.len();
             let up = match self.held.back_mut() {
                 Some(last) => &mut last.bytes,

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
 use super::farewell::Farewell;
+use super::holder::Holder;
 use super::leg::{Leg, ReceiveError};
 use super::pump::{Pump, Tap};
 use super::rights::Layout;
@@ -60,7 +61,7 @@ pub(super) struct Arrival {
 struct Begun {
     pump: Pump<ServerStream<TcpStream>, UpstreamStream>,
     greeting: Greeting,
-    claim: CertificateClaim,
+    holder: Arc<Holder>,
     /// What is to be said if the device is gone without a word, where no broker says it.
     will: Option<Message>,
 }
@@ -162,8 +163,12 @@ impl MqttInside {
         let own = (key, self.layout.rights_of(&claim.identity), Stamp::of(&claim));
         let state = State::new(greeting.version, Arc::clone(&self.context), own, answer.inflight);
         let will = self.will_of(&packet, &claim);
-        let pump = Pump::new((device, upstream), state, self.tap(&claim), terms, answer.silence);
-        Some(Begun { pump, greeting, claim, will })
+        let tap = self.tap(&claim);
+        let (current, clock) = (Arc::clone(&self.current), Arc::clone(&self.clock));
+        let holder = Arc::new(Holder { claim, current, clock });
+        let legs = (device, upstream);
+        let pump = Pump::new(legs, state, (Arc::clone(&holder), tap), terms, answer.silence);
+        Some(Begun { pump, greeting, holder, will })
     }
 
     /// Judges the first packet and whoever sent it, and finds the broker.
@@ -299,19 +304,20 @@ impl MqttInside {
     }
 
     async fn carry(&self, begun: Begun, arrival: Arrival, live: Arc<Registration>) {
-        let Begun { mut pump, greeting, claim, will } = begun;
+        let Begun { mut pump, greeting, holder, will } = begun;
+        let claim = &holder.claim;
         let mut heeds_retirement = true;
         let end = loop {
             tokio::select! {
                 biased;
-                () = live.told(Ending::Kill) => break self.end_of(&claim),
+                () = live.told(Ending::Kill) => break holder.end(),
                 () = live.told(Ending::Retire), if heeds_retirement => {
                     // A replaced certificate's session goes on until its time is over.
-                    if self.standing(&claim) == Standing::Superseded {
+                    if holder.standing() == Standing::Superseded {
                         heeds_retirement = false;
                     } else {
                         Farewell::jitter(&live).await;
-                        break self.end_of(&claim);
+                        break holder.end();
                     }
                 }
                 ended = pump.carry() => {
@@ -330,25 +336,11 @@ impl MqttInside {
         };
         self.say_will(end, will).await;
         let farewell = Farewell { upstream: &self.upstream, context: &self.context, greeting: &greeting };
-        farewell.part(end, pump, &arrival, (&claim, live)).await;
+        farewell.part(end, pump, &arrival, (claim, live)).await;
     }
 
     fn standing(&self, claim: &CertificateClaim) -> Standing {
         self.current.load().snapshot.standing(claim, self.clock.now())
-    }
-
-    /// Why a connection that was told to end was.
-    fn end_of(&self, claim: &CertificateClaim) -> End {
-        match self.standing(claim) {
-            Standing::Valid | Standing::Pending => End::Drained,
-            Standing::Superseded | Standing::Expired | Standing::NotYetValid => End::Lapsed,
-            Standing::Revoked
-            | Standing::Quarantined
-            | Standing::Decommissioned
-            | Standing::TenantSuspended
-            | Standing::Unproved
-            | Standing::Foreign => End::Cut,
-        }
     }
 
     async fn say_will(&self, end: End, will: Option<Message>) {

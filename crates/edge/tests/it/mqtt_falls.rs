@@ -8,6 +8,7 @@ use countersign_edge::mqtt::wire::Version;
 use countersign_testkit::TestCertificate;
 
 use crate::mqtt_site::{BOTH, MqttSite, connect};
+use crate::site::let_expire;
 
 const OWN: &str = "tenant/acme/device/d1/telemetry";
 
@@ -44,6 +45,24 @@ fn deny(snapshot: &mut TrustSnapshot, own: &TestCertificate) {
 
 fn suspend(snapshot: &mut TrustSnapshot) {
     snapshot.tenants.get_mut(&"acme".parse().unwrap()).unwrap().service = TenantService::Suspended;
+}
+
+#[tokio::test]
+async fn nothing_that_is_sent_after_the_certificates_end_goes_on() {
+    for version in BOTH {
+        let (site, broker) = MqttSite::usual().await;
+        let mut witness = broker.witness().await;
+        let certificate = site.certificate("acme", "d1");
+        let mut device = site.connected(&certificate, version, &connect(version, "id", true, None)).await;
+        device.publish(OWN, None, b"before").await;
+        assert_eq!(witness.message().await.1, b"before");
+        let_expire(&site.clock);
+        device.publish(OWN, None, b"after").await;
+        device.end().await;
+        let mut own = broker.client("own", version, true).await;
+        own.publish(OWN, None, b"later").await;
+        assert_eq!(witness.message().await.1, b"later", "nothing between");
+    }
 }
 
 #[tokio::test]

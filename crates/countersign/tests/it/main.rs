@@ -69,6 +69,7 @@ mod keys_are_sealed_anew_all_or_none;
 mod monitor_check_looks_once;
 mod monitors_say_each_thing_once;
 mod nginx_stands_in_front_with_our_bundle_and_lists;
+mod no_tls_session_crosses_over;
 mod nothing_brings_a_revoked_key_back;
 #[path = "both.rs"]
 mod on_postgres;

@@ -10,7 +10,7 @@ use super::installation::Installation;
 
 /// What is promised of one process and can not be of two, by the beginnings of the tests' names, each with the
 /// reason. These run in one process in a split deployment too.
-const OF_ONE_PROCESS: [(&str, &str); 18] = [
+const OF_ONE_PROCESS: [(&str, &str); 19] = [
     ("a_decision_cuts_every_live_connection::a_superseded_certificate", BY_HANDSHAKE),
     ("a_device_lives_from_enrolment_to_renewal", MONTHS_AT_ONCE),
     ("a_device_that_unenrols_is_gone::over_its_certificate", BY_HANDSHAKE),
@@ -21,6 +21,7 @@ const OF_ONE_PROCESS: [(&str, &str); 18] = [
     ("a_restored_backup_revives_nobody::devices_go_on", BY_HANDSHAKE),
     ("a_restored_backup_revives_nobody::what_a_renewal_revoked", BY_HANDSHAKE),
     ("a_restored_backup_revives_nobody::without_lists", BY_HANDSHAKE),
+    ("a_stopping_server_finishes_what_it_began::a_request_under_way", TOGETHER),
     ("a_thief_with_a_token_gets_nothing::the_key_of_a_revoked_certificate", BY_HANDSHAKE),
     ("an_edge_outlives_its_certificates_and_its_patience::it_renews", MONTHS_AT_ONCE),
     ("an_expired_device_waits_for_approval", MONTHS_AT_ONCE),
@@ -39,6 +40,8 @@ const ANOTHER_MACHINE: &str = "another machine takes the place of this one, whic
 const NOBODY_ENROLS: &str = "its rule lets nobody enrol, edges neither";
 const COUNTED: &str =
     "counts what an installation without edges has issued, and how many have heard of a change";
+const TOGETHER: &str =
+    "both would end at the same moment, and an edge hands a request on only when it has its body";
 const SIGNALLED: &str = "is about a signal to the process that has the doors";
 
 /// Whether this test's devices are to come to an edge that runs elsewhere.

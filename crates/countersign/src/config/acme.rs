@@ -175,18 +175,8 @@ pub(super) const SETTINGS: &[Setting] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::environment::{Environment, Machine};
-    use super::super::file::ConfigFile;
-    use super::super::flags::ConfigFlags;
     use super::super::problem::ConfigError;
-    use super::super::resolve::{Loaded, resolve};
-
-    fn read(text: &str) -> Result<Loaded, ConfigError> {
-        let machine =
-            Machine { names: vec!["here".parse().unwrap()], processors: std::num::NonZeroUsize::MIN };
-        let file = ConfigFile::from_text("/etc/cs/c.toml", text);
-        resolve(ConfigFlags::default(), &Environment::default(), &machine, &file)
-    }
+    use super::super::reading::read;
 
     #[test]
     fn a_host_and_the_terms_are_enough() {

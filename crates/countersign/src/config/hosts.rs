@@ -143,19 +143,9 @@ pub(super) const SETTINGS: &[Setting] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::environment::{Environment, Machine};
-    use super::super::file::ConfigFile;
-    use super::super::flags::ConfigFlags;
     use super::super::problem::ConfigError;
-    use super::super::resolve::{Loaded, resolve};
+    use super::super::reading::read;
     use super::*;
-
-    fn read(text: &str) -> Result<Loaded, ConfigError> {
-        let machine =
-            Machine { names: vec!["here".parse().unwrap()], processors: std::num::NonZeroUsize::MIN };
-        let file = ConfigFile::from_text("/etc/cs/c.toml", text);
-        resolve(ConfigFlags::default(), &Environment::default(), &machine, &file)
-    }
 
     #[test]
     fn a_name_is_a_dns_name_or_one_label_more() {

@@ -55,18 +55,7 @@ fn list(pick: &mut Picker<'_>, origin: &Origin, raw: RawList) -> Option<RuleList
 
 #[cfg(test)]
 mod tests {
-    use super::super::environment::{Environment, Machine};
-    use super::super::file::ConfigFile;
-    use super::super::flags::ConfigFlags;
-    use super::super::problem::ConfigError;
-    use super::super::resolve::{Loaded, resolve};
-
-    fn read(text: &str) -> Result<Loaded, ConfigError> {
-        let machine =
-            Machine { names: vec!["here".parse().unwrap()], processors: std::num::NonZeroUsize::MIN };
-        let file = ConfigFile::from_text("/etc/cs/c.toml", text);
-        resolve(ConfigFlags::default(), &Environment::default(), &machine, &file)
-    }
+    use super::super::reading::read;
 
     const OFFICE: &str = "[[list]]\nname = \"office\"\nitems = [\"192.0.2.0/24\"]\n";
     const RULE: &str = "[[rule]]\nname = \"a\"\nexpression = 'not ip.src in $office'\n";

@@ -22,6 +22,8 @@ mod names;
 mod pick;
 mod problem;
 mod raw;
+#[cfg(test)]
+mod reading;
 mod resolve;
 mod resolved;
 mod restart;

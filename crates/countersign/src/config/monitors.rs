@@ -116,23 +116,13 @@ fn monitor(pick: &mut Picker<'_>, origin: &Origin, raw: RawMonitor) -> Option<Wa
 
 #[cfg(test)]
 mod tests {
-    use super::super::environment::{Environment, Machine};
-    use super::super::file::ConfigFile;
-    use super::super::flags::ConfigFlags;
     use super::super::problem::ConfigError;
-    use super::super::resolve::{Loaded, resolve};
+    use super::super::reading::read;
     use super::*;
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
     const HEX: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-
-    fn read(text: &str) -> Result<Loaded, ConfigError> {
-        let machine =
-            Machine { names: vec!["here".parse().unwrap()], processors: std::num::NonZeroUsize::MIN };
-        let file = ConfigFile::from_text("/etc/cs/c.toml", text);
-        resolve(ConfigFlags::default(), &Environment::default(), &machine, &file)
-    }
 
     fn watch(text: &str) -> Watch {
         read(&format!("[[monitor]]\nname = \"web\"\n{text}\n")).unwrap().resolved.monitors.remove(0)

@@ -1,6 +1,7 @@
 //! What is measured, a file each.
 
 pub(crate) mod bulk;
+mod crowd;
 pub(crate) mod cut;
 pub(crate) mod handshakes;
 pub(crate) mod idle;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
+use super::crowd::finish;
 use crate::client::{Connection, Profile, Sessions};
 use crate::fleet::Device;
 use crate::process::Process;
 use crate::site::Site;
-use crate::work::{Awake, Work};
+use crate::work::Work;
 
 /// How many connections there are.
 pub(crate) const CONNECTIONS: usize = 50;
@@ -67,17 +68,5 @@ pub(crate) async fn measure(
             anyhow::Ok(times)
         });
     }
-    ready.wait().await;
-    let _awake = Awake::begin();
-    let (cpu, began) = (process.cpu_time(), Instant::now());
-    tokio::time::sleep_until((began + time).into()).await;
-    over.store(true, Ordering::Relaxed);
-    let (cpu, wall) = (process.cpu_time() - cpu, began.elapsed());
-    let mut times = Vec::new();
-    while let Some(own) = workers.join_next().await {
-        times.extend(own.context("send requests")??);
-    }
-    let mut work = Work::default();
-    work.add(times.len(), cpu, wall);
-    Ok((work, times))
+    finish(process, time, (&ready, &over), workers).await
 }

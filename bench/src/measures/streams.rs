@@ -11,11 +11,12 @@ use http::Request;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
+use super::crowd::finish;
 use crate::client::{Profile, Sessions};
 use crate::fleet::Device;
 use crate::process::Process;
 use crate::site::Site;
-use crate::work::{Awake, Work};
+use crate::work::Work;
 
 /// How many connections there are.
 pub(crate) const CONNECTIONS: usize = 10;
@@ -58,19 +59,7 @@ pub(crate) async fn measure(
             });
         }
     }
-    ready.wait().await;
-    let _awake = Awake::begin();
-    let (cpu, began) = (process.cpu_time(), Instant::now());
-    tokio::time::sleep_until((began + time).into()).await;
-    over.store(true, Ordering::Relaxed);
-    let (cpu, wall) = (process.cpu_time() - cpu, began.elapsed());
-    let mut times = Vec::new();
-    while let Some(own) = workers.join_next().await {
-        times.extend(own.context("send requests")??);
-    }
-    let mut work = Work::default();
-    work.add(times.len(), cpu, wall);
-    Ok((work, times))
+    finish(process, time, (&ready, &over), workers).await
 }
 
 /// One request, which must be answered 200.

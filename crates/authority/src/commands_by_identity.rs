@@ -35,7 +35,12 @@ impl Rung {
         self.devices.lock().is_some()
     }
 
-    async fn heard(&self) -> HashSet<DeviceId> {
+    /// From now on somebody waits.
+    pub(crate) fn listen(&self) {
+        self.devices.lock().get_or_insert_default();
+    }
+
+    pub(crate) async fn heard(&self) -> HashSet<DeviceId> {
         loop {
             let devices = self.devices.lock().replace(HashSet::new()).unwrap_or_default();
             if !devices.is_empty() {

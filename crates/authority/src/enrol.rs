@@ -234,6 +234,7 @@ impl Authority {
         if admission.changes_trust() || is_told {
             self.publish_changes().await?;
         }
+        self.newcomers.ring(device.id);
         if matches!(admission.seat, Seat::Returning(_)) {
             self.crl.want_now();
         }

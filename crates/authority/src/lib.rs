@@ -17,6 +17,7 @@ pub mod audit_export;
 pub mod authority;
 pub mod authorized;
 pub mod backup;
+pub mod brokered;
 pub mod bulk_revoke;
 pub mod cas;
 pub mod ceremony;

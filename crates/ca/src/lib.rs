@@ -16,6 +16,7 @@
 
 pub mod anchor;
 pub mod backup_file;
+pub mod broker_password;
 pub mod ca_certificate;
 pub mod certificate;
 pub mod crl;
@@ -52,6 +53,7 @@ pub mod upstream;
 
 pub use anchor::{AnchorFileError, SignedAnchor, public_key_from_pem};
 pub use backup_file::{BackupFileError, BackupHeader, BackupReader, BackupWriter};
+pub use broker_password::BrokerPassword;
 pub use ca_certificate::{CaCertificate, CaCertificateError};
 pub use certificate::{
     IssuedCertificate, PreparedCertificate, certificate_pem, certificates_from_pem, crl_pem, csr_pem,

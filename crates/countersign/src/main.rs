@@ -15,6 +15,7 @@ mod edge;
 mod files_limit;
 mod logging;
 mod look;
+mod mosquitto;
 mod own_ca;
 mod plan;
 mod ports;

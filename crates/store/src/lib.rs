@@ -38,6 +38,7 @@ pub use records::anchors::{AnchorKeyRow, AnchorRow};
 pub use records::api_tokens::{ApiTokenFilter, ApiTokenRow};
 pub use records::audit::{AuditFilter, AuditRecord, ChainScope, LinkedRecord, LogPart};
 pub use records::audit_verification::{AuditFault, AuditReport, BrokenEntry, ChainReport};
+pub use records::brokered::BrokeredDevice;
 pub use records::ca_requests::CaRequestRow;
 pub use records::certificates::{
     CertificateChange, CertificateCursor, CertificateFilter, CertificatePage, CertificateRow,

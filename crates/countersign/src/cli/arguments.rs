@@ -12,6 +12,7 @@ use super::cert_arguments::CertCommand;
 use super::cloudflare_arguments::CloudflareCommand;
 use super::edge_arguments::EdgeCommand;
 use super::monitor_arguments::MonitorCommand;
+use super::mqtt_arguments::MqttCommand;
 use super::rules_arguments::RulesCommand;
 use super::service_arguments::ServiceCommand;
 use super::telemetry_arguments::{QuarantineCommand, TelemetryCommand};
@@ -89,6 +90,9 @@ pub(super) enum Command {
     /// Watch certificates elsewhere: their ends, and whether they are the ones they should be
     #[command(subcommand)]
     Monitor(MonitorCommand),
+    /// Let a Mosquitto serve devices on a port of its own
+    #[command(subcommand)]
+    Mqtt(MqttCommand),
     /// Read what devices sent over MQTT
     #[command(subcommand)]
     Telemetry(TelemetryCommand),

@@ -51,6 +51,8 @@ mod migrate;
 mod monitor;
 mod monitor_arguments;
 mod monitor_check;
+mod mosquitto_config;
+mod mqtt_arguments;
 pub(crate) mod output;
 mod quarantine_messages;
 mod restore;

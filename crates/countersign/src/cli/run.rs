@@ -12,8 +12,8 @@ use super::{
     audit_anchor, audit_export, audit_verify, backup, ca_csr, ca_export, ca_import, ca_import_signed,
     ca_init, ca_list, ca_reseal, ca_root, ca_rotate, ca_sign, ca_sign_crl, cert_inspect, cert_issue,
     cert_list, cert_p12, cert_revoke, cert_rotate, cert_verify, cloudflare, config_check, config_sample,
-    edge, explain, healthcheck, migrate, monitor, output, quarantine_messages, restore, rules, serve,
-    service, store_copy, telemetry, trust, tunnel, user_reset_password,
+    edge, explain, healthcheck, migrate, monitor, mosquitto_config, output, quarantine_messages, restore,
+    rules, serve, service, store_copy, telemetry, trust, tunnel, user_reset_password,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
@@ -57,6 +57,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Edge(command) => edge::run(command),
         Command::Service(command) => service::run(&command),
         Command::Monitor(command) => monitor::run(command),
+        Command::Mqtt(command) => mosquitto_config::run(command),
         Command::Telemetry(command) => telemetry::run(command),
         Command::Quarantine(command) => quarantine_messages::run(command),
         Command::Trust(command) => trust::run(command),

@@ -41,6 +41,20 @@ pub(super) async fn ask_with(
     call: Call<'_>,
     json: &str,
 ) -> Result<(StatusCode, String), Failure> {
+    let (status, body) = sent(address, call, json).await?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// What is at a path for everybody.
+pub(super) async fn fetch(address: SocketAddr, path: &str) -> Result<Vec<u8>, Failure> {
+    let (status, body) = sent(address, Call { method: Method::GET, path, token: None }, "").await?;
+    if status != StatusCode::OK {
+        return Err(anyhow::anyhow!("{address} answers {status} to {path}").into());
+    }
+    Ok(body.to_vec())
+}
+
+async fn sent(address: SocketAddr, call: Call<'_>, json: &str) -> Result<(StatusCode, Bytes), Failure> {
     let answer = timeout(PATIENCE, send(address, call, json)).await;
     answer
         .with_context(|| format!("ask {address}: no answer in {} s", PATIENCE.as_secs()))
@@ -64,7 +78,7 @@ fn admin_port(path: &Path) -> Result<u16, Failure> {
     Ok(ports.admin)
 }
 
-async fn send(address: SocketAddr, call: Call<'_>, json: &str) -> anyhow::Result<(StatusCode, String)> {
+async fn send(address: SocketAddr, call: Call<'_>, json: &str) -> anyhow::Result<(StatusCode, Bytes)> {
     let stream = TcpStream::connect(address).await.context("connect")?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context("start HTTP")?;
@@ -83,5 +97,5 @@ async fn send(address: SocketAddr, call: Call<'_>, json: &str) -> anyhow::Result
     let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!(error)).context("read the answer")?.to_bytes();
     driver.abort();
-    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    Ok((status, body))
 }

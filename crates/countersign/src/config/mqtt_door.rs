@@ -158,7 +158,12 @@ impl std::str::FromStr for UpstreamText {
 }
 
 /// The MQTT door, if it is enabled. What is wrong is said in any case.
-pub(super) fn mqtt_door(pick: &mut Picker<'_>, mut raw: RawMqttDoor, machine: &Machine) -> Option<MqttDoor> {
+pub(super) fn mqtt_door(
+    pick: &mut Picker<'_>,
+    mut raw: RawMqttDoor,
+    machine: &Machine,
+    layout: Option<Layout>,
+) -> Option<MqttDoor> {
     let enabled = Layers::new("mqtt_door.enabled", raw.enabled.take());
     let (is_enabled, _) = pick.value(enabled, true, Ok::<bool, std::convert::Infallible>);
     let default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8883));
@@ -166,7 +171,6 @@ pub(super) fn mqtt_door(pick: &mut Picker<'_>, mut raw: RawMqttDoor, machine: &M
     let (listen, _) = pick.value(listen, default, |text| address(&text));
     let upstream = upstream(pick, &mut raw);
     let messages = messages(pick, &mut raw, upstream.as_ref());
-    let layout = layout(pick, &mut raw);
     let workers = Layers::new("mqtt_door.workers", raw.workers.take());
     let workers = count(pick, workers, machine.processors.get() as u64);
     let handshake = Layers::new("mqtt_door.handshake_timeout_seconds", raw.handshake_timeout_seconds.take());
@@ -256,7 +260,8 @@ fn messages(
     }
 }
 
-fn layout(pick: &mut Picker<'_>, raw: &mut RawMqttDoor) -> Option<Layout> {
+/// Where the topics of devices are, whether or not there is a door.
+pub(super) fn layout(pick: &mut Picker<'_>, raw: &mut RawMqttDoor) -> Option<Layout> {
     let defaults = |texts: &[&str]| texts.iter().filter_map(|text| text.parse().ok()).collect();
     let write = Layers::new("mqtt_door.devices_write", raw.devices_write.take());
     let write: Vec<TopicFilter> =

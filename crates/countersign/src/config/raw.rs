@@ -11,6 +11,7 @@ use super::edge::RawEdge;
 use super::egress::RawEgress;
 use super::front::{RawAccessLog, RawRedirect};
 use super::hosts::RawHost;
+use super::mosquitto::RawMosquitto;
 use super::mqtt_door::RawMqttDoor;
 
 /// A value and where it stands.
@@ -38,6 +39,7 @@ pub(super) struct Raw {
     pub(super) redirect: RawRedirect,
     pub(super) access_log: RawAccessLog,
     pub(super) mqtt_door: RawMqttDoor,
+    pub(super) mosquitto: RawMosquitto,
     pub(super) mtls: RawMtls,
     pub(super) pki: RawPki,
     pub(super) acme: RawAcme,

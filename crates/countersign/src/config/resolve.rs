@@ -22,6 +22,7 @@ use super::http_door;
 use super::keys;
 use super::lists;
 use super::monitors;
+use super::mosquitto;
 use super::mqtt_door;
 use super::names::PublicName;
 use super::pick::{Layers, Picker};
@@ -87,7 +88,7 @@ pub(super) fn resolve(
 
 fn settings_of(
     pick: &mut Picker<'_>,
-    raw: Raw,
+    mut raw: Raw,
     flags: ConfigFlags,
     machine: &Machine,
     notices: &mut Vec<String>,
@@ -119,7 +120,6 @@ fn settings_of(
     let drain = seconds(pick, Layers::new("drain_seconds", raw.drain_seconds), 0, 30);
     let interval = Layers::new("audit_anchor_interval_minutes", raw.audit_anchor_interval_minutes);
     let audit_anchor_interval = Duration::from_secs(number(pick, interval, 1, 60).saturating_mul(60));
-    let sandbox = sandbox::sandbox(pick, raw.sandbox, raw.sandbox_write);
     let from_flags = AdminFlags {
         listen: flags.listen_admin,
         danger_plain: flags.danger_plain_admin.then_some(true),
@@ -132,7 +132,6 @@ fn settings_of(
     let redirect = front::redirect(pick, raw.redirect);
     let acme = acme::acme(pick, raw.acme, redirect.as_ref(), &hosts);
     let (key_encryption_key, token) = keys::keys(pick, raw.pki, &data_dir);
-    let edge = edge::edge(pick, raw.edge);
     let cloudflare = cloudflare::cloudflare(pick, &raw.mtls);
     let issuer = issuer(pick, Layers::new("mtls.issuer", raw.mtls.issuer), &cloudflare, notices);
     let routes = tables::routes(pick, raw.route);
@@ -140,6 +139,7 @@ fn settings_of(
     let rules = tables::rules(pick, raw.rule, &lists);
     notices.extend(tables::doubts(&rules, &lists));
     notices.extend(tables::dangers(&http_door));
+    let layout = mqtt_door::layout(pick, &mut raw.mqtt_door);
     Resolved {
         data_dir,
         database,
@@ -151,12 +151,12 @@ fn settings_of(
         public_base_url,
         drain,
         audit_anchor_interval,
-        sandbox,
+        sandbox: sandbox::sandbox(pick, raw.sandbox, raw.sandbox_write),
         admin,
         http_door,
         acme,
         hosts,
-        edge,
+        edge: edge::edge(pick, raw.edge),
         redirect,
         access_log: front::access_log(pick, raw.access_log),
         issuer,
@@ -170,7 +170,8 @@ fn settings_of(
         lists,
         monitors: monitors::monitors(pick, raw.monitor),
         tcp_doors: tcp_doors::tcp_doors(pick, raw.tcp_door, machine),
-        mqtt_door: mqtt_door::mqtt_door(pick, raw.mqtt_door, machine),
+        mosquitto: mosquitto::mosquitto(pick, raw.mosquitto, layout.clone()),
+        mqtt_door: mqtt_door::mqtt_door(pick, raw.mqtt_door, machine, layout),
     }
 }
 

@@ -25,6 +25,7 @@ use super::cloudflare::CloudflareApi;
 use super::edge::EdgeSettings;
 use super::front::{AccessLogSettings, Redirect};
 use super::hosts::HostSettings;
+use super::mosquitto::Mosquitto;
 use super::mqtt_door::MqttDoor;
 use super::names::{HttpUrl, PublicName};
 use super::sandbox::SandboxSettings;
@@ -95,6 +96,8 @@ pub(crate) struct Resolved {
     pub(crate) tcp_doors: Vec<TcpDoor>,
     /// The door for MQTT, if there is one.
     pub(crate) mqtt_door: Option<MqttDoor>,
+    /// A Mosquitto at the devices' port whose accounts are kept.
+    pub(crate) mosquitto: Option<Mosquitto>,
 }
 
 /// How log lines look; both go to stderr.

@@ -36,6 +36,7 @@ pub(crate) fn settle(mut new: Resolved, running: &Resolved) -> (Resolved, Vec<&'
         http_door.workers => "http_door.workers",
         http_door.limits.websocket_ping => "http_door.websocket_ping_seconds",
         mqtt_door => "mqtt_door",
+        mosquitto => "mosquitto",
         access_log => "access_log",
         issuer => "mtls.issuer",
         cloudflare => "mtls",

@@ -8,6 +8,7 @@ use super::audience;
 use super::environment::variable_of;
 use super::front;
 use super::hosts;
+use super::mosquitto;
 use super::mqtt_door_settings::MQTT_DOOR;
 use super::rule_settings::RULES_AND_MONITORS;
 use super::tcp_door_settings::TCP_DOOR;
@@ -68,7 +69,7 @@ pub(super) fn has_variable(name: &str) -> bool {
 
 /// Every setting, in the order of the sample: those of one table together.
 pub(super) fn all() -> Vec<&'static Setting> {
-    let of_doors = [front::SETTINGS, audience::SETTINGS, TCP_DOOR, MQTT_DOOR];
+    let of_doors = [front::SETTINGS, audience::SETTINGS, TCP_DOOR, MQTT_DOOR, mosquitto::SETTINGS];
     let parts = [SETTINGS, RULES_AND_MONITORS, acme::SETTINGS, hosts::SETTINGS, OF_ROUTES, OF_EGRESS]
         .into_iter()
         .chain(of_doors);

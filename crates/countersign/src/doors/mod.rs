@@ -16,4 +16,5 @@ mod tcp;
 pub(crate) use certificates::{Shown, Stamps, from_files};
 pub(crate) use changes::Changes;
 pub(crate) use listening::ADMIN;
+pub(crate) use mqtt::password_in;
 pub(crate) use open::{Doors, Given, Turn, open};

@@ -66,10 +66,7 @@ fn settings(door: &config::MqttDoor, given: &Given) -> anyhow::Result<MqttDoorCo
 }
 
 fn account_of(account: &MqttAccount) -> anyhow::Result<Account> {
-    let read = |path: &Path| {
-        let text = fs_err::read_to_string(path).context("read the password of the door's account")?;
-        anyhow::Ok(Password::new(text.trim_end_matches(['\r', '\n'])))
-    };
+    let read = |path: &Path| password_in(path).context("read the password of the door's account");
     Ok(match account {
         MqttAccount::Anonymous => Account::Anonymous,
         MqttAccount::Door { name, password } => {
@@ -79,4 +76,13 @@ fn account_of(account: &MqttAccount) -> anyhow::Result<Account> {
             Account::Identity { password: password.as_deref().map(read).transpose()? }
         }
     })
+}
+
+/// The password in a file, without the end of its line.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn password_in(path: &Path) -> std::io::Result<Password> {
+    let text = fs_err::read_to_string(path)?;
+    Ok(Password::new(text.trim_end_matches(['\r', '\n'])))
 }

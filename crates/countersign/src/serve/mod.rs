@@ -4,6 +4,7 @@ mod door;
 pub(crate) mod files;
 mod ingest;
 mod monitors;
+mod mosquitto;
 mod mqtt_commands;
 mod observed;
 pub(crate) mod reload;

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::reload::{self, ReadAgain, Reloading};
 use super::successor::{Leaving, NamedSockets, Succession};
-use super::{door, files, monitors, reports};
+use super::{door, files, monitors, mosquitto, reports};
 use crate::banner::{Banner, Door, Setup, door_host};
 use crate::cli::output;
 use crate::cloudflare;
@@ -62,7 +62,7 @@ pub(crate) async fn run(
     }
     let authority = open_authority(&config, &supervisor).await?;
     let (refusals, refused) = mpsc::channel(REFUSALS_WAITING);
-    let mut tasks = background(&authority, config.audit_anchor_interval);
+    let mut tasks = background(&authority, &config)?;
     tasks.spawn(give_life_signs(Arc::clone(&supervisor)));
     let recording = Recording::start(&authority, refused);
     authority.refresh_crls().await.context("sign the first revocation lists")?;
@@ -267,16 +267,19 @@ impl Recording {
     }
 }
 
-fn background(authority: &Arc<Authority>, anchor_interval: Duration) -> JoinSet<()> {
+fn background(authority: &Arc<Authority>, config: &Resolved) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
+    if let Some(settings) = &config.mosquitto {
+        tasks.spawn(mosquitto::drive(Arc::clone(authority), mosquitto::Broker::of(settings)?));
+    }
     tasks.spawn(Arc::clone(authority).sweep_regularly());
     tasks.spawn(Arc::clone(authority).keep_upstream());
     tasks.spawn(monitors::watch(Arc::clone(authority)));
     tasks.spawn(Arc::clone(authority).gather_presence());
     tasks.spawn(Arc::clone(authority).follow_changes());
     tasks.spawn(Arc::clone(authority).publish_crls());
-    tasks.spawn(Arc::clone(authority).anchor_regularly(anchor_interval));
-    tasks
+    tasks.spawn(Arc::clone(authority).anchor_regularly(config.audit_anchor_interval));
+    Ok(tasks)
 }
 
 /// Where everything is.

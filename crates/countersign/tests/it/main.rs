@@ -68,6 +68,7 @@ mod in_process;
 mod keys_are_sealed_anew_all_or_none;
 mod monitor_check_looks_once;
 mod monitors_say_each_thing_once;
+mod mosquitto_itself_isolates_and_cuts_off;
 mod nginx_stands_in_front_with_our_bundle_and_lists;
 mod no_tls_session_crosses_over;
 mod nothing_brings_a_revoked_key_back;

@@ -52,6 +52,7 @@ const COMMANDS: &[&[&str]] = &[
     &["monitor", "list"],
     &["monitor", "check"],
     &["monitor", "accept"],
+    &["mqtt", "mosquitto-config"],
     &["telemetry", "tail"],
     &["telemetry", "query"],
     &["quarantine", "messages", "list"],
@@ -98,7 +99,7 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    let parents: [&[&str]; 16] = [
+    let parents: [&[&str]; 17] = [
         &[],
         &["config"],
         &["audit"],
@@ -108,6 +109,7 @@ fn every_command_is_in_the_list_of_this_test() {
         &["edge"],
         &["service"],
         &["monitor"],
+        &["mqtt"],
         &["telemetry"],
         &["quarantine"],
         &["quarantine", "messages"],

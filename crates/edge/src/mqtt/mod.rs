@@ -8,6 +8,7 @@ pub mod topics;
 pub mod wire;
 
 mod budget;
+mod client;
 mod door;
 mod farewell;
 mod holder;
@@ -23,6 +24,7 @@ mod sink;
 mod terms;
 mod upstream;
 
+pub use client::{BrokerAccount, BrokerClient, ClientError, Delivered, EarlierSession};
 pub use door::{MqttDoor, MqttDoorConfig};
 pub use hub::Hub;
 pub use rights::{Denial, Layout, LayoutError, Rights, Shared};

@@ -70,6 +70,24 @@ impl Layout {
         filled.collect::<Vec<_>>().join("/")
     }
 
+    /// Below which topics devices are, with its placeholders.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.prefix
+    }
+
+    /// What devices may write, below their own prefixes.
+    #[must_use]
+    pub fn write(&self) -> &[TopicFilter] {
+        &self.write
+    }
+
+    /// What devices may read, below their own prefixes.
+    #[must_use]
+    pub fn read(&self) -> &[TopicFilter] {
+        &self.read
+    }
+
     /// What a device may.
     #[must_use]
     pub fn rights_of(&self, identity: &Identity) -> Rights {

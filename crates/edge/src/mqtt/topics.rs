@@ -34,6 +34,12 @@ impl fmt::Display for TopicFilter {
 }
 
 impl TopicFilter {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether a topic is among those it is about.
     #[must_use]
     pub fn matches(&self, topic: &str) -> bool {

@@ -12,6 +12,7 @@ mod on_sqlite {
 
     pub(crate) mod anchors;
     mod audit_tampering;
+    mod brokered;
     pub(crate) mod ca_requests;
     mod certificates;
     mod challenges;
@@ -52,6 +53,7 @@ mod on_postgres {
 
     mod anchors;
     mod audit_tampering;
+    mod brokered;
     mod ca_requests;
     mod certificates;
     mod challenges;

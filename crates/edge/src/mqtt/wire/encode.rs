@@ -195,6 +195,11 @@ impl<'a> Encoder<'a> {
         self.packet(Kind::Unsubscribe.first_byte(0), &body);
     }
 
+    /// A PINGREQ.
+    pub fn ping(&mut self) {
+        self.packet(Kind::Pingreq.first_byte(0), &[]);
+    }
+
     /// A PINGRESP.
     pub fn pong(&mut self) {
         self.packet(Kind::Pingresp.first_byte(0), &[]);

@@ -1,0 +1,120 @@
+//! Keeps an account with a role for every device at Mosquitto, as the authority decides, at the moment it
+//! does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use countersign_authority::Authority;
+use countersign_authority::brokered::BrokeredDevice;
+use countersign_edge::mqtt::{BrokerAccount, Layout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::accounts::{Accounts, Plan};
+use super::dynsec::{Dynsec, DynsecError};
+use super::purge::purge;
+use crate::config;
+use crate::doors::password_in;
+
+/// How long after a failure it begins anew, at first and at most.
+const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN_AT_MOST: Duration = Duration::from_secs(30);
+
+/// How often it is looked for devices that enrolled at another authority of the same database: of those no
+/// word comes.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How far back: clocks differ.
+const WITHIN: Duration = Duration::from_secs(120);
+
+/// The broker, and what devices may there.
+#[derive(Clone, Debug)]
+pub(crate) struct Broker {
+    pub(crate) account: BrokerAccount,
+    pub(crate) layout: Layout,
+}
+
+impl Broker {
+    /// As the configuration has it.
+    ///
+    /// # Errors
+    /// When the password cannot be read.
+    pub(crate) fn of(settings: &config::Mosquitto) -> anyhow::Result<Self> {
+        let address = format!("{}:{}", settings.control.host.in_url(), settings.control.port);
+        let password = password_in(&settings.password).context("read the password of mosquitto.user")?;
+        let account = BrokerAccount { address, login: Some((settings.user.clone(), password)) };
+        Ok(Self { account, layout: settings.layout.clone() })
+    }
+}
+
+/// Keeps the accounts, for ever.
+pub(crate) async fn drive(authority: Arc<Authority>, broker: Broker) {
+    let mut wait = AGAIN;
+    loop {
+        let began = Instant::now();
+        let Err(error) = keep(&authority, &broker).await;
+        if matches!(error, DynsecError::Ended) {
+            return;
+        }
+        let error = format!("{:#}", anyhow::Error::new(error));
+        tracing::error!(broker = broker.account.address, error, "devices' accounts at the broker not kept");
+        if began.elapsed() > AGAIN_AT_MOST {
+            wait = AGAIN;
+        }
+        sleep_until(Instant::now() + wait).await;
+        wait = (wait * 2).min(AGAIN_AT_MOST);
+    }
+}
+
+async fn keep(authority: &Authority, broker: &Broker) -> Result<std::convert::Infallible, DynsecError> {
+    authority.expect_newcomers();
+    let mut snapshots = authority.snapshots();
+    snapshots.mark_unchanged();
+    let mut dynsec = Dynsec::connect(&broker.account).await?;
+    let answers = dynsec.ask(Accounts::questions()).await?;
+    let mut accounts = Accounts::read(&answers, broker.layout.clone(), authority.trust_domain().clone());
+    let (mut epoch, devices) = authority.brokered_devices().await?;
+    dynsec.ask(accounts.first()).await?;
+    let plan = accounts.all(&devices);
+    tracing::info!(
+        broker = broker.account.address,
+        devices = devices.len(),
+        changes = plan.commands.len(),
+        "devices' accounts at the broker are kept"
+    );
+    carry_out(&mut dynsec, plan, broker).await?;
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let changed: Vec<BrokeredDevice> = tokio::select! {
+            changed = snapshots.changed() => {
+                changed.map_err(|_ended| DynsecError::Ended)?;
+                let (until, devices) = authority.brokered_devices_since(epoch).await?;
+                epoch = until;
+                devices
+            }
+            newcomers = authority.newcomers() => authority.brokered(newcomers).await?,
+            _tick = ticks.tick() => authority.brokered_devices_enrolled_within(WITHIN).await?,
+            heard = dynsec.listen() => {
+                heard?;
+                continue;
+            }
+        };
+        let plan = accounts.some(&changed);
+        carry_out(&mut dynsec, plan, broker).await?;
+    }
+}
+
+async fn carry_out(dynsec: &mut Dynsec, plan: Plan, broker: &Broker) -> Result<(), DynsecError> {
+    dynsec.ask(plan.commands).await?;
+    for device in &plan.kicked {
+        tracing::info!(device, "sessions ended at the broker, a certificate was revoked");
+    }
+    for (device, _prefix) in &plan.fallen {
+        tracing::info!(device, "fallen device shut out at the broker");
+    }
+    if !plan.fallen.is_empty() {
+        tokio::spawn(purge(broker.account.clone(), plan.fallen));
+    }
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! Mosquitto itself at the devices' port: its accounts follow what the authority decides.
+
+mod accounts;
+mod driver;
+mod dynsec;
+mod purge;
+
+pub(super) use driver::{Broker, drive};

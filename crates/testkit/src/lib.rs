@@ -18,6 +18,7 @@ mod leaf;
 mod postgres;
 mod property;
 mod soft_token;
+mod vacancy;
 
 pub use ca::{TestCa, TestCertificate};
 pub use client::{Answer, ClientFailure, Connection, DoorClient, HttpVersion, TlsVersion};
@@ -30,3 +31,4 @@ pub use leaf::{LeafSpec, NOT_AFTER, NOT_BEFORE, Signer, purpose, usage};
 pub use postgres::{PostgresDatabase, PostgresServer};
 pub use property::property_cases;
 pub use soft_token::{SoftToken, TOKEN_LABEL, TOKEN_PIN};
+pub use vacancy::vacant_address;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use countersign_testkit::vacant_address;
 use tokio::time::Instant;
 
 use crate::agent_process::{Running, command, output, text};
@@ -42,10 +43,8 @@ async fn overload_and_garbage_are_outlasted() {
 async fn a_server_that_comes_up_late_is_found() {
     let plane = ControlPlane::start().await;
     let device = Device::enrolled(&plane).await;
-    // Nobody listens there.
     let mut config = device.config();
-    let nowhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    config.server = format!("https://{nowhere}").parse().unwrap();
+    config.server = format!("https://{}", vacant_address()).parse().unwrap();
     device.disk.save(&config).unwrap();
     let agent = InProcess::start(&device, timing(OFTEN, OFTEN));
     config.server = plane.url().parse().unwrap();

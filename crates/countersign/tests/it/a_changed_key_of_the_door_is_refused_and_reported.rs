@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use countersign_core::ids::SpkiSha256;
+use countersign_testkit::vacant_address;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -39,11 +40,6 @@ async fn echoes(at: SocketAddr) -> bool {
         .is_ok_and(|back| back == *b"hello")
 }
 
-/// A free port, for a configuration that cannot say 0: nobody could find out what it became.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// The key that a door shows.
 fn key_of(door: SocketAddr) -> SpkiSha256 {
     let shown = openssl(&["s_client", "-connect", &door.to_string()], b"").stdout;
@@ -57,13 +53,13 @@ fn key_of(door: SocketAddr) -> SpkiSha256 {
 async fn another_key_is_refused_shown_and_told() {
     let upstream = echo().await;
     let door = format!(
-        "[[tcp_door]]\nname = \"echo\"\nlisten = \"127.0.0.1:{}\"\nupstream = \"tcp://{upstream}\"\n",
-        free_port()
+        "[[tcp_door]]\nname = \"echo\"\nlisten = \"{}\"\nupstream = \"tcp://{upstream}\"\n",
+        vacant_address()
     );
     let mut installation = Installation::configured(&door, Time::Real).await;
     let home = AgentHome::enrolled(&installation).await;
     let pinned = key_of(installation.tcp_door("echo"));
-    let listen: SocketAddr = ([127, 0, 0, 1], free_port()).into();
+    let listen: SocketAddr = vacant_address();
     let forwards = format!(
         "forwards:\n- listen: {listen}\n  to: {}\n  pins: [{pinned}]\n",
         installation.tcp_door("echo")

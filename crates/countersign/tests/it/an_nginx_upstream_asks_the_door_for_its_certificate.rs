@@ -1,8 +1,10 @@
 //! Proves that a door shows its own certificate to an upstream that asks for one: a real nginx with
 //! `ssl_verify_client on`, which refuses whoever has none, or another CA's.
 
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use countersign_testkit::vacant_address;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
 
@@ -18,14 +20,14 @@ impl Drop for Nginx {
     }
 }
 
-fn configuration(port: u16) -> String {
+fn configuration(address: SocketAddr) -> String {
     format!(
         "error_log stderr warn; pid nginx.pid; events {{}}
          http {{
              access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
              uwsgi_temp_path uwsgi; scgi_temp_path scgi;
              server {{
-                 listen 127.0.0.1:{port} ssl;
+                 listen {address} ssl;
                  ssl_certificate ../certs/app/app-cert.pem;
                  ssl_certificate_key ../certs/app/app-key.pem;
                  ssl_client_certificate bundle.pem;
@@ -37,12 +39,12 @@ fn configuration(port: u16) -> String {
     )
 }
 
-async fn nginx(clerk: &Clerk) -> (Nginx, u16) {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+async fn nginx(clerk: &Clerk) -> (Nginx, SocketAddr) {
+    let address = vacant_address();
     let folder = clerk.path("nginx");
     fs_err::create_dir_all(&folder).unwrap();
     clerk.write("nginx/bundle.pem", &clerk.installation.get_plain("/pki/bundle.pem").await.text());
-    clerk.write("nginx/nginx.conf", &configuration(port));
+    clerk.write("nginx/nginx.conf", &configuration(address));
     // Where tests run as root, workers would run as somebody who may not enter the test's folder.
     let user = if rustix::process::geteuid().is_root() { "daemon off; user root;" } else { "daemon off;" };
     let process = Command::new("nginx")
@@ -56,8 +58,8 @@ async fn nginx(clerk: &Clerk) -> (Nginx, u16) {
         .spawn()
         .unwrap();
     let nginx = Nginx(process);
-    until("nginx listens", async || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
-    (nginx, port)
+    until("nginx listens", async || TcpStream::connect(address).await.is_ok()).await;
+    (nginx, address)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,10 +70,10 @@ async fn with_it_a_request_passes_and_without_it_nothing_does() {
     }
     clerk.write("root.pem", clerk.installation.root_pem());
     self_signed(clerk.installation.folder(), "evil", 30, None);
-    let (_nginx, port) = nginx(&clerk).await;
+    let (_nginx, address) = nginx(&clerk).await;
     let route = |path: &str, more: &str| {
         format!(
-            "[[route]]\npath = \"{path}\"\nupstream = \"https://127.0.0.1:{port}\"\nca_file = \"root.pem\"\n\
+            "[[route]]\npath = \"{path}\"\nupstream = \"https://{address}\"\nca_file = \"root.pem\"\n\
              server_name = \"app.example.com\"\nrequire_identity = false\n{more}\n"
         )
     };

@@ -1,9 +1,9 @@
 //! Proves that `monitor check` prints what a server shows or a file holds with the pin of its key, holds it
 //! against one, and says why there is nothing.
 
-use std::net::TcpListener;
 use std::path::Path;
 
+use countersign_testkit::vacant_address;
 use serde_json::Value;
 
 use crate::harness::{ShowingServer, openssl, self_signed};
@@ -50,12 +50,10 @@ fn a_server_and_a_file_say_the_same() {
 #[test]
 fn refuses_where_there_is_nothing_to_see() {
     let folder = tempfile::tempdir().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
-    drop(listener);
+    let closed = vacant_address().to_string();
     fs_err::write(folder.path().join("empty.pem"), "nothing").unwrap();
     for (arguments, code, said) in [
-        (&[closed.as_str()] as &[&str], 1, "(connect): connect to 127.0.0.1:"),
+        (&[closed.as_str()] as &[&str], 1, "(connect): connect to 127."),
         (&["no.such.host.invalid:443"], 1, "(dns): look up no.such.host.invalid"),
         (&["empty.pem"], 1, "(certificate): no certificate in it"),
         (&["missing.pem"], 2, "there is no file missing.pem"),

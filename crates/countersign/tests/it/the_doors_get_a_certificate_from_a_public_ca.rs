@@ -1,14 +1,17 @@
 //! Proves, with Let's Encrypt's Pebble, that the doors get a certificate from a public CA, renew it, keep it
 //! over a restart without the CA, and go on with what they have when the CA refuses.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 
-use crate::harness::{Installation, Pebble, Time, free_port, openssl, until};
+use countersign_testkit::vacant_address;
 
-fn config(pebble: &Pebble, port: u16, host: &str) -> String {
+use crate::harness::{Installation, Pebble, Time, openssl, until};
+
+fn config(pebble: &Pebble, http: SocketAddr, host: &str) -> String {
     let (directory, root) = (pebble.directory(), pebble.root());
     format!(
-        "[redirect]\nlisten = \"127.0.0.1:{port}\"\n[acme]\nhosts = [\"{host}\"]\nagree_to_terms = true\n\
+        "[redirect]\nlisten = \"{http}\"\n[acme]\nhosts = [\"{host}\"]\nagree_to_terms = true\n\
          contacts = [\"pki@example.com\"]\ndirectory = \"{directory}\"\nca_file = \"{root}\"\n"
     )
 }
@@ -24,10 +27,10 @@ fn shown(installation: &Installation, name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn and_renews_it_and_keeps_it() {
-    let port = free_port();
-    let mut pebble = Pebble::start(port, 12).await;
+    let http = vacant_address();
+    let mut pebble = Pebble::start(http, 12).await;
     let mut installation =
-        Installation::configured(&config(&pebble, port, "gateway.example"), Time::Real).await;
+        Installation::configured(&config(&pebble, http, "gateway.example"), Time::Real).await;
     let own = shown(&installation, "localhost");
     until("a certificate is obtained", async || shown(&installation, "gateway.example").contains("Pebble"))
         .await;
@@ -55,9 +58,9 @@ async fn and_renews_it_and_keeps_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_is_said_and_the_doors_show_what_they_have() {
-    let port = free_port();
-    let pebble = Pebble::start(port, 3600).await;
-    let installation = Installation::configured(&config(&pebble, port, "blocked.example"), Time::Real).await;
+    let http = vacant_address();
+    let pebble = Pebble::start(http, 3600).await;
+    let installation = Installation::configured(&config(&pebble, http, "blocked.example"), Time::Real).await;
     until("the refusal is said", async || {
         let log = installation.log();
         log.contains("certificate not obtained by ACME") && log.contains("blocked.example")

@@ -15,10 +15,10 @@ use countersign_edge::mqtt::wire::{
 };
 use countersign_edge::mqtt::{Account, Broker, MqttDoor, MqttDoorConfig, MqttUpstream};
 use countersign_edge::{DoorHandle, DoorInputs, EdgeReport, ProxyHeader, RefusedRequest};
-use countersign_testkit::{LeafSpec, ManualClock, TestCa, TestCertificate};
+use countersign_testkit::{LeafSpec, ManualClock, TestCa, TestCertificate, vacant_address};
 use countersign_tls::{ClientIdentity, ClientTls, ServerTrust};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -40,11 +40,11 @@ impl Mosquitto {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for _attempt in 0..5 {
-            // It takes no port 0: another program may be faster at the one that was free.
-            let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+            let address = vacant_address();
             let text = format!(
-                "listener {} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest none\n",
-                address.port()
+                "listener {} {}\nallow_anonymous true\npersistence false\nlog_dest none\n",
+                address.port(),
+                address.ip()
             );
             let path = folder.path().join("mosquitto.conf");
             std::fs::write(&path, text).unwrap();

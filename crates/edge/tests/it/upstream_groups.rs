@@ -15,6 +15,7 @@ use countersign_edge::{
     HealthCheck, Route, RouteScreen, Upstream, UpstreamAddress, UpstreamGroup, UpstreamProtocol,
     UpstreamTimeouts,
 };
+use countersign_testkit::vacant_address;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -66,11 +67,6 @@ impl Server {
         });
         address
     }
-}
-
-/// A port where nobody is.
-async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
 fn http(address: SocketAddr) -> UpstreamAddress {
@@ -130,7 +126,7 @@ async fn they_take_turns() {
 #[tokio::test]
 async fn what_reached_nobody_goes_to_another_whatever_it_is() {
     let here = Server::named("here").listen().await;
-    let site = site(UpstreamGroup::new(vec![http(nobody().await), http(here)])).await;
+    let site = site(UpstreamGroup::new(vec![http(vacant_address()), http(here)])).await;
     for method in [Method::POST, Method::GET, Method::POST] {
         let answer = ask(&site, method, "body").await;
         assert_eq!((answer.status, &answer.body[..]), (StatusCode::OK, &b"here"[..]));
@@ -139,7 +135,7 @@ async fn what_reached_nobody_goes_to_another_whatever_it_is() {
 
 #[tokio::test]
 async fn all_out_of_reach_is_a_502_and_then_a_503() {
-    let site = site(UpstreamGroup::new(vec![http(nobody().await), http(nobody().await)])).await;
+    let site = site(UpstreamGroup::new(vec![http(vacant_address()), http(vacant_address())])).await;
     assert_eq!(ask(&site, Method::GET, "").await.code(), "UPSTREAM_UNREACHABLE");
     let unwell = ask(&site, Method::GET, "").await;
     assert_eq!((unwell.status.as_u16(), unwell.code().as_str()), (503, "UPSTREAM_UNWELL"));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use countersign_core::settings::Enforcement;
 use countersign_edge::{DoorError, HttpDoor, Route, RouteScreen, Upstream, UpstreamGroup};
+use countersign_testkit::vacant_address;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -25,11 +26,8 @@ fn route(upstream: &str) -> Route {
 
 #[tokio::test]
 async fn nobody_there_is_a_502() {
-    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = taken.local_addr().unwrap();
-    drop(taken);
     let mut plan = Plan::usual().await;
-    plan.config.routes.push(route(&format!("http://{address}")));
+    plan.config.routes.push(route(&format!("http://{}", vacant_address())));
     let answer = plan.open().visitor(None).get("/elsewhere").await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (502, "UPSTREAM_UNREACHABLE"));
 }

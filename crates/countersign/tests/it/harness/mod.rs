@@ -40,7 +40,7 @@ pub(crate) use forwarding::Forwarding;
 pub(crate) use installation::{Installation, Time};
 pub(crate) use invariant::assert_sound;
 pub(crate) use openssl::{openssl, revoked_serials, serial_of};
-pub(crate) use pebble::{Pebble, free_port};
+pub(crate) use pebble::Pebble;
 pub(crate) use relay::Relay;
 pub(crate) use shown::{ShowingServer, self_signed};
 pub(crate) use waiting::{eventually, until, within};

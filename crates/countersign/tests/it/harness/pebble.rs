@@ -1,10 +1,10 @@
 //! Pebble, Let's Encrypt's own ACME server for tests, with the resolver that it asks.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use countersign_testkit::TestCa;
+use countersign_testkit::{TestCa, vacant_address};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -14,7 +14,7 @@ use super::waiting::until;
 pub(crate) struct Pebble {
     folder: TempDir,
     processes: Vec<Child>,
-    port: u16,
+    address: SocketAddr,
 }
 
 impl Drop for Pebble {
@@ -23,36 +23,27 @@ impl Drop for Pebble {
     }
 }
 
-/// A port that nobody has, over TCP and UDP.
-pub(crate) fn free_port() -> u16 {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 impl Pebble {
-    /// Starts it: it looks at names on `http_port`, and its certificates last for so many seconds. It issues
-    /// nothing for `blocked.example`.
-    pub(crate) async fn start(http_port: u16, seconds: u32) -> Self {
+    /// Starts it: it looks at names at the address `http`, and its certificates last for so many seconds. It
+    /// issues nothing for `blocked.example`.
+    pub(crate) async fn start(http: SocketAddr, seconds: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (port, management, dns, resolver) = (free_port(), free_port(), free_port(), free_port());
+        let (address, management, dns, resolver) =
+            (vacant_address(), vacant_address(), vacant_address(), vacant_address());
         let ca = TestCa::new("pebble.example");
-        let server = ca.server(&["localhost"]);
+        let server = ca.server(&[&address.ip().to_string()]);
         for (file, text) in
             [("root.pem", ca.root_pem()), ("server.pem", server.chain_pem()), ("key.pem", server.key_pem())]
         {
             fs_err::write(folder.path().join(file), text).unwrap();
         }
         let config = json!({ "pebble": {
-            "listenAddress": format!("127.0.0.1:{port}"),
-            "managementListenAddress": format!("127.0.0.1:{management}"),
+            "listenAddress": address.to_string(),
+            "managementListenAddress": management.to_string(),
             "certificate": "server.pem",
             "privateKey": "key.pem",
-            "httpPort": http_port,
-            "tlsPort": free_port(),
+            "httpPort": http.port(),
+            "tlsPort": vacant_address().port(),
             "ocspResponderURL": "",
             "externalAccountBindingRequired": false,
             "certificateValidityPeriod": seconds,
@@ -60,15 +51,16 @@ impl Pebble {
         }});
         fs_err::write(folder.path().join("config.json"), config.to_string()).unwrap();
         let resolve = format!(
-            "-dns01 127.0.0.1:{dns} -http01= -https01= -tlsalpn01= -management 127.0.0.1:{resolver} -defaultIPv4 127.0.0.1 -defaultIPv6="
+            "-dns01 {dns} -http01= -https01= -tlsalpn01= -management {resolver} -defaultIPv4 {} -defaultIPv6=",
+            http.ip()
         );
-        let serve = format!("-config config.json -strict -dnsserver 127.0.0.1:{dns}");
+        let serve = format!("-config config.json -strict -dnsserver {dns}");
         let processes = vec![
             spawn(folder.path(), "pebble-challtestsrv", &resolve),
             spawn(folder.path(), "pebble", &serve),
         ];
-        let pebble = Self { folder, processes, port };
-        until("pebble listens", async || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
+        let pebble = Self { folder, processes, address };
+        until("pebble listens", async || std::net::TcpStream::connect(address).is_ok()).await;
         pebble
     }
 
@@ -82,7 +74,7 @@ impl Pebble {
 
     /// Its directory.
     pub(crate) fn directory(&self) -> String {
-        format!("https://localhost:{}/dir", self.port)
+        format!("https://{}/dir", self.address)
     }
 
     /// The root that it is trusted by as a server.

@@ -14,11 +14,13 @@ use countersign_store::{
     CertificateRow, CertificateStanding, Fall, Falling, FallingCertificate, RevocationSelector, SelectionRow,
     StoreError, Writing,
 };
+use futures_util::future;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::authority::Authority;
 use crate::authorized::{Administer, Authorized, Forbidden, Operate, Own};
+use crate::keys::meanwhile;
 use crate::publish::Applied;
 
 pub use countersign_store::RevocationSelector as Selector;
@@ -192,9 +194,9 @@ impl Authority {
                         w.forget_falling().await?;
                         return Ok(Err(falling.certificates.len() as u64));
                     }
-                    let batch = Batch { id, fall, actor };
-                    batch.carry_out(w, &falling).await?;
-                    Ok::<_, BulkRevokeError>(Ok(counts(&falling)))
+                    let counts = counts(&falling);
+                    Batch { id, fall, actor }.carry_out(w, falling).await?;
+                    Ok::<_, BulkRevokeError>(Ok(counts))
                 })
             })
             .await?;
@@ -230,13 +232,14 @@ impl Authority {
                     let fall = Fall { at: now, reason };
                     let selector = RevocationSelector::Certificates(wanted);
                     let falling = w.gather_falling(&selector, by.scope(), fall).await?;
+                    let counts = counts(&falling);
                     if falling.certificates.is_empty() {
                         w.forget_falling().await?;
                     } else {
                         let batch = Batch { id: SelectionId::random(), fall, actor: by.actor() };
-                        batch.carry_out(w, &falling).await?;
+                        batch.carry_out(w, falling).await?;
                     }
-                    Ok::<_, StoreError>((counts(&falling), fates))
+                    Ok::<_, StoreError>((counts, fates))
                 })
             })
             .await?;
@@ -299,10 +302,14 @@ struct Batch {
 }
 
 impl Batch {
-    async fn carry_out(&self, w: &mut Writing<'_>, falling: &Falling) -> Result<(), StoreError> {
-        w.let_fall(self.fall).await?;
+    /// The entries are made while the database writes what they are about.
+    async fn carry_out(self, w: &mut Writing<'_>, falling: Falling) -> Result<(), StoreError> {
+        let fall = self.fall;
+        let made = meanwhile(move || self.entries(&falling));
+        let (fallen, entries) = future::join(w.let_fall(fall), made).await;
+        fallen?;
         crate::repair::crash_point("revoke");
-        for entry in self.entries(falling) {
+        for entry in entries {
             w.append_audit(&entry).await?;
         }
         Ok(())

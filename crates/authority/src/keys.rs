@@ -151,6 +151,15 @@ where
 {
     // Never closed.
     let _place = WAITING.acquire().await;
+    meanwhile(work).await
+}
+
+/// Does what takes a processor for a while on a thread of its own.
+pub(crate) async fn meanwhile<T, F>(work: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {

@@ -33,8 +33,8 @@ impl Target {
     /// The names of our tables.
     pub(super) async fn tables(&mut self) -> Result<Vec<String>, sqlx::Error> {
         let ours = "SELECT c.relname::text FROM pg_class c
-                    WHERE c.relkind = 'r' AND (c.relnamespace = 'countersign'::regnamespace OR c.oid IN
-                        ('public.devices'::regclass, 'public.device_certificates'::regclass))
+                    WHERE c.relkind = 'r' AND (c.relnamespace = 'countersign'::regnamespace
+                        OR c.oid = 'public.devices'::regclass)
                     ORDER BY c.relname";
         sqlx::query_scalar(ours).fetch_all(&mut self.connection).await
     }

@@ -16,9 +16,16 @@ use crate::rows::Rows;
 use crate::statement::{Conditions, Statement, sql};
 use crate::transaction::{Reading, Writing};
 
+/// Shows [`ISSUED`] and [`STATES`] as one.
 const TABLE: &str = "device_certificates";
 
-const COLUMNS: [&str; 15] = [
+/// What never changes.
+const ISSUED: &str = "issued_certificates";
+
+/// Where they stand.
+const STATES: &str = "certificate_states";
+
+const ISSUED_COLUMNS: [&str; 9] = [
     "id",
     "device_uuid",
     "tenant_id",
@@ -27,8 +34,13 @@ const COLUMNS: [&str; 15] = [
     "serial_number",
     "spki_sha256",
     "der",
-    "status",
     "issued_at",
+];
+
+const STATE_COLUMNS: [&str; 8] = [
+    "certificate_id",
+    "device_uuid",
+    "status",
     "not_after",
     "confirm_before",
     "superseded_until",
@@ -88,9 +100,9 @@ impl FromRow for CertificateRow {
 }
 
 impl CertificateRow {
-    /// What is written of them.
-    pub(super) fn rows(certificates: &[Self]) -> Rows<{ COLUMNS.len() }> {
-        let mut rows = Rows::of(TABLE, &COLUMNS);
+    /// What is written of them and never changes.
+    fn issued(certificates: &[Self]) -> Rows<{ ISSUED_COLUMNS.len() }> {
+        let mut rows = Rows::of(ISSUED, &ISSUED_COLUMNS);
         for certificate in certificates {
             rows.add([
                 certificate.id.into(),
@@ -101,8 +113,20 @@ impl CertificateRow {
                 (&certificate.reference.serial).into(),
                 certificate.spki.into(),
                 certificate.der.as_slice().into(),
-                certificate.state.into(),
                 certificate.lifetime.issued_at.into(),
+            ]);
+        }
+        rows
+    }
+
+    /// What is written of where they stand.
+    fn states(certificates: &[Self]) -> Rows<{ STATE_COLUMNS.len() }> {
+        let mut rows = Rows::of(STATES, &STATE_COLUMNS);
+        for certificate in certificates {
+            rows.add([
+                certificate.id.into(),
+                certificate.device.into(),
+                certificate.state.into(),
                 certificate.lifetime.expires_at.into(),
                 certificate.confirm_before.into(),
                 certificate.superseded_until.into(),
@@ -339,6 +363,16 @@ impl Writing<'_> {
         self.insert_certificates(std::slice::from_ref(certificate)).await
     }
 
+    /// Records issued certificates.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when a reference is on record, or a device would have two active ones (two
+    /// pending ones).
+    pub async fn insert_certificates(&mut self, certificates: &[CertificateRow]) -> Result<(), StoreError> {
+        CertificateRow::issued(certificates).insert(&mut self.connection, "").await?;
+        CertificateRow::states(certificates).insert(&mut self.connection, "").await.map(|_all| ())
+    }
+
     /// Moves a certificate on, if it still is in the state `from`; `false` when it is not, or when
     /// that state does not allow the change, and then nothing is written. A revocation is recorded
     /// in the deny set in the same step.
@@ -365,11 +399,11 @@ impl Writing<'_> {
             }
         };
         let moved = sql(
-            TABLE,
-            "UPDATE device_certificates SET status = $3, superseded_until = coalesce($4, superseded_until),
+            STATES,
+            "UPDATE certificate_states SET status = $3, superseded_until = coalesce($4, superseded_until),
                  revoked_at = $5, revocation_reason = $6,
                  confirm_before = CASE WHEN $3 = 'ACTIVE' THEN NULL ELSE confirm_before END
-             WHERE id = $1 AND status = $2",
+             WHERE certificate_id = $1 AND status = $2",
         )
         .bind(id)
         .bind(from)

@@ -353,8 +353,8 @@ impl Writing<'_> {
     pub async fn let_fall(&mut self, fall: Fall) -> Result<(), StoreError> {
         sql(
             TABLE,
-            "UPDATE device_certificates SET status = 'REVOKED', revoked_at = $1, revocation_reason = $2
-             WHERE id IN (SELECT id FROM falling_certificates)",
+            "UPDATE certificate_states SET status = 'REVOKED', revoked_at = $1, revocation_reason = $2
+             WHERE certificate_id IN (SELECT id FROM falling_certificates)",
         )
         .bind(fall.at)
         .bind(fall.reason)

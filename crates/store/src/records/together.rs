@@ -7,7 +7,6 @@ use countersign_core::ids::{
     CertificateRef, DeviceName, EnrollmentKeyId, IssuerKeyId, SecretHash, SerialNumber, SpkiSha256, TenantId,
 };
 
-use super::certificates::CertificateRow;
 use super::denials::{TraitKind, normalised};
 use super::devices::{DeviceRow, select_devices};
 use super::enrollment_keys::EnrollmentKeyRow;
@@ -218,15 +217,6 @@ impl Writing<'_> {
     /// [`StoreError`], also when a name, id, agent id or token is on record already.
     pub async fn insert_devices(&mut self, devices: &[DeviceRow]) -> Result<(), StoreError> {
         DeviceRow::rows(devices).insert(&mut self.connection, "").await.map(|_all| ())
-    }
-
-    /// Records issued certificates.
-    ///
-    /// # Errors
-    /// [`StoreError`], also when a reference is on record, or a device would have two active ones (two
-    /// pending ones).
-    pub async fn insert_certificates(&mut self, certificates: &[CertificateRow]) -> Result<(), StoreError> {
-        CertificateRow::rows(certificates).insert(&mut self.connection, "").await.map(|_all| ())
     }
 }
 

@@ -1,0 +1,60 @@
+-- A change of a row's status writes the row's every index again. So what never changes about a certificate is in one
+-- table and where it stands in another, with few indexes; device_certificates shows both as it always did.
+
+CREATE TABLE certificate_states (
+    certificate_id    uuid PRIMARY KEY,
+    device_uuid       uuid NOT NULL,
+    status            text NOT NULL CHECK (status IN
+        ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED', 'REVOKED', 'EXPIRED')),
+    not_after         timestamptz NOT NULL,
+    confirm_before    timestamptz,
+    superseded_until  timestamptz,
+    revoked_at        timestamptz,
+    revocation_reason text,
+    CHECK ((status = 'REVOKED') = (revoked_at IS NOT NULL)),
+    CHECK ((revoked_at IS NULL) = (revocation_reason IS NULL)),
+    CHECK (status <> 'SUPERSEDED' OR superseded_until IS NOT NULL),
+    CHECK (status <> 'PENDING_ACTIVATION' OR confirm_before IS NOT NULL)
+);
+INSERT INTO certificate_states
+SELECT id, device_uuid, status, not_after, confirm_before, superseded_until, revoked_at, revocation_reason
+FROM public.device_certificates;
+
+-- The rest stays where it is: nothing is written anew. Indexes and checks go with their columns.
+ALTER TABLE public.device_certificates RENAME TO issued_certificates;
+ALTER TABLE public.issued_certificates SET SCHEMA countersign;
+ALTER TABLE issued_certificates
+    DROP COLUMN status, DROP COLUMN not_after, DROP COLUMN confirm_before, DROP COLUMN superseded_until,
+    DROP COLUMN revoked_at, DROP COLUMN revocation_reason,
+    DROP CONSTRAINT device_certificates_issuer_key_id_serial_number_key,
+    ADD UNIQUE (serial_number, issuer_key_id);
+DROP INDEX device_certificates_serial_idx;
+ALTER INDEX device_certificates_device_idx RENAME TO issued_certificates_device_idx;
+ALTER INDEX device_certificates_issued_idx RENAME TO issued_certificates_issued_idx;
+ALTER INDEX device_certificates_tenant_idx RENAME TO issued_certificates_tenant_idx;
+ALTER TABLE certificate_states
+    ADD FOREIGN KEY (certificate_id) REFERENCES issued_certificates (id);
+-- For seed 004's question: has this device an active certificate that has not ended?
+CREATE INDEX issued_certificates_name_idx ON issued_certificates (tenant_id, device_id);
+
+CREATE UNIQUE INDEX certificate_states_one_active_idx ON certificate_states (device_uuid)
+    WHERE status = 'ACTIVE';
+CREATE UNIQUE INDEX certificate_states_one_pending_idx ON certificate_states (device_uuid)
+    WHERE status = 'PENDING_ACTIVATION';
+CREATE INDEX certificate_states_end_idx ON certificate_states (not_after)
+    WHERE status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED');
+CREATE INDEX certificate_states_confirm_idx ON certificate_states (confirm_before)
+    WHERE status = 'PENDING_ACTIVATION';
+CREATE INDEX certificate_states_overlap_idx ON certificate_states (superseded_until)
+    WHERE status = 'SUPERSEDED';
+
+CREATE VIEW public.device_certificates AS
+SELECT i.id, i.device_uuid, i.tenant_id, i.device_id, i.issuer_key_id, i.serial_number, i.spki_sha256, i.der,
+    s.status, i.issued_at, s.not_after, s.confirm_before, s.superseded_until, s.revoked_at, s.revocation_reason
+FROM issued_certificates i JOIN certificate_states s ON s.certificate_id = i.id;
+
+-- These follow time, so that an index of ranges of rows finds as well and costs next to nothing to write.
+DROP INDEX revocations_live_idx;
+CREATE INDEX revocations_live_idx ON revocations USING brin (expires_at);
+DROP INDEX audit_entries_at_idx;
+CREATE INDEX audit_entries_at_idx ON audit_entries USING brin (at);

@@ -48,7 +48,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0017_fewer_indexes"),
     migration!("0018_edges"),
     migration!("0019_messages"),
-    migration!("0020_certificate_states"),
+    migration!("0020_changes_of_status"),
 ];
 
 const TABLE: &str = "schema_migrations";

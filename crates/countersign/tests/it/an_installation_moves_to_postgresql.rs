@@ -31,7 +31,7 @@ async fn a_device_and_its_certificates_move_from_sqlite() {
         let tables = report["tables"].as_array().unwrap();
         tables.iter().find(|table| table["name"] == name).unwrap()["rows"].as_u64().unwrap()
     };
-    assert_eq!((rows("devices"), rows("device_certificates"), rows("issuers")), (2, 2, 3));
+    assert_eq!((rows("devices"), rows("issued_certificates"), rows("issuers")), (2, 2, 3));
     assert!(ran.stderr.contains("copying devices: "), "how far it is goes to stderr: {}", ran.stderr);
     let again = installation.run(&copy);
     assert_eq!(again.code, 1);

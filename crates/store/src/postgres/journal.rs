@@ -1,5 +1,6 @@
 //! Many audit entries as one statement, by PostgreSQL's arrays.
 
+use futures_util::future;
 use sqlx::postgres::PgConnection;
 
 use super::binding::storable;
@@ -11,19 +12,28 @@ use crate::records::journal::Linked;
 /// How many entries one statement writes at most: what it holds in memory is bounded.
 const MOST: usize = 4096;
 
-/// Writes the entries, in their order.
-pub(crate) async fn write(connection: &mut PgConnection, entries: Vec<Linked>) -> Result<(), StoreError> {
-    let mut entries = entries.into_iter();
-    while entries.len() > 0 {
-        write_some(connection, entries.by_ref().take(MOST)).await?;
+/// Writes the entries, in their order. Those that come next get their places while the server writes.
+pub(crate) async fn write(
+    connection: &mut PgConnection,
+    mut entries: impl Iterator<Item = Linked>,
+) -> Result<(), StoreError> {
+    let mut next = some_of(&mut entries);
+    while let Some(some) = next {
+        let write = write_some(connection, some);
+        let (written, following) = future::join(write, async { some_of(&mut entries) }).await;
+        written?;
+        next = following;
     }
     Ok(())
 }
 
-async fn write_some(
-    connection: &mut PgConnection,
-    entries: impl Iterator<Item = Linked>,
-) -> Result<(), StoreError> {
+/// As many as one statement writes; none when there are no more.
+fn some_of(entries: &mut impl Iterator<Item = Linked>) -> Option<Vec<Linked>> {
+    let some: Vec<Linked> = entries.take(MOST).collect();
+    (!some.is_empty()).then_some(some)
+}
+
+async fn write_some(connection: &mut PgConnection, entries: Vec<Linked>) -> Result<(), StoreError> {
     let (mut chains, mut sequences, mut times) = (Vec::new(), Vec::new(), Vec::new());
     let (mut events, mut actors, mut devices) = (Vec::new(), Vec::new(), Vec::new());
     let (mut certificates, mut details, mut hashes) = (Vec::new(), Vec::new(), Vec::new());

@@ -72,16 +72,24 @@ impl Reading<'_> {
             None => (None, None),
         };
         let mut devices: Vec<DeviceRow> = Conditions::none()
-            .and("d.org_id = ?", filter.tenant)
-            .and("d.site_id = ?", site)
+            .and("l.org_id = ?", filter.tenant)
+            .and("l.site_id = ?", site)
             .and("s.slug = ?", site_slug)
             .and("d.status = ?", filter.status)
             .and(
                 "(lower(d.name) LIKE ? ESCAPE '!' OR lower(d.hostname) LIKE ? ESCAPE '!')",
                 filter.text.as_deref().map(contains_pattern),
             )
-            .and_pair("(d.enrolled_at, d.id) < (?, ?)", filter.after.map(|cursor| (cursor.at, cursor.id)))
-            .select(TABLE, select_devices!(""), "ORDER BY d.enrolled_at DESC, d.id DESC", limit + 1)
+            .and_pair(
+                "(l.enrolled_at, l.device_id) < (?, ?)",
+                filter.after.map(|cursor| (cursor.at, cursor.id)),
+            )
+            .select(
+                TABLE,
+                select_devices!(" JOIN device_lookup l ON l.device_id = d.id"),
+                "ORDER BY l.enrolled_at DESC, l.device_id DESC",
+                limit + 1,
+            )
             .all(&mut self.connection)
             .await?;
         let more = devices.len() > limit as usize;

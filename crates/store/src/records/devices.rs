@@ -238,7 +238,10 @@ impl Reading<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn device_by_agent(&mut self, agent: AgentId) -> Result<Option<DeviceRow>, StoreError> {
-        sql(TABLE, select_devices!(" WHERE d.agent_id = $1")).bind(agent).optional(&mut self.connection).await
+        sql(TABLE, select_devices!(" WHERE d.id = (SELECT device_id FROM device_lookup WHERE agent_id = $1)"))
+            .bind(agent)
+            .optional(&mut self.connection)
+            .await
     }
 
     /// The device whose token has this hash.
@@ -246,10 +249,13 @@ impl Reading<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn device_by_token(&mut self, token: &SecretHash) -> Result<Option<DeviceRow>, StoreError> {
-        sql(TABLE, select_devices!(" WHERE d.token_sha256 = $1"))
-            .bind(*token)
-            .optional(&mut self.connection)
-            .await
+        sql(
+            TABLE,
+            select_devices!(" WHERE d.id = (SELECT device_id FROM device_lookup WHERE token_sha256 = $1)"),
+        )
+        .bind(*token)
+        .optional(&mut self.connection)
+        .await
     }
 
     /// The tenant's device with this name.

@@ -87,17 +87,16 @@ impl Journal {
         }
         let entries = std::mem::take(&mut self.entries);
         let mut heads = heads_of(&entries, connection).await?;
-        let mut linked = Vec::with_capacity(entries.len());
         let mut named = Vec::new();
-        for mut entry in entries {
+        let linked = entries.into_iter().map(|mut entry| {
             let start = || Head { sequence: 0, hash: CHAIN_START };
             let head = heads.entry(entry.chain.clone()).or_insert_with(start);
             let sequence = head.sequence + 1;
             *head = Head { sequence, hash: entry.chained(sequence).hash(&head.hash) };
             let requests = std::mem::take(&mut entry.requests);
             named.extend(requests.into_iter().map(|request| (request, entry.chain.clone(), sequence)));
-            linked.push(Linked { entry, sequence, hash: head.hash });
-        }
+            Linked { entry, sequence, hash: head.hash }
+        });
         write_linked(linked, connection).await?;
         for (request, chain, sequence) in named {
             index(connection, request, chain, sequence).await?;
@@ -111,8 +110,11 @@ impl Journal {
     }
 }
 
-/// Writes entries that have their places. On SQLite lists of values are as quick as anything.
-async fn write_linked(linked: Vec<Linked>, connection: &mut Connection<'_>) -> Result<(), StoreError> {
+/// Writes entries that get their places as they come. On SQLite lists of values are as quick as anything.
+async fn write_linked(
+    linked: impl Iterator<Item = Linked>,
+    connection: &mut Connection<'_>,
+) -> Result<(), StoreError> {
     if let Connection::Postgres(inner) = connection {
         return postgres::journal::write(inner, linked).await;
     }

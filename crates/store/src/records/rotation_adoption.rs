@@ -181,20 +181,20 @@ impl Reading<'_> {
         let mut devices: Vec<DependentDevice> = Conditions::none()
             .and("c.issuer_key_id = ?", Some(issuer))
             .and("c.not_after >= ?", Some(now))
-            .and("d.org_id = ?", tenant)
-            .and_pair("(d.enrolled_at, d.id) < (?, ?)", after.map(|cursor| (cursor.at, cursor.id)))
+            .and("l.org_id = ?", tenant)
+            .and_pair("(l.enrolled_at, l.device_id) < (?, ?)", after.map(|cursor| (cursor.at, cursor.id)))
             .select(
                 CERTIFICATES,
                 "SELECT d.id, t.slug, d.name, d.status, d.last_seen_at, d.enrolled_at, c.not_after,
                      c.status AS certificate_state
-                 FROM devices d JOIN tenants t ON t.id = d.org_id
+                 FROM devices d JOIN tenants t ON t.id = d.org_id JOIN device_lookup l ON l.device_id = d.id
                  JOIN device_certificates c ON c.device_uuid = d.id
                      AND c.status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED')
                      AND NOT EXISTS (SELECT 1 FROM device_certificates later
                          WHERE later.device_uuid = c.device_uuid AND later.issuer_key_id = c.issuer_key_id
                              AND later.status IN ('PENDING_ACTIVATION', 'ACTIVE', 'SUPERSEDED')
                              AND (later.issued_at, later.id) > (c.issued_at, c.id))",
-                "ORDER BY d.enrolled_at DESC, d.id DESC",
+                "ORDER BY l.enrolled_at DESC, l.device_id DESC",
                 limit + 1,
             )
             .all(&mut self.connection)

@@ -62,7 +62,8 @@ impl Reading<'_> {
     pub async fn site_has_devices(&mut self, id: SiteId) -> Result<bool, StoreError> {
         let found: Option<Item<SiteId>> = sql(
             "devices",
-            "SELECT site_id AS item FROM devices WHERE site_id = $1 AND status <> 'decommissioned' LIMIT 1",
+            "SELECT l.site_id AS item FROM device_lookup l JOIN devices d ON d.id = l.device_id
+             WHERE l.site_id = $1 AND d.status <> 'decommissioned' LIMIT 1",
         )
         .bind(id)
         .optional(&mut self.connection)
@@ -110,7 +111,8 @@ impl Writing<'_> {
         for statement in [
             sql(
                 "devices",
-                "UPDATE devices SET site_id = $2 WHERE site_id = $1 AND status = 'decommissioned'",
+                "UPDATE devices SET site_id = $2 WHERE status = 'decommissioned'
+                     AND id IN (SELECT device_id FROM device_lookup WHERE site_id = $1)",
             ),
             sql("enrollment_keys", "UPDATE enrollment_keys SET site_id = $2 WHERE site_id = $1"),
         ] {

@@ -79,7 +79,10 @@ impl Reading<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn devices_by_token(&mut self, tokens: &[SecretHash]) -> Result<Vec<DeviceRow>, StoreError> {
-        self.listed("devices", select_devices!(" WHERE d.token_sha256 IN ({})"), tokens).await
+        let text = select_devices!(
+            " WHERE d.id IN (SELECT device_id FROM device_lookup WHERE token_sha256 IN ({}))"
+        );
+        self.listed("devices", text, tokens).await
     }
 
     /// Those of the keys that were denied.

@@ -5,6 +5,7 @@ mod archiving;
 mod copying;
 pub(crate) mod database;
 mod groups;
+mod lookup;
 mod same_records;
 mod seed_queries;
 mod several_processes;

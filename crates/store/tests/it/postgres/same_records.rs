@@ -7,13 +7,11 @@ use sqlx::Row as _;
 use crate::{on_postgres, on_sqlite};
 
 /// What PostgreSQL alone has, and why.
-const ONLY_THERE: [&str; 5] = [
+const ONLY_THERE: [&str; 3] = [
     // What an adopted row said before.
     "devices.seed_values null",
     // On SQLite the table itself says what is unique.
-    "index devices_agent_idx",
     "index devices_org_name_idx",
-    "index devices_token_idx",
     // Seed 004's question has an index of its own.
     "index issued_certificates_name_idx",
 ];
@@ -24,7 +22,8 @@ async fn tables_columns_and_indexes_are_the_same() {
     let there = on_postgres::fixture::Fixture::new().await;
     let (mut sqlite, mut postgres) = (here.intruder().await, there.intruder().await);
     let in_sqlite = sqlx::query(
-        "SELECT t.name || '.' || c.name || CASE WHEN c.\"notnull\" OR c.pk THEN '' ELSE ' null' END
+        "SELECT t.name || '.' || c.name
+             || CASE WHEN c.\"notnull\" OR c.pk OR t.type = 'view' THEN '' ELSE ' null' END
          FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type IN ('table', 'view')
          UNION SELECT 'index ' || name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
     )
@@ -32,7 +31,9 @@ async fn tables_columns_and_indexes_are_the_same() {
     .await
     .unwrap();
     let in_postgres = sqlx::query(
-        "SELECT table_name || '.' || column_name || CASE is_nullable WHEN 'YES' THEN ' null' ELSE '' END
+        // A view on SQLite does not say what may be missing.
+        "SELECT table_name || '.' || column_name || CASE WHEN is_nullable = 'YES'
+             AND table_name NOT IN ('device_certificates', 'device_lookup') THEN ' null' ELSE '' END
          FROM information_schema.columns WHERE table_schema IN ('countersign', 'public')
          UNION SELECT 'index ' || indexname FROM pg_indexes WHERE schemaname IN ('countersign', 'public')
              AND indexname NOT LIKE '%_pkey' AND indexname NOT LIKE '%_key'",

@@ -1,5 +1,7 @@
--- A change of a row's status writes the row's every index again. So what never changes about a certificate is in one
--- table and where it stands in another, with few indexes; device_certificates shows both as it always did.
+-- A change of a row's status writes the row's every index again, so indexes of what hardly ever changes are elsewhere.
+
+-- Certificates: what never changes is in one table and where each stands in another; device_certificates shows both
+-- as it always did.
 
 CREATE TABLE certificate_states (
     certificate_id    uuid PRIMARY KEY,
@@ -53,8 +55,55 @@ SELECT i.id, i.device_uuid, i.tenant_id, i.device_id, i.issuer_key_id, i.serial_
     s.status, i.issued_at, s.not_after, s.confirm_before, s.superseded_until, s.revoked_at, s.revocation_reason
 FROM issued_certificates i JOIN certificate_states s ON s.certificate_id = i.id;
 
+-- Devices: by what they are looked for. The table devices stays whole for other programs, and whoever writes it, this
+-- follows. A site is deleted so seldom that looking through all devices for it does no harm.
+CREATE TABLE device_lookup (
+    device_id    uuid PRIMARY KEY REFERENCES public.devices (id) ON DELETE CASCADE,
+    org_id       uuid NOT NULL,
+    site_id      uuid NOT NULL,
+    agent_id     text COLLATE "C" NOT NULL UNIQUE,
+    token_sha256 text COLLATE "C" UNIQUE,
+    enrolled_at  timestamptz NOT NULL
+);
+INSERT INTO device_lookup
+SELECT id, org_id, site_id, agent_id::text, token_sha256, enrolled_at FROM public.devices;
+CREATE INDEX devices_enrolled_idx ON device_lookup (enrolled_at, device_id);
+CREATE INDEX devices_org_enrolled_idx ON device_lookup (org_id, enrolled_at, device_id);
+CREATE INDEX devices_site_idx ON device_lookup (site_id, enrolled_at, device_id);
+DROP INDEX public.devices_agent_idx, public.devices_token_idx, public.devices_enrolled_idx,
+    public.devices_org_enrolled_idx, public.devices_site_idx;
+
+CREATE FUNCTION look_up_new_devices() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = countersign, public AS $$
+BEGIN
+    INSERT INTO device_lookup
+    SELECT id, org_id, site_id, agent_id::text, token_sha256, enrolled_at FROM added;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER devices_look_up_new AFTER INSERT ON public.devices
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION look_up_new_devices();
+
+CREATE FUNCTION look_up_changed_device() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = countersign, public AS $$
+BEGIN
+    UPDATE device_lookup SET org_id = NEW.org_id, site_id = NEW.site_id, agent_id = NEW.agent_id::text,
+        token_sha256 = NEW.token_sha256, enrolled_at = NEW.enrolled_at
+    WHERE device_id = NEW.id;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER devices_look_up_changed
+    AFTER UPDATE OF org_id, site_id, agent_id, token_sha256, enrolled_at ON public.devices
+    FOR EACH ROW WHEN ((OLD.org_id, OLD.site_id, OLD.agent_id, OLD.token_sha256, OLD.enrolled_at)
+        IS DISTINCT FROM (NEW.org_id, NEW.site_id, NEW.agent_id, NEW.token_sha256, NEW.enrolled_at))
+    EXECUTE FUNCTION look_up_changed_device();
+
 -- These follow time, so that an index of ranges of rows finds as well and costs next to nothing to write.
 DROP INDEX revocations_live_idx;
 CREATE INDEX revocations_live_idx ON revocations USING brin (expires_at);
 DROP INDEX audit_entries_at_idx;
 CREATE INDEX audit_entries_at_idx ON audit_entries USING brin (at);
+
+ANALYZE device_lookup;
+ANALYZE certificate_states;

@@ -1,5 +1,7 @@
--- A change of a row's status writes the row's every index again. So what never changes about a certificate is in one
--- table and where it stands in another, with few indexes; device_certificates shows both as it always did.
+-- A change of a row's status writes the row's every index again, so indexes of what hardly ever changes are elsewhere.
+
+-- Certificates: what never changes is in one table and where each stands in another; device_certificates shows both
+-- as it always did.
 
 CREATE TABLE issued_certificates (
     id            TEXT PRIMARY KEY,
@@ -57,3 +59,7 @@ CREATE VIEW device_certificates AS
 SELECT i.id, i.device_uuid, i.tenant_id, i.device_id, i.issuer_key_id, i.serial_number, i.spki_sha256, i.der,
     s.status, i.issued_at, s.not_after, s.confirm_before, s.superseded_until, s.revoked_at, s.revocation_reason
 FROM issued_certificates i JOIN certificate_states s ON s.certificate_id = i.id;
+
+-- Devices: by what they are looked for. Here the table's own indexes are as good.
+CREATE VIEW device_lookup AS
+SELECT id AS device_id, org_id, site_id, agent_id, token_sha256, enrolled_at FROM devices;

@@ -53,8 +53,9 @@ fn key_of(door: SocketAddr) -> SpkiSha256 {
 async fn another_key_is_refused_shown_and_told() {
     let upstream = echo().await;
     let door = format!(
-        "[[tcp_door]]\nname = \"echo\"\nlisten = \"{}\"\nupstream = \"tcp://{upstream}\"\n",
-        vacant_address()
+        "[[tcp_door]]\nname = \"echo\"\nlisten = \"127.0.0.1:{}\"\nupstream = \"tcp://{upstream}\"\n",
+        // Its certificate names this machine by this address alone.
+        vacant_address().port()
     );
     let mut installation = Installation::configured(&door, Time::Real).await;
     let home = AgentHome::enrolled(&installation).await;

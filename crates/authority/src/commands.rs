@@ -21,7 +21,7 @@ use crate::devices::LookError;
 pub const OFFERED_AT_ONCE: u32 = 16;
 
 /// How many commands without an outcome a device may have.
-const OPEN_LIMIT: u64 = 256;
+pub(crate) const OPEN_LIMIT: u64 = 256;
 
 /// How deep payloads and results may be nested: readers of JSON give up at 128, and these come in
 /// answers that are nested themselves.
@@ -60,6 +60,10 @@ impl CommandPayload {
             return Err("must be at most 16 KiB of JSON");
         }
         Ok(Self(value))
+    }
+
+    pub(crate) fn into_value(self) -> Value {
+        self.0
     }
 }
 
@@ -345,6 +349,11 @@ impl Authority {
             self.channels.wake(device);
             self.rung.ring(device);
         }
+        if is_heard {
+            let desired =
+                self.store.read(move |r| Box::pin(async move { r.devices_desired_since(since).await }));
+            desired.await?.into_iter().for_each(|device| self.rung.ring(device));
+        }
         Ok(())
     }
 }
@@ -365,6 +374,7 @@ pub(crate) async fn queue(
     let row = CommandRow {
         id: CommandId::random(),
         device: device.id,
+        job: None,
         kind,
         payload: payload.map(|payload| payload.0),
         state: CommandState::Queued,
@@ -375,13 +385,23 @@ pub(crate) async fn queue(
         result: None,
         error: None,
     };
-    w.insert_command(&row).await?;
-    w.append_audit(&entry(&row, &device.tenant_slug, AuditEvent::CommandQueued, (now, actor))).await?;
+    put(w, &row, &device.tenant_slug, actor).await?;
     Ok(row.id)
 }
 
+/// The same with a command that is there as it is to be.
+pub(crate) async fn put(
+    w: &mut Writing<'_>,
+    row: &CommandRow,
+    tenant: &Tenant,
+    actor: Actor,
+) -> Result<(), StoreError> {
+    w.insert_command(row).await?;
+    w.append_audit(&entry(row, tenant, AuditEvent::CommandQueued, (row.created_at, actor))).await
+}
+
 /// Records an outcome within a transaction, unless there is one.
-async fn finish(
+pub(crate) async fn finish(
     w: &mut Writing<'_>,
     row: &CommandRow,
     tenant: &Tenant,

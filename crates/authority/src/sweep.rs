@@ -81,6 +81,7 @@ impl Authority {
                     w.prune_sessions(now).await?;
                     w.prune_staged_tokens(now).await?;
                     w.prune_commands(now - COMMANDS_KEPT).await?;
+                    w.prune_jobs(now - COMMANDS_KEPT).await?;
                     w.prune_password_tokens(now).await?;
                     w.prune_messages(now - crate::ingest::KEPT).await?;
                     w.prune_usage(now - crate::usage::KEPT).await?;

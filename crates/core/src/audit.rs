@@ -114,6 +114,12 @@ events! {
     CommandFailed => "command.failed",
     /// A command's time passed without a result.
     CommandExpired => "command.expired",
+    /// A job was made: a command was queued for each of its devices.
+    JobCreated => "job.created",
+    /// A job was called off: what its devices have not done ends.
+    JobCancelled => "job.cancelled",
+    /// The state that a device is to have changed.
+    ShadowDesired => "shadow.desired",
     /// A serial was reserved; a certificate is about to be signed.
     CertificateIntended => "certificate.intended",
     /// A certificate was signed and recorded.

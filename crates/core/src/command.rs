@@ -26,12 +26,20 @@ pub enum CommandKind {
     CollectFacts,
     /// Fetch a new bearer token; queued by the rotation of tokens alone.
     RotateToken,
+    /// Do its part of a job, which its payload describes; queued with the job alone.
+    Job,
 }
 
 impl CommandKind {
     /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::Ping, Self::RenewCertificate, Self::RefreshConfig, Self::CollectFacts, Self::RotateToken];
+    pub const ALL: [Self; 6] = [
+        Self::Ping,
+        Self::RenewCertificate,
+        Self::RefreshConfig,
+        Self::CollectFacts,
+        Self::RotateToken,
+        Self::Job,
+    ];
 
     /// The kinds that people may queue as such.
     pub const FOR_PEOPLE: [Self; 4] =
@@ -46,6 +54,7 @@ impl CommandKind {
             Self::RefreshConfig => "refresh_config",
             Self::CollectFacts => "collect_facts",
             Self::RotateToken => "rotate_token",
+            Self::Job => "job",
         }
     }
 }
@@ -59,11 +68,61 @@ impl fmt::Display for CommandKind {
 impl FromStr for CommandKind {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
-        const RULE: &str = "ping, renew_certificate, refresh_config, collect_facts or rotate_token";
+        const RULE: &str = "ping, renew_certificate, refresh_config, collect_facts, rotate_token or job";
         Self::ALL
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| IdError::new("command type", RULE, text))
+    }
+}
+
+/// What people call a job: what is to be done, for devices that know several kinds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JobName(Box<str>);
+
+impl JobName {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for JobName {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let is_name = (1..=63).contains(&text.len())
+            && text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'));
+        if is_name {
+            Ok(Self(text.into()))
+        } else {
+            Err(IdError::new(
+                "job name",
+                "a-z, 0-9, - and _, at most 63, the first none of the last two",
+                text,
+            ))
+        }
+    }
+}
+
+impl TryFrom<String> for JobName {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<JobName> for String {
+    fn from(name: JobName) -> Self {
+        name.0.into()
+    }
+}
+
+impl fmt::Display for JobName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -287,6 +287,10 @@ uuid_type!(
     CommandId, "command id"
 );
 uuid_type!(
+    /// A job: one command to each of many devices.
+    JobId, "job id"
+);
+uuid_type!(
     /// A call to a CA elsewhere that may make a certificate.
     UpstreamIntentId, "upstream intent id"
 );

@@ -62,6 +62,7 @@ pub use records::foreign_trusts::ForeignTrustRow;
 pub use records::installation::Installation;
 pub use records::intents::IntentRow;
 pub use records::issuers::{IssuerRole, IssuerRow, IssuerState, KeptKey, Origin};
+pub use records::jobs::{JobCursor, JobPage, JobPart, JobRow};
 pub use records::messages::{
     MessagePart, NewTelemetry, SetAsideFilter, SetAsideRow, TelemetryFilter, TelemetryRow,
 };
@@ -88,6 +89,7 @@ pub use records::service_keys::{
     RecordedService, SealedServiceKey, ServiceCertificateCursor, ServiceCertificatePage, ServiceKey,
 };
 pub use records::sessions::SessionRow;
+pub use records::shadows::{DesiredState, ReportedState, ShadowRow};
 pub use records::sites::ListedSite;
 pub use records::snapshot_keys::SnapshotKeyRow;
 pub use records::staged_tokens::StagedTokenRow;

@@ -49,6 +49,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0018_edges"),
     migration!("0019_messages"),
     migration!("0020_changes_of_status"),
+    migration!("0022_shadows_and_jobs"),
 ];
 
 const TABLE: &str = "schema_migrations";

@@ -1,12 +1,12 @@
 //! How our types are written into columns: numbers, texts, bytes, times or UUIDs, each possibly null.
 
 use countersign_core::certificate::{CertificateState, RevocationReason};
-use countersign_core::command::{CommandKind, CommandState};
+use countersign_core::command::{CommandKind, CommandState, JobName};
 use countersign_core::crl_scope::CrlScope;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
     AgentId, ApiTokenId, AuthorityId, CaName, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName,
-    EdgeId, EdgeName, EnrollmentKeyId, Environment, IssuerKeyId, MonitorName, RequestId, RotationId,
+    EdgeId, EdgeName, EnrollmentKeyId, Environment, IssuerKeyId, JobId, MonitorName, RequestId, RotationId,
     SecretHash, SelectionId, SerialNumber, ServiceLabel, SiteId, SpkiSha256, Tenant, TenantId,
     TrustBundleHash, TrustName, UpstreamIntentId, UserId,
 };
@@ -79,7 +79,7 @@ texts! {
     CrlScope,
     AgentId, DeviceName, DeviceStatus, Enforcement, ExpiredCertPolicy, IssuerKeyId, QuarantineReason,
     RevocationReason, Scopes, SecretHash, SerialNumber, SpkiSha256, String, Tenant, TrustBundleHash,
-    CommandKind, CommandState, CaName, EdgeName, Environment, MonitorName, TrustName, ServiceLabel,
+    CommandKind, CommandState, JobName, CaName, EdgeName, Environment, MonitorName, TrustName, ServiceLabel,
     Canary, RotationStep,
     crate::records::users::Role,
     crate::records::issuers::IssuerRole,
@@ -107,7 +107,7 @@ macro_rules! uuids {
 }
 
 uuids! {
-    ApiTokenId, CertificateId, ChallengeId, CommandId, DeviceId, EdgeId, EnrollmentKeyId, RequestId, SelectionId, SiteId, TenantId,
+    ApiTokenId, CertificateId, ChallengeId, CommandId, DeviceId, EdgeId, EnrollmentKeyId, JobId, RequestId, SelectionId, SiteId, TenantId,
     UpstreamIntentId, UserId, RotationId, AuthorityId,
 }
 

@@ -43,6 +43,7 @@ impl Agent {
             Ok(CommandKind::RefreshConfig) => self.refresh_as_told().await,
             Ok(CommandKind::CollectFacts) => self.facts(),
             Ok(CommandKind::RotateToken) => self.rotate_as_told().await,
+            Ok(CommandKind::Job) => Err(format!("agent {AGENT_VERSION} does no jobs")),
             Err(unknown) => Err(format!("agent {AGENT_VERSION}: {unknown}")),
         };
         let result = match outcome {

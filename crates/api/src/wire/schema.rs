@@ -84,6 +84,7 @@ described! {
         Form::OneOf(CommandKind::ALL.iter().map(|kind| kind.as_str()).collect());
     CommandForPeople, "What a device may be asked to do by people.",
         Form::OneOf(CommandKind::FOR_PEOPLE.iter().map(|kind| kind.as_str()).collect());
+    JobName, "What people call a job.", Form::Pattern("^[a-z0-9][a-z0-9_-]{0,62}$");
     CommandState, "Where a command stands.",
         Form::OneOf(Command::ALL.iter().map(|state| state.as_str()).collect());
     ExpiredCertPolicy, "What happens when an expired certificate asks for a new one.",

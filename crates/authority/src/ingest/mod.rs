@@ -4,6 +4,7 @@
 mod check;
 mod look;
 mod release;
+mod reported;
 mod take;
 
 pub use look::{MessagePart, SetAsideFilter, SetAsideRow, TelemetryFilter, TelemetryRow};

@@ -167,7 +167,7 @@ impl Authority {
 }
 
 /// Whether a device's word counts.
-fn standing(device: Option<&DeviceRow>) -> Result<&DeviceRow, Rejection> {
+pub(super) fn standing(device: Option<&DeviceRow>) -> Result<&DeviceRow, Rejection> {
     let device = device.ok_or(Rejection::UnregisteredDevice)?;
     match device.status {
         DeviceStatus::Decommissioned => Err(Rejection::DeviceRevoked),
@@ -199,7 +199,7 @@ pub(super) fn telemetry_of(message: &Incoming, sent_at: Option<Timestamp>, paylo
     }
 }
 
-async fn reject(
+pub(super) async fn reject(
     w: &mut Writing<'_>,
     message: &Incoming,
     rejection: Rejection,

@@ -24,6 +24,7 @@ mod heartbeat;
 pub(crate) mod house;
 mod ingest;
 mod invariants;
+mod jobs_and_shadows;
 mod monitors;
 mod ocsp;
 mod offline;

@@ -10,7 +10,9 @@ use super::backup_arguments::{BackupArguments, RestoreArguments};
 use super::ca_arguments::CaCommand;
 use super::cert_arguments::CertCommand;
 use super::cloudflare_arguments::CloudflareCommand;
+use super::device_arguments::DeviceCommand;
 use super::edge_arguments::EdgeCommand;
+use super::job_arguments::JobCommand;
 use super::monitor_arguments::MonitorCommand;
 use super::mqtt_arguments::MqttCommand;
 use super::rules_arguments::RulesCommand;
@@ -93,6 +95,12 @@ pub(super) enum Command {
     /// Let a Mosquitto serve devices on a port of its own
     #[command(subcommand)]
     Mqtt(MqttCommand),
+    /// Look at devices, and say what state they are to have
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Give many devices one thing to do, and see what became of it
+    #[command(subcommand)]
+    Job(JobCommand),
     /// Read what devices sent over MQTT
     #[command(subcommand)]
     Telemetry(TelemetryCommand),

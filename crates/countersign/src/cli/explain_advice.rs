@@ -237,6 +237,11 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "the settings are not those that If-Match names",
         "read them again, then change them",
     ),
+    (
+        "SHADOW_CHANGED",
+        "the state that the device is to have is not the one that If-Match names",
+        "read it again, then replace it",
+    ),
     ("DEVICE_STATE", "the device's status does not allow this", "look at \"state\""),
     ("ALREADY_REVOKED", "it is revoked already", "nothing"),
     (

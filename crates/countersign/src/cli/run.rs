@@ -7,13 +7,14 @@ use clap::Parser as _;
 use super::arguments::{AuditCommand, Cli, Command, ConfigCommand, StoreCommand, UserCommand};
 use super::ca_arguments::CaCommand;
 use super::cert_arguments::CertCommand;
+use super::device_arguments::DeviceCommand;
 use super::failure::Failure;
 use super::{
     audit_anchor, audit_export, audit_verify, backup, ca_csr, ca_export, ca_import, ca_import_signed,
     ca_init, ca_list, ca_reseal, ca_root, ca_rotate, ca_sign, ca_sign_crl, cert_inspect, cert_issue,
     cert_list, cert_p12, cert_revoke, cert_rotate, cert_verify, cloudflare, config_check, config_sample,
-    edge, explain, healthcheck, migrate, monitor, mosquitto_config, output, quarantine_messages, restore,
-    rules, serve, service, store_copy, telemetry, trust, tunnel, user_reset_password,
+    device, edge, explain, healthcheck, job, migrate, monitor, mosquitto_config, output, quarantine_messages,
+    restore, rules, serve, service, store_copy, telemetry, trust, tunnel, user_reset_password,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
@@ -58,6 +59,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Service(command) => service::run(&command),
         Command::Monitor(command) => monitor::run(command),
         Command::Mqtt(command) => mosquitto_config::run(command),
+        Command::Device(DeviceCommand::Shadow(command)) => device::run(command),
+        Command::Job(command) => job::run(command),
         Command::Telemetry(command) => telemetry::run(command),
         Command::Quarantine(command) => quarantine_messages::run(command),
         Command::Trust(command) => trust::run(command),

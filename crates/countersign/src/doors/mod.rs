@@ -17,4 +17,5 @@ pub(crate) use certificates::{Shown, Stamps, from_files};
 pub(crate) use changes::Changes;
 pub(crate) use listening::ADMIN;
 pub(crate) use mqtt::password_in;
+pub(crate) use mqtt::upstream_of as mqtt_upstream;
 pub(crate) use open::{Doors, Given, Turn, open};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use countersign_edge::mqtt::{Account, Broker, MqttDoor, MqttDoorConfig, MqttUpstream, Password, Sink};
+use countersign_edge::mqtt::{Account, Broker, Hub, MqttDoor, MqttDoorConfig, MqttUpstream, Password, Sink};
 use countersign_edge::{DoorHandle, Limits, ProxyHeader};
 use countersign_supervisor::Sockets;
 
@@ -37,17 +37,7 @@ pub(super) fn open(
 
 /// The door's settings.
 fn settings(door: &config::MqttDoor, given: &Given) -> anyhow::Result<MqttDoorConfig> {
-    let upstream = match &door.upstream {
-        config::MqttUpstream::Hub => MqttUpstream::Hub(Arc::clone(&given.hub)),
-        config::MqttUpstream::Broker { address, account, proxy_header } => MqttUpstream::Broker(Broker {
-            address: format!("{}:{}", address.host.in_url(), address.port),
-            account: account_of(account)?,
-            proxy_header: match proxy_header {
-                config::ProxyHeader::None => ProxyHeader::None,
-                config::ProxyHeader::V2 => ProxyHeader::V2,
-            },
-        }),
-    };
+    let upstream = upstream_of(door, &given.hub)?;
     let sink = match &door.messages {
         config::Messages::Broker => None,
         config::Messages::Database => given.messages.clone(),
@@ -61,7 +51,26 @@ fn settings(door: &config::MqttDoor, given: &Given) -> anyhow::Result<MqttDoorCo
         layout: door.layout.clone(),
         terms: door.terms.clone(),
         sink,
+        listeners: given.listeners.clone(),
         ..MqttDoorConfig::new(door.listen, upstream)
+    })
+}
+
+/// What stands behind the door.
+///
+/// # Errors
+/// When a password cannot be read.
+pub(crate) fn upstream_of(door: &config::MqttDoor, hub: &Arc<Hub>) -> anyhow::Result<MqttUpstream> {
+    Ok(match &door.upstream {
+        config::MqttUpstream::Hub => MqttUpstream::Hub(Arc::clone(hub)),
+        config::MqttUpstream::Broker { address, account, proxy_header } => MqttUpstream::Broker(Broker {
+            address: format!("{}:{}", address.host.in_url(), address.port),
+            account: account_of(account)?,
+            proxy_header: match proxy_header {
+                config::ProxyHeader::None => ProxyHeader::None,
+                config::ProxyHeader::V2 => ProxyHeader::V2,
+            },
+        }),
     })
 }
 

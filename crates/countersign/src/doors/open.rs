@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use countersign_authority::Authority;
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot};
 use countersign_core::time::SystemClock;
-use countersign_edge::mqtt::{Hub, Sink};
+use countersign_edge::mqtt::{Hub, Listeners, Sink};
 use countersign_edge::{
     AccessLog, DoorConfig, DoorError, DoorHandle, DoorInputs, EdgeReport, Egress, HttpDoor,
     LocalControlPlane, Redirect, TcpDoor, TcpDoorHandle,
@@ -45,6 +45,8 @@ pub(crate) struct Given {
     pub(crate) messages: Option<Arc<dyn Sink>>,
     /// What stands behind the MQTT door where there is no broker.
     pub(crate) hub: Arc<Hub>,
+    /// Who is told of devices that begin to listen at the MQTT door.
+    pub(crate) listeners: Option<Arc<Listeners>>,
     /// The installation's roots, PEM: by them its own services are recognised.
     pub(crate) roots: String,
 }

@@ -197,6 +197,7 @@ fn given(
         admin: AdminOnDoor::Hidden,
         messages: None,
         hub: Hub::new(),
+        listeners: None,
         roots: roots.to_owned(),
     }
 }

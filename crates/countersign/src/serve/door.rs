@@ -8,7 +8,7 @@ use countersign_authority::Authority;
 use countersign_authority::door_certificate::DoorNames;
 use countersign_core::certificate::Lifetime;
 use countersign_core::ids::IssuerKeyId;
-use countersign_edge::mqtt::Hub;
+use countersign_edge::mqtt::{Hub, Listeners, MqttUpstream};
 use countersign_edge::{EdgeReport, LocalControlPlane};
 use countersign_server::{AdminOnDoor, ControlPlane, door_router, door_service};
 use countersign_supervisor::Sockets;
@@ -36,7 +36,7 @@ pub(super) async fn open(
         config::AdminOnDoor::Hidden => AdminOnDoor::Hidden,
         config::AdminOnDoor::Exposed => AdminOnDoor::Exposed,
     };
-    let hub = Hub::new();
+    let (hub, listeners) = (Hub::new(), Listeners::new());
     let given = Given {
         credentials: credentials(config, authority).await?,
         snapshots: authority.snapshots(),
@@ -48,11 +48,17 @@ pub(super) async fn open(
         admin,
         messages: Some(Arc::new(Ingest::new(Arc::clone(authority)))),
         hub: Arc::clone(&hub),
+        listeners: Some(Arc::clone(&listeners)),
         roots: authority.root_pem(),
     };
     let doors = doors::open(config, &given, sockets)?;
     if let (Some(door), Some(_)) = (&config.mqtt_door, doors.mqtt()) {
-        tokio::spawn(mqtt_commands::offer(Arc::clone(authority), hub, door.layout.clone()));
+        let upstream = doors::mqtt_upstream(door, &hub).context("prepare commands over MQTT")?;
+        let hears_answers = door.messages == config::Messages::Database;
+        if hears_answers || matches!(upstream, MqttUpstream::Hub(_)) {
+            let letters = (upstream, door.layout.clone());
+            tokio::spawn(mqtt_commands::offer(Arc::clone(authority), letters, listeners));
+        }
     }
     if let Some(applied) = doors.applied() {
         authority.attach_edge(applied);

@@ -19,6 +19,9 @@ const TELEMETRY: &str = "telemetry";
 /// Where devices say what came of commands.
 const ACK: &str = "commands/ack";
 
+/// Where devices say what their state is.
+const REPORTED: &str = "shadow/reported";
+
 /// Takes messages for the authority.
 #[derive(Debug)]
 pub(crate) struct Ingest {
@@ -69,6 +72,8 @@ async fn take(authority: &Authority, message: Message) -> Result<(), StoreError>
     let (tenant, device) = (message.identity.tenant().clone(), message.identity.device().clone());
     let taken = if suffix == ACK {
         take_word(authority, message).await?
+    } else if suffix == REPORTED {
+        authority.take_reported_state(message).await?
     } else if suffix.split('/').next() == Some(TELEMETRY) {
         authority.take_telemetry(message).await?
     } else {

@@ -58,6 +58,7 @@ mod clocks_may_differ_by_ten_minutes;
 mod cloudflare_answers_the_commands;
 mod cloudflare_signs_and_our_doors_admit;
 mod command_line_says_what_is_wrong;
+mod commands_reach_devices_through_a_broker;
 mod docs_match_the_program;
 mod each_host_has_its_own_certificate_and_asks_as_it_says;
 mod forged_headers_and_paths_lead_nowhere;

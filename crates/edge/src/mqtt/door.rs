@@ -10,6 +10,7 @@ use countersign_tls::{ClientAuth, HostPolicies};
 use ipnet::IpNet;
 
 use super::leftovers::{Leftovers, clear_fallen};
+use super::listeners::Listeners;
 use super::retained::Retained;
 use super::rights::Layout;
 use super::serve::MqttInside;
@@ -44,6 +45,8 @@ pub struct MqttDoorConfig {
     pub terms: Terms,
     /// Where accepted messages go besides.
     pub sink: Option<Arc<dyn Sink>>,
+    /// Who is told of devices that begin to listen.
+    pub listeners: Option<Arc<Listeners>>,
 }
 
 impl MqttDoorConfig {
@@ -60,6 +63,7 @@ impl MqttDoorConfig {
             layout: Layout::default(),
             terms: Terms::default(),
             sink: None,
+            listeners: None,
         }
     }
 }
@@ -94,6 +98,7 @@ impl MqttDoor {
             terms: config.terms,
             retained: Retained::default(),
             leftovers: Leftovers::default(),
+            listeners: config.listeners,
             is_tapped: config.sink.is_some(),
         });
         let cleared = clear_fallen(Arc::clone(&context), config.upstream.clone(), inputs.snapshots.clone());

@@ -131,12 +131,13 @@ pub(super) async fn purge(
         password: credentials.password.as_ref().map(|password| password.as_bytes()),
     };
     let purged = async {
-        let mut upstream = Leg::new(upstream.reach(terms.upstream_timeout).await.ok()?);
-        Encoder::new(Version::V311, &mut upstream.outbox).connect(&connect, &PropertyWriter::new(), None);
-        upstream.drain().await.ok()?;
-        upstream.receive(terms.packet_bytes).await.ok()?;
-        take_away(&mut upstream, Version::V311, retained);
-        leave(upstream, Version::V311, &PropertyWriter::new()).await
+        let mut leg = Leg::new(upstream.reach(terms.upstream_timeout).await.ok()?);
+        leg.outbox.extend_from_slice(upstream.own_header());
+        Encoder::new(Version::V311, &mut leg.outbox).connect(&connect, &PropertyWriter::new(), None);
+        leg.drain().await.ok()?;
+        leg.receive(terms.packet_bytes).await.ok()?;
+        take_away(&mut leg, Version::V311, retained);
+        leave(leg, Version::V311, &PropertyWriter::new()).await
     };
     timeout(PARTING, purged).await.ok().flatten().is_some()
 }

@@ -160,6 +160,9 @@ impl MqttInside {
         device.outbox.extend_from_slice(&answer.bytes);
         let key: DeviceKey = (claim.identity.tenant().clone(), claim.identity.device().clone());
         self.context.leftovers.is_back(&key, &greeting.client_id);
+        if answer.is_remembered {
+            self.context.listens(&key);
+        }
         let own = (key, self.layout.rights_of(&claim.identity), Stamp::of(&claim));
         let state = State::new(greeting.version, Arc::clone(&self.context), own, answer.inflight);
         let will = self.will_of(&packet, &claim);

@@ -82,6 +82,16 @@ pub enum Account {
     },
 }
 
+impl Broker {
+    /// What a connection of the door's own begins with: that there is nobody behind it.
+    pub(super) const fn own_header(&self) -> &'static [u8] {
+        match self.proxy_header {
+            ProxyHeader::None => &[],
+            ProxyHeader::V2 => b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+        }
+    }
+}
+
 /// What is said for one device.
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {
@@ -117,6 +127,14 @@ impl MqttUpstream {
         match self {
             Self::Broker(broker) => &broker.account,
             Self::Hub(_) => &Account::Anonymous,
+        }
+    }
+
+    /// What a connection of the door's own begins with.
+    pub(super) const fn own_header(&self) -> &'static [u8] {
+        match self {
+            Self::Broker(broker) => broker.own_header(),
+            Self::Hub(_) => &[],
         }
     }
 

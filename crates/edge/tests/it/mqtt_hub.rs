@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use countersign_edge::mqtt::wire::{PropertyId, PropertyWriter, Qos, Version};
-use countersign_edge::mqtt::{Hub, Message, MqttUpstream, SetAside, Sink, SinkError, Taking};
+use countersign_edge::mqtt::{Hub, Letter, Message, MqttUpstream, SetAside, Sink, SinkError, Taking};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -55,6 +55,10 @@ fn site(keeper: &Arc<Keeper>) -> (MqttSite, Arc<Hub>) {
 
 fn d1() -> countersign_core::snapshot::DeviceKey {
     ("acme".parse().unwrap(), "d1".parse().unwrap())
+}
+
+fn letter(topic: &str, payload: &[u8]) -> Letter {
+    Letter { topic: topic.to_owned(), payload: payload.to_vec(), life: None }
 }
 
 #[tokio::test]
@@ -146,27 +150,27 @@ async fn commands_reach_who_subscribed_also_later_and_never_the_fallen() {
             }
         };
         let mut device = site.connected(&certificate, version, &persistent).await;
-        assert_eq!(hub.send(&d1(), COMMANDS, b"early"), 0, "nobody subscribed");
+        assert_eq!(hub.send(&d1(), &letter(COMMANDS, b"early")), 0, "nobody subscribed");
         let no = if version == Version::V5 { 0x87 } else { 0x80 };
         assert_eq!(device.subscribe(1, &[COMMANDS, "#"]).await, [1, no]);
-        assert_eq!(hub.send(&d1(), COMMANDS, b"now"), 1);
+        assert_eq!(hub.send(&d1(), &letter(COMMANDS, b"now")), 1);
         assert_eq!(device.message().await, (COMMANDS.to_owned(), b"now".to_vec()));
-        assert_eq!(hub.send(&d1(), "tenant/acme/device/d1/jobs/1", b"unasked"), 0);
+        assert_eq!(hub.send(&d1(), &letter("tenant/acme/device/d1/jobs/1", b"unasked")), 0);
         device.send(&[0xe0, 0]).await;
         device.end().await;
-        assert_eq!(hub.send(&d1(), COMMANDS, b"later"), 1);
+        assert_eq!(hub.send(&d1(), &letter(COMMANDS, b"later")), 1);
         let mut device = site.connected(&certificate, version, &persistent).await;
         assert_eq!(device.message().await.1, b"later");
         let mut second = site.connected(&certificate, version, &persistent).await;
         assert_eq!(device.end().await.len(), usize::from(version == Version::V5), "taken over");
-        assert_eq!(hub.send(&d1(), COMMANDS, b"again"), 1);
+        assert_eq!(hub.send(&d1(), &letter(COMMANDS, b"again")), 1);
         assert_eq!(second.message().await.1, b"again");
         let bar = countersign_core::snapshot::Bar::Quarantined;
         site.apply(|snapshot| snapshot.barred.insert(d1(), bar)).await;
         second.end().await;
         let deadline = tokio::time::Instant::now() + PATIENCE;
         let mut ticks = tokio::time::interval(std::time::Duration::from_millis(10));
-        while hub.send(&d1(), COMMANDS, b"never") > 0 && tokio::time::Instant::now() < deadline {
+        while hub.send(&d1(), &letter(COMMANDS, b"never")) > 0 && tokio::time::Instant::now() < deadline {
             ticks.tick().await;
         }
         site.apply(|snapshot| snapshot.barred.clear()).await;

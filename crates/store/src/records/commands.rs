@@ -1,7 +1,7 @@
 //! Commands to devices.
 
 use countersign_core::command::{CommandKind, CommandState};
-use countersign_core::ids::{CommandId, DeviceId};
+use countersign_core::ids::{CommandId, DeviceId, JobId};
 use countersign_core::time::Timestamp;
 use serde_json::Value as Json;
 
@@ -21,6 +21,8 @@ pub struct CommandRow {
     pub id: CommandId,
     /// To which device.
     pub device: DeviceId,
+    /// The job that it is a part of.
+    pub job: Option<JobId>,
     /// What the device is asked to do.
     pub kind: CommandKind,
     /// The particulars.
@@ -71,6 +73,7 @@ impl FromRow for CommandRow {
         Ok(Self {
             id: row.parsed("id")?,
             device: row.parsed("device_id")?,
+            job: row.optional_parsed("job_id")?,
             kind: row.parsed("type")?,
             payload: row.optional_parsed("payload")?,
             state: row.parsed("status")?,
@@ -202,8 +205,8 @@ impl Writing<'_> {
     pub async fn insert_command(&mut self, command: &CommandRow) -> Result<(), StoreError> {
         sql(
             TABLE,
-            "INSERT INTO commands (id, device_id, type, payload, status, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO commands (id, device_id, type, payload, status, created_at, expires_at, job_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(command.id)
         .bind(command.device)
@@ -212,6 +215,7 @@ impl Writing<'_> {
         .bind(command.state)
         .bind(command.created_at)
         .bind(command.expires_at)
+        .bind(command.job)
         .run(&mut self.connection)
         .await?;
         sql(

@@ -29,6 +29,7 @@ mod on_sqlite {
     pub(crate) mod foreign_trusts;
     mod group_commit;
     mod issuers;
+    pub(crate) mod jobs_and_shadows;
     pub(crate) mod messages;
     pub(crate) mod monitors;
     mod opening;
@@ -70,6 +71,7 @@ mod on_postgres {
     mod foreign_trusts;
     mod group_commit;
     mod issuers;
+    mod jobs_and_shadows;
     mod messages;
     mod monitors;
     mod opening;

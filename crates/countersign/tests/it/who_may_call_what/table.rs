@@ -249,6 +249,22 @@ fn messages() -> Vec<Row> {
     ]
 }
 
+/// What is about jobs and about the states of devices. There are no jobs here: that nobody sees those of
+/// others, the authority proves.
+fn jobs_and_shadows() -> Vec<Row> {
+    vec![
+        row("getShadow", VIEWER).about(About::Device),
+        row("putShadow", OPERATOR).about(About::Device).body(|n| json!({ "desired": { "n": n } })),
+        row("listJobs", VIEWER).elsewhere(Elsewhere::Same),
+        row("createJob", OPERATOR)
+            .elsewhere(Elsewhere::Same)
+            .done(404)
+            .body(|_| json!({ "name": "job", "devices": [CertificateId::random().to_string()] })),
+        row("getJob", VIEWER).about(About::Message).elsewhere(Elsewhere::Same).done(404),
+        row("cancelJob", OPERATOR).about(About::Message).elsewhere(Elsewhere::Same).done(404),
+    ]
+}
+
 /// What is about CAs of somebody else's.
 fn trusts() -> Vec<Row> {
     vec![
@@ -301,6 +317,7 @@ pub(super) fn table() -> Vec<Row> {
     rows.extend(edges());
     rows.extend(trusts());
     rows.extend(messages());
+    rows.extend(jobs_and_shadows());
     rows.extend(rows_of_the_audit());
     rows.push(row("logOut", VIEWER).done(204));
     rows

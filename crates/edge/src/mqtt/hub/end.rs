@@ -95,7 +95,6 @@ impl HubEnd {
                 };
                 let codes: Vec<u8> = subscribe.subscriptions.iter().map(granted).collect();
                 encoder.codes(Kind::Suback, subscribe.packet_id, Properties::default(), &codes);
-                self.hub.listens(&entered.device);
             }
             Packet::Unsubscribe(unsubscribe) => {
                 let gone = |filter: &&str| if session.unsubscribe(filter) { 0 } else { NO_SUBSCRIPTION };

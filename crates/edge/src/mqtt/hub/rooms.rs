@@ -1,18 +1,17 @@
 //! Where the hub finds the clients of a device.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use countersign_core::snapshot::DeviceKey;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::end::HubEnd;
 use super::session::Session;
-use crate::mqtt::wire::Qos;
+use crate::mqtt::letters::Letter;
 
 /// The longest time for which a client that is away is remembered.
 pub(super) const LONGEST_EXPIRY: Duration = Duration::from_secs(24 * 3600);
@@ -32,9 +31,6 @@ pub(super) struct Room {
 pub struct Hub {
     rooms: Mutex<HashMap<DeviceKey, Vec<Arc<Room>>>>,
     connections: AtomicU64,
-    /// Devices that subscribed, for whoever waits for such.
-    listeners: Mutex<BTreeSet<DeviceKey>>,
-    subscribed: Notify,
 }
 
 impl Hub {
@@ -44,30 +40,11 @@ impl Hub {
         Arc::default()
     }
 
-    /// Sends a message to every client of a device that subscribed to its topic, also to those that are away
+    /// Sends a letter to every client of a device that subscribed to its topic, also to those that are away
     /// and remembered. To how many.
-    pub fn send(&self, device: &DeviceKey, topic: &str, payload: &[u8]) -> usize {
+    pub fn send(&self, device: &DeviceKey, letter: &Letter) -> usize {
         let rooms = self.rooms.lock().get(device).cloned().unwrap_or_default();
-        let offered = |room: &&Arc<Room>| room.session.lock().offer(topic, payload, Qos::AtLeastOnce);
-        rooms.iter().filter(offered).count()
-    }
-
-    /// Waits until a device has subscribed to something, and says which. For one caller: what it is told is told
-    /// to nobody else.
-    pub async fn next_listener(&self) -> DeviceKey {
-        loop {
-            let listener = self.listeners.lock().pop_first();
-            if let Some(device) = listener {
-                return device;
-            }
-            self.subscribed.notified().await;
-        }
-    }
-
-    /// Notes that a device subscribed to something.
-    pub(super) fn listens(&self, device: &DeviceKey) {
-        self.listeners.lock().insert(device.clone());
-        self.subscribed.notify_one();
+        rooms.iter().filter(|room| room.session.lock().offer(letter)).count()
     }
 
     /// Whom it remembers.

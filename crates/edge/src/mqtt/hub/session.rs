@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::mqtt::letters::Letter;
 use crate::mqtt::topics::matches;
 use crate::mqtt::wire::{Encoder, Properties, PropertyWriter, Publish, Qos, Version};
 
@@ -21,6 +22,8 @@ pub(super) struct Outgoing {
     pub(super) topic: String,
     pub(super) payload: Vec<u8>,
     pub(super) qos: Qos,
+    /// When it is of no use any more.
+    pub(super) ends: Option<Instant>,
 }
 
 /// What is remembered of a client.
@@ -61,16 +64,22 @@ impl Session {
         self.subscriptions.len() < before
     }
 
-    /// Puts a message in the queue if it is subscribed to and there is room. Whether it is there.
-    pub(super) fn offer(&mut self, topic: &str, payload: &[u8], qos: Qos) -> bool {
+    /// Puts a letter in the queue if it is subscribed to and there is room. Whether it is there, or the same is
+    /// under way already.
+    pub(super) fn offer(&mut self, letter: &Letter) -> bool {
+        let Letter { topic, payload, life } = letter;
         let wanted = self.subscriptions.iter().filter(|(filter, _)| matches(filter, topic));
-        let Some(granted) = wanted.map(|(_, qos)| *qos).max() else { return false };
+        let Some(qos) = wanted.map(|(_, qos)| *qos).max() else { return false };
+        let mut under_way = self.queue.iter().chain(self.sending.values());
+        if under_way.any(|other| other.topic == *topic && other.payload == *payload) {
+            return true;
+        }
         // What is not acknowledged is not kept for a client that is away.
-        let qos = granted.min(qos);
         if self.queue.len() >= QUEUE || (qos == Qos::AtMostOnce && self.connection.is_none()) {
             return false;
         }
-        self.queue.push_back(Outgoing { topic: topic.to_owned(), payload: payload.to_vec(), qos });
+        let ends = life.and_then(|life| Instant::now().checked_add(life));
+        self.queue.push_back(Outgoing { topic: topic.clone(), payload: payload.clone(), qos, ends });
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -90,6 +99,9 @@ impl Session {
     pub(super) fn send(&mut self, version: Version, at_once: usize, out: &mut Vec<u8>) {
         while self.sending.len() < at_once {
             let Some(message) = self.queue.pop_front() else { return };
+            if message.ends.is_some_and(|end| end <= Instant::now()) {
+                continue;
+            }
             if message.qos == Qos::AtMostOnce {
                 put(version, &message, None, false, out);
                 continue;

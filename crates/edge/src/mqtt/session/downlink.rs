@@ -26,7 +26,12 @@ impl State {
             Packet::Pubrel(ack) if self.dropped.remove(&ack.packet_id) => {
                 self.encoder(out.up).ack(Kind::Pubcomp, ack.packet_id, Reason::Success);
             }
-            Packet::Suback(codes) => self.answered(frame, &codes, out)?,
+            Packet::Suback(codes) => {
+                self.answered(frame, &codes, out)?;
+                if codes.codes.iter().any(|code| *code < 0x80) {
+                    self.context.listens(&self.device);
+                }
+            }
             Packet::Unsuback(codes) => self.answered(frame, &codes, out)?,
             Packet::Pubrel(_) | Packet::Pingresp => out.down.extend_from_slice(frame.bytes),
             Packet::Disconnect(reason, _) if self.version == Version::V5 => {

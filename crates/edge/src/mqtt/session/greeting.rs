@@ -56,6 +56,8 @@ pub(in crate::mqtt) struct Greeted {
     pub(in crate::mqtt) silence: Duration,
     /// How many messages of QoS 1 and 2 may be under way.
     pub(in crate::mqtt) inflight: u16,
+    /// Whether the broker remembers the client, and what it subscribed to.
+    pub(in crate::mqtt) is_remembered: bool,
 }
 
 impl Greeting {
@@ -134,7 +136,7 @@ impl Greeting {
         let mut bytes = Vec::new();
         Encoder::new(self.version, &mut bytes).connack(connack, &properties);
         let silence = Duration::from_secs(u64::from(keep_alive)).mul_f64(1.5);
-        Ok(Some(Greeted { bytes, silence, inflight }))
+        Ok(Some(Greeted { bytes, silence, inflight, is_remembered: connack.is_session_present }))
     }
 
     fn downward(&self, said: Properties<'_>, context: &Context, properties: &mut PropertyWriter) {

@@ -7,6 +7,7 @@ use countersign_core::snapshot::DeviceKey;
 
 use super::stamp::Stamp;
 use crate::mqtt::leftovers::Leftovers;
+use crate::mqtt::listeners::Listeners;
 use crate::mqtt::retained::Retained;
 use crate::mqtt::rights::Rights;
 use crate::mqtt::terms::Terms;
@@ -82,8 +83,19 @@ pub(in crate::mqtt) struct Context {
     pub(in crate::mqtt) terms: Terms,
     pub(in crate::mqtt) retained: Retained,
     pub(in crate::mqtt) leftovers: Leftovers,
+    /// Who is told of devices that begin to listen.
+    pub(in crate::mqtt) listeners: Option<Arc<Listeners>>,
     /// Whether messages go to a sink.
     pub(in crate::mqtt) is_tapped: bool,
+}
+
+impl Context {
+    /// Notes that a device listens, where somebody wants to know.
+    pub(in crate::mqtt) fn listens(&self, device: &DeviceKey) {
+        if let Some(listeners) = &self.listeners {
+            listeners.note(device);
+        }
+    }
 }
 
 /// One conversation.

@@ -18,6 +18,7 @@ pub(crate) fn new_command(device: DeviceId) -> CommandRow {
     CommandRow {
         id: CommandId::random(),
         device,
+        job: None,
         kind: CommandKind::CollectFacts,
         payload: Some(serde_json::json!({ "what": ["ü", "\0", 1.5, null] })),
         state: CommandState::Queued,

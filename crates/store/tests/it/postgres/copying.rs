@@ -33,6 +33,7 @@ use crate::on_sqlite::fixture::{
     DAY, Fixture, HOUR, device_ca, issuer, now, random, read, reference, whole, write,
 };
 use crate::on_sqlite::foreign_trusts::partner;
+use crate::on_sqlite::jobs_and_shadows::{new_job, part};
 use crate::on_sqlite::messages::{new_telemetry, set_aside};
 use crate::on_sqlite::monitors::monitor;
 use crate::on_sqlite::service_certificates::server;
@@ -296,6 +297,10 @@ async fn fill_what_is_watched(fixture: &Fixture) {
             w.insert_telemetry(&device, &new_telemetry("{}")).await?;
             w.insert_set_aside(&set_aside(Some(&device)), 1).await?;
             w.release_set_aside(1, now(), 1).await?;
+            w.desire(device.id, &serde_json::json!({ "a": 1 }), now()).await?;
+            let job = new_job(&device);
+            w.insert_job(&job).await?;
+            w.insert_command(&part(&job, &device)).await?;
             let edge = edge("berlin");
             w.insert_edge(&edge).await?;
             w.insert_edge_certificate(edge.id, &reference()).await?;
@@ -332,6 +337,7 @@ pub(super) async fn everything(store: &Store) -> Vec<String> {
         let id = device.id;
         facts.push(format!("{device:?} {:?}", read!(store, |r| r.certificates_of(id)).unwrap()));
         facts.push(format!("{:?}", read!(store, |r| r.list_commands(id, None, 100)).unwrap()));
+        facts.push(format!("{:?}", read!(store, |r| r.shadow(id)).unwrap()));
     }
     facts.push(format!("{:?}", read!(store, |r| r.audit_entries(&audit)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.verify_audit()).unwrap()));
@@ -355,6 +361,7 @@ pub(super) async fn everything(store: &Store) -> Vec<String> {
     let filter = TelemetryFilter { limit: 100, ..TelemetryFilter::default() };
     facts.push(format!("{:?}", read!(store, |r| r.telemetry(&filter)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.set_aside_message(1)).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.list_jobs(None, None, 100)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.foreign_trusts()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.counted_until(ExpiryStep::Week)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.anchor_key()).unwrap()));

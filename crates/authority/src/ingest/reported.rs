@@ -1,0 +1,66 @@
+//! What a device says of its own state: kept as its shadow, and among the telemetry.
+
+use countersign_store::{ReportedState, StoreError};
+use serde_json::{Map, Value};
+
+use super::check;
+use super::take::{Incoming, Rejection, Taken, reject, standing, telemetry_of};
+use crate::authority::Authority;
+
+impl Authority {
+    /// Takes what a device says its state is: `{"version": n, "reported": {…}}`, or the state itself.
+    ///
+    /// # Errors
+    /// As [`Self::take_telemetry`].
+    pub async fn take_reported_state(&self, message: Incoming) -> Result<Taken, StoreError> {
+        let members = check::members(&message.payload);
+        self.store
+            .write(move |w| {
+                Box::pin(async move {
+                    let device = w.device_by_identity(&message.identity).await?;
+                    let judged = members.and_then(|members| standing(device.as_ref()).map(|_stands| members));
+                    match (judged, &device) {
+                        (Ok(members), Some(device)) => {
+                            let payload = Value::Object(members.clone()).to_string();
+                            let (version, state) = said(members);
+                            let reported = ReportedState { version, state, at: message.received_at };
+                            w.report_state(device.id, &reported).await?;
+                            let new = telemetry_of(&message, None, payload);
+                            Ok(Taken::Telemetry(w.insert_telemetry(device, &new).await?))
+                        }
+                        (Ok(_), None) => reject(w, &message, Rejection::UnregisteredDevice, None).await,
+                        (Err(rejection), device) => reject(w, &message, rejection, device.as_ref()).await,
+                    }
+                })
+            })
+            .await
+    }
+}
+
+/// The version that the device goes by, and its state.
+fn said(mut members: Map<String, Value>) -> (Option<u64>, Value) {
+    match members.remove("reported") {
+        Some(state @ Value::Object(_)) => (members.get("version").and_then(Value::as_u64), state),
+        Some(other) => {
+            members.insert("reported".to_owned(), other);
+            (None, Value::Object(members))
+        }
+        None => (None, Value::Object(members)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_state_is_what_is_reported_or_all_of_it() {
+        let read = |value: Value| said(value.as_object().unwrap().clone());
+        assert_eq!(read(json!({ "version": 3, "reported": { "a": 1 } })), (Some(3), json!({ "a": 1 })));
+        assert_eq!(read(json!({ "reported": { "a": 1 } })), (None, json!({ "a": 1 })));
+        assert_eq!(read(json!({ "version": -1, "reported": {} })), (None, json!({})));
+        assert_eq!(read(json!({ "version": 3, "a": 1 })), (None, json!({ "version": 3, "a": 1 })));
+        assert_eq!(read(json!({ "reported": 7 })), (None, json!({ "reported": 7 })));
+    }
+}

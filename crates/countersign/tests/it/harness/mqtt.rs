@@ -1,0 +1,134 @@
+//! Mosquitto: its clients as a device at the MQTT door, and the broker behind it.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use countersign_testkit::vacant_address;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use super::device::Device;
+use super::installation::Installation;
+use super::waiting::until;
+
+/// A device that talks with Mosquitto's clients.
+pub(crate) struct MqttDevice {
+    folder: std::path::PathBuf,
+    name: String,
+    port: u16,
+    prefix: String,
+}
+
+impl MqttDevice {
+    pub(crate) async fn of(installation: &Installation, device: &Device) -> Self {
+        let (folder, name) = (installation.folder().to_owned(), device.name.to_string());
+        fs_err::write(folder.join("root.pem"), installation.root_pem()).unwrap();
+        fs_err::write(folder.join(format!("{name}.pem")), device.identity_pem()).unwrap();
+        let body = serde_json::to_value(installation.admin().device(device.id).await).unwrap();
+        let prefix = format!("tenant/{}/device/{name}/", body["tenant"].as_str().unwrap());
+        Self { port: door_port(installation), folder, name, prefix }
+    }
+
+    fn client(&self, program: &str) -> Command {
+        let own = format!("{}.pem", self.name);
+        let mut command = Command::new(program);
+        command
+            .current_dir(&self.folder)
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "--cafile", "root.pem"])
+            .args(["--cert", &own, "--key", &own, "-q", "1", "-V", "mqttv5"]);
+        command
+    }
+
+    /// Its topic of this ending.
+    pub(crate) fn topic(&self, rest: &str) -> String {
+        format!("{}{rest}", self.prefix)
+    }
+
+    /// Says this on a topic of its own.
+    pub(crate) fn say(&self, rest: &str, message: &Value) {
+        let mut command = self.client("mosquitto_pub");
+        let said = command.args(["-t", &self.topic(rest), "-m", &message.to_string()]).output().unwrap();
+        assert!(said.status.success(), "{said:?}");
+    }
+
+    /// Begins to listen, with these options besides; forgets what it heard before.
+    pub(crate) fn listen(&self, topics: &[&str], options: &[&str]) -> MqttListener {
+        let log = self.folder.join(format!("{}.heard", self.name));
+        let heard = fs_err::File::create(&log).unwrap().into_file();
+        let mut command = self.client("mosquitto_sub");
+        for topic in topics {
+            command.args(["-t", &self.topic(topic)]);
+        }
+        command.args(["-F", "%t %p"]).args(options);
+        let process = command.stdout(heard).stderr(Stdio::null()).spawn().unwrap();
+        MqttListener { process, log, prefix: self.prefix.clone() }
+    }
+}
+
+/// A device that listens; it stops with the value.
+pub(crate) struct MqttListener {
+    process: Child,
+    log: std::path::PathBuf,
+    prefix: String,
+}
+
+impl MqttListener {
+    /// What it heard, and on which topics of its own.
+    pub(crate) fn heard(&self) -> Vec<(String, Value)> {
+        let text = fs_err::read_to_string(&self.log).unwrap_or_default();
+        let line = |line: &str| {
+            let (topic, payload) = line.split_once(' ')?;
+            let topic = topic.strip_prefix(&self.prefix).unwrap().to_owned();
+            Some((topic, serde_json::from_str(payload).ok()?))
+        };
+        text.lines().filter_map(line).collect()
+    }
+}
+
+impl Drop for MqttListener {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// Where the MQTT door of an installation is.
+fn door_port(installation: &Installation) -> u16 {
+    let ports = fs_err::read_to_string(installation.folder().join("ports.json")).unwrap();
+    let ports: Value = serde_json::from_str(&ports).unwrap();
+    u16::try_from(ports["mqttDoor"].as_u64().unwrap()).unwrap()
+}
+
+/// A broker on loopback, gone with the value.
+pub(crate) struct Mosquitto {
+    process: Child,
+    pub(crate) address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Mosquitto {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = vacant_address();
+        let path = folder.path().join("mosquitto.conf");
+        let text = format!(
+            "listener {} {}\nallow_anonymous true\npersistence false\nlog_dest none\n",
+            address.port(),
+            address.ip()
+        );
+        fs_err::write(&path, text).unwrap();
+        let mut command = Command::new("mosquitto");
+        command.arg("-c").arg(&path).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = command.spawn().expect("apt-get install mosquitto (scripts/test does it)");
+        until("mosquitto listens", async || TcpStream::connect(address).await.is_ok()).await;
+        Self { process, address, _folder: folder }
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}

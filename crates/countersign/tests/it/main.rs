@@ -83,6 +83,7 @@ mod pasted_rules_hold_at_the_door;
 mod postgresql_goes_through_the_tunnel;
 mod program;
 mod reference_is_generated;
+mod resumption_is_no_way_around_a_decision;
 mod rules_change_at_sighup_or_stay_whole;
 mod rules_hold_at_edges_as_beside_the_authority;
 mod serve_keeps_its_state_and_ends_in_order;

@@ -41,6 +41,7 @@ mod an_agent_keeps_a_websocket;
 mod an_agent_replaces_its_token_when_told;
 mod an_agent_unenrols_and_leaves_nothing;
 mod an_anchor_kept_elsewhere_shows_what_was_changed;
+mod an_edge_follows_its_authority_out_of_a_backup;
 mod an_edge_goes_on_without_its_authority;
 mod an_edge_outlives_its_certificates_and_its_patience;
 mod an_evil_twin_learns_nothing;

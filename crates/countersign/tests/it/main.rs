@@ -68,6 +68,7 @@ mod healthcheck_asks_the_admin_listener;
 mod http_goes_through_the_agents_forward;
 mod in_process;
 mod keys_are_sealed_anew_all_or_none;
+mod listeners_come_and_go_with_a_reload;
 mod monitor_check_looks_once;
 mod monitors_say_each_thing_once;
 mod mosquitto_itself_isolates_and_cuts_off;

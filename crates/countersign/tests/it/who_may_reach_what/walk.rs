@@ -82,7 +82,7 @@ async fn check(
         {
             Verdict::ProofDecides
         }
-        verdict => verdict,
+        verdict @ (Verdict::Yes | Verdict::ProofDecides | Verdict::No(..)) => verdict,
     };
     let takes_proof = matches!(actor.route, Route::Renew | Route::Confirm | Route::RotateToken);
     let bare = told(&actor.ask(stage, &mut connection).await);

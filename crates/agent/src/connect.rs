@@ -41,14 +41,21 @@ impl Connect {
     /// # Errors
     /// When the roots, the certificate or its key cannot be used.
     pub fn client(&self, server: &ServerUrl, ca_pem: &str, showing: Showing<'_>) -> Result<Client, TlsError> {
+        Ok(self.over(server, &Self::tls(ca_pem, showing)?))
+    }
+
+    /// TLS under one of the roots in `ca_pem`.
+    ///
+    /// # Errors
+    /// As [`Self::client`].
+    pub fn tls(ca_pem: &str, showing: Showing<'_>) -> Result<ClientTls, TlsError> {
         let identity = match showing {
             Showing::Nothing => None,
             Showing::Certificate(certificate, key) => {
                 Some(ClientIdentity::from_pem(certificate.full_chain_pem(), key.expose()))
             }
         };
-        let tls = ClientTls::new(&ServerTrust::Roots(ca_pem.to_owned()), identity.as_ref())?;
-        Ok(self.over(server, &tls))
+        ClientTls::new(&ServerTrust::Roots(ca_pem.to_owned()), identity.as_ref())
     }
 
     /// A client of `server` over TLS that is set up already.

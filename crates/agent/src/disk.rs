@@ -345,6 +345,7 @@ mod tests {
             ca_pem: None,
             enrolment: None,
             started: Some(StartedEnrolment { key: Secret::new("key"), enrolment_key_sha256: String::new() }),
+            transport: crate::config::Transport::WebSocket,
             forwards: Vec::new(),
         }
     }

@@ -142,6 +142,7 @@ pub async fn enrol(
         ca_pem: Some(ca_pem),
         enrolment: Some(enrolment),
         started: None,
+        transport: before.transport,
         forwards: before.forwards,
     })?;
     Ok(enrolled)
@@ -186,6 +187,7 @@ fn prepared(
             },
             enrolment: None,
             started,
+            transport: crate::config::Transport::default(),
             forwards: Vec::new(),
         },
     };

@@ -12,6 +12,7 @@
 pub mod advice;
 pub mod backoff;
 pub mod certificate;
+mod chain;
 pub mod channel;
 mod clock_watch;
 mod commands;

@@ -9,6 +9,7 @@ pub mod arrival;
 pub mod client;
 pub mod edge;
 pub mod error;
+pub mod mqtt;
 pub mod upgrade;
 pub mod wire;
 

@@ -89,41 +89,26 @@ impl fmt::Display for WatchPlace {
 /// What is watched, and when it is due here; that it is really due, the store says.
 #[derive(Debug, Default)]
 pub(crate) struct Monitors {
-    watches: Mutex<Vec<Watch>>,
+    watches: Vec<Watch>,
     due: Mutex<BTreeMap<MonitorName, Timestamp>>,
 }
 
 impl Monitors {
     pub(crate) fn new(watches: Vec<Watch>) -> Self {
-        Self { watches: Mutex::new(watches), due: Mutex::default() }
+        Self { watches, due: Mutex::default() }
     }
 
-    fn all(&self) -> Vec<Watch> {
-        self.watches.lock().clone()
-    }
-
-    fn by_name(&self, name: &MonitorName) -> Option<Watch> {
-        self.watches.lock().iter().find(|watch| watch.name == *name).cloned()
-    }
-
-    /// Those that have changed are looked at anew.
-    fn watch(&self, watches: Vec<Watch>) {
-        let mut known = self.watches.lock();
-        self.due.lock().retain(|name, _due| {
-            let same = |all: &[Watch]| all.iter().find(|watch| watch.name == *name).cloned();
-            same(&known) == same(&watches)
-        });
-        *known = watches;
+    fn by_name(&self, name: &MonitorName) -> Option<&Watch> {
+        self.watches.iter().find(|watch| watch.name == *name)
     }
 
     /// Those to ask the store about. A clock that was set back makes them so.
     fn perhaps_due(&self, now: Timestamp) -> Vec<Watch> {
-        let all = self.all();
         let due = self.due.lock();
         let is_due = |watch: &&Watch| {
             due.get(&watch.name).is_none_or(|due| now >= *due || now + watch.interval < *due)
         };
-        all.into_iter().filter(|watch| is_due(&watch)).collect()
+        self.watches.iter().filter(is_due).cloned().collect()
     }
 
     fn next(&self, name: &MonitorName, at: Timestamp) {
@@ -257,11 +242,6 @@ pub enum MonitorError {
 }
 
 impl Authority {
-    /// Watches these from now on, and no others. What was seen of them is kept, by name and place.
-    pub fn watch(&self, watches: Vec<Watch>) {
-        self.monitors.watch(watches);
-    }
-
     /// The watched certificates that are due, each for one authority alone. Whoever gets them looks, and
     /// says what was there.
     ///
@@ -349,7 +329,7 @@ impl Authority {
     /// See [`MonitorError`].
     pub async fn monitors(&self, by: &Authorized<View>) -> Result<Vec<MonitorStatus>, MonitorError> {
         by.covers_all()?;
-        let watches = self.monitors.all();
+        let watches = self.monitors.watches.clone();
         let rows = self
             .store
             .read(move |r| {
@@ -379,7 +359,7 @@ impl Authority {
         looked_at: Option<SpkiSha256>,
     ) -> Result<MonitorStatus, MonitorError> {
         by.covers_all()?;
-        let known = self.monitors.by_name(name);
+        let known = self.monitors.by_name(name).cloned();
         let watch = known.ok_or_else(|| MonitorError::Unknown(name.clone()))?;
         let (now, actor) = (self.now(), by.actor());
         self.store

@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use super::end::End;
+use super::mqtt::MqttOpening;
 use crate::secret::Secret;
 
 /// How many frames may wait on either side of the task.
@@ -40,6 +41,8 @@ pub(crate) enum Event {
     Command(Box<Command>),
     /// A result is stored.
     Recorded(CommandId),
+    /// How the agent is has been heard.
+    Beaten,
     /// It is over.
     Ended(End, String),
 }
@@ -53,10 +56,19 @@ pub(crate) struct Opening {
     pub(crate) silence: Duration,
 }
 
+/// What the agent says.
+#[derive(Debug)]
+pub(crate) enum Saying {
+    /// A frame, whatever it is said over.
+    Frame(FromAgent),
+    /// How it is; over MQTT alone, elsewhere heartbeats say it.
+    State(serde_json::Value),
+}
+
 /// The agent's end of the task; the task ends with it.
 pub(crate) struct Link {
     events: mpsc::Receiver<Event>,
-    frames: Option<mpsc::Sender<FromAgent>>,
+    frames: Option<mpsc::Sender<Saying>>,
     task: JoinHandle<()>,
 }
 
@@ -75,6 +87,14 @@ impl Link {
         Self { events, frames: Some(frames), task }
     }
 
+    /// Begins to open a session at an MQTT door.
+    pub(crate) fn open_mqtt(opening: MqttOpening) -> Self {
+        let (to_agent, events) = mpsc::channel(WAITING);
+        let (frames, outgoing) = mpsc::channel(WAITING);
+        let task = tokio::spawn(super::mqtt::keep(opening, to_agent, outgoing));
+        Self { events, frames: Some(frames), task }
+    }
+
     /// What happens next. After [`Event::Refused`] and [`Event::Ended`] nothing does.
     pub(crate) async fn event(&mut self) -> Event {
         let over = || Event::Ended(End::of_code(None), "the connection's task has ended".to_owned());
@@ -82,9 +102,9 @@ impl Link {
     }
 
     /// Sends a frame, unless too many are waiting: what matters is said again elsewhere.
-    pub(crate) fn send(&self, frame: FromAgent) {
+    pub(crate) fn send(&self, saying: Saying) {
         if let Some(frames) = &self.frames
-            && let Err(error) = frames.try_send(frame)
+            && let Err(error) = frames.try_send(saying)
         {
             tracing::debug!(%error, "frame not sent");
         }
@@ -100,7 +120,7 @@ impl Link {
 }
 
 /// The task.
-async fn keep(opening: Opening, events: mpsc::Sender<Event>, outgoing: mpsc::Receiver<FromAgent>) {
+async fn keep(opening: Opening, events: mpsc::Sender<Event>, outgoing: mpsc::Receiver<Saying>) {
     let last = match open(&opening).await {
         Ok(socket) => {
             if events.send(Event::Opened).await.is_err() {
@@ -144,7 +164,7 @@ async fn talk(
     mut socket: Socket,
     silence: Duration,
     events: &mpsc::Sender<Event>,
-    mut outgoing: mpsc::Receiver<FromAgent>,
+    mut outgoing: mpsc::Receiver<Saying>,
 ) -> (End, String) {
     let lost = |why: &str| (End::of_code(None), why.to_owned());
     let mut deadline = Instant::now() + silence;
@@ -174,7 +194,8 @@ async fn talk(
             }
             frame = outgoing.recv() => {
                 let sent = match frame {
-                    Some(frame) => say(&mut socket, &frame).await,
+                    Some(Saying::Frame(frame)) => say(&mut socket, &frame).await,
+                    Some(Saying::State(_)) => Ok(()),
                     None => return farewell(&mut socket).await,
                 };
                 if let Err(error) = sent {

@@ -11,13 +11,16 @@ use zeroize::Zeroizing;
 
 use super::forwards::ForwardDocument;
 use super::model::{
-    Config, Credential, Enrolment, HeldCertificate, Pending, PendingCertificate, StartedEnrolment,
+    Config, Credential, Enrolment, HeldCertificate, Pending, PendingCertificate, StartedEnrolment, Transport,
 };
 use crate::forward::ForwardSettings;
 use crate::secret::Secret;
 
 /// How long between heartbeats when nobody says so.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// The word for sessions at an MQTT door.
+const MQTT: &str = "mqtt";
 
 /// How long between measurements when nobody says so.
 const DEFAULT_METRICS: Duration = Duration::from_secs(30);
@@ -91,6 +94,10 @@ struct Document {
     enrolling_key_pem: Option<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
     enrolling_with_sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transport: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mqtt_server: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     forwards: Vec<ForwardDocument>,
 }
@@ -125,6 +132,11 @@ fn document_of(config: &Config) -> Document {
         ca_pem: config.ca_pem.clone(),
         enrolling_key_pem: config.started.as_ref().map(|started| started.key.clone()),
         enrolling_with_sha256: config.started.as_ref().map(|started| started.enrolment_key_sha256.clone()),
+        transport: matches!(config.transport, Transport::Mqtt(_)).then(|| MQTT.to_owned()),
+        mqtt_server: match &config.transport {
+            Transport::Mqtt(server) => server.as_ref().map(ToString::to_string),
+            Transport::WebSocket => None,
+        },
         forwards: config.forwards.iter().map(Into::into).collect(),
         ..Document::default()
     };
@@ -193,8 +205,28 @@ impl Problems {
             enrolment_key_sha256: document.enrolling_with_sha256.clone().unwrap_or_default(),
         });
         let forwards = document.forwards.iter().filter_map(|forward| self.forward(forward)).collect();
+        let transport = self.transport(document);
         let enrolment = if is_enrolled { Some(self.enrolment(document)?) } else { None };
-        Some(Config { server: server?, ca_pem, enrolment, started, forwards })
+        Some(Config { server: server?, ca_pem, enrolment, started, transport: transport?, forwards })
+    }
+
+    fn transport(&mut self, document: &Document) -> Option<Transport> {
+        let server = document.mqtt_server.as_ref();
+        match document.transport.as_deref() {
+            Some(MQTT) => match server {
+                Some(_) => self.parsed("mqtt_server", server).map(Some).map(Transport::Mqtt),
+                None => Some(Transport::Mqtt(None)),
+            },
+            Some("websocket") | None if server.is_none() => Some(Transport::WebSocket),
+            Some("websocket") | None => {
+                self.0.push("mqtt_server is for transport: mqtt alone".to_owned());
+                None
+            }
+            Some(other) => {
+                self.0.push(format!("transport: neither websocket nor mqtt: {other:?}"));
+                None
+            }
+        }
     }
 
     fn forward(&mut self, forward: &ForwardDocument) -> Option<ForwardSettings> {
@@ -363,6 +395,7 @@ mod tests {
                 enrolment: is_enrolled.then(|| enrolment(current, pending)),
                 started: is_enrolling.then(|| StartedEnrolment {
                     key: Secret::new(&key), enrolment_key_sha256: "00ff".to_owned() }),
+                transport: Transport::Mqtt("mqtt.example.com:1".parse().ok()),
                 forwards: is_forwarding.then(forward).into_iter().collect(),
             };
             prop_assert_eq!(from_yaml(&to_yaml(&config).unwrap()).unwrap(), config);
@@ -380,6 +413,7 @@ mod tests {
             ca_pem: Some("pem".to_owned()),
             enrolment: Some(enrolment(Some(current), None)),
             started: None,
+            transport: Transport::Mqtt(None),
             forwards: Vec::new(),
         };
         let yaml = to_yaml(&config).unwrap();
@@ -395,6 +429,7 @@ mod tests {
             ca_pem: Some("pem".to_owned()),
             enrolment: Some(enrolment(None, None)),
             started: None,
+            transport: Transport::WebSocket,
             forwards: Vec::new(),
         };
         let yaml = to_yaml(&config).unwrap();

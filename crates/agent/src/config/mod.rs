@@ -8,5 +8,6 @@ mod model;
 pub use document::{ConfigError, from_yaml, to_yaml};
 pub use environment::Environment;
 pub use model::{
-    Config, Credential, Enrolment, HeldCertificate, Pending, PendingCertificate, StartedEnrolment,
+    Config, Credential, Enrolment, HeldCertificate, MqttServer, Pending, PendingCertificate,
+    StartedEnrolment, Transport,
 };

@@ -20,8 +20,54 @@ pub struct Config {
     pub enrolment: Option<Enrolment>,
     /// An enrolment that was sent, or is about to be, and whose answer is not saved yet.
     pub started: Option<StartedEnrolment>,
+    /// Over what commands come at once.
+    pub transport: Transport,
     /// What local programs reach with the device's identity while the agent runs.
     pub forwards: Vec<ForwardSettings>,
+}
+
+/// Over what commands come at once.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// A WebSocket at the control plane.
+    #[default]
+    WebSocket,
+    /// A session at an MQTT door; `None`: at the control plane's host, port 8883.
+    Mqtt(Option<MqttServer>),
+}
+
+/// Where an MQTT door is: `host:port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MqttServer {
+    /// Its host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl MqttServer {
+    /// The usual port of MQTT over TLS.
+    pub const PORT: u16 = 8883;
+}
+
+impl std::str::FromStr for MqttServer {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let authority: http::uri::Authority = text.parse().map_err(|_malformed| "not host or host:port")?;
+        let host = authority.host();
+        let rest = authority.as_str().strip_prefix(host);
+        if host.is_empty() || !(rest == Some("") || authority.port_u16().is_some_and(|port| port != 0)) {
+            return Err("not host or host:port");
+        }
+        Ok(Self { host: host.to_owned(), port: authority.port_u16().unwrap_or(Self::PORT) })
+    }
+}
+
+impl std::fmt::Display for MqttServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
 }
 
 /// An enrolment on its way.

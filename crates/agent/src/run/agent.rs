@@ -13,11 +13,11 @@ use countersign_tls::ClientError as TlsError;
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
 
-use super::chain::Chain;
 use super::connection::Connection;
 use super::forwards::Forwards;
 use super::report::Report;
 use super::timing::{Attempts, Timing};
+use crate::chain::Chain;
 use crate::channel::Event;
 use crate::clock_watch::ClockWatch;
 use crate::commands::Ledger;
@@ -74,6 +74,8 @@ pub struct Agent {
     pub(super) queue: VecDeque<Command>,
     pub(super) trigger: Trigger,
     pub(super) measured: Option<Instant>,
+    /// When a heartbeat was last answered.
+    pub(super) full_beat: Option<Instant>,
     pub(super) forwards: Forwards,
     pub(super) report: Report,
     announced: Option<Timestamp>,
@@ -118,6 +120,7 @@ impl Agent {
             queue: VecDeque::new(),
             trigger: Trigger::Clock,
             measured: None,
+            full_beat: None,
             forwards: Forwards::default(),
             report,
             announced: None,
@@ -178,7 +181,7 @@ impl Agent {
         self.report.supervisor.alive();
         if watch.has_jumped(self.clock.now(), Instant::now()) {
             tracing::info!("the clock was set or the machine slept, looking at everything now");
-            self.heartbeats.now();
+            self.beat_in_full();
             self.renewals.now();
             self.connections.now();
         }
@@ -192,7 +195,7 @@ impl Agent {
         if self.renewals.is_due() {
             drop(self.renew().await);
         }
-        if self.heartbeats.is_due() {
+        if self.heartbeats.is_due() && !self.beat_over_mqtt() {
             drop(self.beat().await);
         }
         if self.trigger == Trigger::Asked && self.renewals.is_due() {
@@ -276,7 +279,7 @@ impl Agent {
                 if let Some(expires) = &outcome.renewed {
                     self.trigger = Trigger::Clock;
                     tracing::info!(expires = %expires, "certificate renewed");
-                    self.heartbeats.now();
+                    self.beat_in_full();
                 }
                 if outcome.next != self.announced
                     && let Some(at) = outcome.next
@@ -341,6 +344,8 @@ impl Agent {
 pub(super) enum SessionError {
     #[error("this device has not enrolled")]
     NotEnrolled,
+    #[error("this device has no certificate yet")]
+    NoCertificate,
     #[error("set up the connection")]
     Tls(#[from] TlsError),
 }

@@ -7,7 +7,7 @@ use countersign_core::ids::CommandId;
 use serde_json::{Value, json};
 
 use super::agent::Agent;
-use super::chain::Chain;
+use crate::chain::Chain;
 use crate::commands::Offer;
 use crate::facts::Facts;
 use crate::host::AGENT_VERSION;

@@ -1,21 +1,32 @@
-//! The WebSocket beside the heartbeats: kept open, and opened again with patience.
+//! The connection beside the heartbeats, a WebSocket or a session at an MQTT door: kept open, and opened again with
+//! patience.
 
 use std::time::Duration;
 
 use countersign_api::wire::command::{CommandResult, FromAgent};
 use countersign_core::ids::CommandId;
+use serde_json::json;
 use tokio::time::Instant;
 
-use super::agent::Agent;
-use super::chain::Chain;
-use crate::channel::{ConnectionState, End, Event, Link, Opening};
+use super::agent::{Agent, SessionError};
+use crate::backoff::jittered;
+use crate::chain::Chain;
+use crate::channel::{ConnectionState, End, Event, Link, MqttOpening, Opening, Saying};
+use crate::config::{MqttServer, Transport};
+use crate::connect::{Connect, Showing};
+use crate::host::AGENT_VERSION;
+use crate::random;
 use crate::renew::Setback;
 use crate::secret::Secret;
 
 /// How long until a control plane without WebSockets is asked again: it may have been upgraded.
 const UNSUPPORTED_WAIT: Duration = Duration::from_secs(3600);
 
-/// A WebSocket that is open, or being opened.
+/// After how long a heartbeat is sent although a session at an MQTT door says how the agent is: its answer has
+/// settings, and news of CA certificates.
+const FULL_BEAT: Duration = Duration::from_secs(3600);
+
+/// A connection that is open, or being opened.
 pub(super) struct Connection {
     pub(super) link: Link,
     /// The token that it was opened with.
@@ -35,20 +46,55 @@ impl Agent {
         if !self.wants_connection() || !self.connections.is_due() {
             return;
         }
-        match self.session() {
-            Ok((client, enrolment)) => {
-                let token = enrolment.token.clone();
-                let silence = self.timing.silence;
-                let link =
-                    Link::open(Opening { client, token: enrolment.token, agent: enrolment.agent, silence });
+        match self.link() {
+            Ok((link, token)) => {
                 self.connection = Some(Connection { link, token, open_since: None });
                 self.note_connection(ConnectionState::Connecting);
             }
             Err(error) => {
                 self.connections.failed(Setback::Refused);
-                tracing::warn!(error = %Chain(&error), "WebSocket not opened");
+                tracing::warn!(error = %Chain(&error), "connection not opened");
             }
         }
+    }
+
+    /// Begins to open one, with this token.
+    fn link(&mut self) -> Result<(Link, Secret), SessionError> {
+        let silence = self.timing.silence;
+        let Transport::Mqtt(server) = &self.config.transport else {
+            let (client, enrolment) = self.session()?;
+            let token = enrolment.token.clone();
+            let opening = Opening { client, token: enrolment.token, agent: enrolment.agent, silence };
+            return Ok((Link::open(opening), token));
+        };
+        let enrolment = self.config.enrolment.as_ref().ok_or(SessionError::NotEnrolled)?;
+        let credential = enrolment.current.as_ref().ok_or(SessionError::NoCertificate)?;
+        let showing = Showing::Certificate(&credential.certificate, &credential.key);
+        let tls = Connect::tls(self.config.ca_pem.as_deref().unwrap_or_default(), showing)?;
+        let host = || self.config.server.authority().host().to_owned();
+        let server = server.clone().unwrap_or_else(|| MqttServer { host: host(), port: MqttServer::PORT });
+        let opening = MqttOpening { server, tls: tls.with_protocols(&[]), silence };
+        Ok((Link::open_mqtt(opening), enrolment.token.clone()))
+    }
+
+    /// Says how the agent is over MQTT, if that is open and a heartbeat has brought what those bring not long
+    /// ago. Whether it did.
+    pub(super) fn beat_over_mqtt(&mut self) -> bool {
+        let is_recent = self.full_beat.is_some_and(|at| at.elapsed() < FULL_BEAT);
+        let is_open = self.connection.as_ref().is_some_and(|connection| connection.open_since.is_some());
+        if !is_open || !is_recent || !matches!(self.config.transport, Transport::Mqtt(_)) {
+            return false;
+        }
+        let enrolment = self.config.enrolment.as_ref();
+        let state = json!({
+            "agentVersion": AGENT_VERSION,
+            "configVersion": enrolment.and_then(|enrolment| enrolment.settings_version),
+        });
+        if let Some(connection) = &self.connection {
+            connection.link.send(Saying::State(state));
+        }
+        self.heartbeats.succeeded(jittered(self.interval(), random::fraction()));
+        true
     }
 
     /// Something happens on it.
@@ -70,6 +116,7 @@ impl Agent {
             Event::Ended(end, why) => self.end_connection(end, &why),
             Event::Command(command) => self.accept(*command),
             Event::Recorded(id) => self.ledger.settle(id),
+            Event::Beaten => self.report.contact(self.clock.now()),
         }
     }
 
@@ -104,7 +151,7 @@ impl Agent {
         match end {
             End::Unauthorized => {
                 // A heartbeat says more exactly what is the matter.
-                self.heartbeats.now();
+                self.beat_in_full();
                 tracing::warn!(why, retry_seconds, "the control plane refuses the WebSocket");
             }
             End::Superseded => tracing::warn!(
@@ -121,7 +168,13 @@ impl Agent {
         }
     }
 
-    fn note_connection(&mut self, state: ConnectionState) {
+    /// Sends a heartbeat as soon as it can, over HTTP.
+    pub(super) fn beat_in_full(&mut self) {
+        self.full_beat = None;
+        self.heartbeats.now();
+    }
+
+    pub(super) fn note_connection(&mut self, state: ConnectionState) {
         self.report.connection(self.clock.now(), state);
     }
 
@@ -130,7 +183,7 @@ impl Agent {
     pub(super) fn send_result(&self, id: CommandId, result: CommandResult) -> bool {
         let open = self.connection.as_ref().filter(|connection| connection.open_since.is_some());
         let Some(connection) = open else { return false };
-        connection.link.send(FromAgent::Result { id, result });
+        connection.link.send(Saying::Frame(FromAgent::Result { id, result }));
         true
     }
 }

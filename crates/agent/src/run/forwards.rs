@@ -9,7 +9,7 @@ use countersign_tls::tunnel::{Forward, ForwardWatch};
 use tokio::task::JoinHandle;
 
 use super::agent::Agent;
-use super::chain::Chain;
+use crate::chain::Chain;
 use crate::disk::Disk;
 use crate::forward::{ForwardSettings, source};
 use crate::state::ForwardState;

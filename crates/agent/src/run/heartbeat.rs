@@ -9,8 +9,9 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::agent::{Agent, SessionError};
-use super::chain::Chain;
 use crate::backoff::jittered;
+use crate::chain::Chain;
+use crate::channel::ConnectionState;
 use crate::config::Config;
 use crate::disk::DiskError;
 use crate::facts;
@@ -66,6 +67,7 @@ impl Agent {
         match self.send_heartbeat().await {
             Ok(answer) => {
                 self.take_over(answer.config_update).await;
+                self.full_beat = Some(Instant::now());
                 let interval = self.interval();
                 self.heartbeats.succeeded(jittered(interval, random::fraction()));
                 self.report.contact(self.clock.now());
@@ -171,6 +173,9 @@ impl Agent {
         }
         self.renewal.prefer_signatures();
         self.trigger = Trigger::Asked;
+        if self.connection.is_none() {
+            self.note_connection(ConnectionState::Quarantined);
+        }
         if self.report.quarantined(self.clock.now()) {
             tracing::warn!("device quarantined, asking slowly until an admin has approved it");
         }
@@ -247,7 +252,7 @@ impl Agent {
                         self.bundles.succeeded(jittered(TRUST_INTERVAL, random::fraction()));
                         tracing::info!(sha256, "CA certificates taken over");
                         // The control plane learns of it by a heartbeat.
-                        self.heartbeats.now();
+                        self.beat_in_full();
                     }
                     Err(error) => {
                         self.bundles.failed(Setback::Outage { retry_after: None });

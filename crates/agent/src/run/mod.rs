@@ -2,7 +2,6 @@
 //! does not work.
 
 mod agent;
-mod chain;
 mod commanded;
 mod connection;
 mod forwards;

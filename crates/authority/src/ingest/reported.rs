@@ -1,6 +1,6 @@
 //! What a device says of its own state: kept as its shadow, and among the telemetry.
 
-use countersign_store::{ReportedState, StoreError};
+use countersign_store::{DeviceRow, Presence, ReportedState, StoreError, Writing};
 use serde_json::{Map, Value};
 
 use super::check;
@@ -8,33 +8,53 @@ use super::take::{Incoming, Rejection, Taken, reject, standing, telemetry_of};
 use crate::authority::Authority;
 
 impl Authority {
-    /// Takes what a device says its state is: `{"version": n, "reported": {…}}`, or the state itself.
+    /// Takes what a device says its state is: `{"version": n, "reported": {…}}`, or the state itself. What it
+    /// said before is not among the telemetry again.
     ///
     /// # Errors
     /// As [`Self::take_telemetry`].
     pub async fn take_reported_state(&self, message: Incoming) -> Result<Taken, StoreError> {
         let members = check::members(&message.payload);
-        self.store
+        let at = message.received_at;
+        let (taken, device) = self
+            .store
             .write(move |w| {
                 Box::pin(async move {
                     let device = w.device_by_identity(&message.identity).await?;
                     let judged = members.and_then(|members| standing(device.as_ref()).map(|_stands| members));
-                    match (judged, &device) {
-                        (Ok(members), Some(device)) => {
-                            let payload = Value::Object(members.clone()).to_string();
-                            let (version, state) = said(members);
-                            let reported = ReportedState { version, state, at: message.received_at };
-                            w.report_state(device.id, &reported).await?;
-                            let new = telemetry_of(&message, None, payload);
-                            Ok(Taken::Telemetry(w.insert_telemetry(device, &new).await?))
-                        }
+                    let id = device.as_ref().map(|device| device.id);
+                    let taken = match (judged, &device) {
+                        (Ok(members), Some(device)) => keep(w, device, &message, members).await,
                         (Ok(_), None) => reject(w, &message, Rejection::UnregisteredDevice, None).await,
                         (Err(rejection), device) => reject(w, &message, rejection, device.as_ref()).await,
-                    }
+                    };
+                    Ok::<_, StoreError>((taken?, id))
                 })
             })
-            .await
+            .await?;
+        if let (Some(device), Taken::Telemetry(_) | Taken::KnownState) = (device, taken) {
+            self.presence.hear(Presence { device, at, ip: None, agent_version: None });
+        }
+        Ok(taken)
     }
+}
+
+async fn keep(
+    w: &mut Writing<'_>,
+    device: &DeviceRow,
+    message: &Incoming,
+    members: Map<String, Value>,
+) -> Result<Taken, StoreError> {
+    let payload = Value::Object(members.clone()).to_string();
+    let (version, state) = said(members);
+    let before = w.shadow(device.id).await?.reported;
+    let is_known = before.is_some_and(|before| (before.version, &before.state) == (version, &state));
+    let reported = ReportedState { version, state, at: message.received_at };
+    w.report_state(device.id, &reported).await?;
+    if is_known {
+        return Ok(Taken::KnownState);
+    }
+    Ok(Taken::Telemetry(w.insert_telemetry(device, &telemetry_of(message, None, payload)).await?))
 }
 
 /// The version that the device goes by, and its state.

@@ -89,6 +89,8 @@ pub enum Taken {
     Telemetry(u64),
     /// It was a word about a command.
     CommandWord,
+    /// It was the state that the device had said it has before.
+    KnownState,
     /// It was set aside.
     SetAside(&'static str),
 }

@@ -120,6 +120,7 @@ async fn a_wanted_state_is_replaced_by_whoever_has_seen_it() {
     };
     let take = async |payload| house.authority.take_reported_state(incoming(payload)).await.unwrap();
     assert_eq!(take("{\"version\":2,\"reported\":{\"n\":2}}").await, Taken::Telemetry(1));
+    assert_eq!(take("{\"version\":2,\"reported\":{\"n\":2}}").await, Taken::KnownState);
     assert_eq!(take("7").await, Taken::SetAside("SCHEMA_INVALID"));
     let said = ReportedState { version: Some(2), state: json!({ "n": 2 }), at: house.now() };
     assert_eq!(house.authority.shadow(&house.view(), device.id).await.unwrap().reported, Some(said));

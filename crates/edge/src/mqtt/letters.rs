@@ -171,11 +171,10 @@ impl MqttUpstream {
         Encoder::new(version, &mut leg.outbox).connect(&connect, &PropertyWriter::new(), None);
         leg.drain().await?;
         let answer = leg.receive(PACKET_BYTES).await?;
-        match read(&answer, version)? {
-            Packet::Connack(connack) if connack.code == 0 => Ok(Clerk { leg, version }),
-            Packet::Connack(connack) => Err(PostError::Refused(connack.code)),
-            _other => Err(Fault::Protocol("another packet in the place of a CONNACK").into()),
-        }
+        let Packet::Connack(connack) = read(&answer, version)? else {
+            return Err(Fault::Protocol("another packet in the place of a CONNACK").into());
+        };
+        if connack.code == 0 { Ok(Clerk { leg, version }) } else { Err(PostError::Refused(connack.code)) }
     }
 }
 
@@ -211,11 +210,13 @@ impl Clerk {
     async fn hear(&mut self, count: usize, posted: &mut Vec<Posted>) -> Result<(), PostError> {
         for _nth in 0..count {
             let answer = self.leg.receive(PACKET_BYTES).await?;
-            match read(&answer, self.version)? {
-                Packet::Puback(ack) if ack.reason == NOBODY => posted.push(Posted::Unheard),
-                Packet::Puback(ack) if ack.reason < 0x80 => posted.push(Posted::Taken),
-                Packet::Puback(ack) => return Err(PostError::Denied(ack.reason)),
-                _other => return Err(Fault::Protocol("another packet in the place of a PUBACK").into()),
+            let Packet::Puback(ack) = read(&answer, self.version)? else {
+                return Err(Fault::Protocol("another packet in the place of a PUBACK").into());
+            };
+            match ack.reason {
+                NOBODY => posted.push(Posted::Unheard),
+                reason if reason < 0x80 => posted.push(Posted::Taken),
+                reason => return Err(PostError::Denied(reason)),
             }
         }
         Ok(())

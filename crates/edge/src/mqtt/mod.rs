@@ -5,7 +5,6 @@
 //! for what becomes of each packet, `pump` for how both sides are carried, `farewell` for how it ends.
 
 pub mod topics;
-pub mod wire;
 
 mod budget;
 mod client;
@@ -27,6 +26,7 @@ mod terms;
 mod upstream;
 
 pub use client::{BrokerAccount, BrokerClient, ClientError, Delivered, EarlierSession};
+pub use countersign_api::mqtt as wire;
 pub use door::{MqttDoor, MqttDoorConfig};
 pub use hub::Hub;
 pub use letters::{Letter, PostError, Posted};

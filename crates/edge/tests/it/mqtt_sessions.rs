@@ -345,3 +345,19 @@ async fn a_device_that_says_too_much_at_once_is_stopped_or_waits() {
     }
     assert!(began.elapsed() > Duration::from_millis(800), "they waited: {:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_device_that_asks_is_told_where_its_topics_are() {
+    let (site, _broker) = MqttSite::usual().await;
+    let certificate = site.certificate("acme", "d1");
+    for asks in [0, 1] {
+        let mut properties = PropertyWriter::new();
+        properties.byte(PropertyId::RequestResponseInformation, asks);
+        let mut device = site.open(Some(&certificate), Version::V5).await;
+        device.send(&connect_with(Version::V5, "id", true, None, &properties)).await;
+        let answer = device.next().await;
+        let Packet::Connack(connack) = device.read(&answer) else { panic!("{answer:x?}") };
+        let told = connack.properties.text(PropertyId::ResponseInformation);
+        assert_eq!(told, (asks == 1).then_some("tenant/acme/device/d1/"));
+    }
+}

@@ -252,6 +252,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         said
     }
 
+    /// Reads on, however long that takes; whether the connection goes on.
+    pub(crate) async fn has_more(&mut self) -> bool {
+        let mut chunk = [0; 64];
+        self.stream.read(&mut chunk).await.is_ok_and(|count| count > 0)
+    }
+
     /// Everything up to the answer to a ping.
     pub(crate) async fn until_pong(&mut self) -> Vec<Vec<u8>> {
         self.send(&[0xc0, 0]).await;

@@ -1,7 +1,7 @@
 //! Mosquitto: its clients as a device at the MQTT door, and the broker behind it.
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use countersign_testkit::vacant_address;
 use serde_json::Value;
@@ -94,7 +94,7 @@ impl Drop for MqttListener {
 }
 
 /// Where the MQTT door of an installation is.
-fn door_port(installation: &Installation) -> u16 {
+pub(crate) fn door_port(installation: &Installation) -> u16 {
     let ports = fs_err::read_to_string(installation.folder().join("ports.json")).unwrap();
     let ports: Value = serde_json::from_str(&ports).unwrap();
     u16::try_from(ports["mqttDoor"].as_u64().unwrap()).unwrap()
@@ -104,7 +104,7 @@ fn door_port(installation: &Installation) -> u16 {
 pub(crate) struct Mosquitto {
     process: Child,
     pub(crate) address: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Mosquitto {
@@ -120,9 +120,63 @@ impl Mosquitto {
         fs_err::write(&path, text).unwrap();
         let mut command = Command::new("mosquitto");
         command.arg("-c").arg(&path).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = command.spawn().expect("apt-get install mosquitto (scripts/test does it)");
+        let process =
+            command.spawn().unwrap_or_else(|_| panic!("apt-get install mosquitto (scripts/test does it)"));
         until("mosquitto listens", async || TcpStream::connect(address).await.is_ok()).await;
-        Self { process, address, _folder: folder }
+        Self { process, address, folder }
+    }
+
+    /// What somebody at the broker itself says.
+    fn say(&self, topic: &str, message: &str) -> Output {
+        let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
+        let arguments = ["-h", &host, "-p", &port, "-q", "1", "-t", topic, "-m", message];
+        Command::new("mosquitto_pub").args(arguments).output().unwrap()
+    }
+
+    /// Who sees the topic of everything that is said from now on.
+    pub(crate) async fn witness(&self) -> Witness<'_> {
+        let log = self.folder.path().join("witness");
+        let heard = fs_err::File::create(&log).unwrap().into_file();
+        let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
+        let mut command = Command::new("mosquitto_sub");
+        command.args(["-h", &host, "-p", &port, "-q", "1", "-t", "#", "-F", "%t"]);
+        let process = command.stdout(heard).stderr(Stdio::null()).spawn().unwrap();
+        let witness = Witness { broker: self, process, log };
+        witness.until("begun").await;
+        witness
+    }
+}
+
+/// Sees the topics of what is said at a broker; it stops with the value.
+pub(crate) struct Witness<'b> {
+    broker: &'b Mosquitto,
+    process: Child,
+    log: std::path::PathBuf,
+}
+
+impl Witness<'_> {
+    /// Every topic so far, in order.
+    pub(crate) async fn seen(&self) -> Vec<String> {
+        self.until("over").await;
+        let text = fs_err::read_to_string(&self.log).unwrap();
+        text.lines().filter(|topic| !topic.starts_with("witness/")).map(str::to_owned).collect()
+    }
+
+    /// Says something and waits until it is seen: so is everything before.
+    async fn until(&self, word: &str) {
+        let topic = format!("witness/{word}");
+        let seen = async || {
+            self.broker.say(&topic, "-");
+            fs_err::read_to_string(&self.log).unwrap_or_default().contains(&topic)
+        };
+        until("the witness sees it", seen).await;
+    }
+}
+
+impl Drop for Witness<'_> {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }
 

@@ -43,6 +43,8 @@ pub(in crate::mqtt) struct Greeting {
     /// The keep-alive that counts, in seconds.
     keep_alive: u16,
     is_keep_alive_lowered: bool,
+    /// What the device's topics begin with, if it asks for it.
+    told_prefix: Option<Box<str>>,
     /// Whether what is left of the session outlives the connection.
     pub(in crate::mqtt) is_persistent: bool,
 }
@@ -101,8 +103,19 @@ impl Greeting {
             Version::V311 => !connect.is_clean,
             Version::V5 => connect.properties.number(PropertyId::SessionExpiry).unwrap_or(0) > 0,
         };
+        let asks = connect.properties.number(PropertyId::RequestResponseInformation) == Some(1);
+        let told_prefix = asks.then(|| rights.prefix().into());
         let version = connect.version;
-        Ok(Self { bytes, version, client_id, assigned, keep_alive, is_keep_alive_lowered, is_persistent })
+        Ok(Self {
+            bytes,
+            version,
+            client_id,
+            assigned,
+            keep_alive,
+            is_keep_alive_lowered,
+            told_prefix,
+            is_persistent,
+        })
     }
 
     /// Puts the broker's answer in the device's terms; `None`: the broker refused.
@@ -159,6 +172,9 @@ impl Greeting {
         properties.four(PropertyId::MaximumPacketSize, theirs.map_or(own, |theirs| theirs.min(own)));
         properties.two(PropertyId::TopicAliasMaximum, context.terms.topic_aliases);
         properties.byte(PropertyId::SharedAvailable, 0);
+        if let Some(prefix) = &self.told_prefix {
+            properties.text(PropertyId::ResponseInformation, prefix);
+        }
         if let Some(assigned) = &self.assigned {
             properties.text(PropertyId::AssignedClientIdentifier, assigned);
         }

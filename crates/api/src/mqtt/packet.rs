@@ -86,7 +86,7 @@ fn empty<'a>(body: &[u8], packet: Packet<'a>) -> Result<Packet<'a>, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqtt::wire::{Encoder, PropertyId, PropertyWriter, Qos, Reason, Will, next_frame};
+    use crate::mqtt::{Encoder, PropertyId, PropertyWriter, Qos, Reason, Will, next_frame};
     use proptest::prelude::*;
 
     /// Bytes from hexadecimal digits, and texts between quotes with their length before them.

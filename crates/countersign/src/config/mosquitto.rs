@@ -56,7 +56,7 @@ pub(super) fn mosquitto(
     let control = pick.optional(control, |text: String| broker_address(&text));
     let user = pick.given(Layers::new("mosquitto.user", raw.user));
     let user = user.map_or_else(|| DRIVER.to_owned(), |(user, _)| user);
-    let password = pick.file(Layers::new("mosquitto.password_file", raw.password_file));
+    let password = pick.placed(Layers::new("mosquitto.password_file", raw.password_file));
     let (control, at) = control?;
     let Some((password, _)) = password else {
         pick.refuse(&at, "mosquitto.control", "needs mosquitto.password_file beside it");

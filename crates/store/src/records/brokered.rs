@@ -121,11 +121,14 @@ impl Reading<'_> {
         now: Timestamp,
         moment: Timestamp,
     ) -> Result<Vec<BrokeredDevice>, StoreError> {
-        sql(TABLE, select_brokered!(" WHERE d.enrolled_at >= $2"))
-            .bind(now)
-            .bind(moment)
-            .all(&mut self.connection)
-            .await
+        sql(
+            TABLE,
+            select_brokered!(" WHERE d.id IN (SELECT device_id FROM device_lookup WHERE enrolled_at >= $2)"),
+        )
+        .bind(now)
+        .bind(moment)
+        .all(&mut self.connection)
+        .await
     }
 
     /// The devices of tenants that doors had to hear of after `epoch`.

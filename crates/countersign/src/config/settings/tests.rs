@@ -25,6 +25,7 @@ fn every_key_of_the_file_is_a_documented_setting_and_the_other_way_round() {
         "edge",
         "http_door",
         "mqtt_door",
+        "mosquitto",
         "redirect",
         "access_log",
         "mtls",

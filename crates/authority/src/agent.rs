@@ -49,6 +49,15 @@ pub enum AgentAuthError {
     Store(#[from] StoreError),
 }
 
+/// A certificate as it was shown.
+#[derive(Clone, Debug)]
+pub struct ShownCertificate {
+    /// What it says, verified.
+    pub claim: CertificateClaim,
+    /// DER.
+    pub der: Vec<u8>,
+}
+
 /// How a device shows that it has a key.
 #[derive(Clone, Debug)]
 pub enum Possession {
@@ -60,7 +69,12 @@ pub enum Possession {
         challenge: ChallengeId,
         /// The signature's bytes.
         signature: Vec<u8>,
+        /// The certificate that was shown in the handshake besides, whoever saw that.
+        beside: Option<Box<ShownCertificate>>,
     },
+    /// By the word of an edge elsewhere, which saw this certificate in a handshake. It proves nothing: whoever
+    /// has the edge could say so of every certificate that came by.
+    Told(CertificateClaim),
     /// Not at all.
     None,
 }

@@ -78,11 +78,16 @@ impl Authority {
         check_state(&row, self.now())?;
         match possession {
             Possession::Handshake(claim) if claim.reference == row.reference => {}
-            Possession::Signature { challenge, signature } => {
+            Possession::Signature { challenge, signature, beside: _ } => {
                 let key = PublicKey::from_certificate_der(&row.der)?;
                 self.check_proof(device, ProofSubject::Confirm(id), *challenge, signature, &key).await?;
             }
-            Possession::Handshake(_) | Possession::None => return Err(ConfirmError::ProofNeeded),
+            // Its first use, of which the edge told before, made it that: nothing is gained by saying so again.
+            Possession::Told(claim)
+                if claim.reference == row.reference && row.state == CertificateState::Active => {}
+            Possession::Handshake(_) | Possession::Told(_) | Possession::None => {
+                return Err(ConfirmError::ProofNeeded);
+            }
         }
         if row.state == CertificateState::Active {
             return Ok(());

@@ -89,26 +89,41 @@ impl fmt::Display for WatchPlace {
 /// What is watched, and when it is due here; that it is really due, the store says.
 #[derive(Debug, Default)]
 pub(crate) struct Monitors {
-    watches: Vec<Watch>,
+    watches: Mutex<Vec<Watch>>,
     due: Mutex<BTreeMap<MonitorName, Timestamp>>,
 }
 
 impl Monitors {
     pub(crate) fn new(watches: Vec<Watch>) -> Self {
-        Self { watches, due: Mutex::default() }
+        Self { watches: Mutex::new(watches), due: Mutex::default() }
     }
 
-    fn by_name(&self, name: &MonitorName) -> Option<&Watch> {
-        self.watches.iter().find(|watch| watch.name == *name)
+    fn all(&self) -> Vec<Watch> {
+        self.watches.lock().clone()
+    }
+
+    fn by_name(&self, name: &MonitorName) -> Option<Watch> {
+        self.watches.lock().iter().find(|watch| watch.name == *name).cloned()
+    }
+
+    /// Those that have changed are looked at anew.
+    fn watch(&self, watches: Vec<Watch>) {
+        let mut known = self.watches.lock();
+        self.due.lock().retain(|name, _due| {
+            let same = |all: &[Watch]| all.iter().find(|watch| watch.name == *name).cloned();
+            same(&known) == same(&watches)
+        });
+        *known = watches;
     }
 
     /// Those to ask the store about. A clock that was set back makes them so.
     fn perhaps_due(&self, now: Timestamp) -> Vec<Watch> {
+        let all = self.all();
         let due = self.due.lock();
         let is_due = |watch: &&Watch| {
             due.get(&watch.name).is_none_or(|due| now >= *due || now + watch.interval < *due)
         };
-        self.watches.iter().filter(is_due).cloned().collect()
+        all.into_iter().filter(|watch| is_due(&watch)).collect()
     }
 
     fn next(&self, name: &MonitorName, at: Timestamp) {
@@ -242,6 +257,11 @@ pub enum MonitorError {
 }
 
 impl Authority {
+    /// Watches these from now on, and no others. What was seen of them is kept, by name and place.
+    pub fn watch(&self, watches: Vec<Watch>) {
+        self.monitors.watch(watches);
+    }
+
     /// The watched certificates that are due, each for one authority alone. Whoever gets them looks, and
     /// says what was there.
     ///
@@ -329,7 +349,7 @@ impl Authority {
     /// See [`MonitorError`].
     pub async fn monitors(&self, by: &Authorized<View>) -> Result<Vec<MonitorStatus>, MonitorError> {
         by.covers_all()?;
-        let watches = self.monitors.watches.clone();
+        let watches = self.monitors.all();
         let rows = self
             .store
             .read(move |r| {
@@ -359,7 +379,7 @@ impl Authority {
         looked_at: Option<SpkiSha256>,
     ) -> Result<MonitorStatus, MonitorError> {
         by.covers_all()?;
-        let known = self.monitors.by_name(name).cloned();
+        let known = self.monitors.by_name(name);
         let watch = known.ok_or_else(|| MonitorError::Unknown(name.clone()))?;
         let (now, actor) = (self.now(), by.actor());
         self.store

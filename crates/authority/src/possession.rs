@@ -18,13 +18,13 @@ impl Authority {
         possession: &Possession,
     ) -> Result<(), ProofError> {
         match (possession, present.key()?) {
-            (_, None) | (Possession::None, _) => Err(ProofError::Refused),
+            (_, None) | (Possession::None | Possession::Told(_), _) => Err(ProofError::Refused),
             (Possession::Handshake(claim), Some(_)) => {
                 let is_current =
                     present.usable(self.now()).is_some_and(|row| row.reference == claim.reference);
                 if is_current { Ok(()) } else { Err(ProofError::Refused) }
             }
-            (Possession::Signature { challenge, signature }, Some(key)) => {
+            (Possession::Signature { challenge, signature, beside: _ }, Some(key)) => {
                 self.check_proof(agent.id(), subject, *challenge, signature, &key).await
             }
         }

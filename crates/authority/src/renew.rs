@@ -1,7 +1,7 @@
 //! Renew: a device that proves its present key gets a new certificate, to be confirmed.
 
 use countersign_ca::{CsrError, VerifiedCsr, certificate_pem};
-use countersign_ca::{KeyAlgorithm, KeyError, SigningKey};
+use countersign_ca::{KeyAlgorithm, KeyError, PublicKey, SigningKey};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::{DeviceStatus, QuarantineReason};
@@ -9,7 +9,7 @@ use countersign_core::ids::{CertificateId, SpkiSha256};
 use countersign_core::proof::ProofSubject;
 use countersign_core::renewal::{CONFIRM_WINDOW, RenewalDecision};
 use countersign_core::settings::{MtlsSettings, Permission};
-use countersign_core::snapshot::Standing;
+use countersign_core::snapshot::{CertificateClaim, Standing};
 use countersign_core::time::Timestamp;
 use countersign_store::{CertificateRow, StoreError, Writing};
 use thiserror::Error;
@@ -160,11 +160,21 @@ impl Authority {
         csr: &VerifiedCsr,
         possession: &Possession,
     ) -> Result<(), RenewError> {
-        if self.is_shown_unproved(agent, possession) {
-            return Ok(());
-        }
         let subject = ProofSubject::Renew { csr_sha256: csr.der_sha256() };
-        match self.check_key(agent, present, subject, possession).await {
+        let proved = match possession {
+            Possession::Handshake(claim) if self.is_unproved(agent, claim) => Ok(()),
+            Possession::Signature { challenge, signature, beside: Some(shown) }
+                if self.is_unproved(agent, &shown.claim) =>
+            {
+                let key = PublicKey::from_certificate_der(&shown.der)?;
+                self.check_proof(agent.id(), subject, *challenge, signature, &key).await
+            }
+            Possession::Handshake(_)
+            | Possession::Signature { .. }
+            | Possession::Told(_)
+            | Possession::None => self.check_key(agent, present, subject, possession).await,
+        };
+        match proved {
             Ok(()) => Ok(()),
             Err(ProofError::Key(error)) => Err(error.into()),
             Err(ProofError::Store(error)) => Err(error.into()),
@@ -177,10 +187,9 @@ impl Authority {
         }
     }
 
-    /// Whether the handshake showed a certificate that this device got after the backup that was restored:
-    /// signed by a CA of ours for it, denied by nobody, and not on record. Its key counts for a new one.
-    fn is_shown_unproved(&self, agent: &AgentCaller, possession: &Possession) -> bool {
-        let Possession::Handshake(claim) = possession else { return false };
+    /// Whether this is a certificate that the device got after the backup that was restored: signed by a CA of
+    /// ours for it, denied by nobody, and not on record. Its key counts for a new one.
+    fn is_unproved(&self, agent: &AgentCaller, claim: &CertificateClaim) -> bool {
         claim.identity == *agent.identity()
             && self.snapshot().standing(claim, self.now()) == Standing::Unproved
             && !claim.is_expired(self.now())

@@ -50,7 +50,38 @@ impl Authority {
         rules: Vec<RuleSource>,
         lists: Vec<RuleList>,
     ) -> Result<Option<Applied>, StoreError> {
+        self.store_rules(rules, lists, None).await
+    }
+
+    /// Puts what a configuration that was read again has for the authority in force: its rules and lists, which
+    /// the caller found to be right. That it was read again is written down with them or not at all; `kept` are
+    /// the keys of what only a restart puts in force. `None`: the rules are the ones in force already.
+    ///
+    /// # Errors
+    /// When the store fails; then nothing has changed and nothing is written down.
+    pub async fn reload_configuration(
+        &self,
+        rules: Vec<RuleSource>,
+        lists: Vec<RuleList>,
+        kept: &[&str],
+    ) -> Result<Option<Applied>, StoreError> {
+        let mut entry = AuditEntry::new(None, self.now(), AuditEvent::ConfigurationReloaded, Actor::Operator);
+        if !kept.is_empty() {
+            entry = entry.detail("needs_restart", kept.join(" "));
+        }
+        self.store_rules(rules, lists, Some(entry)).await
+    }
+
+    async fn store_rules(
+        &self,
+        rules: Vec<RuleSource>,
+        lists: Vec<RuleList>,
+        reloaded: Option<AuditEntry>,
+    ) -> Result<Option<Applied>, StoreError> {
         if self.rules.are(&rules, &lists) {
+            if let Some(entry) = reloaded {
+                self.note(entry).await?;
+            }
             return Ok(None);
         }
         let entry = AuditEntry::new(None, self.now(), AuditEvent::RulesChanged, Actor::Operator)
@@ -61,25 +92,15 @@ impl Authority {
             .write(move |w| {
                 Box::pin(async move {
                     w.rules_changed().await?;
-                    w.append_audit(&entry).await
+                    for entry in reloaded.iter().chain([&entry]) {
+                        w.append_audit(entry).await?;
+                    }
+                    Ok::<_, StoreError>(())
                 })
             })
             .await?;
         *self.rules.0.write() = Rules { rules: rules.into(), lists: lists.into() };
         self.publish_changes().await.map(Some)
-    }
-
-    /// Writes down that the configuration was read again and is about to be in force; `kept` are the keys
-    /// of what only a restart puts in force.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn note_configuration_reloaded(&self, kept: &[&str]) -> Result<(), StoreError> {
-        let mut entry = AuditEntry::new(None, self.now(), AuditEvent::ConfigurationReloaded, Actor::Operator);
-        if !kept.is_empty() {
-            entry = entry.detail("needs_restart", kept.join(" "));
-        }
-        self.note(entry).await
     }
 
     /// Writes down that a configuration was refused, and the old one stays.

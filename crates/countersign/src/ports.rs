@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The ports of the listeners.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +38,19 @@ impl Ports {
         let text = fs_err::read_to_string(path).context("read the ports file")?;
         serde_json::from_str(&text).with_context(|| format!("understand the ports file {}", path.display()))
     }
+}
+
+/// Names other TCP doors in a ports file, and leaves the rest of it.
+pub(crate) fn rewrite_tcp_doors(path: &Path, doors: Vec<(String, SocketAddr)>) -> anyhow::Result<()> {
+    let text = fs_err::read_to_string(path).context("read the ports file")?;
+    let mut ports: Map<String, Value> = serde_json::from_str(&text).context("understand the ports file")?;
+    let doors: Map<_, _> = doors.into_iter().map(|(name, at)| (name, at.port().into())).collect();
+    if doors.is_empty() {
+        ports.remove("tcpDoors");
+    } else {
+        ports.insert("tcpDoors".to_owned(), doors.into());
+    }
+    write(&ports, path)
 }
 
 fn write(ports: &impl Serialize, path: &Path) -> anyhow::Result<()> {
@@ -88,6 +103,11 @@ mod tests {
         ports.mqtt_door = Some(8883);
         ports.write(&path).unwrap();
         assert_eq!(Ports::read(&path).unwrap(), ports);
+        rewrite_tcp_doors(&path, vec![("other".to_owned(), ([127, 0, 0, 1], 7432).into())]).unwrap();
+        ports.tcp_doors = BTreeMap::from([("other".to_owned(), 7432)]);
+        assert_eq!(Ports::read(&path).unwrap(), ports);
+        rewrite_tcp_doors(&path, Vec::new()).unwrap();
+        assert!(Ports::read(&path).unwrap().tcp_doors.is_empty());
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

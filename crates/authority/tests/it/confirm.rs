@@ -78,7 +78,9 @@ async fn it_takes_the_new_key() {
     let old = house.in_state(device.id, CertificateState::Active).await;
     let stale = house.proof(&device, &device.key, ProofSubject::Confirm(id)).await;
     let other = house.proof(&device, &key, ProofSubject::Confirm(CertificateId::random())).await;
-    for by in [Possession::None, Possession::Handshake(claim(&old)), stale, other] {
+    // An edge's word that the new one was shown confirms nothing by itself.
+    let told = Possession::Told(claim(&house.certificate(id).await));
+    for by in [Possession::None, Possession::Handshake(claim(&old)), told, stale, other] {
         let refusal = refused(house.confirm_by(&device, id, by.clone()).await);
         assert!(matches!(refusal, ConfirmError::ProofNeeded), "{by:?}: {refusal}");
     }
@@ -87,6 +89,18 @@ async fn it_takes_the_new_key() {
     house.confirm_by(&device, id, good.clone()).await.unwrap();
     let again = refused(house.confirm_by(&device, id, good).await);
     assert!(matches!(again, ConfirmError::ProofNeeded), "a challenge is good once: {again}");
+}
+
+#[tokio::test]
+async fn what_is_in_use_may_be_confirmed_again_by_an_edges_word_alone() {
+    let house = House::new().await;
+    let (device, _key, id) = house.unconfirmed().await;
+    let old = house.in_state(device.id, CertificateState::Active).await;
+    let new = house.certificate(id).await;
+    house.authority.first_use(new.reference.clone()).await.unwrap();
+    house.confirm_by(&device, id, Possession::Told(claim(&new))).await.unwrap();
+    let refusal = refused(house.confirm_by(&device, id, Possession::Told(claim(&old))).await);
+    assert!(matches!(refusal, ConfirmError::ProofNeeded), "{refusal}");
 }
 
 #[tokio::test]

@@ -297,7 +297,7 @@ impl House {
             expires_at: challenge.expires_at,
         };
         let signature = signer.sign_p256(&message.signing_bytes());
-        Possession::Signature { challenge: challenge.id, signature }
+        Possession::Signature { challenge: challenge.id, signature, beside: None }
     }
 
     /// Confirms over the certificate itself.

@@ -27,12 +27,15 @@ async fn a_bearer_token_alone_or_with_a_strangers_key_gets_nothing() {
     let theirs = house.in_state(thief.id, CertificateState::Active).await;
     let csr = Csr::of(&fresh_key());
     house.needs_proof(&victim, &csr, &Possession::None, "no proof").await;
+    let own = house.in_state(victim.id, CertificateState::Active).await;
+    house.needs_proof(&victim, &csr, &Possession::Told(claim(&own)), "an edge's word").await;
     house.needs_proof(&victim, &csr, &Possession::Handshake(claim(&theirs)), "another's handshake").await;
     let signed = house.proof(&victim, &thief.key, csr.subject()).await;
     house.needs_proof(&victim, &csr, &signed, "another's signature").await;
     let signed = house.proof(&thief, &victim.key, csr.subject()).await;
     house.needs_proof(&victim, &csr, &signed, "another's challenge").await;
-    let unknown = Possession::Signature { challenge: ChallengeId::random(), signature: vec![1; 70] };
+    let unknown =
+        Possession::Signature { challenge: ChallengeId::random(), signature: vec![1; 70], beside: None };
     house.needs_proof(&victim, &csr, &unknown, "unknown challenge").await;
     assert_eq!(house.states(victim.id).await, [CertificateState::Active]);
     house.check(&[victim.id, thief.id]).await;

@@ -44,7 +44,7 @@ pub(crate) use edge::fingerprint_of;
 pub(crate) use environment::{Environment, Machine};
 pub(crate) use file::ConfigFile;
 pub(crate) use flags::ConfigFlags;
-pub(crate) use front::Redirect;
+pub(crate) use front::{AccessLogSettings, Redirect};
 pub(crate) use hosts::HostSettings;
 pub(crate) use monitors::{ServerAddress, pin};
 pub(crate) use mosquitto::{DRIVER, Mosquitto};

@@ -30,28 +30,21 @@ pub(crate) fn settle(mut new: Resolved, running: &Resolved) -> (Resolved, Vec<&'
         admin.allowed_hosts => "admin.allowed_hosts",
         admin.on_door => "admin.expose_admin_on_door",
         admin.session => "admin.session_hours",
-        acme => "acme",
         edge => "edge",
         http_door.listen => "http_door.listen",
         http_door.workers => "http_door.workers",
         http_door.limits.websocket_ping => "http_door.websocket_ping_seconds",
         mqtt_door => "mqtt_door",
         mosquitto => "mosquitto",
-        access_log => "access_log",
         issuer => "mtls.issuer",
         cloudflare => "mtls",
         key_encryption_key => "pki",
         token => "pki.pkcs11",
         device_ca => "the device CA",
-        monitors => "monitor",
     }
     if is_issued(&new) != is_issued(running) {
         new.http_door.certificate.clone_from(&running.http_door.certificate);
         kept.push("http_door.certificate");
-    }
-    if new.redirect.map(|redirect| redirect.listen) != running.redirect.map(|redirect| redirect.listen) {
-        new.redirect = running.redirect;
-        kept.push("redirect.listen");
     }
     kept.extend(settle_tcp_doors(&mut new, running));
     kept.extend(settle_egress(&mut new, running));
@@ -62,20 +55,17 @@ const fn is_issued(config: &Resolved) -> bool {
     matches!(config.http_door.certificate, DoorCertificate::Issued)
 }
 
+/// A door that stays where it is keeps its threads.
 fn settle_tcp_doors(new: &mut Resolved, running: &Resolved) -> Option<&'static str> {
-    let is_same = new.tcp_doors.len() == running.tcp_doors.len()
-        && running.tcp_doors.iter().all(|door| {
-            let same = new.tcp_doors.iter().find(|other| other.name == door.name);
-            same.is_some_and(|same| (same.listen, same.workers) == (door.listen, door.workers))
-        });
-    let wanted = std::mem::take(&mut new.tcp_doors);
-    let settled = running.tcp_doors.iter().map(|door| {
-        let mut same = wanted.iter().find(|other| other.name == door.name).unwrap_or(door).clone();
-        (same.listen, same.workers) = (door.listen, door.workers);
-        same
-    });
-    new.tcp_doors = settled.collect();
-    (!is_same).then_some("tcp_door.listen")
+    let mut is_same = true;
+    for door in &mut new.tcp_doors {
+        let same =
+            running.tcp_doors.iter().find(|other| (&other.name, other.listen) == (&door.name, door.listen));
+        let Some(same) = same else { continue };
+        is_same &= door.workers == same.workers;
+        door.workers = same.workers;
+    }
+    (!is_same).then_some("tcp_door.workers")
 }
 
 fn settle_egress(new: &mut Resolved, running: &Resolved) -> Option<&'static str> {
@@ -121,19 +111,19 @@ mod tests {
         let running = right(DOOR);
         let new = right(
             "database_url = \"sqlite:/elsewhere.db\"\n[http_door]\nlisten = \"127.0.0.1:9\"\nmax_connections = 5\n\
-             [[tcp_door]]\nname = \"db\"\nlisten = \"127.0.0.1:7\"\nupstream = \"tcp://127.0.0.1:8\"\n\
+             [[tcp_door]]\nname = \"db\"\nlisten = \"127.0.0.1:5\"\nupstream = \"tcp://127.0.0.1:8\"\nworkers = 9\n\
              [[tcp_door]]\nname = \"more\"\nlisten = \"127.0.0.1:8\"\nupstream = \"tcp://127.0.0.1:8\"\n",
         );
         let (settled, kept) = settle(new.clone(), &running);
-        assert_eq!(kept, ["database_url", "http_door.listen", "tcp_door.listen"]);
+        assert_eq!(kept, ["database_url", "http_door.listen", "tcp_door.workers"]);
         assert_eq!(settled.http_door.limits.max_connections.get(), 5);
         assert_eq!(
             (settled.http_door.listen, &settled.database),
             (running.http_door.listen, &running.database)
         );
-        let [door] = &settled.tcp_doors[..] else { panic!("one") };
-        assert_eq!(door.listen, running.tcp_doors[0].listen);
-        assert_eq!(door.upstream, new.tcp_doors[0].upstream);
+        let [door, more] = &settled.tcp_doors[..] else { panic!("two") };
+        assert_eq!(door.workers, running.tcp_doors[0].workers);
+        assert_eq!((&door.upstream, more), (&new.tcp_doors[0].upstream, &new.tcp_doors[1]));
     }
 
     #[test]

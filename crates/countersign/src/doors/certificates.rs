@@ -71,6 +71,11 @@ impl Shown {
         self.change(|named| named.acquired = acquired);
     }
 
+    /// Shows none any more.
+    pub(crate) fn forget_acquired(&self) {
+        self.change(|named| named.acquired.clear());
+    }
+
     fn change(&self, change: impl FnOnce(&mut Named)) {
         let mut named = self.named.lock();
         change(&mut named);
@@ -112,6 +117,13 @@ impl Stamps {
         let named = config.hosts.iter().filter_map(|host| host.certificate.as_ref());
         let pairs = default.into_iter().chain(named.map(|(chain, key)| (chain, key)));
         Self(pairs.flat_map(|(chain, key)| [stamped(chain), stamped(key)]).collect())
+    }
+}
+
+impl Stamps {
+    /// The files, each as it is named.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|(path, _stamp)| path.as_path())
     }
 }
 

@@ -1,41 +1,45 @@
 //! Giving open doors another configuration: all of it is checked before any of it is in force.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use countersign_edge::{
-    EgressChanges, HttpChanges, PreparedEgress, PreparedHttp, RedirectChanges, RedirectConfig, TcpChanges,
-    TcpDoorConfig,
-};
+use countersign_authority::Authority;
+use countersign_edge::{DoorConfig, EgressChanges, HttpChanges, PreparedEgress, PreparedHttp};
 use countersign_server::AdminOnDoor;
 
 use super::certificates::{OwnCertificates, Shown};
-use super::{http, redirect, tcp};
+use super::http;
+use super::log::{Log, OpenLog};
+use super::open::Opening;
+use super::redirect::{Leading, PreparedRedirect};
+use super::tcp_doors::{PreparedTcp, TcpDoors};
+use crate::acme::Acme;
 use crate::config::Resolved;
 
 /// What of the doors of this process can be changed while they are open.
 #[derive(Clone, Debug)]
 pub(crate) struct Changes {
     pub(super) http: Option<HttpChanges>,
-    /// By name.
-    pub(super) tcp: Vec<(String, TcpChanges)>,
-    /// And the port that it leads to unless told otherwise.
-    pub(super) redirect: Option<(RedirectChanges, u16)>,
+    pub(super) tcp: TcpDoors,
+    pub(super) redirect: Leading,
     pub(super) egress: Option<EgressChanges>,
+    pub(super) log: Log,
     pub(super) shown: Arc<Shown>,
     pub(super) admin: AdminOnDoor,
-    pub(super) roots: String,
+    pub(super) opening: Opening,
 }
 
 /// A change that was found to be right; dropped, it changes nothing.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     certificates: OwnCertificates,
-    shown: Arc<Shown>,
+    changes: Changes,
     http: Option<PreparedHttp>,
-    tcp: Vec<(TcpChanges, TcpDoorConfig)>,
-    redirect: Option<(RedirectChanges, RedirectConfig)>,
+    tcp: PreparedTcp,
+    redirect: PreparedRedirect,
     egress: Option<PreparedEgress>,
+    log: OpenLog,
 }
 
 impl Changes {
@@ -45,27 +49,54 @@ impl Changes {
     /// Fails closed: refuses what a door would not be opened with.
     pub(crate) fn prepare(&self, config: &Resolved) -> anyhow::Result<Prepared> {
         let certificates = OwnCertificates::read(config)?;
-        let settings = http::settings(config, self.admin);
+        let log = self.log.prepare(config)?;
+        let settings = DoorConfig { access_log: log.log.clone(), ..http::settings(config, self.admin) };
         let http = self.http.as_ref().map(|door| door.prepare(&settings));
         let http = http.transpose().context("change the HTTP door")?;
-        let mut tcp = Vec::new();
-        for (name, changes) in &self.tcp {
-            let Some(door) = config.tcp_doors.iter().find(|door| door.name.to_string() == *name) else {
-                continue;
-            };
-            let settings = tcp::settings(door, &config.hosts, &self.roots);
-            tcp.push((changes.clone(), settings.with_context(|| format!("change the TCP door {name}"))?));
-        }
-        let redirect = self.redirect.as_ref().and_then(|(changes, port)| {
-            let wanted = config.redirect?;
-            Some((changes.clone(), redirect::settings(config, wanted, *port)))
-        });
+        let tcp = self.tcp.prepare(config, &self.opening)?;
+        let redirect = self.redirect.prepare(config)?;
         let egress = match &self.egress {
             Some(egress) => egress.prepare(&config.egress).context("change the egress")?,
             None => None,
         };
-        let shown = Arc::clone(&self.shown);
-        Ok(Prepared { certificates, shown, http, tcp, redirect, egress })
+        Ok(Prepared { certificates, changes: self.clone(), http, tcp, redirect, egress, log })
+    }
+
+    /// Opens the access log anew, as after its file was moved away.
+    pub(crate) fn reopen_log(&self) {
+        if let Some(log) = self.log.current() {
+            tracing::info!("access log opened anew");
+            log.reopen();
+        }
+    }
+
+    /// What keeps a certificate from a public CA for the doors, if one is wanted.
+    ///
+    /// # Errors
+    /// When what it needs cannot be kept.
+    pub(crate) fn acme(
+        &self,
+        config: &Resolved,
+        authority: Option<&Arc<Authority>>,
+    ) -> anyhow::Result<Option<Acme>> {
+        let Some(settings) = &config.acme else { return Ok(None) };
+        let shown = (self.redirect.challenges(), Arc::clone(&self.shown));
+        Acme::new(settings.clone(), &config.data_dir, shown, authority.cloned()).map(Some)
+    }
+
+    /// Where the TCP doors listen, by name.
+    pub(crate) fn tcp_doors(&self) -> Vec<(String, SocketAddr)> {
+        self.tcp.addresses()
+    }
+
+    /// Whether a CA can look over plain HTTP whose the doors' names are.
+    pub(crate) fn answers_cas(&self) -> bool {
+        self.redirect.is_open()
+    }
+
+    /// Shows no certificate any more that came from a public CA.
+    pub(crate) fn forget_acquired(&self) {
+        self.shown.forget_acquired();
     }
 
     /// Shows the operator's certificates as they are in their files now.
@@ -81,18 +112,15 @@ impl Changes {
 impl Prepared {
     /// Puts it in force for whoever comes next, and for the next request of whoever is there.
     pub(crate) fn publish(self) {
-        self.shown.show_own(self.certificates);
-        for (door, settings) in self.tcp {
-            door.publish(settings);
-        }
+        self.changes.shown.show_own(self.certificates);
+        self.tcp.publish();
         if let Some(http) = self.http {
             http.publish();
         }
-        if let Some((redirect, settings)) = self.redirect {
-            redirect.publish(settings);
-        }
+        self.redirect.publish();
         if let Some(egress) = self.egress {
             egress.publish();
         }
+        self.changes.log.publish(self.log);
     }
 }

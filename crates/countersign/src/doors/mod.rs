@@ -7,11 +7,13 @@ mod changes;
 mod egress;
 mod http;
 mod listening;
+mod log;
 mod message_file;
 mod mqtt;
 mod open;
 mod redirect;
 mod tcp;
+mod tcp_doors;
 
 pub(crate) use certificates::{Shown, Stamps, from_files};
 pub(crate) use changes::Changes;

@@ -8,10 +8,9 @@ use countersign_edge::mqtt::{Account, Broker, Hub, MqttDoor, MqttDoorConfig, Mqt
 use countersign_edge::{DoorHandle, Limits, ProxyHeader};
 use countersign_supervisor::Sockets;
 
-use super::adoption::Adoption;
 use super::listening::MQTT_DOOR;
 use super::message_file::MessageFile;
-use super::open::{Given, unless_taken};
+use super::open::{Given, Opening, unless_taken};
 use crate::config::{self, MqttAccount, Resolved};
 
 /// Opens the door that the configuration wants, if it wants one and its address is free.
@@ -21,7 +20,7 @@ use crate::config::{self, MqttAccount, Resolved};
 pub(super) fn open(
     config: &Resolved,
     given: &Given,
-    adoption: &mut Adoption,
+    opening: &Opening,
     sockets: &mut Sockets,
 ) -> anyhow::Result<Option<DoorHandle>> {
     let Some(door) = &config.mqtt_door else { return Ok(None) };
@@ -31,8 +30,8 @@ pub(super) fn open(
     }
     let settings = settings(door, given).context("prepare the MQTT door")?;
     let here = sockets.take(MQTT_DOOR, door.listen);
-    let started = MqttDoor::start_on(settings, given.inputs(adoption, None), here);
-    unless_taken(started, adoption).context("open the MQTT door")
+    let started = MqttDoor::start_on(settings, opening.inputs(None), here);
+    unless_taken(started, &opening.adoption).context("open the MQTT door")
 }
 
 /// The door's settings.

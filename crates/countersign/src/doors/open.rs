@@ -7,13 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use countersign_authority::Authority;
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot};
 use countersign_core::time::SystemClock;
 use countersign_edge::mqtt::{Hub, Listeners, Sink};
 use countersign_edge::{
-    AccessLog, DoorConfig, DoorError, DoorHandle, DoorInputs, EdgeReport, Egress, HttpDoor,
-    LocalControlPlane, Redirect, TcpDoor, TcpDoorHandle,
+    DoorConfig, DoorError, DoorHandle, DoorInputs, EdgeReport, Egress, HttpDoor, LocalControlPlane,
 };
 use countersign_server::AdminOnDoor;
 use countersign_supervisor::Sockets;
@@ -24,9 +22,11 @@ use tokio::task::JoinSet;
 use super::adoption::Adoption;
 use super::certificates::{OwnCertificates, Shown};
 use super::changes::Changes;
-use super::listening::{self, EGRESS, HTTP_DOOR, MQTT_DOOR, REDIRECT};
-use super::{egress, http, mqtt, redirect, tcp};
-use crate::acme::Acme;
+use super::listening::{self, EGRESS, HTTP_DOOR, MQTT_DOOR};
+use super::log::Log;
+use super::redirect::Leading;
+use super::tcp_doors::TcpDoors;
+use super::{egress, http, mqtt};
 use crate::config::Resolved;
 
 /// What doors are connected to, wherever it comes from.
@@ -69,14 +69,33 @@ pub(crate) enum Turn {
 #[derive(Debug)]
 pub(crate) struct Doors {
     http: Option<DoorHandle>,
-    redirect: Option<Redirect>,
-    tcp: Vec<TcpDoorHandle>,
     mqtt: Option<DoorHandle>,
     egress: Option<Egress>,
-    access_log: Option<AccessLog>,
     changes: Changes,
-    shown: Arc<Shown>,
     applied: Option<watch::Receiver<SnapshotVersion>>,
+}
+
+/// What any door is opened with, at the start or later.
+#[derive(Clone, Debug)]
+pub(super) struct Opening {
+    credentials: Arc<ServerCredentials>,
+    snapshots: watch::Receiver<Arc<TrustSnapshot>>,
+    reports: mpsc::Sender<EdgeReport>,
+    pub(super) roots: String,
+    pub(super) adoption: Adoption,
+}
+
+impl Opening {
+    pub(super) fn inputs(&self, control_plane: Option<LocalControlPlane>) -> DoorInputs {
+        DoorInputs {
+            credentials: Arc::clone(&self.credentials),
+            snapshots: self.snapshots.clone(),
+            applied: self.adoption.one_more(),
+            reports: self.reports.clone(),
+            control_plane,
+            clock: Arc::new(SystemClock),
+        }
+    }
 }
 
 /// Opens the doors. One whose address is another program's stays closed, which is a warning: the rest
@@ -87,64 +106,44 @@ pub(crate) struct Doors {
 pub(crate) fn open(config: &Resolved, given: &Given, mut sockets: Sockets) -> anyhow::Result<Doors> {
     let shown = Arc::new(Shown::new(Arc::clone(&given.credentials)));
     shown.show_own(OwnCertificates::read(config)?);
-    let access_log = access_log(config)?;
-    let mut adoption = Adoption::default();
-    let mut tcp = Vec::new();
-    for door in &config.tcp_doors {
-        let named = || format!("open the TCP door {}", door.name);
-        let settings = tcp::settings(door, &config.hosts, &given.roots).with_context(named)?;
-        let inputs = given.inputs(&mut adoption, None);
-        let here = sockets.take(&listening::tcp_door(&door.name), door.listen);
-        let started = TcpDoor::start_on(settings, inputs, here);
-        tcp.extend(unless_taken(started, &mut adoption).with_context(named)?);
-    }
-    let mqtt = mqtt::open(config, given, &mut adoption, &mut sockets)?;
-    let inputs = given.inputs(&mut adoption, Some(given.control_plane.clone()));
-    let settings = DoorConfig { access_log: access_log.clone(), ..http::settings(config, given.admin) };
+    let log = Log::open(config)?;
+    let opening = Opening {
+        credentials: Arc::clone(&given.credentials),
+        snapshots: given.snapshots.clone(),
+        reports: given.reports.clone(),
+        roots: given.roots.clone(),
+        adoption: Adoption::default(),
+    };
+    let tcp = TcpDoors::open(config, &opening, &mut sockets)?;
+    let mqtt = mqtt::open(config, given, &opening, &mut sockets)?;
+    let inputs = opening.inputs(Some(given.control_plane.clone()));
+    let settings = DoorConfig { access_log: log.current(), ..http::settings(config, given.admin) };
     let here = sockets.take(HTTP_DOOR, config.http_door.listen);
     let started = HttpDoor::start_on(settings, inputs, here);
-    let http = unless_taken(started, &mut adoption).context("open the HTTP door")?;
-    let redirect = redirect::open(config, http.as_ref().map(DoorHandle::local_addr), &mut sockets)?;
+    let http = unless_taken(started, &opening.adoption).context("open the HTTP door")?;
+    let redirect = Leading::open(config, http.as_ref().map(DoorHandle::local_addr), &mut sockets)?;
     let egress = egress::open(config, &given.credentials, &given.reports, &mut sockets)?;
     for name in sockets.left() {
         tracing::warn!(name, "socket handed over that no listener is configured for");
     }
     let changes = Changes {
         http: http.as_ref().and_then(DoorHandle::changes),
-        tcp: tcp.iter().map(|door| (door.name().to_owned(), door.changes())).collect(),
-        redirect: redirect
-            .as_ref()
-            .map(Redirect::changes)
-            .zip(http.as_ref().map(|door| door.local_addr().port())),
+        tcp,
+        redirect,
         egress: egress.as_ref().map(Egress::changes),
-        shown: Arc::clone(&shown),
+        log,
+        shown,
         admin: given.admin,
-        roots: given.roots.clone(),
+        opening,
     };
-    Ok(Doors { http, redirect, tcp, mqtt, egress, access_log, changes, shown, applied: adoption.of_all() })
-}
-
-impl Given {
-    pub(super) fn inputs(
-        &self,
-        adoption: &mut Adoption,
-        control_plane: Option<LocalControlPlane>,
-    ) -> DoorInputs {
-        DoorInputs {
-            credentials: Arc::clone(&self.credentials),
-            snapshots: self.snapshots.clone(),
-            applied: adoption.one_more(),
-            reports: self.reports.clone(),
-            control_plane,
-            clock: Arc::new(SystemClock),
-        }
-    }
+    let applied = changes.opening.adoption.of_all();
+    Ok(Doors { http, mqtt, egress, changes, applied })
 }
 
 /// A door whose address is another program's stays closed, which is a warning.
 pub(super) fn unless_taken<D>(
     started: Result<D, DoorError>,
-    adoption: &mut Adoption,
+    adoption: &Adoption,
 ) -> Result<Option<D>, DoorError> {
     match started {
         Ok(door) => Ok(Some(door)),
@@ -164,8 +163,8 @@ impl Doors {
     }
 
     /// Where the TCP doors listen, by name.
-    pub(crate) fn tcp(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
-        self.tcp.iter().map(|door| (door.name(), door.door().local_addr()))
+    pub(crate) fn tcp(&self) -> Vec<(String, SocketAddr)> {
+        self.changes.tcp.addresses()
     }
 
     /// Where the MQTT door listens, if it is open.
@@ -178,50 +177,21 @@ impl Doors {
         self.applied.clone()
     }
 
-    /// What keeps a certificate from a public CA for them, if one is wanted. Where nobody can look whose the
-    /// names are, because the redirect is closed, none is obtained.
-    ///
-    /// # Errors
-    /// When what it needs cannot be kept.
-    pub(crate) fn acme(
-        &self,
-        config: &Resolved,
-        authority: Option<Arc<Authority>>,
-    ) -> anyhow::Result<Option<Acme>> {
-        let Some(settings) = &config.acme else { return Ok(None) };
-        let Some(redirect) = &self.redirect else {
-            tracing::error!("no certificate by ACME: the redirect is closed, over which the CA would ask");
-            return Ok(None);
-        };
-        let shown = (redirect.challenges(), Arc::clone(&self.shown));
-        Acme::new(settings.clone(), &config.data_dir, shown, authority).map(Some)
-    }
-
     /// What of them can be changed while they are open.
     pub(crate) fn changes(&self) -> Changes {
         self.changes.clone()
     }
 
-    /// Where their requests are written down.
-    pub(crate) fn access_log(&self) -> Option<AccessLog> {
-        self.access_log.clone()
-    }
-
     /// The sockets of all of them once more, for the process that takes this one's place.
     pub(crate) fn sockets(&self) -> io::Result<Vec<(String, OwnedFd)>> {
-        let mut all = Vec::new();
-        for door in &self.tcp {
-            all.extend(listening::named(&listening::tcp_door(door.name()), door.door().sockets()?));
-        }
+        let mut all = self.changes.tcp.sockets()?;
         if let Some(door) = &self.mqtt {
             all.extend(listening::named(MQTT_DOOR, door.sockets()?));
         }
         if let Some(door) = &self.http {
             all.extend(listening::named(HTTP_DOOR, door.sockets()?));
         }
-        if let Some(redirect) = &self.redirect {
-            all.extend(listening::named(REDIRECT, redirect.sockets()?));
-        }
+        all.extend(self.changes.redirect.sockets()?);
         if let Some(egress) = &self.egress {
             all.extend(listening::named(EGRESS, egress.sockets()?));
         }
@@ -239,7 +209,7 @@ impl Doors {
             door.leave(TAKING_LEAVE).await;
         }
         let mut leaving = JoinSet::new();
-        for door in self.tcp.drain(..) {
+        for door in self.changes.tcp.take() {
             leaving.spawn(door.hand_over(settle, patience));
         }
         if let Some(door) = self.mqtt.take() {
@@ -254,11 +224,11 @@ impl Doors {
 
     /// Closes them: what is under way is finished, for at most so long.
     pub(crate) async fn drain(self, patience: Duration) {
-        if let Some(redirect) = self.redirect {
+        if let Some(redirect) = self.changes.redirect.take() {
             redirect.close().await;
         }
         let mut draining = JoinSet::new();
-        for door in self.tcp {
+        for door in self.changes.tcp.take() {
             draining.spawn(door.drain(patience));
         }
         if let Some(door) = self.mqtt {
@@ -271,14 +241,8 @@ impl Doors {
             door.drain(patience).await;
         }
         draining.join_all().await;
-        if let Some(log) = self.access_log {
+        if let Some(log) = self.changes.log.current() {
             tokio::task::spawn_blocking(move || log.close()).await.unwrap_or_default();
         }
     }
-}
-
-fn access_log(config: &Resolved) -> anyhow::Result<Option<AccessLog>> {
-    let Some(wanted) = &config.access_log else { return Ok(None) };
-    let opened = AccessLog::open(wanted.target.clone(), wanted.queries);
-    opened.map(Some).with_context(|| format!("open the access log {}", wanted.target))
 }

@@ -93,10 +93,7 @@ pub(crate) async fn run(
     drop(given);
     follow(&doors, adopted)?;
     let mut tasks = JoinSet::new();
-    tasks.spawn(Reloading::of(Resolved::clone(&config), &doors, read_again, None).run(told_to_reload));
-    if let Some(acme) = doors.acme(&config, None)? {
-        tasks.spawn(acme.keep());
-    }
+    tasks.spawn(Reloading::of(Resolved::clone(&config), &doors, read_again, None)?.run(told_to_reload));
     let renewal = Renewal { config: Arc::clone(&config), equipment, clients, relay, credentials, feed };
     tasks.spawn(renewal.run());
     announce(&config, &doors)?;
@@ -220,7 +217,7 @@ fn follow(doors: &Doors, adopted: watch::Sender<Option<SnapshotVersion>>) -> any
 fn announce(config: &Resolved, doors: &Doors) -> anyhow::Result<()> {
     if let Some(path) = &config.ports_file {
         let http_door = doors.http().map(|address| address.port());
-        let tcp_doors = doors.tcp().map(|(name, address)| (name.to_owned(), address.port())).collect();
+        let tcp_doors = doors.tcp().into_iter().map(|(name, address)| (name, address.port())).collect();
         let mqtt_door = doors.mqtt().map(|address| address.port());
         EdgePorts { http_door, tcp_doors, mqtt_door }.write(path)?;
     }

@@ -6,6 +6,7 @@ mod ingest;
 mod monitors;
 mod mosquitto;
 mod mqtt_commands;
+mod nearby;
 mod observed;
 pub(crate) mod reload;
 mod reports;

@@ -6,20 +6,18 @@
 //! opened anew in any case.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use countersign_authority::Authority;
-use countersign_edge::AccessLog;
 use countersign_edge::rules::{DeviceCas, RuleSet};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::task::JoinSet;
 
+use super::nearby::Nearby;
+use crate::acme::Acme;
 use crate::config::{ConfigError, Loaded, Resolved, settle};
 use crate::doors::{Changes, Doors, Stamps};
-
-/// How often the files of certificates are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+use crate::ports;
 
 /// Reads the configuration again, as it was read at start: same flags, same environment, same file.
 pub(crate) type ReadAgain = dyn Fn() -> Result<Loaded, ConfigError> + Send + Sync;
@@ -34,44 +32,49 @@ pub(crate) struct Reloading {
     running: Resolved,
     read: Arc<ReadAgain>,
     changes: Changes,
-    access_log: Option<AccessLog>,
     seen: Stamps,
+    nearby: Nearby,
+    /// What keeps a certificate from a public CA, if anything does.
+    acquiring: JoinSet<()>,
     /// Whose rules those of the configuration are; an edge has its own authority's.
     authority: Option<Arc<Authority>>,
 }
 
 impl Reloading {
     /// Of these doors, which were opened as `running` wants them.
+    ///
+    /// # Errors
+    /// When what a certificate from a public CA needs cannot be kept.
     pub(crate) fn of(
         running: Resolved,
         doors: &Doors,
         read: Arc<ReadAgain>,
         authority: Option<Arc<Authority>>,
-    ) -> Self {
-        let seen = Stamps::of(&running);
-        Self { changes: doors.changes(), access_log: doors.access_log(), running, read, seen, authority }
+    ) -> anyhow::Result<Self> {
+        let (seen, changes) = (Stamps::of(&running), doors.changes());
+        let nearby = Nearby::new(seen.files());
+        let acme = changes.acme(&running, authority.as_ref())?;
+        let acquiring = JoinSet::new();
+        let mut reloading = Self { running, read, changes, seen, nearby, acquiring, authority };
+        reloading.acquire(acme);
+        Ok(reloading)
     }
 
     /// Reloads at every SIGHUP, and certificates whenever their files change, for ever.
     pub(crate) async fn run(mut self, mut told: Signal) {
-        let mut ticks = interval(LOOK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 signal = told.recv() => match signal {
                     Some(()) => self.reload().await,
                     None => return,
                 },
-                _tick = ticks.tick() => self.look_at_certificates(),
+                () = self.nearby.stirred() => self.look_at_certificates(),
             }
         }
     }
 
     async fn reload(&mut self) {
-        if let Some(log) = &self.access_log {
-            tracing::info!("access log opened anew");
-            log.reopen();
-        }
+        self.changes.reopen_log();
         if let Err(error) = self.change().await {
             let error = format!("{error:#}");
             tracing::error!(error, "configuration not reloaded, the old one stays in force");
@@ -80,6 +83,18 @@ impl Reloading {
             {
                 tracing::error!(error = %unwritten, "refused configuration not written down");
             }
+        }
+    }
+
+    /// Keeps a certificate from a public CA from now on, and no other. Where nobody can look whose the names
+    /// are, none is obtained.
+    fn acquire(&mut self, acme: Option<Acme>) {
+        self.acquiring.abort_all();
+        let Some(acme) = acme else { return };
+        if self.changes.answers_cas() {
+            self.acquiring.spawn(acme.keep());
+        } else {
+            tracing::error!("no certificate by ACME: the redirect is closed, over which the CA would ask");
         }
     }
 
@@ -95,20 +110,38 @@ impl Reloading {
         for key in &kept {
             tracing::warn!(key, "setting changed that only a restart puts in force, the old value stays");
         }
-        let is_new = settled != self.running;
+        let acme = self.changes.acme(&settled, self.authority.as_ref())?;
         match &self.authority {
-            Some(authority) => {
-                if is_new {
-                    let written = authority.note_configuration_reloaded(&kept).await;
-                    written.context("write the reload down")?;
-                }
-                change_rules(authority, &settled).await?;
-            }
+            Some(authority) => change_rules(authority, &settled, (&self.running, &kept)).await?,
             None => tracing::info!("configuration reloaded"),
         }
         prepared.publish();
+        self.name_doors(&settled);
+        if let Some(authority) = &self.authority
+            && settled.monitors != self.running.monitors
+        {
+            authority.watch(settled.monitors.clone());
+        }
+        let (old, new) = (self.running.acme.as_ref(), settled.acme.as_ref());
+        if old != new || settled.redirect != self.running.redirect {
+            if old.map(|acme| &acme.hosts) != new.map(|acme| &acme.hosts) {
+                self.changes.forget_acquired();
+            }
+            self.acquire(acme);
+        }
         (self.running, self.seen) = (settled, seen);
+        self.nearby.look_around(self.seen.files());
         Ok(())
+    }
+
+    /// Says in the ports file which TCP doors there are now.
+    fn name_doors(&self, settled: &Resolved) {
+        let Some(path) = &settled.ports_file else { return };
+        if settled.tcp_doors != self.running.tcp_doors
+            && let Err(error) = ports::rewrite_tcp_doors(path, self.changes.tcp_doors())
+        {
+            tracing::error!(error = format!("{error:#}"), "ports file not written");
+        }
     }
 
     /// Reads the operator's certificates again if their files have changed. What cannot be used is said
@@ -119,6 +152,7 @@ impl Reloading {
             return;
         }
         self.seen = now;
+        self.nearby.look_around(self.seen.files());
         match self.changes.show_certificates(&self.running) {
             Ok(()) => tracing::info!("certificates of the doors changed, read again"),
             Err(error) => {
@@ -132,9 +166,20 @@ impl Reloading {
     }
 }
 
-async fn change_rules(authority: &Authority, config: &Resolved) -> anyhow::Result<()> {
+/// Puts the rules in force, and writes down in the same transaction that the configuration was read again, if
+/// that brought anything.
+async fn change_rules(
+    authority: &Authority,
+    config: &Resolved,
+    (running, kept): (&Resolved, &[&str]),
+) -> anyhow::Result<()> {
     let (count, of_lists) = (config.rules.len(), config.lists.len());
-    let changed = authority.change_rules(config.rules.clone(), config.lists.clone()).await;
+    let (rules, lists) = (config.rules.clone(), config.lists.clone());
+    let changed = if config == running {
+        authority.change_rules(rules, lists).await
+    } else {
+        authority.reload_configuration(rules, lists, kept).await
+    };
     match changed.context("change the rules")? {
         Some(applied) => {
             tracing::info!(

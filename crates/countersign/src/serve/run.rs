@@ -75,7 +75,7 @@ pub(crate) async fn run(
         .pinging_every(config.http_door.limits.websocket_ping);
     let reports = reports::relay(Arc::clone(&authority), refusals);
     let opened = door::open(&config, &authority, control_plane.clone(), (reports, sockets)).await?;
-    let reloading = Reloading::of(config.clone(), &opened, read_again, Some(Arc::clone(&authority)));
+    let reloading = Reloading::of(config.clone(), &opened, read_again, Some(Arc::clone(&authority)))?;
     let shown = match opened.http() {
         Some(address) => {
             Door::Open { host: door_host(address, &config.public_names).await, port: address.port() }
@@ -94,9 +94,6 @@ pub(crate) async fn run(
 
     reload::warn_of_doubts(&authority);
     tasks.spawn(reloading.run(told_to_reload));
-    if let Some(acme) = opened.acme(&config, Some(Arc::clone(&authority)))? {
-        tasks.spawn(acme.keep());
-    }
     let listening = Listening { admin: admin_address, http: shown, doors: &opened };
     announce(&config, &authority, listening)?;
     supervisor.ready();
@@ -307,7 +304,7 @@ fn announce(config: &Resolved, authority: &Authority, listening: Listening<'_>) 
             Door::Open { port, .. } => Some(*port),
             Door::Taken(_) => None,
         };
-        let tcp_doors = doors.tcp().map(|(name, address)| (name.to_owned(), address.port())).collect();
+        let tcp_doors = doors.tcp().into_iter().map(|(name, address)| (name, address.port())).collect();
         let mqtt_door = doors.mqtt().map(|address| address.port());
         Ports { admin: admin.port(), http_door, tcp_doors, mqtt_door }.write(path)?;
     }

@@ -41,7 +41,8 @@ async fn over_its_certificate_the_answer_comes_and_every_connection_ends() {
         let mut idle = device.connect(&installation).await;
         assert_eq!(device.heartbeat(&mut idle).await.status, 200);
         let mut line = device.client(&installation).http(version).connect(installation.door()).await.unwrap();
-        assert_eq!(done(&device.unenrol(&mut line, None).await), json!({ "success": true }));
+        let body = device.own_body(&installation, &mut line, ProofSubject::Unenroll).await;
+        assert_eq!(done(&device.unenrol(&mut line, Some(&body)).await), json!({ "success": true }));
         timeout(PATIENCE, async {
             idle.closed().await;
             line.closed().await;

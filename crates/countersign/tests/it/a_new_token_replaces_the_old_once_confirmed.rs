@@ -19,7 +19,8 @@ async fn the_old_one_is_good_until_the_new_one_is_confirmed() {
     admin.set(json!({ "enforcement": "enforce" })).await;
     let old = Device::enrol(&installation, "pump").await;
     let mut line = old.connect(&installation).await;
-    let new = old.with_token_of(&old.rotate(&mut line, &json!({})).await);
+    let body = old.own_body(&installation, &mut line, ProofSubject::RotateToken).await;
+    let new = old.with_token_of(&old.rotate(&mut line, &body).await);
     assert_eq!(old.heartbeat(&mut line).await.status, 200);
     assert_refused(&new.heartbeat(&mut line).await, 401, "UNAUTHORIZED");
     assert_refused(&old.confirm_token(&mut line).await, 409, "TOKEN_NOT_STAGED");
@@ -43,8 +44,11 @@ async fn the_next_one_takes_the_place_of_one_that_waits_and_a_day_is_all_it_wait
     let installation = super::in_fake_time().await;
     let device = Device::enrol(&installation, "pump").await;
     let mut line = device.connect(&installation).await;
-    let first = device.with_token_of(&device.rotate(&mut line, &json!({})).await);
-    let second = device.with_token_of(&device.rotate(&mut line, &json!({})).await);
+    let mut rotated = async || {
+        let body = device.own_body(&installation, &mut line, ProofSubject::RotateToken).await;
+        device.with_token_of(&device.rotate(&mut line, &body).await)
+    };
+    let (first, second) = (rotated().await, rotated().await);
     assert_refused(&first.confirm_token(&mut line).await, 401, "UNAUTHORIZED");
     installation.time().advance(hours(25));
     let mut line = device.connect(&installation).await;

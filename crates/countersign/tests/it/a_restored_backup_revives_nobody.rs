@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 
 use super::start;
 use crate::harness::{
-    AgentHome, Device, Installation, RESTORE_WITHOUT_LISTS, assert_sound, csr_pem, done, read, until,
+    AgentHome, Device, Installation, RESTORE_WITHOUT_LISTS, assert_sound, done, read, until,
 };
 
 /// Renews and confirms, by showing the certificate that it has.
 async fn renewed(installation: &Installation, device: &Device) -> Device {
     let fresh = TestKey::generate(KeyKind::P256);
-    let csr = csr_pem(&fresh.signing_request_der(&device.name));
-    let answer = device.renew(&mut device.connect(installation).await, &csr, None).await;
+    let csr = fresh.signing_request_der(&device.name);
+    let mut own = device.connect(installation).await;
+    let answer = device.renew_over_own(installation, &mut own, &csr).await;
     let renewal: RenewResponse = read(&answer);
     let device = Device { key: fresh, mtls: Some(renewal.mtls), ..device.clone() };
     done(&device.confirm(&mut device.connect(installation).await, renewal.certificate_id, None).await);

@@ -104,7 +104,7 @@ async fn the_key_of_a_revoked_certificate_proves_nothing() {
     let old_key = stolen.key.signing_request_der("victim");
     let proof = victim.proof_of_renewal(&victim.key, &challenge(&victim, &mut bare).await, &old_key);
     assert_refused(&victim.renew(&mut bare, &csr_pem(&old_key), Some(&proof)).await, 403, "KEY_DENIED");
-    assert_eq!(victim.renew(&mut own, &fresh_request().1, None).await.status, 200);
+    assert_eq!(victim.renew_over_own(&installation, &mut own, &fresh_request().0).await.status, 200);
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ async fn of_two_approvals_revocations_and_denials_one_wins() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewals_at_the_same_moment_leave_one_certificate_to_confirm() {
-    let installation = super::start().await;
+    let installation = Arc::new(super::start().await);
     let admin = installation.admin();
     let device = Device::enrol(&installation, "hasty").await;
     let mut connections = Vec::new();
@@ -97,10 +97,11 @@ async fn renewals_at_the_same_moment_leave_one_certificate_to_confirm() {
     let line = Arc::new(Barrier::new(connections.len()));
     let asking = connections.into_iter().map(|mut connection| {
         let (device, line) = (device.clone(), Arc::clone(&line));
+        let installation = Arc::clone(&installation);
         tokio::spawn(async move {
-            let csr = TestKey::generate(KeyKind::P256).signing_request_pem("hasty");
+            let csr = TestKey::generate(KeyKind::P256).signing_request_der("hasty");
             line.wait().await;
-            device.renew(&mut connection, &csr, None).await.status
+            device.renew_over_own(&installation, &mut connection, &csr).await.status
         })
     });
     let mut statuses = Vec::new();

@@ -2,19 +2,23 @@
 
 use rustix::process::Signal;
 
-use crate::harness::{Installation, Time, until};
+use crate::harness::{Edge, Installation, Time, until};
 
 #[tokio::test]
 async fn as_logrotate_needs_it() {
     let config = "[access_log]\nfile = \"access.log\"\n[http_door]\nrate_limit_per_ip = \"3/h\"\n";
     let installation = Installation::configured(config, Time::Real).await;
-    let (log, moved) = (installation.folder().join("access.log"), installation.folder().join("access.log.1"));
+    let folder = installation.edge().map_or_else(|| installation.folder(), Edge::folder);
+    let (log, moved) = (folder.join("access.log"), folder.join("access.log.1"));
     let mut connection = installation.connect().await;
     let read = |path| fs_err::read_to_string(path).unwrap_or_default();
     assert_eq!(connection.json("GET", "/health?secret", None, None).await.unwrap().status, 200);
     until("the first line is there", async || read(&log).ends_with('\n')).await;
     fs_err::rename(&log, &moved).unwrap();
-    installation.signal(Signal::HUP);
+    match installation.edge() {
+        Some(edge) => edge.signal(Signal::HUP),
+        None => installation.signal(Signal::HUP),
+    }
     until("the file is there again", async || log.exists()).await;
     let answers = [200, 200, 429];
     for status in answers {

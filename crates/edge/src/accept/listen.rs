@@ -29,6 +29,11 @@ impl Listeners {
     pub(crate) fn again(&self) -> io::Result<Vec<TcpListener>> {
         self.per_worker.iter().flatten().map(TcpListener::try_clone).collect()
     }
+
+    /// All of them, to be listened at later.
+    pub(crate) fn flattened(self) -> Vec<TcpListener> {
+        self.per_worker.into_iter().flatten().collect()
+    }
 }
 
 /// Binds every address once for each worker, unless sockets that listen there were `handed` over. Port 0

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use super::challenges::HttpChallenges;
 use crate::accept::limits::{Limits, Slots};
-use crate::accept::listen;
+use crate::accept::listen::{self, Listeners};
 use crate::door::{DoorError, spawn};
 use crate::http::host::RequestedHost;
 
@@ -52,7 +52,6 @@ pub struct RedirectConfig {
 pub struct Redirect {
     address: SocketAddr,
     config: Arc<ArcSwap<RedirectConfig>>,
-    challenges: HttpChallenges,
     listening: Vec<TcpListener>,
     stop: watch::Sender<()>,
     thread: Option<JoinHandle<()>>,
@@ -70,36 +69,42 @@ impl RedirectChanges {
 }
 
 impl Redirect {
-    /// Opens the listener, on sockets that were handed over if there are any.
+    /// Takes its address, where connections wait from now on until it is opened on these sockets.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn reserve(config: &RedirectConfig) -> Result<Vec<TcpListener>, DoorError> {
+        listen::open(&[config.listen], NonZeroUsize::MIN, Vec::new()).map(Listeners::flattened)
+    }
+
+    /// Opens the listener, on sockets that were handed over if there are any. `challenges` has what it answers
+    /// CAs that look whose a name is.
     ///
     /// # Errors
     /// When the address cannot be bound or the thread not be started.
-    pub fn start(config: RedirectConfig, sockets: Vec<TcpListener>) -> Result<Self, DoorError> {
+    pub fn start(
+        config: RedirectConfig,
+        challenges: HttpChallenges,
+        sockets: Vec<TcpListener>,
+    ) -> Result<Self, DoorError> {
         let mut listeners = listen::open(&[config.listen], NonZeroUsize::MIN, sockets)?;
         let listening = listeners.again().map_err(|source| DoorError::HandedOver { source })?;
         let address = listeners.addresses.first().copied().unwrap_or(config.listen);
         let sockets = listeners.per_worker.pop().unwrap_or_default();
         let (stop, stopped) = watch::channel(());
         let config = Arc::new(ArcSwap::from_pointee(config));
-        let challenges = HttpChallenges::default();
-        let own = Answers { config: Arc::clone(&config), challenges: challenges.clone() };
+        let own = Answers { config: Arc::clone(&config), challenges };
         let thread = spawn("redirect".to_owned(), move |runtime| {
             runtime.block_on(serve(sockets, &own, stopped));
         })?;
         info!(%address, "redirect open");
-        Ok(Self { address, config, challenges, listening, stop, thread: Some(thread) })
+        Ok(Self { address, config, listening, stop, thread: Some(thread) })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.address
-    }
-
-    /// What it answers CAs that look whose a name is.
-    #[must_use]
-    pub fn challenges(&self) -> HttpChallenges {
-        self.challenges.clone()
     }
 
     /// What of it can be changed while it is open.

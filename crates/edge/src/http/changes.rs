@@ -19,7 +19,7 @@ use crate::door::{DoorConfig, DoorError, LocalControlPlane, Phase, spawn};
 /// What looks after upstreams, until it is dropped; `None` where none need it.
 type UpkeepLease = Option<oneshot::Sender<()>>;
 
-/// What of an open HTTP door can be changed: everything but its addresses, its threads and its access log.
+/// What of an open HTTP door can be changed: everything but its addresses and its threads.
 #[derive(Clone)]
 pub struct HttpChanges(Arc<Changing>);
 
@@ -64,8 +64,7 @@ impl HttpChanges {
         Ok(Self(Arc::new(Changing { parts, phases, upkeep: Mutex::new(upkeep) })))
     }
 
-    /// Checks what the door is to become. Addresses, threads and the access log stay what they are, whatever
-    /// `config` says. Routes that are the same keep their connections to upstreams, and what is known of
+    /// Checks what the door is to become. Addresses and threads stay what they are, whatever `config` says. Routes that are the same keep their connections to upstreams, and what is known of
     /// an upstream's health is kept in any case.
     ///
     /// # Errors
@@ -83,7 +82,8 @@ impl HttpChanges {
             (Arc::new(routes), Some(upkeep))
         };
         let terms = config.frontage(&routes);
-        let gate = Arc::new(Gate::new(config, routes, old.lasting.clone()));
+        let lasting = old.lasting.clone().writing_to(config.access_log.clone());
+        let gate = Arc::new(Gate::new(config, routes, lasting));
         Ok(PreparedHttp { door: self.clone(), gate, terms, upkeep })
     }
 }

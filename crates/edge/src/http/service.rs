@@ -169,6 +169,11 @@ impl Lasting {
         }
     }
 
+    /// The same with requests written down here from now on.
+    pub(crate) fn writing_to(self, access_log: Option<AccessLog>) -> Self {
+        Self { access_log, ..self }
+    }
+
     /// Puts a connection on the list of live ones, by the standing it has now.
     pub(crate) fn register(&self, registry: &Arc<Registry>, peer: &Peer) -> Arc<Registration> {
         registry.register_peer(peer, &self.current, &*self.clock)

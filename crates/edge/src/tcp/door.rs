@@ -18,6 +18,7 @@ use super::session::TcpInside;
 use super::upstream::TcpUpstream;
 use crate::accept::Frontage;
 use crate::accept::limits::Limits;
+use crate::accept::listen::{self, Listeners};
 use crate::audience::Audience;
 use crate::door::{DoorError, DoorHandle, DoorInputs, Frame, open};
 use crate::report::Reports;
@@ -95,6 +96,14 @@ impl TcpDoor {
     /// Fails closed: a door with an unusable address, rule or TLS setting is not opened.
     pub fn start(config: TcpDoorConfig, inputs: DoorInputs) -> Result<TcpDoorHandle, DoorError> {
         Self::start_on(config, inputs, Vec::new())
+    }
+
+    /// Takes its addresses, where connections wait from now on until it is opened on these sockets.
+    ///
+    /// # Errors
+    /// When an address cannot be bound.
+    pub fn reserve(config: &TcpDoorConfig) -> Result<Vec<TcpListener>, DoorError> {
+        listen::open(&config.addresses, config.workers, Vec::new()).map(Listeners::flattened)
     }
 
     /// The same on sockets that were handed over, if there are any; the address is not bound then.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use countersign_edge::{Redirect, RedirectConfig};
+use countersign_edge::{HttpChallenges, Redirect, RedirectConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -12,7 +12,7 @@ use crate::site::PATIENCE;
 fn redirect() -> Redirect {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = RedirectConfig { listen, hosts: vec!["door.test".to_owned()], https_port: 8443 };
-    Redirect::start(config, Vec::new()).unwrap()
+    Redirect::start(config, HttpChallenges::default(), Vec::new()).unwrap()
 }
 
 async fn asked(redirect: &Redirect, request: &str) -> String {

@@ -36,7 +36,7 @@ pub(crate) async fn rotate(
     let mut fields = body.fields().await?;
     let proof = proof(&mut fields);
     fields.finish()?;
-    let possession = proof.unwrap_or_else(|| admitted.possession());
+    let possession = admitted.possession(proof);
     let staged = state.authority.rotate_token(&admitted.caller, &possession).await?;
     Ok(Json(StagedToken { auth_token: staged.text.to_string(), confirm_before: staged.confirm_before }))
 }
@@ -82,7 +82,7 @@ pub(crate) async fn unenroll(
     let mut fields = body.fields().await?;
     let proof = proof(&mut fields);
     fields.finish()?;
-    let possession = proof.unwrap_or_else(|| admitted.possession());
+    let possession = admitted.possession(proof);
     state.authority.unenrol(&admitted.caller, &possession).await?;
     Ok(Json(Success { success: true }))
 }

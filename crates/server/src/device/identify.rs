@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use axum::extract::FromRequestParts;
 use countersign_api::{Arrival, ObservedRule};
-use countersign_authority::agent::{AgentCaller, Possession};
+use countersign_authority::agent::{AgentCaller, Possession, ShownCertificate};
 use countersign_authority::refusals::{Outcome, RefusalReport};
 use countersign_core::access::{Access, Holder, Place, Refusal, Shown, decide};
-use countersign_core::ids::AgentId;
+use countersign_core::ids::{AgentId, ChallengeId};
 use countersign_core::snapshot::{CertificateClaim, Standing};
 use countersign_tls::Witness;
 use http::request::Parts;
@@ -27,12 +27,21 @@ pub(crate) struct AdmittedAgent {
 }
 
 impl AdmittedAgent {
-    /// What the handshake proved of the device's key: nothing, when only an edge elsewhere saw it.
-    pub(crate) fn possession(&self) -> Possession {
-        if self.arrival.peer.witness() == Witness::Edge {
-            return Possession::None;
+    /// What shows that the device has its key: a signature, if there is one, or else what the handshake proved,
+    /// which is only told when an edge elsewhere saw it.
+    pub(crate) fn possession(&self, proof: Option<(ChallengeId, Vec<u8>)>) -> Possession {
+        let peer = &self.arrival.peer;
+        match (proof, &self.handshake) {
+            (Some((challenge, signature)), shown) => {
+                let beside = shown.as_ref().zip(peer.chain_der().first()).map(|(claim, der)| {
+                    Box::new(ShownCertificate { claim: claim.clone(), der: der.to_vec() })
+                });
+                Possession::Signature { challenge, signature, beside }
+            }
+            (None, Some(claim)) if peer.witness() == Witness::Edge => Possession::Told(claim.clone()),
+            (None, Some(claim)) => Possession::Handshake(claim.clone()),
+            (None, None) => Possession::None,
         }
-        self.handshake.clone().map_or(Possession::None, Possession::Handshake)
     }
 }
 

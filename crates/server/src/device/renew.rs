@@ -6,10 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_api::ErrorBody;
 use countersign_api::wire::agent::{ChallengeResponse, ConfirmRequest, RenewRequest, RenewResponse, Success};
-use countersign_authority::agent::Possession;
 use countersign_authority::renew::Renewed;
 use countersign_core::access::Place;
-use countersign_core::ids::CertificateId;
+use countersign_core::ids::{CertificateId, ChallengeId};
 use http::request::Parts;
 use serde_json::Value;
 
@@ -46,7 +45,7 @@ pub(crate) async fn renew(
     let csr = fields.required_block("csr", 32 << 10);
     let proof = proof(&mut fields);
     fields.finish()?;
-    let possession = proof.unwrap_or_else(|| admitted.possession());
+    let possession = admitted.possession(proof);
     let renewed = state.authority.renew(&admitted.caller, &csr, &possession).await?;
     Ok(Json(answer(renewed)))
 }
@@ -60,7 +59,7 @@ fn answer(renewed: Renewed) -> RenewResponse {
 }
 
 /// A proof in the body.
-pub(crate) fn proof(fields: &mut Fields) -> Option<Possession> {
+pub(crate) fn proof(fields: &mut Fields) -> Option<(ChallengeId, Vec<u8>)> {
     let Value::Object(values) = fields.take("proof")? else {
         fields.problem("proof", "must be an object");
         return None;
@@ -69,7 +68,7 @@ pub(crate) fn proof(fields: &mut Fields) -> Option<Possession> {
     let challenge = inner.parsed("challengeId");
     let signature = inner.text("signature", 2048).and_then(|text| STANDARD.decode(text).ok());
     match (challenge, signature) {
-        (Some(challenge), Some(signature)) => Some(Possession::Signature { challenge, signature }),
+        (Some(challenge), Some(signature)) => Some((challenge, signature)),
         _ => {
             fields.problem("proof", "must have challengeId, a UUID, and signature, in standard base64");
             None
@@ -124,7 +123,7 @@ pub(crate) async fn confirm(
     let proof = proof(&mut fields);
     fields.finish()?;
     let id = id.ok_or_else(|| Failure::not_found("certificate"))?;
-    let possession = proof.unwrap_or_else(|| admitted.possession());
+    let possession = admitted.possession(proof);
     state.authority.confirm(&admitted.caller, id, &possession).await?;
     Ok(Json(Success { success: true }))
 }

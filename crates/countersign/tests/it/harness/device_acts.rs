@@ -1,15 +1,54 @@
 //! What a device asks for besides renewals and heartbeats.
 
-use countersign_api::wire::agent::HeartbeatResponse;
+use countersign_api::wire::agent::{HeartbeatResponse, Proof};
 use countersign_core::ids::CommandId;
 use countersign_core::proof::ProofSubject;
 use countersign_testkit::{Answer, Connection};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::admin::{done, read};
-use super::device::Device;
+use super::device::{Device, csr_pem};
+use super::installation::Installation;
 
 impl Device {
+    /// Renews with this signing request (DER) by what it shows; by a signature too, where an edge alone sees that.
+    pub(crate) async fn renew_over_own(
+        &self,
+        installation: &Installation,
+        connection: &mut Connection,
+        csr: &[u8],
+    ) -> Answer {
+        let csr_sha256 = Sha256::digest(csr).into();
+        let proof = self.told_proof(installation, connection, ProofSubject::Renew { csr_sha256 }).await;
+        self.renew(connection, &csr_pem(csr), proof.as_ref()).await
+    }
+
+    /// The body of a call that wants possession shown: empty where the connection does that, or with a proof
+    /// where an edge alone sees it.
+    pub(crate) async fn own_body(
+        &self,
+        installation: &Installation,
+        connection: &mut Connection,
+        subject: ProofSubject,
+    ) -> Value {
+        match self.told_proof(installation, connection, subject).await {
+            Some(proof) => json!({ "proof": proof }),
+            None => json!({}),
+        }
+    }
+
+    async fn told_proof(
+        &self,
+        installation: &Installation,
+        connection: &mut Connection,
+        subject: ProofSubject,
+    ) -> Option<Proof> {
+        installation.edge()?;
+        let challenge = read(&self.challenge(connection).await);
+        Some(self.proof(&self.key, &challenge, subject))
+    }
+
     /// What its heartbeat is answered with: commands.
     pub(crate) async fn offered(&self, connection: &mut Connection) -> Vec<CommandId> {
         let answer: HeartbeatResponse = read(&self.heartbeat(connection).await);

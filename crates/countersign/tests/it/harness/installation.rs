@@ -384,6 +384,14 @@ impl Installation {
         self.folder.path().join("data")
     }
 
+    /// How much memory its process has in use, in bytes, as the kernel counts it.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let process = self.process.as_ref().unwrap().id();
+        let status = fs_err::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// All that it has logged, and its edge.
     pub(crate) fn log(&self) -> String {
         self.own_log() + &self.edge.as_ref().map(|edge| edge.log()).unwrap_or_default()

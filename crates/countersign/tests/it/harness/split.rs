@@ -10,30 +10,20 @@ use super::installation::Installation;
 
 /// What is promised of one process and can not be of two, by the beginnings of the tests' names, each with the
 /// reason. These run in one process in a split deployment too.
-const OF_ONE_PROCESS: [(&str, &str); 19] = [
-    ("a_decision_cuts_every_live_connection::a_superseded_certificate", BY_HANDSHAKE),
+const OF_ONE_PROCESS: [(&str, &str); 11] = [
     ("a_device_lives_from_enrolment_to_renewal", MONTHS_AT_ONCE),
-    ("a_device_that_unenrols_is_gone::over_its_certificate", BY_HANDSHAKE),
-    ("a_fleet_moves_to_a_new_ca_without_a_refused_request", BY_HANDSHAKE),
-    ("a_new_token_replaces_the_old_once_confirmed", BY_HANDSHAKE),
-    ("a_renewal_does_not_interrupt_the_websocket", BY_HANDSHAKE),
+    ("a_renewal_does_not_interrupt_the_websocket::until_the_overlap_is_over", SEEN_BY_ITSELF),
     ("a_restored_backup_revives_nobody::an_agent_proves", ANOTHER_MACHINE),
-    ("a_restored_backup_revives_nobody::devices_go_on", BY_HANDSHAKE),
-    ("a_restored_backup_revives_nobody::what_a_renewal_revoked", BY_HANDSHAKE),
-    ("a_restored_backup_revives_nobody::without_lists", BY_HANDSHAKE),
     ("a_stopping_server_finishes_what_it_began::a_request_under_way", TOGETHER),
-    ("a_thief_with_a_token_gets_nothing::the_key_of_a_revoked_certificate", BY_HANDSHAKE),
+    ("an_edge_follows_its_authority_out_of_a_backup::what_is_older", OWN_EDGE),
     ("an_edge_outlives_its_certificates_and_its_patience::it_renews", MONTHS_AT_ONCE),
     ("an_expired_device_waits_for_approval", MONTHS_AT_ONCE),
-    ("of_two_at_once_one_wins::renewals_at_the_same_moment", BY_HANDSHAKE),
+    ("each_host_has_its_own_certificate_and_asks_as_it_says", ITS_FILES),
     ("pasted_rules_hold_at_the_door::the_api_shield_rule", NOBODY_ENROLS),
     ("services_get_certificates_from_the_running_server", COUNTED),
-    ("the_access_log_is_opened_anew_on_sighup", SIGNALLED),
-    ("who_may_reach_what::walk", BY_HANDSHAKE),
+    ("who_may_reach_what::walk::what_has_expired", SEEN_BY_ITSELF),
 ];
 
-const BY_HANDSHAKE: &str =
-    "gets something by the handshake alone, for which an edge's word is not enough (decision 17)";
 const MONTHS_AT_ONCE: &str =
     "time leaps by more than the certificates of an edge last, which it renews in time otherwise";
 const ANOTHER_MACHINE: &str = "another machine takes the place of this one, which had the edge";
@@ -42,7 +32,9 @@ const COUNTED: &str =
     "counts what an installation without edges has issued, and how many have heard of a change";
 const TOGETHER: &str =
     "both would end at the same moment, and an edge hands a request on only when it has its body";
-const SIGNALLED: &str = "is about a signal to the process that has the doors";
+const SEEN_BY_ITSELF: &str = "an edge sees by itself that a certificate is over and cuts at once, before the authority's last word is through";
+const ITS_FILES: &str = "its configuration names certificates that only the machine of the server has";
+const OWN_EDGE: &str = "its authority comes back with a state that no edge takes, and the tests wait for the one of a split deployment";
 
 /// Whether this test's devices are to come to an edge that runs elsewhere.
 pub(crate) fn is_wanted() -> bool {
@@ -101,6 +93,10 @@ fn what_is_said_to_be_of_one_process_is_there() {
                 let file = fs_err::read_to_string(folder.join(format!("{module}.rs")));
                 file.is_ok_and(|text| text.contains(&format!("fn {beginning}")))
                     || folder.join(module).join(format!("{beginning}.rs")).exists()
+            }
+            [file, beginning] => {
+                let text = fs_err::read_to_string(folder.join(module).join(format!("{file}.rs")));
+                text.is_ok_and(|text| text.contains(&format!("fn {beginning}")))
             }
             _ => false,
         };

@@ -6,7 +6,7 @@ use countersign_testkit::{DoorClient, KeyKind, TestCa, TestKey};
 use serde_json::json;
 
 use super::table::{Mode, Route, Shown};
-use crate::harness::{Device, Installation, csr_pem, done, identity_pem, read};
+use crate::harness::{Device, Installation, done, identity_pem, read};
 
 /// What all of them share.
 pub(super) struct Stage<'a> {
@@ -86,7 +86,7 @@ impl Actor {
 
     async fn renew(&self, installation: &Installation) -> RenewResponse {
         let mut own = self.device.connect(installation).await;
-        read(&self.device.renew(&mut own, &csr_pem(&self.request), None).await)
+        read(&self.device.renew_over_own(installation, &mut own, &self.request).await)
     }
 
     /// A client that shows what it has to show.

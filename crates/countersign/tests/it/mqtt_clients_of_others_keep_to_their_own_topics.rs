@@ -41,7 +41,8 @@ impl Client {
         };
         let is_installed = there.exists() || install.iter().all(|step| succeeds(&folder, step));
         if !is_installed {
-            writeln!(std::io::stderr(), "left out: {self:?} cannot be installed here").unwrap();
+            let mut log = std::io::stderr();
+            writeln!(log, "left out: {self:?} cannot be installed here").unwrap();
             return None;
         }
         let mut command = match self {

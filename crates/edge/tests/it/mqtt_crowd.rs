@@ -103,14 +103,15 @@ async fn as_many_clients_as_it_is_told() {
 }
 
 async fn come(facts: Value, number: usize) -> Client<Tls> {
-    let file = Path::new(facts["folder"].as_str().unwrap()).join(format!("{number}.pem"));
+    let fact = |name: &str| facts.get(name).and_then(Value::as_str).unwrap();
+    let file = Path::new(fact("folder")).join(format!("{number}.pem"));
     let pem = std::fs::read_to_string(file).unwrap();
     let identity = ClientIdentity::from_pem(pem.clone(), pem);
-    let trust = ServerTrust::Roots(facts["roots"].as_str().unwrap().to_owned());
+    let trust = ServerTrust::Roots(fact("roots").to_owned());
     let tls = ClientTls::new(&trust, Some(&identity)).unwrap().with_protocols(&[]);
-    let io = TcpStream::connect(facts["door"].as_str().unwrap()).await.unwrap();
+    let io = TcpStream::connect(fact("door")).await.unwrap();
     let stream = tls.handshake("door.test", io).await.unwrap();
-    let version = if number % 2 == 0 { Version::V311 } else { Version::V5 };
+    let version = if number.is_multiple_of(2) { Version::V311 } else { Version::V5 };
     let mut client = Client::new(stream, version);
     client.send(&connect(version, "id", true, None)).await;
     let connack = client.next().await;
@@ -119,5 +120,6 @@ async fn come(facts: Value, number: usize) -> Client<Tls> {
 }
 
 fn say(line: &str) {
-    writeln!(std::io::stdout(), "{line}").unwrap();
+    let mut out = std::io::stdout();
+    writeln!(out, "{line}").unwrap();
 }

@@ -62,16 +62,15 @@ async fn converse(mut stream: TcpStream, flood: Arc<Flood>) {
 fn answered(inbox: &[u8], version: &mut Version) -> Option<(Vec<u8>, usize)> {
     let frame: Frame<'_> = next_frame(inbox, 1 << 20).unwrap()?;
     let is_5 = |version: Version| version == Version::V5;
-    let answer = match Packet::read(frame, *version).unwrap() {
-        Packet::Connect(connect) => {
-            *version = connect.version;
-            if is_5(*version) { vec![0x20, 3, 0, 0, 0] } else { vec![0x20, 2, 0, 0] }
-        }
-        Packet::Subscribe(subscribe) => {
-            let [high, low] = subscribe.packet_id.to_be_bytes();
-            if is_5(*version) { vec![0x90, 4, high, low, 0, 1] } else { vec![0x90, 3, high, low, 1] }
-        }
-        _other => vec![0xd0, 0],
+    let packet = Packet::read(frame, *version).unwrap();
+    let answer = if let Packet::Connect(connect) = packet {
+        *version = connect.version;
+        if is_5(*version) { vec![0x20, 3, 0, 0, 0] } else { vec![0x20, 2, 0, 0] }
+    } else if let Packet::Subscribe(subscribe) = packet {
+        let [high, low] = subscribe.packet_id.to_be_bytes();
+        if is_5(*version) { vec![0x90, 4, high, low, 0, 1] } else { vec![0x90, 3, high, low, 1] }
+    } else {
+        vec![0xd0, 0]
     };
     Some((answer, frame.bytes.len()))
 }

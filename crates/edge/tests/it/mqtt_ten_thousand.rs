@@ -55,6 +55,7 @@ async fn ten_thousand_sessions_end_within_a_second() {
         "kill with {SESSIONS} sessions: p50 {median:?}, p99 {p99:?}, slowest {slowest:?}; all at once applied after \
          {applied:?}, seen by all after {all:?}"
     );
-    writeln!(std::io::stderr(), "{said}").unwrap();
+    let mut log = std::io::stderr();
+    writeln!(log, "{said}").unwrap();
     assert!(slowest < WITHIN && applied < WITHIN, "{said}");
 }

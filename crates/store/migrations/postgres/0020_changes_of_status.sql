@@ -99,6 +99,18 @@ CREATE TRIGGER devices_look_up_changed
         IS DISTINCT FROM (NEW.org_id, NEW.site_id, NEW.agent_id, NEW.token_sha256, NEW.enrolled_at))
     EXECUTE FUNCTION look_up_changed_device();
 
+-- Compared byte by byte, and not as the database's language orders words, an index is written in half the time.
+ALTER TABLE revocations ALTER COLUMN spki_sha256 TYPE text COLLATE "C";
+ALTER TABLE denied_keys ALTER COLUMN spki_sha256 TYPE text COLLATE "C";
+ALTER TABLE enrollment_keys ALTER COLUMN key_sha256 TYPE text COLLATE "C";
+ALTER TABLE staged_tokens ALTER COLUMN token_sha256 TYPE text COLLATE "C";
+ALTER TABLE audit_requests ALTER COLUMN request_id TYPE text COLLATE "C";
+ALTER TABLE audit_entries
+    ALTER COLUMN event TYPE text COLLATE "C",
+    ALTER COLUMN actor TYPE text COLLATE "C",
+    ALTER COLUMN device_id TYPE text COLLATE "C",
+    ALTER COLUMN certificate_id TYPE text COLLATE "C";
+
 -- These follow time, so that an index of ranges of rows finds as well and costs next to nothing to write.
 DROP INDEX revocations_live_idx;
 CREATE INDEX revocations_live_idx ON revocations USING brin (expires_at);

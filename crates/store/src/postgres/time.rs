@@ -19,6 +19,14 @@ const TIMESTAMP: Oid = Oid(1114);
 #[derive(Clone, Copy)]
 pub(super) struct Time(pub(super) Timestamp);
 
+impl Time {
+    /// As it is stored.
+    pub(super) const fn stored(self) -> i64 {
+        // The years 0 to 9999 are far from the ends of the range.
+        (self.0.millis() - EPOCH) * 1000
+    }
+}
+
 impl Type<Postgres> for Time {
     fn type_info() -> PgTypeInfo {
         PgTypeInfo::with_oid(TIMESTAMPTZ)
@@ -33,9 +41,7 @@ impl PgHasArrayType for Time {
 
 impl Encode<'_, Postgres> for Time {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        // The years 0 to 9999 are far from the ends of the range.
-        let micros = (self.0.millis() - EPOCH) * 1000;
-        buffer.extend_from_slice(&micros.to_be_bytes());
+        buffer.extend_from_slice(&self.stored().to_be_bytes());
         Ok(IsNull::No)
     }
 }

@@ -112,7 +112,7 @@ impl Journal {
 
 /// Writes entries that get their places as they come. On SQLite lists of values are as quick as anything.
 async fn write_linked(
-    linked: impl Iterator<Item = Linked>,
+    linked: impl ExactSizeIterator<Item = Linked>,
     connection: &mut Connection<'_>,
 ) -> Result<(), StoreError> {
     if let Connection::Postgres(inner) = connection {

@@ -35,6 +35,43 @@ async fn filled() -> Fixture {
     fixture
 }
 
+/// On PostgreSQL so many go another way than a few.
+#[tokio::test]
+async fn a_fleet_of_entries_at_once_reads_back_and_verifies() {
+    const TEXT: &str = "tab\tline\n\\N \\. ä \"quoted\"";
+    let fixture = filled().await;
+    let entries: Vec<AuditEntry> = (0..1500)
+        .map(|number| {
+            let chain = CHAINS[number % CHAINS.len()];
+            entry(chain, AuditEvent::CertificateRevoked)
+                .device(DeviceId::random())
+                .detail("number", number)
+                .detail("text", TEXT)
+        })
+        .collect();
+    let expected = entries.clone();
+    let written = fixture.store.write::<_, StoreError, _>(move |w| {
+        Box::pin(async move {
+            for entry in &entries {
+                w.append_audit(entry).await?;
+            }
+            Ok(())
+        })
+    });
+    written.await.unwrap();
+
+    assert!(verify(&fixture).await.is_intact());
+    let scope = ChainScope::Tenant("other".parse().unwrap());
+    let filter = AuditFilter { limit: 400, scope, ..AuditFilter::default() };
+    let found = read!(fixture.store, |r| r.audit_entries(&filter)).unwrap();
+    let found = found.iter().map(|record| (record.device, &record.details));
+    let newest = expected
+        .iter()
+        .rev()
+        .filter(|entry| entry.tenant.as_ref().is_some_and(|tenant| tenant.as_str() == "other"));
+    assert!(found.eq(newest.take(400).map(|entry| (entry.device, &entry.details))));
+}
+
 #[tokio::test]
 async fn what_is_appended_reads_back_newest_first() {
     let fixture = filled().await;

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::activation::HeldSockets;
 use super::admin::{Admin, done};
@@ -194,10 +195,17 @@ impl Installation {
         self.sockets = Some(sockets);
     }
 
-    /// Starts the process, which must have ended, on the ports that it had.
+    /// Starts the process, which must have ended, on the ports that it had. Where another program was given one
+    /// of them meanwhile, it starts once more.
     pub(crate) async fn start_again(&mut self) {
         self.begin();
-        self.wait_until_ready().await;
+        let end = Instant::now() + PATIENCE;
+        while !self.came_up().await {
+            assert!(Instant::now() < end, "somebody keeps the port of the door");
+            self.process.as_mut().unwrap().kill().unwrap();
+            self.ended().await;
+            self.begin();
+        }
         if let Some(edge) = &mut self.edge {
             let authority = (Ipv4Addr::LOCALHOST, self.ports.door).into();
             Self::attach_edge(edge, &self.config, authority).await;
@@ -245,7 +253,8 @@ impl Installation {
         self.process = Some(command.spawn().unwrap());
     }
 
-    async fn wait_until_ready(&mut self) {
+    /// Waits for the process to be ready; whether its door is open then.
+    async fn came_up(&mut self) -> bool {
         let file = self.folder.path().join("ports.json");
         let process = self.process.as_mut().unwrap();
         let text = eventually(PATIENCE, "the ports file is there", async || {
@@ -255,8 +264,10 @@ impl Installation {
         })
         .await;
         let ports: Value = serde_json::from_str(&text).unwrap();
-        let port = |name: &str| u16::try_from(ports[name].as_u64().unwrap()).unwrap();
-        self.ports = Ports { admin: port("admin"), door: port("httpDoor") };
+        let port = |name: &str| ports[name].as_u64().map(|port| u16::try_from(port).unwrap());
+        let Some(door) = port("httpDoor") else { return false };
+        self.ports = Ports { admin: port("admin").unwrap(), door };
+        true
     }
 
     /// SIGTERM, and how it ended.

@@ -169,5 +169,6 @@ async fn the_limits_of_the_other_doors_are_its_own_too() {
     assert_eq!((facts.code.as_str(), facts.route.as_deref()), ("DOOR_FULL", Some("tcp_door echo")));
     // Nobody may hold the place without a handshake.
     assert_eq!(timeout(PATIENCE, silent.read(&mut [0])).await.unwrap().unwrap_or(0), 0);
-    assert!(echoes(&mut site.open(&site.client(Some(&site.device("d1")))).await).await);
+    let client = site.client(Some(&site.device("d1")));
+    assert!(echoes(&mut site.open_when_there_is_a_place(&client).await).await);
 }

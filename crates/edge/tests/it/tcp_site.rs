@@ -16,7 +16,7 @@ use countersign_tls::{ClientIdentity, ClientStream, ClientTls, ServerTrust};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use crate::site::{NOW, PATIENCE, credentials};
 
@@ -89,6 +89,21 @@ impl TcpSite {
     pub(crate) async fn open(&self, client: &ClientTls) -> Session {
         let io = TcpStream::connect(self.address()).await.unwrap();
         timeout(PATIENCE, client.handshake("door.test", io)).await.unwrap().unwrap()
+    }
+
+    /// The same once the door has a place again: the other side sees an end a moment before its place is free.
+    pub(crate) async fn open_when_there_is_a_place(&self, client: &ClientTls) -> Session {
+        let opened = async {
+            let mut ticks = interval(Duration::from_millis(10));
+            loop {
+                ticks.tick().await;
+                let io = TcpStream::connect(self.address()).await.unwrap();
+                if let Ok(session) = client.handshake("door.test", io).await {
+                    return session;
+                }
+            }
+        };
+        timeout(PATIENCE, opened).await.unwrap()
     }
 
     /// Changes the snapshot and waits until the door has applied it.

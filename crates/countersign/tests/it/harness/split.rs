@@ -10,11 +10,12 @@ use super::installation::Installation;
 
 /// What is promised of one process and can not be of two, by the beginnings of the tests' names, each with the
 /// reason. These run in one process in a split deployment too.
-const OF_ONE_PROCESS: [(&str, &str); 11] = [
+const OF_ONE_PROCESS: [(&str, &str); 12] = [
     ("a_device_lives_from_enrolment_to_renewal", MONTHS_AT_ONCE),
     ("a_renewal_does_not_interrupt_the_websocket::until_the_overlap_is_over", SEEN_BY_ITSELF),
     ("a_restored_backup_revives_nobody::an_agent_proves", ANOTHER_MACHINE),
     ("a_stopping_server_finishes_what_it_began::a_request_under_way", TOGETHER),
+    ("a_stopping_server_finishes_what_it_began::a_second_signal", TOGETHER),
     ("an_edge_follows_its_authority_out_of_a_backup::what_is_older", OWN_EDGE),
     ("an_edge_outlives_its_certificates_and_its_patience::it_renews", MONTHS_AT_ONCE),
     ("an_expired_device_waits_for_approval", MONTHS_AT_ONCE),

@@ -162,8 +162,9 @@ ok 'neither written nor read'
 
 echo '==> second: a revocation in the middle of a session'
 at_devices mosquitto_pub DEVICE-001 -q 1 -r -t "$one/shadow/reported" -m kept
-at_devices mosquitto_sub DEVICE-001 -i mine -c -q 1 -t "$one/commands" --will-topic "$one/telemetry/will" --will-payload gone \
-    >listener.log 2>&1 &
+# Not by the function: its shell would be ended below, and the client left.
+mosquitto_sub --cafile "$root" --cert DEVICE-001.pem --key DEVICE-001.key -h localhost -p "$devices_port" -i mine -c -q 1 \
+    -t "$one/commands" --will-topic "$one/telemetry/will" --will-payload gone >listener.log 2>&1 &
 listener=$!
 until_true grep -q "$one/commands (QoS 1)" mosquitto.log
 mosquitto_pub -h 127.0.0.1 -p "$internal_port" -u service_pulse -P internal -q 1 -t "$one/commands" -m reboot

@@ -1,5 +1,6 @@
 //! `If-Match` (RFC 9110, section 13.1.1): a change is made only to what its caller has seen.
 
+use countersign_authority::agent_settings::SeenVersion;
 use http::{HeaderMap, header};
 
 /// The tags that `If-Match` names; `None`: any will do.
@@ -14,6 +15,14 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Option<Vec<String>> {
     }
     let tags = texts.iter().flat_map(|text| text.split(','));
     Some(tags.filter_map(|tag| Some(tag.trim().strip_prefix('"')?.strip_suffix('"')?.to_owned())).collect())
+}
+
+/// The versions that the tags of `If-Match` are, for what is numbered.
+pub(crate) fn seen_version(headers: &HeaderMap) -> SeenVersion {
+    match if_match(headers) {
+        None => SeenVersion::Any,
+        Some(tags) => SeenVersion::OneOf(tags.iter().filter_map(|tag| tag.parse().ok()).collect()),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Runs the binary and compares what it says with what is on file.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The root of the repository.
 pub(crate) fn repository() -> PathBuf {
@@ -58,4 +58,22 @@ pub(crate) fn assert_on_file(path: &Path, text: &str) {
 pub(crate) fn assert_snapshot(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(format!("{name}.txt"));
     assert_on_file(&path, text);
+}
+
+/// Runs a script of `examples/`, which must succeed, and says how many of its steps were ok.
+pub(crate) fn steps_of_example(script: &str) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, said) = (folder.path().join("out"), folder.path().join("said"));
+    let status = Command::new(repository().join("examples").join(script))
+        .stdin(Stdio::null())
+        .env_clear()
+        .env("COUNTERSIGN", env!("CARGO_BIN_EXE_countersign"))
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .stdout(fs_err::File::create(&out).unwrap().into_file())
+        .stderr(fs_err::File::create(&said).unwrap().into_file())
+        .status()
+        .unwrap();
+    let (out, said) = (fs_err::read_to_string(&out).unwrap(), fs_err::read_to_string(&said).unwrap());
+    assert!(status.success(), "{out}{said}");
+    out.lines().filter(|line| line.starts_with("ok ")).count()
 }

@@ -5,14 +5,14 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use countersign_api::ErrorBody;
 use countersign_api::wire::agent_settings::{AgentSettingsBody, AgentSettingsPatch};
-use countersign_authority::agent_settings::{AgentSettingsChange, SeenVersion};
+use countersign_authority::agent_settings::AgentSettingsChange;
 use countersign_authority::{Administer, View};
 use countersign_core::agent_settings::{AgentSettings, Interval};
 use http::{HeaderMap, header};
 
 use crate::failure::Outcome;
 use crate::fields::Fields;
-use crate::preconditions::if_match;
+use crate::preconditions::seen_version;
 use crate::request::{Allowed, JsonFields, Segment};
 use crate::scopes::{SettingsRead, SettingsWrite};
 use crate::state::ControlPlane;
@@ -51,10 +51,7 @@ pub(crate) async fn patch(
     headers: HeaderMap,
     JsonFields(fields): JsonFields,
 ) -> Outcome<impl IntoResponse> {
-    let only_if = match if_match(&headers) {
-        None => SeenVersion::Any,
-        Some(tags) => SeenVersion::OneOf(tags.iter().filter_map(|tag| tag.parse().ok()).collect()),
-    };
+    let only_if = seen_version(&headers);
     Ok(tagged(state.authority.change_agent_settings(&by, &id, read(fields)?, only_if).await?))
 }
 

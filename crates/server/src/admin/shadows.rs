@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use countersign_api::ErrorBody;
 use countersign_api::wire::shadows::{DesireRequest, DesiredBody, ReportedBody, ShadowBody};
-use countersign_authority::agent_settings::SeenVersion;
 use countersign_authority::commands::CommandPayload;
 use countersign_authority::shadows::{DesireError, DesiredState, ShadowRow};
 use countersign_authority::{Operate, View};
@@ -14,7 +13,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::failure::{Failure, Outcome};
 use crate::fields::Fields;
-use crate::preconditions::if_match;
+use crate::preconditions::seen_version;
 use crate::request::{Allowed, JsonFields, Segment, named};
 use crate::scopes::{CommandsRead, CommandsWrite};
 use crate::state::ControlPlane;
@@ -53,10 +52,7 @@ pub(crate) async fn put(
     headers: HeaderMap,
     JsonFields(fields): JsonFields,
 ) -> Outcome<impl IntoResponse> {
-    let only_if = match if_match(&headers) {
-        None => SeenVersion::Any,
-        Some(tags) => SeenVersion::OneOf(tags.iter().filter_map(|tag| tag.parse().ok()).collect()),
-    };
+    let only_if = seen_version(&headers);
     let device = named(&id, "device")?;
     Ok(tagged(device, state.authority.desire_state(&by, device, read(fields)?, only_if).await?))
 }

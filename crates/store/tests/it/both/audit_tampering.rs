@@ -35,43 +35,6 @@ async fn filled() -> Fixture {
     fixture
 }
 
-/// On PostgreSQL so many go another way than a few.
-#[tokio::test]
-async fn a_fleet_of_entries_at_once_reads_back_and_verifies() {
-    const TEXT: &str = "tab\tline\n\\N \\. ä \"quoted\"";
-    let fixture = filled().await;
-    let entries: Vec<AuditEntry> = (0..1500)
-        .map(|number| {
-            let chain = CHAINS[number % CHAINS.len()];
-            entry(chain, AuditEvent::CertificateRevoked)
-                .device(DeviceId::random())
-                .detail("number", number)
-                .detail("text", TEXT)
-        })
-        .collect();
-    let expected = entries.clone();
-    let written = fixture.store.write::<_, StoreError, _>(move |w| {
-        Box::pin(async move {
-            for entry in &entries {
-                w.append_audit(entry).await?;
-            }
-            Ok(())
-        })
-    });
-    written.await.unwrap();
-
-    assert!(verify(&fixture).await.is_intact());
-    let scope = ChainScope::Tenant("other".parse().unwrap());
-    let filter = AuditFilter { limit: 400, scope, ..AuditFilter::default() };
-    let found = read!(fixture.store, |r| r.audit_entries(&filter)).unwrap();
-    let found = found.iter().map(|record| (record.device, &record.details));
-    let newest = expected
-        .iter()
-        .rev()
-        .filter(|entry| entry.tenant.as_ref().is_some_and(|tenant| tenant.as_str() == "other"));
-    assert!(found.eq(newest.take(400).map(|entry| (entry.device, &entry.details))));
-}
-
 #[tokio::test]
 async fn what_is_appended_reads_back_newest_first() {
     let fixture = filled().await;
@@ -130,15 +93,18 @@ async fn an_intact_log_reports_every_chain() {
 }
 
 /// More than one statement takes, of several chains in turn, behind entries that were there before.
+/// On PostgreSQL so many go another way than a few.
 #[tokio::test]
 async fn thousands_of_entries_of_one_change_are_chained_in_their_order() {
     const MANY: u64 = 5000;
+    const TEXT: &str = "tab\tline\n\\N \\. ä \"quoted\"";
     let fixture = filled().await;
     let before = read!(fixture.store, |r| r.last_audit_id()).unwrap();
     write!(fixture.store, |w| async move {
         for number in 0..MANY {
             let chain = CHAINS[usize::try_from(number % 3).unwrap()];
-            w.append_audit(&entry(chain, AuditEvent::CertificateRevoked).detail("number", number)).await?;
+            let entry = entry(chain, AuditEvent::CertificateRevoked).detail("text", TEXT);
+            w.append_audit(&entry.detail("number", number)).await?;
         }
         Ok::<_, StoreError>(())
     })
@@ -152,6 +118,7 @@ async fn thousands_of_entries_of_one_change_are_chained_in_their_order() {
         let filter = AuditFilter { limit: 1000, ..AuditFilter::default() };
         for linked in read!(fixture.store, |r| r.audit_log(&filter, LogPart { after, last })).unwrap() {
             assert_eq!(linked.record.details.get("number"), Some(&number.to_string()));
+            assert_eq!(linked.record.details.get("text").map(String::as_str), Some(TEXT));
             assert_eq!(linked.record.sequence, 5 + number / 3);
             (after, number) = (linked.record.id, number + 1);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-/// Measures Countersign beside nginx, HAProxy, Envoy, stunnel, Caddy and Traefik, on this machine, in one run.
+/// Measures Countersign beside nginx, HAProxy, Envoy, stunnel, Caddy, Traefik and Mosquitto, on this machine, in one run.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "countersign-bench")]
 pub(crate) struct Arguments {
@@ -59,6 +59,8 @@ pub(crate) enum Measure {
     Tcp,
     /// Memory of idle connections
     Memory,
+    /// Messages through the MQTT door to a broker, and sessions there
+    Mqtt,
     /// Time from a revocation to the end of the live sessions
     Cut,
     /// Handshakes with a hundred thousand certificates revoked
@@ -72,13 +74,14 @@ pub(crate) enum Measure {
 impl Measure {
     /// All of them, in the order of the page.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Store,
         Self::Handshakes,
         Self::Requests,
         Self::Rules,
         Self::Tcp,
         Self::Memory,
+        Self::Mqtt,
         Self::Cut,
         Self::Revoked,
         Self::Signing,
@@ -94,6 +97,7 @@ impl Measure {
             Self::Rules => "rules",
             Self::Tcp => "tcp",
             Self::Memory => "memory",
+            Self::Mqtt => "mqtt",
             Self::Cut => "cut",
             Self::Revoked => "revoked",
             Self::Signing => "signing",

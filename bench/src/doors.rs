@@ -16,7 +16,7 @@ use crate::site::Site;
 use crate::store::Stocked;
 use crate::table::{Row, Target, Unit};
 use crate::work::{Work, percentile};
-use crate::{falls, rules, tcp};
+use crate::{falls, mqtt, rules, tcp};
 
 /// How many devices come back again and again.
 pub(crate) const REGULARS: usize = 64;
@@ -47,6 +47,12 @@ impl<'a> Cast<'a> {
     pub(crate) fn before_last(&self, count: usize) -> &'a [Device] {
         let end = self.all.len().saturating_sub(count);
         self.all.get(end.saturating_sub(count)..end).unwrap_or_default()
+    }
+
+    /// As many whom no other measure takes.
+    pub(crate) fn others(&self, count: usize) -> &'a [Device] {
+        let all = self.strangers();
+        all.get(..count).unwrap_or(all)
     }
 
     fn strangers(&self) -> &'a [Device] {
@@ -98,6 +104,10 @@ pub(crate) async fn measure(
         let with = (Profile::LikeForLike, Front::Http);
         let servers = Servers::start(site, with, (arguments, scale)).await?;
         tables.of(Measure::Memory).push(memory(&servers, &door, &cast).await?);
+    }
+    if arguments.wants(Measure::Mqtt) {
+        let rows = tables.of(Measure::Mqtt);
+        door = mqtt::measure(site, door, &cast, (arguments, scale, rows)).await?;
     }
     if arguments.wants(Measure::Cut) {
         let rows = falls::cut_sessions(site, &door, &cast, scale).await?;

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::arguments::Scale;
-use crate::client::Profile;
+use crate::client::{Connection, Profile};
 use crate::doors::{Cast, REGULARS};
 use crate::fleet::{self, Device};
 use crate::installation::{Admin, AdminLine, Installation, text};
-use crate::measures::cut;
 use crate::measures::handshakes::{self, Visitors};
+use crate::measures::{cut, idle};
 use crate::process::Process;
 use crate::report::progress;
 use crate::site::Site;
@@ -84,23 +84,25 @@ pub(crate) async fn cut_sessions(
 ) -> anyhow::Result<Vec<Row>> {
     progress(&format!("revocations with {} live sessions", scale.sessions));
     let devices = cast.last(scale.sessions);
-    let mut times = cut::measure(site, door, devices, scale.cuts).await?;
-    let sessions = devices.len();
-    let mut row = |share, words: &str, target| {
-        let time = percentile(&mut times, share).as_secs_f64() * 1000.0;
-        Row::alone(
-            &format!("revoke → session closed, {sessions} live sessions, {words}"),
-            Unit::Milliseconds,
-            time,
-            target,
-        )
-    };
-    let mut rows = vec![row(0.5, "median", None), row(0.99, "p99", Some(Target::AtMost(1000.0)))];
+    let sessions = idle::open(site, Profile::LikeForLike, door.door, devices).await?;
+    let sessions = sessions.into_iter().map(Connection::ended).collect();
+    let times = cut::measure(door, (devices, sessions), scale.cuts).await?;
+    let mut rows = cut_rows("session", devices.len(), times);
     progress("all of them in one call");
     let (count, taken) = cut::all(site, door, cast.before_last(scale.sessions)).await?;
     let what = format!("revoke {count} at once → the last of their sessions closed");
     rows.push(Row::alone(&what, Unit::Milliseconds, taken.as_secs_f64() * 1000.0, None));
     Ok(rows)
+}
+
+/// How long sessions of a kind took to end, of so many.
+pub(crate) fn cut_rows(kind: &str, sessions: usize, mut times: Vec<Duration>) -> Vec<Row> {
+    let mut row = |share, words: &str, target| {
+        let time = percentile(&mut times, share).as_secs_f64() * 1000.0;
+        let what = format!("revoke → {kind} closed, {sessions} live {kind}s, {words}");
+        Row::alone(&what, Unit::Milliseconds, time, target)
+    };
+    vec![row(0.5, "median", None), row(0.99, "p99", Some(Target::AtMost(1000.0)))]
 }
 
 /// The same handshakes before and after all certificates of the fleet are revoked.

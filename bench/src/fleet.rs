@@ -25,6 +25,7 @@ const BATCH: usize = 8192;
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
     pub(crate) id: Arc<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) agent: Arc<str>,
     pub(crate) token: Arc<str>,
     pub(crate) identity: Identity,
@@ -127,6 +128,7 @@ fn device(key: &TestKey, body: &[u8]) -> anyhow::Result<Device> {
     let issuer = CertificateDer::from_pem_slice(text(mtls, "chain")?.as_bytes()).context("read a chain")?;
     Ok(Device {
         id: text(&answer, "deviceId")?.into(),
+        name: text(&answer, "deviceName")?.into(),
         agent: text(&answer, "agentId")?.into(),
         token: text(&answer, "authToken")?.into(),
         identity: Identity { chain: vec![leaf, issuer], key: Arc::new(key.pkcs8_der().to_vec()) },

@@ -52,6 +52,7 @@ pub(crate) struct Installation {
     postgres: Option<Postgres>,
     pub(crate) door: SocketAddr,
     pub(crate) tcp_door: SocketAddr,
+    pub(crate) mqtt_door: SocketAddr,
     pub(crate) admin: Admin,
 }
 
@@ -82,7 +83,8 @@ impl Installation {
         let url = postgres.as_ref().map(|server| format!("database_url = {:?}\n", server.url()));
         fs_err::write(folder.join("countersign.toml"), configuration(site, url.as_deref()))
             .context("write a configuration")?;
-        let Launched { process, admin, door, tcp_door } = launch(site, program, &folder, room).await?;
+        let Launched { process, admin, door, tcp_door, mqtt_door } =
+            launch(site, program, &folder, room).await?;
         let token =
             fs_err::read_to_string(folder.join("data/setup-token")).context("read the setup token")?;
         let mut admin = Admin { address: admin, session: Arc::from("") };
@@ -90,7 +92,7 @@ impl Installation {
         let set_up = admin.call("POST", "/setup", &owner).await?;
         admin.session = text(&set_up, "token")?.into();
         let program = program.to_owned();
-        let installation = Self { folder, program, process, postgres, door, tcp_door, admin };
+        let installation = Self { folder, program, process, postgres, door, tcp_door, mqtt_door, admin };
         let bundle = installation.admin.get_plain("/pki/bundle.pem").await?;
         fs_err::write(installation.folder.join("bundle.pem"), &bundle.body).context("keep the CAs")?;
         Ok(installation)
@@ -108,14 +110,14 @@ impl Installation {
         room: Room,
         act: impl FnOnce(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
-        let Self { folder, program, process, postgres, admin, door: _, tcp_door: _ } = self;
+        let Self { folder, program, process, postgres, admin, door: _, tcp_door: _, mqtt_door: _ } = self;
         drop(process);
         act(&folder)?;
         fs_err::remove_file(folder.join("ports.json")).context("forget the ports")?;
-        let Launched { process, admin: address, door, tcp_door } =
+        let Launched { process, admin: address, door, tcp_door, mqtt_door } =
             launch(site, &program, &folder, room).await?;
         let admin = Admin { address, ..admin };
-        Ok(Self { folder, program, process, postgres, door, tcp_door, admin })
+        Ok(Self { folder, program, process, postgres, door, tcp_door, mqtt_door, admin })
     }
 
     /// The process.
@@ -138,6 +140,9 @@ impl Installation {
         self.folder.join("bundle.pem")
     }
 }
+
+/// No broker behind the MQTT door.
+pub(crate) const HUB: &str = r#"upstream = "hub""#;
 
 fn configuration(site: &Site, database: Option<&str>) -> String {
     format!(
@@ -163,12 +168,21 @@ name = "bulk"
 listen = "127.0.0.1:0"
 upstream = "tcp://{bulk}"
 workers = 1
+
+[mqtt_door]
+listen = "127.0.0.1:0"
+{hub}
+workers = 1
+max_connections_per_ip = 100000
+max_packets_per_second = 1000000
+max_bytes_per_second = 1000000000
 "#,
         database = database.unwrap_or_default(),
         chain = site.server_chain(),
         key = site.server_key(),
         upstream = site.upstream,
         bulk = site.bulk,
+        hub = HUB,
     )
 }
 
@@ -178,6 +192,7 @@ struct Launched {
     admin: SocketAddr,
     door: SocketAddr,
     tcp_door: SocketAddr,
+    mqtt_door: SocketAddr,
 }
 
 /// Starts the process.
@@ -200,8 +215,9 @@ async fn launch(site: &Site, program: &Path, folder: &Path, room: Room) -> anyho
         let port = ports.pointer(name).and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
         port.with_context(|| format!("no port of {name}")).map(|port| (Ipv4Addr::LOCALHOST, port).into())
     };
-    let (admin, door, tcp_door) = (port("/admin")?, port("/httpDoor")?, port("/tcpDoors/bulk")?);
-    Ok(Launched { process, admin, door, tcp_door })
+    let (admin, door) = (port("/admin")?, port("/httpDoor")?);
+    let (tcp_door, mqtt_door) = (port("/tcpDoors/bulk")?, port("/mqttDoor")?);
+    Ok(Launched { process, admin, door, tcp_door, mqtt_door })
 }
 
 /// A text of an answer.

@@ -12,6 +12,7 @@ mod fleet;
 mod installation;
 mod machine;
 mod measures;
+mod mqtt;
 mod peers;
 mod pki;
 mod postgres;

@@ -28,6 +28,8 @@ pub(crate) enum Target {
     MoreThan(Peer),
     /// Not more than the peer's time.
     NotAbove(Peer),
+    /// At most so many milliseconds more than the peer's time.
+    Above(Peer, f64),
     /// At least this.
     AtLeast(f64),
     /// At most this.
@@ -74,6 +76,7 @@ impl Row {
             Target::Times(peer, factor) => self.of(peer).map(|other| self.own >= other * factor),
             Target::MoreThan(peer) => self.of(peer).map(|other| self.own > other),
             Target::NotAbove(peer) => self.of(peer).map(|other| self.own <= other),
+            Target::Above(peer, most) => self.of(peer).map(|other| self.own <= other + most),
             Target::AtLeast(least) => Some(self.own >= least),
             Target::AtMost(most) => Some(self.own <= most),
         };
@@ -110,6 +113,7 @@ fn words(target: Target, unit: Unit) -> String {
         Target::Times(peer, factor) => format!("≥ {factor}× {}", peer.name()),
         Target::MoreThan(peer) => format!("> {}", peer.name()),
         Target::NotAbove(peer) => format!("≤ {}", peer.name()),
+        Target::Above(peer, most) => format!("≤ {} + {}", peer.name(), show(most, unit)),
         Target::AtLeast(least) => format!("≥ {}", show(least, unit)),
         Target::AtMost(most) => format!("≤ {}", show(most, unit)),
     }
@@ -164,7 +168,7 @@ mod tests {
             what: "handshakes".to_owned(),
             unit: Unit::Rate,
             own: 3000.0,
-            peers: [Some(1000.0), None, Some(2900.0), None, None, None],
+            peers: [Some(1000.0), None, Some(2900.0), None, None, None, None],
             targets: vec![
                 Target::Times(Peer::Nginx, 2.5),
                 Target::Times(Peer::Envoy, 1.3),

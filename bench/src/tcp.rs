@@ -20,7 +20,8 @@ pub(crate) async fn measure(
     (arguments, scale): (&Arguments, Scale),
 ) -> anyhow::Result<Vec<Row>> {
     progress("bytes through the TCP door");
-    let servers = Servers::start(site, (Profile::LikeForLike, Front::Tcp), (arguments, scale)).await?;
+    let servers =
+        Servers::start(site, (Profile::LikeForLike, Front::Tcp(site.bulk)), (arguments, scale)).await?;
     let targets = [Target::Times(Peer::Haproxy, 1.6), Target::Times(Peer::Envoy, 1.05)];
     let mut rows = Vec::new();
     for (direction, words, targets) in

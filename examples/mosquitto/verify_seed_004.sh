@@ -43,7 +43,7 @@ devices_port=$1 internal_port=$2 web_port=$3
 echo '==> a server of its own, which keeps the accounts of the Mosquitto that is to come'
 mkdir -m 700 mosquitto
 openssl rand -hex 32 >mosquitto/driver.password
-COUNTERSIGN_MQTT_DOOR_ENABLED=false COUNTERSIGN_PUBLIC_NAMES=localhost \
+COUNTERSIGN_MQTT_DOOR_ENABLED=false COUNTERSIGN_PUBLIC_NAMES=localhost COUNTERSIGN_MOSQUITTO_INGEST=true \
     COUNTERSIGN_MOSQUITTO_CONTROL=tcp://127.0.0.1:$internal_port COUNTERSIGN_MOSQUITTO_PASSWORD_FILE=mosquitto/driver.password \
     "$countersign" serve --data-dir data --ports-file ports.json --listen-admin 127.0.0.1:0 --listen-http 127.0.0.1:0 \
     >server.out 2>server.log &
@@ -112,7 +112,8 @@ id=$(field '["deviceId"]' <DEVICE-001.enrolled)
 tenant=$(as_owner "$admin/devices/$id" | field '["tenant"]')
 topics() { echo "tenant/$tenant/device/$(field '["deviceName"]' <"$1.enrolled")"; }
 one=$(topics DEVICE-001) two=$(topics DEVICE-002)
-message='{"site_id": "site-1", "metrics": {"temp": 22.5}}'
+site=$(as_owner "$admin/devices/$id" | field '["site"]')
+message="{\"site_id\": \"$site\", \"metrics\": {\"temp\": 22.5}}"
 at_devices() { # PROGRAM DEVICE arguments
     program=$1 name=$2
     shift 2
@@ -132,7 +133,10 @@ ok 'refused'
 echo '==> 5. and 6. a device publishes, and a service hears it'
 at_devices mosquitto_pub DEVICE-001 -q 1 -t "$one/telemetry" -m "$message" || fail 'publish'
 until_true grep -q "^$one/telemetry" service.log
-ok 'it arrived'
+taken() { as_owner "$admin/telemetry" | field '["messages"].__len__()'; }
+until_true sh -c "curl -sS -H 'authorization: Bearer $session' '$admin/telemetry' | grep -q 22.5"
+[ "$(taken)" = 1 ] || fail 'ingest has something else'
+ok 'it arrived, and ingest has it'
 
 echo '==> 7. port 1883 still works for services with passwords, and 9001 for web clients'
 mosquitto_pub -h 127.0.0.1 -p "$internal_port" -u service_pulse -P internal -q 1 -t tenant/internal -m 'internal test' || fail '1883'

@@ -3,18 +3,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
+use super::crowd::count;
 use crate::client::{Connection, Profile, Sessions};
 use crate::fleet::Device;
 use crate::process::Process;
 use crate::site::Site;
 use crate::upstream::SEND;
-use crate::work::{Awake, Work};
+use crate::work::Work;
 
 /// How many sessions there are.
 pub(crate) const SESSIONS: usize = 4;
@@ -61,15 +61,7 @@ pub(crate) async fn measure(
         });
     }
     ready.wait().await;
-    let _awake = Awake::begin();
-    let (cpu, began, before) = (process.cpu_time(), Instant::now(), moved.load(Ordering::Relaxed));
-    tokio::time::sleep_until((began + time).into()).await;
-    let octets = moved.load(Ordering::Relaxed) - before;
-    let (cpu, wall) = (process.cpu_time() - cpu, began.elapsed());
-    over.store(true, Ordering::Relaxed);
-    while let Some(ended) = sessions.join_next().await {
-        ended.context("move bytes")??;
-    }
+    let (octets, cpu, wall) = count(|| process.cpu_time(), time, (&over, &moved), sessions).await?;
     let mut work = Work::default();
     work.add(octets / 1_000_000, cpu, wall);
     Ok(work)

@@ -19,15 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two revocations.
 const PACE: Duration = Duration::from_millis(50);
 
-/// Opens a session for every device, revokes the certificates of the first `victims` one by one, and
-/// gives the time from each call to the end of the session at the device.
-pub(crate) async fn measure(
-    site: &Site,
+/// Revokes the certificates of the first `victims` one by one, and gives the time from each call to the end of
+/// the session at the device. `sessions` wait for their ends, in the order of the devices.
+pub(crate) async fn measure<S: Future<Output = ()> + Send + 'static>(
     installation: &Installation,
-    devices: &[Device],
+    (devices, sessions): (&[Device], Vec<S>),
     victims: usize,
 ) -> anyhow::Result<Vec<Duration>> {
-    let connections = idle::open(site, Profile::LikeForLike, installation.door, devices).await?;
     let mut certificates = Vec::with_capacity(victims);
     let mut line = AdminLine::open(&installation.admin).await?;
     for device in devices.iter().take(victims) {
@@ -35,14 +33,14 @@ pub(crate) async fn measure(
     }
     let (ends, mut ended) = mpsc::unbounded_channel();
     let mut bystanders = Vec::new();
-    for (number, connection) in connections.into_iter().enumerate() {
+    for (number, session) in sessions.into_iter().enumerate() {
         if number >= victims {
-            bystanders.push(connection);
+            bystanders.push(session);
             continue;
         }
         let ends = ends.clone();
         tokio::spawn(async move {
-            connection.ended().await;
+            session.await;
             // Nobody listens any more: the measurement has failed and says so.
             ends.send((number, Instant::now())).unwrap_or_default();
         });

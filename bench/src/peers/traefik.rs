@@ -48,7 +48,7 @@ pub(super) fn configuration(site: &Site, front: Front) -> String {
     });
     let (kind, served) = match front {
         Front::Http => ("http", http(site)),
-        Front::Tcp => ("tcp", tcp(site)),
+        Front::Tcp(upstream) => ("tcp", tcp(upstream)),
     };
     if let Value::Object(all) = &mut all {
         all.insert(kind.to_owned(), served);
@@ -68,8 +68,8 @@ fn http(site: &Site) -> Value {
     })
 }
 
-fn tcp(site: &Site) -> Value {
-    let servers = json!([{"address": site.bulk.to_string()}]);
+fn tcp(upstream: SocketAddr) -> Value {
+    let servers = json!([{"address": upstream.to_string()}]);
     json!({
         "routers": {"bulk": {"entryPoints": ["door"], "rule": "HostSNI(`*`)", "service": "bulk", "tls": {}}},
         "services": {"bulk": {"loadBalancer": {"servers": servers}}},

@@ -24,6 +24,7 @@ use crate::crl::CrlWork;
 use crate::edges::{EdgeReports, SnapshotSigner};
 use crate::enrol::Chain;
 use crate::expiry::ExpiryWatch;
+use crate::glance::Glances;
 use crate::import_ca::{CaImport, ImportCaError};
 use crate::installation::{self, Opened};
 use crate::issue::IssuanceError;
@@ -85,6 +86,8 @@ pub struct OpenWith<'a> {
     pub device_ca: Option<&'a CaImport>,
     /// Certificates elsewhere that are watched.
     pub monitors: Vec<Watch>,
+    /// How long telemetry and messages that were set aside are kept; 30 days, when absent.
+    pub messages_kept: Option<std::time::Duration>,
 }
 
 /// Decides, signs and records.
@@ -101,6 +104,7 @@ pub struct Authority {
     pub(crate) channels: Arc<Channels>,
     pub(crate) rung: Rung,
     pub(crate) newcomers: Rung,
+    pub(crate) messages_kept: std::time::Duration,
     pub(crate) together: Questions,
     pub(crate) usage: UsageLog,
     pub(crate) setup: crate::people::SetupGate,
@@ -112,7 +116,11 @@ pub struct Authority {
     pub(crate) edges: EdgeReports,
     pub(crate) expiry: ExpiryWatch,
     pub(crate) monitors: Monitors,
+    pub(crate) glances: Arc<Glances>,
     pub(crate) rules: RulesInForce,
+    pub(crate) alerts: crate::alerts::AlertWatch,
+    /// The last count of everything.
+    pub(crate) census: crate::census::KeptCensus,
     pub(crate) node: u8,
 }
 
@@ -193,6 +201,7 @@ impl Authority {
             channels: Arc::default(),
             rung: Rung::default(),
             newcomers: Rung::default(),
+            messages_kept: with.messages_kept.unwrap_or(crate::ingest::KEPT),
             together: Questions::new(&store),
             usage: UsageLog::default(),
             limits: Limits::default(),
@@ -205,7 +214,10 @@ impl Authority {
             edges: EdgeReports::default(),
             expiry: ExpiryWatch::default(),
             monitors: Monitors::new(with.monitors),
+            glances: Arc::default(),
             rules: RulesInForce::new(&config),
+            alerts: crate::alerts::AlertWatch::default(),
+            census: crate::census::KeptCensus::default(),
             node: installation.node,
             anchors,
             signer,

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use countersign_core::ids::DeviceId;
+use countersign_core::identity::Identity;
+use countersign_core::ids::{CertificateRef, DeviceId};
 pub use countersign_store::BrokeredDevice;
 use countersign_store::StoreError;
 
@@ -76,6 +77,20 @@ impl Authority {
         self.store
             .read(move |r| Box::pin(async move { r.brokered_devices_enrolled_since(now, now - time).await }))
             .await
+    }
+
+    /// The certificate that a device got last; `None` when it has none, or is not on record.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn last_certificate_of(
+        &self,
+        identity: Identity,
+    ) -> Result<Option<CertificateRef>, StoreError> {
+        let found =
+            self.store.read(move |r| Box::pin(async move { r.device_by_identity(&identity).await })).await?;
+        let last = found.and_then(|device| device.certificate);
+        Ok(last.and_then(|last| Some(CertificateRef { issuer: last.issuer?, serial: last.serial })))
     }
 
     /// These devices.

@@ -1,6 +1,6 @@
 //! Cas: what there is to know of the CAs of the installation.
 
-use countersign_ca::certificate_pem;
+use countersign_ca::{CertificateFacts, certificate_pem};
 use countersign_core::ids::{CaName, Environment, IssuerKeyId};
 use countersign_core::time::Timestamp;
 pub use countersign_store::{IssuerRole, IssuerState, KeptKey, Origin};
@@ -29,6 +29,8 @@ pub struct CaFacts {
     pub key: KeyPlace,
     /// Its certificate, DER.
     pub certificate: Vec<u8>,
+    /// When its certificate ends; `None`: that cannot be read.
+    pub expires_at: Option<Timestamp>,
     /// Since when it is here.
     pub created_at: Timestamp,
 }
@@ -77,6 +79,7 @@ fn facts(ca: &Ca) -> CaFacts {
         origin: ca.origin(),
         key: KeyPlace { custody: ca.kept_key().custody(), location, at_hand },
         certificate: ca.certificate_der().to_vec(),
+        expires_at: CertificateFacts::of(ca.certificate_der()).ok().map(|facts| facts.not_after),
         created_at: ca.created_at(),
     }
 }

@@ -137,6 +137,10 @@ impl Channels {
         }
     }
 
+    fn has(&self, device: DeviceId) -> bool {
+        self.open.lock().by_device.contains_key(&device)
+    }
+
     fn close(&self) {
         let mut open = self.open.lock();
         open.is_closing = true;
@@ -200,6 +204,12 @@ impl Drop for Channel {
 }
 
 impl Authority {
+    /// Whether a device has its channel open to this process.
+    #[must_use]
+    pub fn has_channel(&self, device: DeviceId) -> bool {
+        self.channels.has(device)
+    }
+
     /// Opens a device's channel in this process; an older one of the device ends. What its token opens is
     /// looked at again once the channel can be told: what changed before that is not missed.
     ///

@@ -349,6 +349,10 @@ impl Authority {
     /// See [`MonitorError`].
     pub async fn monitors(&self, by: &Authorized<View>) -> Result<Vec<MonitorStatus>, MonitorError> {
         by.covers_all()?;
+        Ok(self.monitor_statuses(self.now()).await?)
+    }
+
+    pub(crate) async fn monitor_statuses(&self, now: Timestamp) -> Result<Vec<MonitorStatus>, StoreError> {
         let watches = self.monitors.all();
         let rows = self
             .store
@@ -363,7 +367,6 @@ impl Authority {
                 })
             })
             .await?;
-        let now = self.now();
         Ok(rows.iter().map(|(watch, row)| MonitorStatus::of(watch, row.as_ref(), now)).collect())
     }
 

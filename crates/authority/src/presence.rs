@@ -71,6 +71,7 @@ pub(crate) fn record_arrivals(store: Store, arrived: Vec<Arc<Presence>>) -> Answ
     Box::pin(async move {
         let batch: Vec<Presence> = arrived.iter().map(|one| (**one).clone()).collect();
         store.write(move |w| Box::pin(async move { w.record_presence(&batch).await })).await?;
+        store.tell_of_presence();
         Ok(vec![(); arrived.len()])
     })
 }

@@ -115,7 +115,12 @@ impl Authority {
                     if taken == 0 {
                         break;
                     }
-                    batch.drain(..).for_each(|report| tally.take(report.cut()));
+                    for report in batch.drain(..) {
+                        if report.outcome == Outcome::Refused {
+                            self.alerts.spikes.take(&report.code, report.at);
+                        }
+                        tally.take(report.cut());
+                    }
                 }
                 Some(kept) = async { Some(writing.as_mut()?.await) }, if writing.is_some() => {
                     writing = None;

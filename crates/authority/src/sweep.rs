@@ -62,6 +62,7 @@ impl Authority {
             self.report_edges(now).await,
             self.look_for_silent_edges().await,
             self.tell_what_expires(now).await,
+            self.look_for_alerts(now).await,
             self.forget_ended().await,
             self.abandon_stale(now).await,
             self.note_silence(now).await,
@@ -75,6 +76,7 @@ impl Authority {
     }
 
     async fn prune(&self, now: Timestamp) -> Result<(), StoreError> {
+        let messages_from = now - self.messages_kept;
         self.store
             .write(move |w| {
                 Box::pin(async move {
@@ -83,7 +85,8 @@ impl Authority {
                     w.prune_commands(now - COMMANDS_KEPT).await?;
                     w.prune_jobs(now - COMMANDS_KEPT).await?;
                     w.prune_password_tokens(now).await?;
-                    w.prune_messages(now - crate::ingest::KEPT).await?;
+                    w.turn_telemetry_days(now, messages_from).await?;
+                    w.prune_messages(messages_from).await?;
                     w.prune_usage(now - crate::usage::KEPT).await?;
                     w.prune_refusals(now - REFUSALS_KEPT).await.map(drop)
                 })
@@ -119,10 +122,12 @@ impl Authority {
                             w.update_device(&device).await?;
                         }
                     }
-                    Ok(())
+                    Ok::<_, StoreError>(())
                 })
             })
-            .await
+            .await?;
+        self.store.tell_of_presence();
+        Ok(())
     }
 
     async fn expire_certificates(&self, now: Timestamp) -> Result<(), StoreError> {

@@ -226,6 +226,12 @@ events! {
     MonitorReachable => "monitor.reachable",
     /// Somebody accepted the key that a watched certificate has now as the pinned one.
     MonitorAccepted => "monitor.accepted",
+    /// Somebody sees to an alert.
+    AlertAcknowledged => "alert.acknowledged",
+    /// Nobody is told of alerts for a while.
+    AlertsSilenced => "alert.silenced",
+    /// Everybody is told of alerts again.
+    AlertSilenceEnded => "alert.silence_ended",
     /// Doors may trust a CA of somebody else's, where a route asks for it.
     TrustAdded => "trust.added",
     /// Doors trust a CA of somebody else's no more.

@@ -311,6 +311,14 @@ uuid_type!(
     EdgeId, "edge id"
 );
 uuid_type!(
+    /// Something that somebody must see to.
+    AlertId, "alert id"
+);
+uuid_type!(
+    /// A window in which nobody is told of alerts.
+    SilenceId, "silence id"
+);
+uuid_type!(
     /// One request at a door or at the admin listener; also what `countersign explain` takes.
     RequestId, "request id"
 );

@@ -86,6 +86,12 @@ scopes! {
     AuditRead => "audit:read",
     /// Sign anchors of the audit.
     AuditWrite => "audit:write",
+    /// See alerts and silences.
+    AlertsRead => "alerts:read",
+    /// Acknowledge and silence alerts.
+    AlertsWrite => "alerts:write",
+    /// Read metrics.
+    MetricsRead => "metrics:read",
 }
 
 impl fmt::Display for Scope {

@@ -5,6 +5,7 @@
 //! `countersign-authority`. Start reading at [`cli`], then [`config`], then [`serve`], then [`doors`].
 
 mod acme;
+mod alerts;
 mod banner;
 mod cli;
 mod cloudflare;
@@ -15,12 +16,14 @@ mod edge;
 mod files_limit;
 mod logging;
 mod look;
+mod metrics;
 mod mosquitto;
 mod own_ca;
 mod plan;
 mod ports;
 mod sandbox;
 mod serve;
+mod sinks;
 mod system_roots;
 
 use std::process::ExitCode;

@@ -98,7 +98,7 @@ fn writable(config: &Resolved) -> anyhow::Result<BTreeSet<PathBuf>> {
     });
     let messages = config.mqtt_door.as_ref().and_then(|door| match &door.messages {
         Messages::File(path) => Some(path.as_path()),
-        Messages::Database | Messages::Broker => None,
+        Messages::Database | Messages::Sinks | Messages::Broker => None,
     });
     let files = database
         .into_iter()

@@ -92,6 +92,7 @@ fn open(ca: &TestCa, upstream: SocketAddr) -> (DoorHandle, impl Sized) {
     let (applied, applying) = watch::channel(SnapshotVersion::default());
     let (reports, reported) = mpsc::channel(1000);
     let inputs = DoorInputs {
+        counts: Arc::default(),
         credentials: Arc::new(ServerCredentials::new(credential)),
         snapshots,
         applied,

@@ -22,6 +22,7 @@ use tracing::{info, warn};
 use crate::accept::limits::{Limits, Slots};
 use crate::accept::listen::{self, Listeners};
 use crate::accept::{self, Entrance, Frontage, Inside};
+use crate::counts::{DoorCounts, DoorMeter};
 use crate::front::access_log::AccessLog;
 use crate::front::screen::RequestRates;
 use crate::http::body::LocalService;
@@ -137,6 +138,8 @@ pub struct DoorInputs {
     pub control_plane: Option<LocalControlPlane>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// What it counts.
+    pub counts: Arc<DoorCounts>,
 }
 
 /// The control plane in this process.
@@ -298,8 +301,16 @@ pub(crate) fn open<I: Inside>(
     let (phase, phases) = watch::channel(Phase::Open);
     let registry = Arc::new(Registry::new());
     let Frontage { tls, terms, slots, trusts } = frame.frontage;
-    let entrance =
-        Arc::new(Entrance { tls, inside, registry: Arc::clone(&registry), slots: slots.clone(), terms });
+    let counts = inputs.counts;
+    let entrance = Arc::new(Entrance {
+        tls,
+        inside,
+        registry: Arc::clone(&registry),
+        slots: slots.clone(),
+        terms,
+        counts: Arc::clone(&counts),
+    });
+    let meter = DoorMeter { counts, registry: Arc::clone(&registry) };
     let watching = watcher::Watcher {
         current,
         registry: Arc::clone(&registry),
@@ -312,7 +323,7 @@ pub(crate) fn open<I: Inside>(
     let listening = listeners.again().map_err(|source| DoorError::HandedOver { source })?;
     let threads = start_threads(listeners, &entrance, watching, &phases)?;
     info!(?addresses, "door open");
-    Ok(DoorHandle { addresses, listening, phase, registry, slots, threads, changes: None })
+    Ok(DoorHandle { addresses, listening, phase, registry, slots, threads, changes: None, meter })
 }
 
 fn start_threads<I: Inside>(
@@ -354,6 +365,7 @@ pub struct DoorHandle {
     threads: Vec<JoinHandle<()>>,
     /// Of an HTTP door.
     changes: Option<HttpChanges>,
+    meter: DoorMeter,
 }
 
 impl DoorHandle {
@@ -400,6 +412,12 @@ impl DoorHandle {
         self.phase.send_replace(Phase::Leaving);
         self.leave(settle).await;
         self.drain(grace).await;
+    }
+
+    /// Reads what it counts.
+    #[must_use]
+    pub fn meter(&self) -> DoorMeter {
+        self.meter.clone()
     }
 
     /// How many connections of this device are open.

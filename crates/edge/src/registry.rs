@@ -241,6 +241,18 @@ impl Registry {
         sessions.devices.get(device).map_or(0, |all| all.iter().map(|one| one.members.len()).sum())
     }
 
+    /// How many connections have been put on the list so far.
+    pub(crate) fn registered(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// How many are open.
+    pub(crate) fn open(&self) -> u64 {
+        let sessions = self.sessions.lock();
+        let devices: usize = sessions.devices.values().flatten().map(|one| one.members.len()).sum();
+        u64::try_from(sessions.anonymous.len() + devices).unwrap_or(u64::MAX)
+    }
+
     /// How many connections are silent and hold no buffers.
     pub(crate) fn resting(&self) -> usize {
         self.resting.load(Ordering::Relaxed)

@@ -11,6 +11,8 @@ use countersign_core::time::Timestamp;
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use crate::counts::{DoorCounts, Outcome};
+
 /// Something the control plane is to hear. Sent over a bounded channel: when it is full, refusals
 /// are dropped and first uses wait.
 #[derive(Clone, Debug)]
@@ -110,16 +112,28 @@ pub(crate) struct Reports {
     sender: mpsc::Sender<EdgeReport>,
     is_dropping: Arc<AtomicBool>,
     missed: Arc<AtomicU64>,
+    counts: Arc<DoorCounts>,
 }
 
 impl Reports {
-    pub(crate) fn new(sender: mpsc::Sender<EdgeReport>) -> Self {
-        Self { sender, is_dropping: Arc::default(), missed: Arc::default() }
+    pub(crate) fn new(sender: mpsc::Sender<EdgeReport>, counts: Arc<DoorCounts>) -> Self {
+        Self { sender, is_dropping: Arc::default(), missed: Arc::default(), counts }
+    }
+
+    /// The numbers of the door.
+    pub(crate) const fn counts(&self) -> &Arc<DoorCounts> {
+        &self.counts
     }
 
     /// Tells of a refusal, unless the control plane is behind: a flood of refusals must not slow
     /// down what is admitted. How many were not told of is told with the next.
     pub(crate) fn tell(&self, report: EdgeReport) {
+        match &report {
+            EdgeReport::Refused(request) => self.counts.code(Outcome::Refused, &request.code),
+            EdgeReport::WouldRefuse(request) => self.counts.code(Outcome::WouldRefuse, &request.code),
+            EdgeReport::Failed(request) => self.counts.code(Outcome::Failed, &request.code),
+            EdgeReport::FirstUse(_) | EdgeReport::Missed(_) => {}
+        }
         let is_dropped = self.sender.try_send(report).is_err();
         if is_dropped {
             self.missed.fetch_add(1, Ordering::Relaxed);
@@ -173,7 +187,7 @@ mod tests {
     #[test]
     fn what_found_no_room_is_counted_with_the_next_that_does() {
         let (sender, mut receiver) = mpsc::channel(2);
-        let reports = Reports::new(sender);
+        let reports = Reports::new(sender, Arc::default());
         (0..5).for_each(|_| reports.tell(refused()));
         while receiver.try_recv().is_ok() {}
         reports.tell(refused());

@@ -13,6 +13,7 @@ use countersign_core::ids::RequestId;
 use countersign_tls::Peer;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
+use crate::console::Rendered;
 use crate::failure::FailedWith;
 use crate::request::address_of;
 use crate::state::ControlPlane;
@@ -84,8 +85,13 @@ fn shown(peer: &Peer, state: &ControlPlane) -> impl Iterator<Item = (&'static st
 }
 
 /// Completes every answer.
-pub(crate) async fn complete(State(state): State<ControlPlane>, request: Request, next: Next) -> Response {
+pub(crate) async fn complete(
+    State(state): State<ControlPlane>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let asked = Asked::new(&request);
+    request.extensions_mut().insert(asked.id);
     let mut response = next.run(request).await;
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
@@ -97,7 +103,10 @@ pub(crate) async fn complete(State(state): State<ControlPlane>, request: Request
         }
         state.report(asked.report(status, &failed, &state));
         failed.body.request_id = Some(asked.id);
-        response = with_body(response.headers(), status, failed.body);
+        // A page tells it already.
+        if response.extensions_mut().remove::<Rendered>().is_none() {
+            response = with_body(response.headers(), status, failed.body);
+        }
     }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&asked.id.to_string()) {

@@ -45,6 +45,11 @@ impl Fields {
         self.values.get(name).is_some_and(|value| !value.is_null())
     }
 
+    /// A field's text as it is, left where it is.
+    pub(crate) fn peek(&self, name: &str) -> Option<String> {
+        self.values.get(name)?.as_str().map(ToOwned::to_owned)
+    }
+
     /// Takes a field out; null counts as absent.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
         self.values.remove(name).filter(|value| !value.is_null())

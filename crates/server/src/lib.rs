@@ -1,5 +1,5 @@
-//! The control plane over HTTP: agent routes for the doors, admin routes and the setup page for the
-//! admin listener, the public PKI for both.
+//! The control plane over HTTP: agent routes for the doors, admin routes, the setup page and the console for
+//! the admin listener, the public PKI for both.
 //!
 //! Handlers read a request into typed values, call one use case of the authority and write its
 //! answer down; they decide nothing and know no SQL. Agent routes take their identity from the
@@ -11,6 +11,7 @@
 
 mod admin;
 mod answer;
+mod console;
 mod describe;
 mod device;
 mod edges;
@@ -23,10 +24,14 @@ mod pki;
 mod preconditions;
 mod request;
 mod routers;
+mod rule_bench;
 mod scopes;
 mod state;
 
+pub use admin::metrics::METRICS_TYPE;
+pub use console::{ConsoleRoute, Needs, console_routes};
 pub use guard::AllowedHosts;
 pub use listen::{DoorService, ExchangedBody, door_service, serve_admin};
 pub use routers::{AdminOnDoor, admin_router, door_router, openapi};
-pub use state::ControlPlane;
+pub use rule_bench::{RuleBench, Trial, TriedRequest, TriedRule};
+pub use state::{ControlPlane, Measured};

@@ -59,6 +59,11 @@ impl<S: Sync> FromRequest<S> for Unread {
 }
 
 impl Unread {
+    /// That of a request whose body is taken out.
+    pub(crate) const fn of(body: Body) -> Self {
+        Self(body)
+    }
+
     /// The body as it is.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use crate::describe::describe;
 use crate::guard::{AllowedHosts, check_host_and_origin};
 use crate::state::ControlPlane;
-use crate::{admin, answer, device, edges, page, pki};
+use crate::{admin, answer, console, device, edges, page, pki};
 
 /// Whether admin routes are served behind the doors too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +37,10 @@ pub fn door_router(state: ControlPlane, admin: AdminOnDoor) -> Router {
 
 /// What the admin listener serves. Agent routes are not among it: they need a door.
 pub fn admin_router(state: ControlPlane, hosts: AllowedHosts) -> Router {
-    let own = admin_routes().merge(report_routes()).merge(page_routes());
+    let own = admin_routes().merge(report_routes()).merge(page_routes()).merge(metrics_routes());
     let routes = own.merge(pki_routes()).merge(health_routes());
-    let guarded = routes.split_for_parts().0.layer(from_fn_with_state(hosts, check_host_and_origin));
+    let routes = routes.split_for_parts().0.merge(console::router(&state));
+    let guarded = routes.layer(from_fn_with_state(hosts, check_host_and_origin));
     guarded.layer(from_fn_with_state(state.clone(), answer::complete)).with_state(state)
 }
 
@@ -121,6 +122,7 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::anchors::latest))
         .routes(routes!(admin::anchors::get))
         .merge(service_routes())
+        .merge(alert_routes())
         .routes(routes!(edges::admin::list, edges::admin::add))
         .routes(routes!(edges::admin::revoke))
         .routes(routes!(admin::messages::telemetry))
@@ -136,6 +138,15 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::rotation::activate))
         .routes(routes!(admin::rotation::retire))
         .routes(routes!(admin::rotation::roll_back))
+}
+
+fn alert_routes() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new()
+        .routes(routes!(admin::alerts::list))
+        .routes(routes!(admin::alerts::test))
+        .routes(routes!(admin::alerts::acknowledge))
+        .routes(routes!(admin::alerts::silences, admin::alerts::silence))
+        .routes(routes!(admin::alerts::end_silence))
 }
 
 fn service_routes() -> OpenApiRouter<ControlPlane> {
@@ -169,6 +180,11 @@ fn pki_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(pki::ocsp::get))
 }
 
+/// For Prometheus; at the admin listener alone.
+fn metrics_routes() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new().routes(routes!(admin::metrics::read))
+}
+
 fn health_routes() -> OpenApiRouter<ControlPlane> {
     OpenApiRouter::new().routes(routes!(admin::health::health)).routes(routes!(admin::health::ready))
 }
@@ -176,6 +192,6 @@ fn health_routes() -> OpenApiRouter<ControlPlane> {
 /// The OpenAPI 3.1 description of every route, generated from the code.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let people = admin_routes().merge(report_routes()).merge(page_routes());
+    let people = admin_routes().merge(report_routes()).merge(page_routes()).merge(metrics_routes());
     describe(agent_routes().merge(edge_routes()).merge(people).merge(pki_routes()).merge(health_routes()))
 }

@@ -1,12 +1,16 @@
 //! What every handler can reach.
 
+use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use countersign_authority::Authority;
 use countersign_authority::refusals::RefusalReport;
 use countersign_tls::{EdgeJudge, Hearsay};
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
+
+use crate::rule_bench::RuleBench;
 
 /// The control plane: cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,6 +24,14 @@ pub struct ControlPlane {
     pub(crate) edge_judge: Arc<EdgeJudge>,
     /// Judges what edges were shown.
     pub(crate) hearsay: Arc<Hearsay>,
+    measured: Arc<OnceLock<Arc<dyn Measured>>>,
+    rule_bench: Option<Arc<dyn RuleBench>>,
+}
+
+/// Whoever knows the numbers of this process.
+pub trait Measured: Debug + Send + Sync {
+    /// All of them, as OpenMetrics text.
+    fn text(&self) -> BoxFuture<'_, String>;
 }
 
 /// How often a WebSocket is pinged unless it is said otherwise.
@@ -36,6 +48,8 @@ impl ControlPlane {
             ping_every: PING_EVERY,
             edge_judge: Arc::default(),
             hearsay: Arc::default(),
+            measured: Arc::default(),
+            rule_bench: None,
         }
     }
 
@@ -43,6 +57,13 @@ impl ControlPlane {
     #[must_use]
     pub const fn pinging_every(mut self, time: Duration) -> Self {
         self.ping_every = time;
+        self
+    }
+
+    /// The same, where people can try rules with whoever knows their language.
+    #[must_use]
+    pub fn trying_rules_with(mut self, bench: Arc<dyn RuleBench>) -> Self {
+        self.rule_bench = Some(bench);
         self
     }
 
@@ -56,6 +77,22 @@ impl ControlPlane {
         if let Err(second) = self.door_url.set(url) {
             tracing::warn!(url = second, "door url set twice");
         }
+    }
+
+    /// Says who knows the numbers of this process, once there is something to count. Only the first call
+    /// counts.
+    pub fn set_measured(&self, measured: Arc<dyn Measured>) {
+        if self.measured.set(measured).is_err() {
+            tracing::warn!("source of metrics set twice");
+        }
+    }
+
+    pub(crate) fn rule_bench(&self) -> Option<&dyn RuleBench> {
+        self.rule_bench.as_deref()
+    }
+
+    pub(crate) fn measured(&self) -> Option<&Arc<dyn Measured>> {
+        self.measured.get()
     }
 
     /// Hands a report on. When the recorder is behind, it is counted alone: refusing must never wait

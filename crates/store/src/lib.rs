@@ -16,7 +16,9 @@ mod epochs;
 mod error;
 mod job;
 mod link;
+mod meter;
 mod migrations;
+mod notices;
 mod postgres;
 mod readers;
 mod records;
@@ -34,12 +36,16 @@ pub use archive::{ArchiveError, ArchiveFacts, ArchivedTable, Restoring, archive,
 pub use copy::{CopiedTable, CopyError, CopyProgress, CopyReport, copy};
 pub use epochs::Epochs;
 pub use error::StoreError;
+pub use meter::{COMMIT_BUCKETS, Commits, StoreNumbers};
+pub use notices::{Notice, NoticedGroup};
+pub use records::alerts::{AlertFilter, AlertRow, AlertsOnly, DeliveryRow, News, Severity, SilenceRow};
 pub use records::anchors::{AnchorKeyRow, AnchorRow};
 pub use records::api_tokens::{ApiTokenFilter, ApiTokenRow};
 pub use records::audit::{AuditFilter, AuditRecord, ChainScope, LinkedRecord, LogPart};
 pub use records::audit_verification::{AuditFault, AuditReport, BrokenEntry, ChainReport};
 pub use records::brokered::BrokeredDevice;
 pub use records::ca_requests::CaRequestRow;
+pub use records::census::CensusRow;
 pub use records::certificates::{
     CertificateChange, CertificateCursor, CertificateFilter, CertificatePage, CertificateRow,
 };
@@ -59,6 +65,7 @@ pub use records::falling::{
     CertificateStanding, Fall, Falling, FallingCertificate, RevocationSelector, StrandedDevice,
 };
 pub use records::foreign_trusts::ForeignTrustRow;
+pub use records::glance::StatusCount;
 pub use records::installation::Installation;
 pub use records::intents::IntentRow;
 pub use records::issuers::{IssuerRole, IssuerRow, IssuerState, KeptKey, Origin};

@@ -50,6 +50,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0019_messages"),
     migration!("0020_changes_of_status"),
     migration!("0022_shadows_and_jobs"),
+    migration!("0023_telemetry_by_day"),
+    migration!("0025_alerts"),
 ];
 
 const TABLE: &str = "schema_migrations";

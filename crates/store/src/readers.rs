@@ -70,6 +70,15 @@ impl Readers {
     }
 
     /// Waits for running reads and closes the connections.
+    /// How many connections there are, and how many of them are idle.
+    pub(crate) fn numbers(&self) -> (u32, u32) {
+        let (all, idle) = match self {
+            Self::Sqlite(pool) => (pool.size(), pool.num_idle()),
+            Self::Postgres(pool) => (pool.size(), pool.num_idle()),
+        };
+        (all, u32::try_from(idle).unwrap_or(u32::MAX))
+    }
+
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,

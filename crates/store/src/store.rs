@@ -1,16 +1,19 @@
 //! The open database.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::epochs::Epochs;
 use crate::error::StoreError;
 use crate::job::{Change, Haste, Message};
+use crate::meter::{StoreMeter, StoreNumbers};
+use crate::notices::{Notice, NoticedGroup, Notices};
 use crate::readers::{Readers, silent};
 use crate::transaction::{Reading, Writing};
 use crate::url::{Place, StoreUrl};
@@ -32,6 +35,8 @@ struct Inner {
     /// How long a read may take; `None`: as long as it takes.
     patience: Option<Duration>,
     writer: Option<mpsc::Sender<Message>>,
+    meter: Arc<StoreMeter>,
+    notices: Notices,
 }
 
 /// Who may write a database while this process does.
@@ -65,11 +70,14 @@ impl Store {
 
     /// The same with a database that may be silent for so long.
     pub(crate) async fn open_with(url: &StoreUrl, patience: Option<Duration>) -> Result<Self, StoreError> {
-        let writer = Writer::open(url, patience).await?;
+        let notices = Notices::default();
+        let writer = Writer::open(url, patience, notices.clone()).await?;
         let readers = Readers::open(url).await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let meter = writer.meter();
         tokio::spawn(writer.run(receiver));
-        Ok(Self { inner: Arc::new(Inner { url: url.clone(), readers, patience, writer: Some(sender) }) })
+        let (writer, url) = (Some(sender), url.clone());
+        Ok(Self { inner: Arc::new(Inner { url, readers, patience, writer, meter, notices }) })
     }
 
     /// Opens an existing database for reading, beside a process that writes it: for commands such as
@@ -80,7 +88,9 @@ impl Store {
     pub async fn open_for_reading(url: &StoreUrl) -> Result<Self, StoreError> {
         let readers = Readers::open(url).await?;
         // A whole log may be read, and somebody waits for that who can give up.
-        Ok(Self { inner: Arc::new(Inner { url: url.clone(), readers, patience: None, writer: None }) })
+        let (patience, writer, meter, notices) = (None, None, Arc::default(), Notices::default());
+        let url = url.clone();
+        Ok(Self { inner: Arc::new(Inner { url, readers, patience, writer, meter, notices }) })
     }
 
     /// Brings the schema up to date; without effect when it is.
@@ -157,12 +167,46 @@ impl Store {
         answer.await.map_err(|_dropped| StoreError::Closed)?
     }
 
+    /// Hears of what this process writes into the audit, group by group, after each commit. Who listens too
+    /// slowly misses some, and is told so.
+    #[must_use]
+    pub fn notices(&self) -> broadcast::Receiver<NoticedGroup> {
+        self.inner.notices.listen()
+    }
+
+    /// Says that devices came online or fell silent, which is in no audit.
+    pub fn tell_of_presence(&self) {
+        if self.inner.notices.is_heard() {
+            let notice = Notice { chain: String::new(), event: Notice::PRESENCE };
+            self.inner.notices.tell(BTreeSet::from([notice]));
+        }
+    }
+
     /// Listens for new epochs of every process on this database.
     ///
     /// # Errors
     /// [`StoreError::Open`].
     pub async fn epochs(&self) -> Result<Epochs, StoreError> {
         Epochs::listen(&self.inner.url).await
+    }
+
+    /// The same database for reading, over connections of its own, for what takes its time.
+    ///
+    /// # Errors
+    /// As [`Self::open_for_reading`].
+    pub async fn reader(&self) -> Result<Self, StoreError> {
+        Self::open_for_reading(&self.inner.url).await
+    }
+
+    /// What it counted since it was opened.
+    #[must_use]
+    pub fn numbers(&self) -> StoreNumbers {
+        let waiting = self.inner.writer.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity());
+        StoreNumbers {
+            readers: self.inner.readers.numbers(),
+            waiting: u64::try_from(waiting).unwrap_or(u64::MAX),
+            ..self.inner.meter.numbers()
+        }
     }
 
     /// Commits what is queued and closes the database; later writes fail with [`StoreError::Closed`].

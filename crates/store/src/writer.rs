@@ -11,10 +11,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::error::StoreError;
 use crate::job::{Haste, Job, Message, Verdict};
 use crate::link::Link;
+use crate::meter::StoreMeter;
+use crate::notices::Notices;
 use crate::records::journal::Journal;
 use crate::sqlite::lock::WriterLock;
 use crate::transaction::Writing;
@@ -29,19 +32,31 @@ pub(crate) struct Writer {
     url: StoreUrl,
     patience: Option<Duration>,
     link: Option<Link>,
+    meter: Arc<StoreMeter>,
+    notices: Notices,
     // Declared last: let go after the connection.
     lock: Option<WriterLock>,
 }
 
 impl Writer {
+    /// What it counts.
+    pub(crate) fn meter(&self) -> Arc<StoreMeter> {
+        Arc::clone(&self.meter)
+    }
+
     /// Takes the lock and opens the database, which may be silent for as long as `patience`.
-    pub(crate) async fn open(url: &StoreUrl, patience: Option<Duration>) -> Result<Self, StoreError> {
+    pub(crate) async fn open(
+        url: &StoreUrl,
+        patience: Option<Duration>,
+        notices: Notices,
+    ) -> Result<Self, StoreError> {
         let lock = match url.place() {
             Place::Sqlite(path) => Some(WriterLock::take(path)?),
             Place::Postgres(_) => None,
         };
         let link = within(patience, Link::open(url)).await.map_err(|source| StoreError::open(url, source))?;
-        Ok(Self { url: url.clone(), patience, link: Some(link), lock })
+        let (url, meter) = (url.clone(), Arc::default());
+        Ok(Self { url, patience, link: Some(link), meter, notices, lock })
     }
 
     /// Runs until every sender is gone or a close is asked for.
@@ -67,7 +82,7 @@ impl Writer {
     }
 
     async fn close(self, closing: Vec<oneshot::Sender<()>>) {
-        let Self { link, lock, patience, url: _ } = self;
+        let Self { link, lock, patience, url: _, meter: _, notices: _ } = self;
         if let Some(link) = link
             && let Err(error) = within(patience, link.close()).await
         {
@@ -85,9 +100,14 @@ impl Writer {
         if jobs.is_empty() {
             return;
         }
+        let began = Instant::now();
         let committed = match self.commit_group(&mut jobs).await {
-            Ok(()) => Ok(()),
+            Ok(entries) => {
+                self.meter.committed(jobs.len(), began.elapsed(), &entries);
+                Ok(())
+            }
             Err(error) => {
+                self.meter.failed(jobs.len());
                 tracing::error!(%error, changes = jobs.len(), "group of changes not committed");
                 // Whatever state it is in, it is left behind: the next group opens another.
                 self.link = None;
@@ -99,10 +119,10 @@ impl Writer {
         }
     }
 
-    /// Every job in its savepoint, then their audit entries and the commit. An error means that nothing
-    /// at all was kept.
-    async fn commit_group(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> {
-        let patience = self.patience;
+    /// Every job in its savepoint, then their audit entries and the commit: the events of those entries. An
+    /// error means that nothing at all was kept.
+    async fn commit_group(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Vec<&'static str>, sqlx::Error> {
+        let (patience, notices) = (self.patience, self.notices.clone());
         let link = self.begin().await?;
         let mut journal = Journal::default();
         for job in jobs {
@@ -119,8 +139,12 @@ impl Writer {
                 journal.truncate(entries);
             }
         }
+        let events = journal.events();
+        let told = notices.is_heard().then(|| journal.notices());
         within(patience, write_down(link, &mut journal)).await?;
-        within(patience, link.control("COMMIT")).await
+        within(patience, link.control("COMMIT")).await?;
+        notices.tell(told.unwrap_or_default());
+        Ok(events)
     }
 
     /// A connection in a transaction: the one there is, or another when that one is lost, which shows

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod agent;
 pub mod agent_settings;
+pub mod alerts;
 pub mod anchors;
 pub mod api_tokens;
 pub mod command;

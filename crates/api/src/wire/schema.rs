@@ -70,6 +70,8 @@ described! {
     MonitorName, "What people call a certificate that is watched.", Form::Pattern("^[a-z0-9][a-z0-9-]{0,62}$");
     MonitorStatus, "How a watched certificate is doing; of several things that are wrong the gravest.",
         Form::OneOf(vec!["waiting", "ok", "expiring", "expired", "changed", "unreachable"]);
+    AlertKind, "What kind of cause an alert has.", Form::Pattern("^[a-z][a-z_]{0,62}$");
+    Severity, "How grave an alert is.", Form::OneOf(vec!["info", "warning", "critical"]);
     SerialNumber, "A certificate's serial number, lower-case hex.", Form::Pattern("^([0-9a-f]{2}){1,20}$");
     Sha256, "A SHA-256 hash, hex.", Form::Pattern("^[0-9a-f]{64}$");
     DeviceStatus, "Where a device stands.",

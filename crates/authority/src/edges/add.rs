@@ -105,6 +105,9 @@ pub enum EdgeStatus {
 }
 
 impl EdgeStatus {
+    /// Every status.
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Lapsed, Self::Attached, Self::Silent, Self::Detached];
+
     /// Its word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -183,7 +186,7 @@ impl Authority {
         Ok(rows.into_iter().map(|row| self.listed_edge(row, now)).collect())
     }
 
-    fn listed_edge(&self, mut row: EdgeRow, now: Timestamp) -> ListedEdge {
+    pub(crate) fn listed_edge(&self, mut row: EdgeRow, now: Timestamp) -> ListedEdge {
         let reached = self.publisher.remote.reached(row.id);
         if let Some(applied) = reached {
             row.attachment.applied = applied;

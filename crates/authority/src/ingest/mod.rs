@@ -2,11 +2,13 @@
 //! Whoever hands one over may acknowledge it once the call has returned: it is committed then.
 
 mod check;
+mod judge;
 mod look;
 mod release;
 mod reported;
 mod take;
 
+pub use judge::Accepted;
 pub use look::{MessagePart, SetAsideFilter, SetAsideRow, TelemetryFilter, TelemetryRow};
 pub use release::ReleaseError;
 pub use take::{Incoming, Rejection, Taken};

@@ -91,6 +91,8 @@ pub enum Taken {
     CommandWord,
     /// It was the state that the device had said it has before.
     KnownState,
+    /// It is with those that it was handed on to, and not kept here.
+    HandedOn,
     /// It was set aside.
     SetAside(&'static str),
 }
@@ -181,7 +183,10 @@ pub(super) fn standing(device: Option<&DeviceRow>) -> Result<&DeviceRow, Rejecti
 }
 
 /// The checks that need the record of the device.
-fn judge(told: check::Told, device: Option<&DeviceRow>) -> Result<(Option<Timestamp>, String), Rejection> {
+pub(super) fn judge(
+    told: check::Told,
+    device: Option<&DeviceRow>,
+) -> Result<(Option<Timestamp>, String), Rejection> {
     let device = standing(device)?;
     if told.site != device.site_slug && told.site != device.site.to_string() {
         return Err(Rejection::SiteMismatch);

@@ -2,6 +2,7 @@
 
 mod a_change_is_published;
 mod agent_settings;
+mod alerts;
 mod anchors;
 mod api_tokens;
 mod audit_export;
@@ -19,6 +20,7 @@ mod enrol;
 mod enrol_again;
 mod enrollment_keys;
 mod expiry;
+mod glance;
 mod grant;
 mod heartbeat;
 pub(crate) mod house;

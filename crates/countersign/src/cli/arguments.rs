@@ -6,20 +6,33 @@ use clap::{Parser, Subcommand};
 use countersign_core::ids::{RequestId, Tenant};
 use countersign_core::time::Timestamp;
 
+use super::alert::AlertCommand;
+use super::audit_list::AuditListArguments;
 use super::backup_arguments::{BackupArguments, RestoreArguments};
 use super::ca_arguments::CaCommand;
 use super::cert_arguments::CertCommand;
 use super::cloudflare_arguments::CloudflareCommand;
+use super::denied::DeniedCommand;
 use super::device_arguments::DeviceCommand;
+use super::documents::{CompletionsArguments, ManArguments};
 use super::edge_arguments::EdgeCommand;
 use super::job_arguments::JobCommand;
+use super::key::KeyCommand;
 use super::monitor_arguments::MonitorCommand;
 use super::mqtt_arguments::MqttCommand;
+use super::rollout::RolloutCommand;
 use super::rules_arguments::RulesCommand;
+use super::server_flags::ServerFlags;
 use super::service_arguments::ServiceCommand;
+use super::session::{LoginArguments, LogoutArguments};
+use super::settings::SettingsCommand;
+use super::site::SiteCommand;
 use super::telemetry_arguments::{QuarantineCommand, TelemetryCommand};
+use super::tenant::TenantCommand;
+use super::token::TokenCommand;
 use super::trust_arguments::TrustCommand;
 use super::tunnel::TunnelArguments;
+use super::user::UserCommand;
 use crate::config::ConfigFlags;
 
 const EXIT_CODES: &str = "\
@@ -74,7 +87,18 @@ pub(super) enum Command {
     /// Show the facts behind a refused request, for seven days
     #[command(after_help = "Example:\n  countersign explain 0198f2c4-7c3e-7d11-9a55-2f1c3b7e9d40")]
     Explain(Box<ExplainArguments>),
-    /// Check the audit log
+    /// Sign in at the running server, for the commands that come
+    #[command(
+        after_help = "The session is kept for its server in ~/.config/countersign/sessions.json, 0600. --token-file wins over it.\n\nExample:\n  countersign login owner@example.com"
+    )]
+    Login(Box<LoginArguments>),
+    /// End the session of `login`, here and at the server
+    #[command(after_help = "Example:\n  countersign logout")]
+    Logout(Box<LogoutArguments>),
+    /// Say in whose name the commands ask
+    #[command(after_help = "Example:\n  countersign whoami")]
+    Whoami(Box<ServerFlags>),
+    /// Read, copy, anchor and check the audit log
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Make and look at CAs
@@ -92,12 +116,33 @@ pub(super) enum Command {
     /// Watch certificates elsewhere: their ends, and whether they are the ones they should be
     #[command(subcommand)]
     Monitor(MonitorCommand),
+    /// See what somebody must see to, and say who does
+    #[command(subcommand)]
+    Alert(AlertCommand),
     /// Let a Mosquitto serve devices on a port of its own
     #[command(subcommand)]
     Mqtt(MqttCommand),
-    /// Look at devices, and say what state they are to have
+    /// Look at devices, decide about them, and say what state they are to have
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Make and revoke the keys with which devices enrol
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// See and lift what denied devices left behind: keys, host names, hardware serials
+    #[command(subcommand)]
+    Denied(DeniedCommand),
+    /// Make, suspend and resume tenants
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Make, rename and delete sites of tenants
+    #[command(subcommand)]
+    Site(SiteCommand),
+    /// See and change settings of tenants
+    #[command(subcommand)]
+    Settings(SettingsCommand),
+    /// See how far tenants are from enforcing certificates, and go back
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
     /// Give many devices one thing to do, and see what became of it
     #[command(subcommand)]
     Job(JobCommand),
@@ -110,9 +155,12 @@ pub(super) enum Command {
     /// Let doors admit, on routes that ask for it, clients of CAs that somebody else runs
     #[command(subcommand)]
     Trust(TrustCommand),
-    /// Work on people's accounts, from the machine itself
+    /// Invite people, change what they may do, and let locked-out ones back in
     #[command(subcommand)]
     User(UserCommand),
+    /// Make and revoke API tokens for scripts
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Work on the database itself
     #[command(subcommand)]
     Store(StoreCommand),
@@ -122,6 +170,12 @@ pub(super) enum Command {
     /// Work with Cloudflare, in front of our doors or as issuer
     #[command(subcommand)]
     Cloudflare(CloudflareCommand),
+    /// Print what a shell needs to complete commands and flags
+    #[command(after_help = "Example:\n  countersign completions bash > /etc/bash_completion.d/countersign")]
+    Completions(Box<CompletionsArguments>),
+    /// Print the man page, or write one for every command
+    #[command(after_help = "Example:\n  countersign man --out /usr/local/share/man/man1")]
+    Man(Box<ManArguments>),
 }
 
 /// `config …`.
@@ -138,6 +192,11 @@ pub(super) enum ConfigCommand {
 /// `audit …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
+    /// Show entries, newest first, or follow them as they come
+    #[command(
+        after_help = "A token needs the scope audit:read.\n\nExample:\n  countersign audit list --tenant acme --event device.denied\n  countersign audit list --follow"
+    )]
+    List(Box<AuditListArguments>),
     /// Recompute every hash chain from its beginning, and hold it against anchors
     #[command(
         after_help = "Example:\n  countersign audit verify --data-dir /var/lib/countersign --anchor anchor.json"
@@ -198,17 +257,6 @@ pub(super) struct AuditAnchorArguments {
     pub(super) token_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) config: ConfigFlags,
-}
-
-/// `user …`.
-#[derive(Debug, Subcommand)]
-pub(super) enum UserCommand {
-    /// Make a one-time token with which somebody sets a new password: the way back for an owner who is
-    /// locked out
-    #[command(
-        after_help = "Example:\n  countersign user reset-password owner@example.com --data-dir /var/lib/countersign"
-    )]
-    ResetPassword(Box<UserResetPasswordArguments>),
 }
 
 /// `store …`.

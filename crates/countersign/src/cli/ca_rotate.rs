@@ -32,19 +32,14 @@ pub(super) fn run(arguments: &CaRotateArguments) -> Result<(), Failure> {
             let body = RollBackRotationRequest { renew_within_seconds: rollback.renew_now };
             let server = Server::of(&rollback.target)?;
             let answer = server.post(&rollback.target.name, "/rollback", &json!(body))?;
-            tell(&answer, rollback.target.json)
+            tell(&answer, rollback.target.server.json)
         }
         None => {
-            let (Some(name), Some(token_file)) = (&arguments.name, &arguments.token_file) else {
+            let Some(name) = &arguments.name else {
                 let error = anyhow::anyhow!("no CA is named");
-                return Err(Failure::bad_usage(error).hint("countersign ca rotate device --token-file FILE"));
+                return Err(Failure::bad_usage(error).hint("countersign ca rotate device"));
             };
-            let target = RotateTarget {
-                name: name.clone(),
-                token_file: token_file.clone(),
-                config: arguments.config.clone(),
-                json: arguments.json,
-            };
+            let target = RotateTarget { name: name.clone(), server: arguments.server.clone() };
             step(arguments, &target)
         }
     }
@@ -89,7 +84,7 @@ fn step(arguments: &CaRotateArguments, target: &RotateTarget) -> Result<(), Fail
             ("/retire", json!(RetireRotationRequest { danger_strand_dependents }))
         }
     };
-    tell(&server.post(&target.name, path, &body)?, target.json)
+    tell(&server.post(&target.name, path, &body)?, target.server.json)
 }
 
 /// A running server.
@@ -97,7 +92,7 @@ struct Server(AdminServer);
 
 impl Server {
     fn of(target: &RotateTarget) -> Result<Self, Failure> {
-        AdminServer::of(target.config.clone(), &target.token_file).map(Self)
+        AdminServer::of(&target.server).map(Self)
     }
 
     fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: &str) -> Result<T, Failure> {
@@ -151,7 +146,7 @@ fn show(arguments: &StatusArguments) -> Result<(), Failure> {
         (limit, None) => format!("?limit={limit}"),
     };
     let status = server.status(&target.name, &query)?;
-    if target.json {
+    if target.server.json {
         return Ok(print_json(&status)?);
     }
     let mut text = described(&status.rotation);

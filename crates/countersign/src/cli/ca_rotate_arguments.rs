@@ -1,10 +1,8 @@
 //! The flags of `countersign ca rotate`.
 
-use std::path::PathBuf;
-
 use countersign_core::ids::CaName;
 
-use crate::config::ConfigFlags;
+use super::server_flags::ServerFlags;
 
 /// `ca rotate`.
 #[derive(Debug, clap::Args)]
@@ -16,14 +14,8 @@ pub(super) struct CaRotateArguments {
     /// The CA's name; once prepared, also the new one's
     #[arg(value_name = "NAME", required = true)]
     pub(super) name: Option<CaName>,
-    /// A file with an owner's token
-    #[arg(long, value_name = "FILE", required = true)]
-    pub(super) token_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) config: ConfigFlags,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) server: ServerFlags,
     /// Take this step; the next one when absent
     #[arg(long, value_enum)]
     pub(super) step: Option<RotationStep>,
@@ -56,10 +48,14 @@ pub(super) struct CaRotateArguments {
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum CaRotateCommand {
     /// Show how far the rotation is, what is missing and who has not moved
-    #[command(after_help = "Example:\n  countersign ca rotate status device --token-file owner.token")]
+    #[command(
+        after_help = "A token needs the scope cas:read.\n\nExample:\n  countersign ca rotate status device --token-file owner.token"
+    )]
     Status(Box<StatusArguments>),
     /// Take the last step back; a prepared rotation is given up
-    #[command(after_help = "Example:\n  countersign ca rotate rollback device --token-file owner.token")]
+    #[command(
+        after_help = "A token needs the scope cas:write and to be an owner's.\n\nExample:\n  countersign ca rotate rollback device --token-file owner.token"
+    )]
     Rollback(Box<RollbackArguments>),
 }
 
@@ -70,14 +66,8 @@ pub(super) struct RotateTarget {
     /// The CA's name; once prepared, also the new one's
     #[arg(value_name = "NAME")]
     pub(super) name: CaName,
-    /// A file with an owner's token; to look at the status any with the scope cas:read
-    #[arg(long, value_name = "FILE")]
-    pub(super) token_file: PathBuf,
     #[command(flatten)]
-    pub(super) config: ConfigFlags,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) server: ServerFlags,
 }
 
 /// Who goes first.

@@ -28,20 +28,22 @@ pub(super) enum CertCommand {
     P12(Box<CertP12Arguments>),
     /// Have the running server issue a service's certificate; the key is made here and never sent
     #[command(
-        after_help = "Example:\n  countersign cert issue web --profile server+client --dns web.example.com --out /etc/acme/certs --token-file admin.token"
+        after_help = "A token needs the scope service-certificates:write and to be an admin's.\n\nExample:\n  countersign cert issue web --profile server+client --dns web.example.com --out /etc/acme/certs --token-file admin.token"
     )]
     Issue(Box<CertIssueArguments>),
     /// List certificates of services, newest first
-    #[command(after_help = "Example:\n  countersign cert list --expires-within 30d --token-file admin.token")]
+    #[command(
+        after_help = "A token needs the scope service-certificates:read.\n\nExample:\n  countersign cert list --expires-within 30d --token-file admin.token"
+    )]
     List(Box<CertListArguments>),
     /// Renew what ends soon below a directory, each certificate swapped with its key at once
     #[command(
-        after_help = "Example:\n  countersign cert rotate --dir /etc/acme/certs --grace 30d --reload 'systemctl reload nginx' --token-file admin.token"
+        after_help = "A token needs the scopes service-certificates:read and service-certificates:write and to be an admin's.\n\nExample:\n  countersign cert rotate --dir /etc/acme/certs --grace 30d --reload 'systemctl reload nginx' --token-file admin.token"
     )]
     Rotate(Box<CertRotateArguments>),
     /// Revoke a service's certificate that was issued here
     #[command(
-        after_help = "Example:\n  countersign cert revoke web/web-cert.pem --reason keyCompromise --token-file admin.token"
+        after_help = "A token needs the scope service-certificates:write and to be an admin's.\n\nExample:\n  countersign cert revoke web/web-cert.pem --reason keyCompromise --token-file admin.token"
     )]
     Revoke(Box<CertRevokeArguments>),
 }

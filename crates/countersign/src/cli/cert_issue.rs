@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &CertIssueArguments) -> Result<(), Failure> {
         (None, Some(key)) => request_of(key)?,
         (None, None) => String::new(),
     };
-    let server = AdminServer::of(arguments.server.config.clone(), &arguments.server.token_file)?;
+    let server = AdminServer::of(&arguments.server)?;
     let issued: ServiceCertificateDetail =
         server.ask(Method::POST, "/service-certificates", &json!(wanted(arguments, csr)).to_string())?;
     if let Some(key) = &key {
@@ -102,7 +102,7 @@ fn tell(
 ) -> Result<(), Failure> {
     let (name, record) = (arguments.name.as_str(), &issued.record);
     let (certificate, chain) = (layout.path(name, "cert"), layout.path(name, "chain"));
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&json!({
             "certificate": certificate, "chain": chain, "key": key, "record": record,
         }))?);

@@ -13,7 +13,7 @@ use super::service_arguments::{CertListArguments, PageFlags};
 
 /// Lists certificates of services.
 pub(super) fn run(arguments: &CertListArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.server.config.clone(), &arguments.server.token_file)?;
+    let server = AdminServer::of(&arguments.server)?;
     let until = |within| (SystemClock.now() + std::time::Duration::from_secs(within)).to_string();
     let filters = [
         ("ca", arguments.ca.as_ref().map(ToString::to_string)),
@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &CertListArguments) -> Result<(), Failure> {
         ("expiresBefore", arguments.expires_within.map(until)),
     ];
     let list = list(&server, &filters, &arguments.page)?;
-    if arguments.json { Ok(print_json(&list)?) } else { Ok(print(&text(&list))?) }
+    if arguments.server.json { Ok(print_json(&list)?) } else { Ok(print(&text(&list))?) }
 }
 
 /// A page of certificates of services. No value has anything in it that a query could trip over.

@@ -21,7 +21,7 @@ use super::service_arguments::CertRevokeArguments;
 
 /// Revokes it.
 pub(super) fn run(arguments: &CertRevokeArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.server.config.clone(), &arguments.server.token_file)?;
+    let server = AdminServer::of(&arguments.server)?;
     let id = match Named::of(&arguments.certificate)? {
         Named::Id(id) => id,
         Named::Serial(serial, key) => the_one(&server, &serial, key)?.id,
@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &CertRevokeArguments) -> Result<(), Failure> {
     let body = RevokeRequest { reason: Some(arguments.reason.to_string()) };
     let path = format!("/service-certificates/{id}/revoke");
     let revoked: ServiceCertificateRevoked = server.ask(Method::POST, &path, &json!(body).to_string())?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&revoked)?);
     }
     let edges = revoked.applied_edges;

@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &CertRotateArguments) -> Result<(), Failure> {
     };
     let renew: Option<&mut Renewal<'_>> = if arguments.dry_run { None } else { Some(&mut by_server) };
     let rotated = rotate(&rotation, renew).context("rotate the certificates")?;
-    if arguments.json {
+    if arguments.server.json {
         print_json(&as_json(arguments, &rotated))?;
     } else {
         print(&text(arguments, &rotated))?;
@@ -47,8 +47,7 @@ pub(super) fn run(arguments: &CertRotateArguments) -> Result<(), Failure> {
 }
 
 fn connected(arguments: &CertRotateArguments) -> anyhow::Result<AdminServer> {
-    let token_file = arguments.token_file.as_deref().context("find the token: --token-file is missing")?;
-    AdminServer::of(arguments.config.clone(), token_file).map_err(Failure::into_error)
+    AdminServer::of(&arguments.server).map_err(Failure::into_error)
 }
 
 /// The successor of a certificate, for a fresh key of the same kind, below the same root.

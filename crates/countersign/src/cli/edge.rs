@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::admin_server::AdminServer;
 use super::edge_arguments::{
-    EdgeAddArguments, EdgeCommand, EdgeListArguments, EdgeRevokeArguments, EdgeRunArguments, EdgeServerFlags,
+    EdgeAddArguments, EdgeCommand, EdgeListArguments, EdgeRevokeArguments, EdgeRunArguments,
 };
 use super::failure::Failure;
 use super::output::{note, print, print_json};
@@ -56,10 +56,6 @@ fn serve(arguments: EdgeRunArguments) -> Result<(), Failure> {
     Ok(runtime.block_on(crate::edge::run(loaded.resolved, supervisor, sockets, read_again))?)
 }
 
-fn server(flags: &EdgeServerFlags) -> Result<AdminServer, Failure> {
-    AdminServer::of(flags.config.clone(), &flags.token_file)
-}
-
 /// The token goes to stdout, and nothing else: it goes into a file.
 fn add(arguments: &EdgeAddArguments) -> Result<(), Failure> {
     let named: Vec<String> = arguments.door_names.iter().map(ToString::to_string).collect();
@@ -71,8 +67,8 @@ fn add(arguments: &EdgeAddArguments) -> Result<(), Failure> {
         expires_in_minutes: Some(arguments.expires_in),
     };
     let created: EdgeCreated =
-        server(&arguments.server)?.ask(Method::POST, "/edges", &json!(request).to_string())?;
-    if arguments.json {
+        AdminServer::of(&arguments.server)?.ask(Method::POST, "/edges", &json!(request).to_string())?;
+    if arguments.server.json {
         return Ok(print_json(&created)?);
     }
     note(&format!("its token works once, until {}; on the machine of the edge:", created.token_expires_at));
@@ -81,8 +77,8 @@ fn add(arguments: &EdgeAddArguments) -> Result<(), Failure> {
 }
 
 fn list(arguments: &EdgeListArguments) -> Result<(), Failure> {
-    let list: EdgeList = server(&arguments.server)?.ask(Method::GET, "/edges", "")?;
-    if arguments.json {
+    let list: EdgeList = AdminServer::of(&arguments.server)?.ask(Method::GET, "/edges", "")?;
+    if arguments.server.json {
         return Ok(print_json(&list)?);
     }
     let mut text = String::new();
@@ -103,7 +99,7 @@ fn line(edge: &EdgeBody) -> String {
 }
 
 fn revoke(arguments: &EdgeRevokeArguments) -> Result<(), Failure> {
-    let server = server(&arguments.server)?;
+    let server = AdminServer::of(&arguments.server)?;
     let list: EdgeList = server.ask(Method::GET, "/edges", "")?;
     let found = list.edges.iter().find(|edge| edge.name == arguments.name);
     let edge = found.ok_or_else(|| {
@@ -111,7 +107,7 @@ fn revoke(arguments: &EdgeRevokeArguments) -> Result<(), Failure> {
             .hint("`countersign edge list` has them all")
     })?;
     let revoked: EdgeRevoked = server.ask(Method::DELETE, &format!("/edges/{}", edge.id), "")?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&revoked)?);
     }
     note("its doors go on by what they know: stop the process where it runs");

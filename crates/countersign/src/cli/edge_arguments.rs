@@ -6,6 +6,7 @@ use clap::Subcommand;
 use countersign_api::client::ServerUrl;
 use countersign_core::ids::EdgeName;
 
+use super::server_flags::ServerFlags;
 use crate::config::{ConfigFlags, PublicName, fingerprint_of};
 
 /// `edge …`.
@@ -18,14 +19,18 @@ pub(super) enum EdgeCommand {
     Run(Box<EdgeRunArguments>),
     /// Let an edge enrol: its one-time token goes to stdout, and nothing else
     #[command(
-        after_help = "Example:\n  countersign edge add berlin-1 --door-name berlin.example.com --token-file admin.token > edge.token"
+        after_help = "A token needs the scope edges:write and to be an admin's.\n\nExample:\n  countersign edge add berlin-1 --door-name berlin.example.com --token-file admin.token > edge.token"
     )]
     Add(Box<EdgeAddArguments>),
     /// List edges and how they are doing
-    #[command(after_help = "Example:\n  countersign edge list --token-file admin.token")]
+    #[command(
+        after_help = "A token needs the scope edges:read.\n\nExample:\n  countersign edge list --token-file admin.token"
+    )]
     List(Box<EdgeListArguments>),
     /// Revoke an edge: its certificates, and its connection
-    #[command(after_help = "Example:\n  countersign edge revoke berlin-1 --token-file admin.token")]
+    #[command(
+        after_help = "A token needs the scope edges:write and to be an admin's.\n\nExample:\n  countersign edge revoke berlin-1 --token-file admin.token"
+    )]
     Revoke(Box<EdgeRevokeArguments>),
 }
 
@@ -48,16 +53,6 @@ pub(super) struct EdgeRunArguments {
 /// A SHA-256.
 pub(super) type Fingerprint = [u8; 32];
 
-/// Where the running authority is, and with what to call it.
-#[derive(Debug, clap::Args)]
-pub(super) struct EdgeServerFlags {
-    /// A file with an admin's token, or an API token of an admin with the scopes edges:read and edges:write
-    #[arg(long, value_name = "FILE")]
-    pub(super) token_file: PathBuf,
-    #[command(flatten)]
-    pub(super) config: ConfigFlags,
-}
-
 /// `edge add`.
 #[derive(Debug, clap::Args)]
 pub(super) struct EdgeAddArguments {
@@ -74,21 +69,15 @@ pub(super) struct EdgeAddArguments {
     /// How long its token works
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_080))]
     pub(super) expires_in: u32,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
     #[command(flatten)]
-    pub(super) server: EdgeServerFlags,
+    pub(super) server: ServerFlags,
 }
 
 /// `edge list`.
 #[derive(Debug, clap::Args)]
 pub(super) struct EdgeListArguments {
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
     #[command(flatten)]
-    pub(super) server: EdgeServerFlags,
+    pub(super) server: ServerFlags,
 }
 
 /// `edge revoke`.
@@ -97,9 +86,6 @@ pub(super) struct EdgeRevokeArguments {
     /// Which one, by its name
     #[arg(value_name = "NAME")]
     pub(super) name: EdgeName,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
     #[command(flatten)]
-    pub(super) server: EdgeServerFlags,
+    pub(super) server: ServerFlags,
 }

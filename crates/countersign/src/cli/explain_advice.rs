@@ -67,6 +67,11 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "look with countersign quarantine messages show",
     ),
     (
+        "ALERT_STATE",
+        "the alert is resolved, or somebody sees to it already",
+        "look with countersign alert list",
+    ),
+    (
         "MONITOR_STATE",
         "there is no key to accept, or another one than was looked at",
         "look with countersign monitor list, and accept what it shows",
@@ -229,6 +234,11 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "ORIGIN_NOT_ALLOWED",
         "a web page of another origin sent this",
         "nothing, unless the page is yours: serve it from the same origin, or list it in route.cors_origins",
+    ),
+    (
+        "FORM_NOT_OURS",
+        "a form of the console came without the mark of its session",
+        "load the page again and send the form anew; if nobody sent one, a page elsewhere tried",
     ),
     ("TENANT_TAKEN", "there is a tenant with this slug", "choose another slug"),
     ("TENANT_STATE", "the tenant is so already", "nothing"),

@@ -16,14 +16,14 @@ use super::output::{print, print_json};
 pub(super) fn run(command: JobCommand) -> Result<(), Failure> {
     match command {
         JobCommand::Create(arguments) => create(*arguments),
-        JobCommand::List(arguments) => list(*arguments),
-        JobCommand::Show(arguments) => show(*arguments),
-        JobCommand::Cancel(arguments) => cancel(*arguments),
+        JobCommand::List(arguments) => list(&arguments),
+        JobCommand::Show(arguments) => show(&arguments),
+        JobCommand::Cancel(arguments) => cancel(&arguments),
     }
 }
 
 fn create(arguments: JobCreateArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.config, &arguments.token_file)?;
+    let server = AdminServer::of(&arguments.server)?;
     let request = JobRequest {
         name: arguments.name,
         devices: arguments.devices,
@@ -31,29 +31,29 @@ fn create(arguments: JobCreateArguments) -> Result<(), Failure> {
         life_seconds: arguments.life,
     };
     let made: JobCreated = server.ask(Method::POST, "/jobs", &serde_json::json!(request).to_string())?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&made)?);
     }
     Ok(print(&format!("{}\n", made.id))?)
 }
 
-fn list(arguments: JobListArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.config, &arguments.token_file)?;
+fn list(arguments: &JobListArguments) -> Result<(), Failure> {
+    let server = AdminServer::of(&arguments.server)?;
     let mut path = format!("/jobs?limit={}", arguments.limit);
     if let Some(tenant) = &arguments.tenant {
         path.push_str(&format!("&tenant={tenant}"));
     }
     let found: JobList = server.ask(Method::GET, &path, "")?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&found)?);
     }
     Ok(print(&found.jobs.iter().map(line).collect::<String>())?)
 }
 
-fn show(arguments: JobArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.config, &arguments.token_file)?;
+fn show(arguments: &JobArguments) -> Result<(), Failure> {
+    let server = AdminServer::of(&arguments.server)?;
     let found: JobProgressBody = server.ask(Method::GET, &format!("/jobs/{}", arguments.id), "")?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&found)?);
     }
     let done = found.parts.iter().filter(|part| part.status == CommandState::Completed).count();
@@ -63,10 +63,10 @@ fn show(arguments: JobArguments) -> Result<(), Failure> {
     Ok(print(&text)?)
 }
 
-fn cancel(arguments: JobArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.config, &arguments.token_file)?;
+fn cancel(arguments: &JobArguments) -> Result<(), Failure> {
+    let server = AdminServer::of(&arguments.server)?;
     let ended: JobCancelled = server.ask(Method::POST, &format!("/jobs/{}/cancel", arguments.id), "")?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&ended)?);
     }
     Ok(print(&format!("called off; {} parts ended\n", ended.ended))?)

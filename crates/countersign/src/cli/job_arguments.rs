@@ -1,33 +1,33 @@
 //! `countersign job …`.
 
-use std::path::PathBuf;
-
 use clap::Subcommand;
 use countersign_core::command::JobName;
 use countersign_core::ids::{DeviceId, JobId, Tenant};
 
 use super::device_arguments::json;
-use crate::config::ConfigFlags;
+use super::server_flags::ServerFlags;
 
 /// `job …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum JobCommand {
     /// Make one: each device gets its part at once or as soon as it can
     #[command(
-        after_help = "Example:\n  countersign job create firmware --device 0198f2c4-7c3e-7d11-9a55-2f1c3b7e9d40 --document '{\"version\":\"2.1\"}' --token-file operator.token"
+        after_help = "A token needs the scope commands:write.\n\nExample:\n  countersign job create firmware --device 0198f2c4-7c3e-7d11-9a55-2f1c3b7e9d40 --document '{\"version\":\"2.1\"}' --token-file operator.token"
     )]
     Create(Box<JobCreateArguments>),
     /// Show them, newest first
-    #[command(after_help = "Example:\n  countersign job list --tenant acme --token-file viewer.token")]
+    #[command(
+        after_help = "A token needs the scope commands:read.\n\nExample:\n  countersign job list --tenant acme --token-file viewer.token"
+    )]
     List(Box<JobListArguments>),
     /// Show one, with what became of it at each device
     #[command(
-        after_help = "Example:\n  countersign job show 0198f2c4-7c3e-7d11-9a55-2f1c3b7e9d40 --token-file viewer.token"
+        after_help = "A token needs the scope commands:read.\n\nExample:\n  countersign job show 0198f2c4-7c3e-7d11-9a55-2f1c3b7e9d40 --token-file viewer.token"
     )]
     Show(Box<JobArguments>),
     /// Call one off: what its devices have not done ends
     #[command(
-        after_help = "Example:\n  countersign job cancel 0198f2c4-7c3e-7d11-9a55-2f1c3b7e9d40 --token-file operator.token"
+        after_help = "A token needs the scope commands:write.\n\nExample:\n  countersign job cancel 0198f2c4-7c3e-7d11-9a55-2f1c3b7e9d40 --token-file operator.token"
     )]
     Cancel(Box<JobArguments>),
 }
@@ -47,14 +47,8 @@ pub(super) struct JobCreateArguments {
     /// For how long it is offered, in seconds; a day unless told otherwise
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(60..=2_592_000))]
     pub(super) life: Option<u64>,
-    /// A file with a token that has the scope commands:write
-    #[arg(long, value_name = "FILE")]
-    pub(super) token_file: PathBuf,
     #[command(flatten)]
-    pub(super) config: ConfigFlags,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) server: ServerFlags,
 }
 
 /// `job list`.
@@ -66,14 +60,8 @@ pub(super) struct JobListArguments {
     /// At most so many
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub(super) limit: u32,
-    /// A file with a token that has the scope commands:read
-    #[arg(long, value_name = "FILE")]
-    pub(super) token_file: PathBuf,
     #[command(flatten)]
-    pub(super) config: ConfigFlags,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) server: ServerFlags,
 }
 
 /// `job show` and `job cancel`.
@@ -82,12 +70,6 @@ pub(super) struct JobArguments {
     /// The job's id
     #[arg(value_name = "ID")]
     pub(super) id: JobId,
-    /// A file with a token that has the scope commands:read, or commands:write to call it off
-    #[arg(long, value_name = "FILE")]
-    pub(super) token_file: PathBuf,
     #[command(flatten)]
-    pub(super) config: ConfigFlags,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) server: ServerFlags,
 }

@@ -20,16 +20,16 @@ const REFUSED: &str = "`countersign monitor list` shows what was seen";
 /// Does what was asked for.
 pub(super) fn run(command: MonitorCommand) -> Result<(), Failure> {
     match command {
-        MonitorCommand::List(arguments) => list(*arguments),
+        MonitorCommand::List(arguments) => list(&arguments),
         MonitorCommand::Check(arguments) => monitor_check::run(&arguments),
-        MonitorCommand::Accept(arguments) => accept(*arguments),
+        MonitorCommand::Accept(arguments) => accept(&arguments),
     }
 }
 
-fn list(arguments: MonitorListArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.config, &arguments.token_file)?;
+fn list(arguments: &MonitorListArguments) -> Result<(), Failure> {
+    let server = AdminServer::of(&arguments.server)?;
     let found: MonitorsBody = server.ask(Method::GET, "/monitors", "")?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&found)?);
     }
     if found.monitors.is_empty() {
@@ -38,8 +38,8 @@ fn list(arguments: MonitorListArguments) -> Result<(), Failure> {
     Ok(print(&found.monitors.iter().map(text).collect::<Vec<_>>().join("\n"))?)
 }
 
-fn accept(arguments: MonitorAcceptArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.config, &arguments.token_file)?;
+fn accept(arguments: &MonitorAcceptArguments) -> Result<(), Failure> {
+    let server = AdminServer::of(&arguments.server)?;
     let path = format!("/monitors/{}/accept", arguments.name);
     let body = json!(AcceptMonitorRequest { spki_sha256: arguments.spki }).to_string();
     let (status, answer) = server.call(Method::POST, &path, &body)?;
@@ -50,7 +50,7 @@ fn accept(arguments: MonitorAcceptArguments) -> Result<(), Failure> {
         return Err(anyhow!("the server answered {status}: {}", said(&answer)).into());
     }
     let accepted: MonitorBody = serde_json::from_str(&answer).context("read the server's answer")?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&accepted)?);
     }
     Ok(print(&text(&accepted))?)

@@ -1,17 +1,19 @@
 //! `countersign monitor …`.
 
-use std::path::PathBuf;
-
 use clap::Subcommand;
 use countersign_core::ids::{MonitorName, SpkiSha256};
 
-use crate::config::{ConfigFlags, PublicName, pin};
+use super::server_flags::ServerFlags;
+
+use crate::config::{PublicName, pin};
 
 /// `monitor …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum MonitorCommand {
     /// Show how the certificates are doing that a running server watches
-    #[command(after_help = "Example:\n  countersign monitor list --token-file viewer.token")]
+    #[command(
+        after_help = "A token needs the scope certificates:read.\n\nExample:\n  countersign monitor list --token-file viewer.token"
+    )]
     List(Box<MonitorListArguments>),
     /// Look at a certificate once, at a server or in a file; print what it says, and the pin of its key
     #[command(
@@ -29,14 +31,8 @@ pub(super) enum MonitorCommand {
 /// `monitor list`.
 #[derive(Debug, clap::Args)]
 pub(super) struct MonitorListArguments {
-    /// A file with a token that has the scope certificates:read
-    #[arg(long, value_name = "FILE")]
-    pub(super) token_file: PathBuf,
     #[command(flatten)]
-    pub(super) config: ConfigFlags,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) server: ServerFlags,
 }
 
 /// `monitor check`.
@@ -65,12 +61,6 @@ pub(super) struct MonitorAcceptArguments {
     /// Only if its key is this one, by the SHA-256, hex or base64
     #[arg(long, value_name = "PIN", value_parser = pin)]
     pub(super) spki: Option<SpkiSha256>,
-    /// A file with an admin's token
-    #[arg(long, value_name = "FILE")]
-    pub(super) token_file: PathBuf,
     #[command(flatten)]
-    pub(super) config: ConfigFlags,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) server: ServerFlags,
 }

@@ -194,7 +194,7 @@ fn issued(
     arguments: &MosquittoConfigArguments,
     token: &Path,
 ) -> Result<(String, Zeroizing<String>), Failure> {
-    let server = AdminServer::of(arguments.config.clone(), token)?;
+    let server = AdminServer::with_token_file(arguments.config.clone(), token)?;
     let key = SigningKey::generate(KeyAlgorithm::P256).context("make a key")?;
     let wanted = IssueServiceCertificateRequest {
         ca: None,

@@ -31,6 +31,11 @@ pub(super) fn note(text: &str) {
     to_stderr(&format!("{text}\n"));
 }
 
+/// Asks people on stderr for something.
+pub(super) fn prompt(text: &str) {
+    to_stderr(text);
+}
+
 /// Tells people on stderr why the command failed.
 pub(super) fn report(failure: &Failure) {
     to_stderr(&failure.text());

@@ -18,14 +18,14 @@ use super::telemetry_arguments::{
 pub(super) fn run(command: QuarantineCommand) -> Result<(), Failure> {
     let QuarantineCommand::Messages(command) = command;
     match command {
-        QuarantineMessagesCommand::List(arguments) => list(*arguments),
-        QuarantineMessagesCommand::Show(arguments) => show(*arguments),
-        QuarantineMessagesCommand::Release(arguments) => release(*arguments),
+        QuarantineMessagesCommand::List(arguments) => list(&arguments),
+        QuarantineMessagesCommand::Show(arguments) => show(&arguments),
+        QuarantineMessagesCommand::Release(arguments) => release(&arguments),
     }
 }
 
-fn list(arguments: QuarantineListArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.config, &arguments.token_file)?;
+fn list(arguments: &QuarantineListArguments) -> Result<(), Failure> {
+    let server = AdminServer::of(&arguments.server)?;
     let mut path = format!("/quarantined-messages?limit={}", arguments.limit);
     if let Some(tenant) = &arguments.tenant {
         path.push_str(&format!("&tenant={tenant}"));
@@ -41,17 +41,17 @@ fn list(arguments: QuarantineListArguments) -> Result<(), Failure> {
         path.push_str(&format!("&before={id}"));
     }
     let found: QuarantinedMessagesBody = server.ask(Method::GET, &path, "")?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&found)?);
     }
     Ok(print(&found.messages.iter().map(line).collect::<String>())?)
 }
 
-fn show(arguments: QuarantineMessageArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.config, &arguments.token_file)?;
+fn show(arguments: &QuarantineMessageArguments) -> Result<(), Failure> {
+    let server = AdminServer::of(&arguments.server)?;
     let path = format!("/quarantined-messages/{}", arguments.id);
     let message: QuarantinedMessage = server.ask(Method::GET, &path, "")?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&message)?);
     }
     let payload = STANDARD.decode(&message.payload_base64).context("read the server's answer")?;
@@ -64,11 +64,11 @@ fn show(arguments: QuarantineMessageArguments) -> Result<(), Failure> {
     ))?)
 }
 
-fn release(arguments: QuarantineMessageArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.config, &arguments.token_file)?;
+fn release(arguments: &QuarantineMessageArguments) -> Result<(), Failure> {
+    let server = AdminServer::of(&arguments.server)?;
     let path = format!("/quarantined-messages/{}/release", arguments.id);
     let released: MessageReleased = server.ask(Method::POST, &path, "")?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&released)?);
     }
     Ok(print(&format!("released as telemetry {}\n", released.telemetry_id))?)

@@ -1,13 +1,17 @@
 //! A request as people write it down, for trying rules on it.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use countersign_core::Identity;
+use countersign_core::ids::RequestId;
 use countersign_core::snapshot::Standing;
 use countersign_core::time::Timestamp;
-use countersign_edge::headers;
-use countersign_edge::rules::{CertificateState, PresentedCertificate, Validity};
+use countersign_edge::headers::{self, Scheme};
+use countersign_edge::rules::{
+    CertificateState, PresentedCertificate, RequestFacts, Resumption, TlsFacts, Validity,
+};
 use countersign_edge::url::{NormalisedPath, OddPaths};
 use countersign_tls::{LeafDetails, certificates_of, unverified_identity};
 use http::header::{HOST, HeaderName};
@@ -15,7 +19,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 
 /// A request, as a door would give it to the rules.
 #[derive(Debug)]
-pub(super) struct TestRequest {
+pub(crate) struct TestRequest {
     pub(super) method: Method,
     pub(super) version: &'static str,
     pub(super) host: Option<String>,
@@ -28,11 +32,14 @@ pub(super) struct TestRequest {
 impl TestRequest {
     /// Reads `GET /path`, or the file of that name, and more headers.
     pub(super) fn read(text: &str, more: &[String]) -> anyhow::Result<Self> {
-        let head = if Path::new(text).is_file() {
-            fs_err::read_to_string(text).context("read the request")?
-        } else {
-            text.to_owned()
-        };
+        if !Path::new(text).is_file() {
+            return Self::parse(text, more);
+        }
+        Self::parse(&fs_err::read_to_string(text).context("read the request")?, more)
+    }
+
+    /// Reads `GET /path` with headers below it, and more headers.
+    pub(crate) fn parse(head: &str, more: &[String]) -> anyhow::Result<Self> {
         let mut lines = head.lines();
         let first = lines.next().unwrap_or_default();
         let (method, target, version) = request_line(first)?;
@@ -56,7 +63,7 @@ impl TestRequest {
 fn request_line(line: &str) -> anyhow::Result<(Method, Uri, &'static str)> {
     let mut words = line.split_ascii_whitespace();
     let (Some(method), Some(target)) = (words.next(), words.next()) else {
-        bail!("not a request such as \"GET /path\", and no file of that name: {line:?}");
+        bail!("not a request such as \"GET /path\": {line:?}");
     };
     let version = match words.next() {
         None | Some("HTTP/1.1") => "HTTP/1.1",
@@ -84,7 +91,7 @@ fn host_of(headers: &HeaderMap) -> Option<String> {
 }
 
 /// A certificate that the request comes with.
-pub(super) struct TestCertificate {
+pub(crate) struct TestCertificate {
     pub(super) leaf: LeafDetails,
     chain: Vec<Box<[u8]>>,
     pub(super) identity: Option<Identity>,
@@ -107,7 +114,12 @@ impl TestCertificate {
     /// device is nobody's.
     pub(super) fn read(file: &Path, standing: Option<Standing>, now: Timestamp) -> anyhow::Result<Self> {
         let bytes = fs_err::read(file).context("read the certificate")?;
-        let chain = certificates_of(&bytes).with_context(|| format!("read {}", file.display()))?;
+        Self::of(&bytes, standing, now).with_context(|| format!("read {}", file.display()))
+    }
+
+    /// The same of what a file would hold.
+    pub(crate) fn of(bytes: &[u8], standing: Option<Standing>, now: Timestamp) -> anyhow::Result<Self> {
+        let chain = certificates_of(bytes).context("read the certificates")?;
         let chain: Vec<Box<[u8]>> = chain.into_iter().map(Vec::into_boxed_slice).collect();
         let leaf = LeafDetails::of_chain(&chain).context("read the first certificate")?;
         let identity = chain.first().and_then(|leaf| unverified_identity(leaf).ok());
@@ -129,6 +141,39 @@ impl TestCertificate {
         let state = CertificateState::standing(standing, validity);
         let identity = identity.filter(|_identity| standing != Standing::Foreign);
         Ok(Self { leaf, chain, identity, standing, state })
+    }
+}
+
+/// What rules are asked about, as a door would have it.
+pub(crate) fn facts_of<'a>(
+    request: &'a TestRequest,
+    certificate: Option<&'a TestCertificate>,
+    (request_id, now): (RequestId, Timestamp),
+    (source, server_port): (IpAddr, u16),
+) -> RequestFacts<'a> {
+    RequestFacts {
+        request_id,
+        now,
+        method: request.method.as_str(),
+        version: request.version,
+        scheme: Scheme::Https,
+        host: request.host.as_deref(),
+        target: &request.target,
+        raw_target: &request.raw_target,
+        headers: &request.headers,
+        forwarded_for: request.forwarded_for.as_ref().map(HeaderValue::as_bytes),
+        source,
+        server_port,
+        tls: Some(TlsFacts {
+            version: "TLSv1.3",
+            cipher: "TLS_AES_128_GCM_SHA256",
+            group: Some("X25519MLKEM768"),
+            resumption: Resumption::Full,
+        }),
+        certificate: certificate.map_or_else(CertificateState::default, |shown| shown.state),
+        presented: certificate.map(|shown| shown as &dyn PresentedCertificate),
+        device: certificate.and_then(|shown| shown.identity.as_ref()),
+        standing: certificate.map(|shown| shown.standing),
     }
 }
 

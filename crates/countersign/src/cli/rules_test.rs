@@ -3,19 +3,14 @@
 use anyhow::Context as _;
 use countersign_core::ids::RequestId;
 use countersign_core::time::{Clock as _, SystemClock};
-use countersign_edge::headers::Scheme;
-use countersign_edge::rules::{
-    CertificateState, Outcome, PresentedCertificate, RequestFacts, Resumption, RuleSet, RuleTrace, TlsFacts,
-    TraceNode, Verdict,
-};
-use http::HeaderValue;
+use countersign_edge::rules::{Outcome, RuleSet, RuleTrace, TraceNode, Verdict};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::output::{note, print, print_json, warn};
 use super::rules::from_file;
 use super::rules_arguments::RulesTestArguments;
-use super::rules_request::{TestCertificate, TestRequest};
+use super::rules_request::{TestCertificate, TestRequest, facts_of};
 use super::run::loaded;
 use crate::config::Resolved;
 
@@ -43,30 +38,8 @@ pub(super) fn run(arguments: &RulesTestArguments) -> Result<(), Failure> {
     if certificate.is_some() && arguments.standing.is_none() {
         note("The certificate is taken for one of ours by its dates; --standing says otherwise.");
     }
-    let facts = RequestFacts {
-        request_id: RequestId::random(),
-        now,
-        method: request.method.as_str(),
-        version: request.version,
-        scheme: Scheme::Https,
-        host: request.host.as_deref(),
-        target: &request.target,
-        raw_target: &request.raw_target,
-        headers: &request.headers,
-        forwarded_for: request.forwarded_for.as_ref().map(HeaderValue::as_bytes),
-        source: arguments.source,
-        server_port: arguments.port,
-        tls: Some(TlsFacts {
-            version: "TLSv1.3",
-            cipher: "TLS_AES_128_GCM_SHA256",
-            group: Some("X25519MLKEM768"),
-            resumption: Resumption::Full,
-        }),
-        certificate: certificate.as_ref().map_or_else(CertificateState::default, |shown| shown.state),
-        presented: certificate.as_ref().map(|shown| shown as &dyn PresentedCertificate),
-        device: certificate.as_ref().and_then(|shown| shown.identity.as_ref()),
-        standing: certificate.as_ref().map(|shown| shown.standing),
-    };
+    let at = (arguments.source, arguments.port);
+    let facts = facts_of(&request, certificate.as_ref(), (RequestId::random(), now), at);
     let (verdict, traces) = (set.evaluate(&facts), set.trace(&facts));
     if arguments.json {
         print_json(&as_json(&verdict, &traces))?;

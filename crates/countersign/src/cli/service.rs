@@ -28,7 +28,7 @@ pub(super) fn run(command: &ServiceCommand) -> Result<(), Failure> {
 
 /// The id goes to stdout, and nothing else: it is what others are told.
 fn import(arguments: &ServiceImportArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.server.config.clone(), &arguments.server.token_file)?;
+    let server = AdminServer::of(&arguments.server)?;
     server.check_local().map_err(|error| {
         Failure::bad_usage(error)
             .hint("run the command on the server's machine, or over an SSH forward to it")
@@ -49,7 +49,7 @@ fn import(arguments: &ServiceImportArguments) -> Result<(), Failure> {
     }
     let imported: ServiceCertificateDetail =
         serde_json::from_str(&answer).context("read the server's answer")?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&imported)?);
     }
     let record = &imported.record;
@@ -59,17 +59,17 @@ fn import(arguments: &ServiceImportArguments) -> Result<(), Failure> {
 }
 
 fn list(arguments: &ServiceListArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.server.config.clone(), &arguments.server.token_file)?;
+    let server = AdminServer::of(&arguments.server)?;
     let filters = [("key", Some("here".to_owned()))];
     let list = cert_list::list(&server, &filters, &arguments.page)?;
-    if arguments.json { Ok(print_json(&list)?) } else { Ok(print(&cert_list::text(&list))?) }
+    if arguments.server.json { Ok(print_json(&list)?) } else { Ok(print(&cert_list::text(&list))?) }
 }
 
 fn remove(arguments: &ServiceRemoveArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.server.config.clone(), &arguments.server.token_file)?;
+    let server = AdminServer::of(&arguments.server)?;
     let path = format!("/service-certificates/{}", arguments.id);
     let removed: ServiceCertificateRemoved = server.ask(Method::DELETE, &path, "")?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&removed)?);
     }
     let text = match removed.left.as_str() {

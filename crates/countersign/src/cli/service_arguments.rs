@@ -10,18 +10,7 @@ use countersign_core::certificate::RevocationReason;
 use countersign_core::ids::{CaName, CertificateId, ServiceLabel};
 
 use super::ca_rotate_arguments::seconds;
-use crate::config::ConfigFlags;
-
-/// Where the running server is, and with what to call it.
-#[derive(Debug, clap::Args)]
-pub(super) struct ServerFlags {
-    /// A file with an admin's token, or an API token of an admin with the scopes service-certificates:read and
-    /// service-certificates:write
-    #[arg(long, value_name = "FILE")]
-    pub(super) token_file: PathBuf,
-    #[command(flatten)]
-    pub(super) config: ConfigFlags,
-}
+use super::server_flags::ServerFlags;
 
 /// `cert issue`.
 #[derive(Debug, clap::Args)]
@@ -59,9 +48,6 @@ pub(super) struct CertIssueArguments {
     /// Where the directory NAME is made
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(super) out: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
     #[command(flatten)]
     pub(super) server: ServerFlags,
 }
@@ -105,9 +91,6 @@ pub(super) struct CertListArguments {
     pub(super) expires_within: Option<u64>,
     #[command(flatten)]
     pub(super) page: PageFlags,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
     #[command(flatten)]
     pub(super) server: ServerFlags,
 }
@@ -153,9 +136,6 @@ pub(super) struct CertRevokeArguments {
     /// Why, in RFC 5280's spelling: keyCompromise, cessationOfOperation, superseded, …
     #[arg(long, value_name = "REASON", default_value_t = RevocationReason::Unspecified)]
     pub(super) reason: RevocationReason,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
     #[command(flatten)]
     pub(super) server: ServerFlags,
 }
@@ -178,15 +158,8 @@ pub(super) struct CertRotateArguments {
     /// Say what would be renewed, and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
-    /// A file with an admin's token, or an API token of an admin with the scopes service-certificates:read and
-    /// service-certificates:write
-    #[arg(long, value_name = "FILE", required_unless_present = "dry_run")]
-    pub(super) token_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) config: ConfigFlags,
+    pub(super) server: ServerFlags,
 }
 
 /// `service …`.
@@ -194,15 +167,17 @@ pub(super) struct CertRotateArguments {
 pub(super) enum ServiceCommand {
     /// Bring a certificate along with its key, which is sealed; prints the certificate's id
     #[command(
-        after_help = "Example:\n  countersign service import --cert client.crt --key client.key --label peer --token-file admin.token"
+        after_help = "A token needs the scope service-certificates:write and to be an admin's.\n\nExample:\n  countersign service import --cert client.crt --key client.key --label peer --token-file admin.token"
     )]
     Import(Box<ServiceImportArguments>),
     /// List the certificates whose keys are here
-    #[command(after_help = "Example:\n  countersign service list --token-file admin.token")]
+    #[command(
+        after_help = "A token needs the scope service-certificates:read.\n\nExample:\n  countersign service list --token-file admin.token"
+    )]
     List(Box<ServiceListArguments>),
     /// Delete an imported certificate with its key; of one that was issued here its key is forgotten
     #[command(
-        after_help = "Example:\n  countersign service remove 0198f2c4-7c3e-7d11-9a55-2f1c3b7e9d40 --token-file admin.token"
+        after_help = "A token needs the scope service-certificates:write and to be an admin's.\n\nExample:\n  countersign service remove 0198f2c4-7c3e-7d11-9a55-2f1c3b7e9d40 --token-file admin.token"
     )]
     Remove(Box<ServiceRemoveArguments>),
 }
@@ -219,9 +194,6 @@ pub(super) struct ServiceImportArguments {
     /// What people call it; an older one with this label is superseded
     #[arg(long, value_name = "NAME")]
     pub(super) label: Option<ServiceLabel>,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
     #[command(flatten)]
     pub(super) server: ServerFlags,
 }
@@ -231,9 +203,6 @@ pub(super) struct ServiceImportArguments {
 pub(super) struct ServiceListArguments {
     #[command(flatten)]
     pub(super) page: PageFlags,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
     #[command(flatten)]
     pub(super) server: ServerFlags,
 }
@@ -244,9 +213,6 @@ pub(super) struct ServiceRemoveArguments {
     /// The certificate's id
     #[arg(value_name = "ID")]
     pub(super) id: CertificateId,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
     #[command(flatten)]
     pub(super) server: ServerFlags,
 }

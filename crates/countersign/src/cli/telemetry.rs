@@ -23,21 +23,21 @@ const AT_ONCE: u32 = 500;
 /// Does what was asked for.
 pub(super) fn run(command: TelemetryCommand) -> Result<(), Failure> {
     match command {
-        TelemetryCommand::Tail(arguments) => tail(*arguments),
-        TelemetryCommand::Query(arguments) => query(*arguments),
+        TelemetryCommand::Tail(arguments) => tail(&arguments),
+        TelemetryCommand::Query(arguments) => query(&arguments),
     }
 }
 
 /// Prints the latest, then what comes, until it is ended or as many came as are wanted.
-fn tail(arguments: TelemetryTailArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.config, &arguments.token_file)?;
+fn tail(arguments: &TelemetryTailArguments) -> Result<(), Failure> {
+    let server = AdminServer::of(&arguments.server)?;
     let narrowed = narrowed(arguments.tenant.as_ref(), arguments.device);
     let latest: TelemetryBody =
         server.ask(Method::GET, &format!("/telemetry?limit={}{narrowed}", arguments.last.max(1)), "")?;
     let mut seen = latest.messages.first().map_or(0, |message| message.id);
     let mut left = arguments.count;
     if arguments.last > 0 {
-        show(latest.messages.into_iter().rev(), arguments.json, &mut left)?;
+        show(latest.messages.into_iter().rev(), arguments.server.json, &mut left)?;
     }
     while left != Some(0) {
         let path = format!("/telemetry?limit={AT_ONCE}&after={seen}{narrowed}");
@@ -49,13 +49,13 @@ fn tail(arguments: TelemetryTailArguments) -> Result<(), Failure> {
                 Ok(())
             })?,
         }
-        show(new.messages.into_iter(), arguments.json, &mut left)?;
+        show(new.messages.into_iter(), arguments.server.json, &mut left)?;
     }
     Ok(())
 }
 
-fn query(arguments: TelemetryQueryArguments) -> Result<(), Failure> {
-    let server = AdminServer::of(arguments.config, &arguments.token_file)?;
+fn query(arguments: &TelemetryQueryArguments) -> Result<(), Failure> {
+    let server = AdminServer::of(&arguments.server)?;
     let mut path = format!("/telemetry?limit={}", arguments.limit);
     path.push_str(&narrowed(arguments.tenant.as_ref(), arguments.device));
     let moments = [("from", arguments.from), ("to", arguments.to)];
@@ -66,7 +66,7 @@ fn query(arguments: TelemetryQueryArguments) -> Result<(), Failure> {
         path.push_str(&format!("&before={id}"));
     }
     let found: TelemetryBody = server.ask(Method::GET, &path, "")?;
-    if arguments.json {
+    if arguments.server.json {
         return Ok(print_json(&found)?);
     }
     Ok(print(&found.messages.iter().map(text).collect::<String>())?)

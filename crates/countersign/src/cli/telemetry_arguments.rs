@@ -1,22 +1,22 @@
 //! `countersign telemetry …` and `countersign quarantine …`.
 
-use std::path::PathBuf;
-
 use clap::Subcommand;
 use countersign_core::ids::{DeviceId, Tenant};
 use countersign_core::time::Timestamp;
 
-use crate::config::ConfigFlags;
+use super::server_flags::ServerFlags;
 
 /// `telemetry …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum TelemetryCommand {
     /// Print what comes, a line each, until it is interrupted
-    #[command(after_help = "Example:\n  countersign telemetry tail --tenant acme --token-file viewer.token")]
+    #[command(
+        after_help = "A token needs the scope telemetry:read.\n\nExample:\n  countersign telemetry tail --tenant acme --token-file viewer.token"
+    )]
     Tail(Box<TelemetryTailArguments>),
     /// Print what came, newest first
     #[command(
-        after_help = "Example:\n  countersign telemetry query --from 2027-01-15T08:00:00Z --limit 500 --token-file viewer.token --json\n\nMore than --limit: ask again with --before and the last number."
+        after_help = "A token needs the scope telemetry:read.\n\nExample:\n  countersign telemetry query --from 2027-01-15T08:00:00Z --limit 500 --token-file viewer.token --json\n\nMore than --limit: ask again with --before and the last number."
     )]
     Query(Box<TelemetryQueryArguments>),
 }
@@ -36,14 +36,8 @@ pub(super) struct TelemetryTailArguments {
     /// End after so many lines
     #[arg(long, value_name = "COUNT")]
     pub(super) count: Option<u64>,
-    /// A file with a token that has the scope telemetry:read
-    #[arg(long, value_name = "FILE")]
-    pub(super) token_file: PathBuf,
     #[command(flatten)]
-    pub(super) config: ConfigFlags,
-    /// Print JSON, an object a line
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) server: ServerFlags,
 }
 
 /// `telemetry query`.
@@ -67,14 +61,8 @@ pub(super) struct TelemetryQueryArguments {
     /// At most so many
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub(super) limit: u32,
-    /// A file with a token that has the scope telemetry:read
-    #[arg(long, value_name = "FILE")]
-    pub(super) token_file: PathBuf,
     #[command(flatten)]
-    pub(super) config: ConfigFlags,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) server: ServerFlags,
 }
 
 /// `quarantine …`.
@@ -90,15 +78,17 @@ pub(super) enum QuarantineCommand {
 pub(super) enum QuarantineMessagesCommand {
     /// Show them, newest first
     #[command(
-        after_help = "Example:\n  countersign quarantine messages list --reason SCHEMA_INVALID --token-file viewer.token"
+        after_help = "A token needs the scope telemetry:read.\n\nExample:\n  countersign quarantine messages list --reason SCHEMA_INVALID --token-file viewer.token"
     )]
     List(Box<QuarantineListArguments>),
     /// Show one, with what is kept of its payload
-    #[command(after_help = "Example:\n  countersign quarantine messages show 7 --token-file viewer.token")]
+    #[command(
+        after_help = "A token needs the scope telemetry:read.\n\nExample:\n  countersign quarantine messages show 7 --token-file viewer.token"
+    )]
     Show(Box<QuarantineMessageArguments>),
     /// Take one as telemetry after all
     #[command(
-        after_help = "Example:\n  countersign quarantine messages release 7 --token-file operator.token"
+        after_help = "A token needs the scope telemetry:write.\n\nExample:\n  countersign quarantine messages release 7 --token-file operator.token"
     )]
     Release(Box<QuarantineMessageArguments>),
 }
@@ -118,14 +108,8 @@ pub(super) struct QuarantineListArguments {
     /// At most so many
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub(super) limit: u32,
-    /// A file with a token that has the scope telemetry:read
-    #[arg(long, value_name = "FILE")]
-    pub(super) token_file: PathBuf,
     #[command(flatten)]
-    pub(super) config: ConfigFlags,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) server: ServerFlags,
 }
 
 /// `quarantine messages show | release`.
@@ -134,12 +118,6 @@ pub(super) struct QuarantineMessageArguments {
     /// The message's number
     #[arg(value_name = "NUMBER")]
     pub(super) id: u64,
-    /// A file with a token that has the scope telemetry:read, or to release telemetry:write
-    #[arg(long, value_name = "FILE")]
-    pub(super) token_file: PathBuf,
     #[command(flatten)]
-    pub(super) config: ConfigFlags,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) server: ServerFlags,
 }

@@ -10,7 +10,8 @@ use super::admin_server::{AdminServer, said};
 use super::cert_inspect::printable;
 use super::failure::Failure;
 use super::output::{note, print, print_json};
-use super::trust_arguments::{TrustAddArguments, TrustCommand, TrustRemoveArguments, TrustServerFlags};
+use super::server_flags::ServerFlags;
+use super::trust_arguments::{TrustAddArguments, TrustCommand, TrustRemoveArguments};
 
 /// What to do when CAs are refused.
 const REFUSED: &str = "the file holds the certificates of their CAs, PEM, and no others; `countersign trust list` \
@@ -20,7 +21,7 @@ const REFUSED: &str = "the file holds the certificates of their CAs, PEM, and no
 pub(super) fn run(command: TrustCommand) -> Result<(), Failure> {
     match command {
         TrustCommand::Add(arguments) => add(*arguments),
-        TrustCommand::List(arguments) => list(*arguments),
+        TrustCommand::List(arguments) => list(&arguments),
         TrustCommand::Remove(arguments) => remove(*arguments),
     }
 }
@@ -28,7 +29,7 @@ pub(super) fn run(command: TrustCommand) -> Result<(), Failure> {
 fn add(arguments: TrustAddArguments) -> Result<(), Failure> {
     let TrustAddArguments { name, ca, server: flags } = arguments;
     let certificates = fs_err::read_to_string(&ca).context("read the certificates of the CAs")?;
-    let server = AdminServer::of(flags.config, &flags.token_file)?;
+    let server = AdminServer::of(&flags)?;
     let body = json!(AddTrustRequest { name, certificates }).to_string();
     let (status, answer) = server.call(Method::POST, "/trusts", &body)?;
     if !status.is_success() {
@@ -47,8 +48,8 @@ fn add(arguments: TrustAddArguments) -> Result<(), Failure> {
     Ok(print(&text(&added.trust))?)
 }
 
-fn list(flags: TrustServerFlags) -> Result<(), Failure> {
-    let server = AdminServer::of(flags.config, &flags.token_file)?;
+fn list(flags: &ServerFlags) -> Result<(), Failure> {
+    let server = AdminServer::of(flags)?;
     let found: TrustsBody = server.ask(Method::GET, "/trusts", "")?;
     if flags.json {
         return Ok(print_json(&found)?);
@@ -61,7 +62,7 @@ fn list(flags: TrustServerFlags) -> Result<(), Failure> {
 
 fn remove(arguments: TrustRemoveArguments) -> Result<(), Failure> {
     let TrustRemoveArguments { name, server: flags } = arguments;
-    let server = AdminServer::of(flags.config, &flags.token_file)?;
+    let server = AdminServer::of(&flags)?;
     let removed: TrustRemoved = server.ask(Method::DELETE, &format!("/trusts/{name}"), "")?;
     if flags.json {
         return Ok(print_json(&removed)?);

@@ -5,21 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use countersign_core::ids::TrustName;
 
-use crate::config::ConfigFlags;
-
-/// Where the running server is, and with what to call it.
-#[derive(Debug, clap::Args)]
-pub(super) struct TrustServerFlags {
-    /// A file with an admin's token, or an API token of an admin with the scope trusts:write (to list:
-    /// trusts:read)
-    #[arg(long, value_name = "FILE")]
-    pub(super) token_file: PathBuf,
-    #[command(flatten)]
-    pub(super) config: ConfigFlags,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
+use super::server_flags::ServerFlags;
 
 /// `trust …`.
 #[derive(Debug, Subcommand)]
@@ -32,10 +18,14 @@ pub(super) enum TrustCommand {
     )]
     Add(Box<TrustAddArguments>),
     /// Show the CAs of others that doors trust
-    #[command(after_help = "Example:\n  countersign trust list --token-file viewer.token")]
-    List(Box<TrustServerFlags>),
+    #[command(
+        after_help = "A token needs the scope trusts:read.\n\nExample:\n  countersign trust list --token-file viewer.token"
+    )]
+    List(Box<ServerFlags>),
     /// Trust them no more: live connections of their guests are cut
-    #[command(after_help = "Example:\n  countersign trust remove partner --token-file admin.token")]
+    #[command(
+        after_help = "A token needs the scope trusts:write and to be an admin's.\n\nExample:\n  countersign trust remove partner --token-file admin.token"
+    )]
     Remove(Box<TrustRemoveArguments>),
 }
 
@@ -49,7 +39,7 @@ pub(super) struct TrustAddArguments {
     #[arg(long, value_name = "FILE")]
     pub(super) ca: PathBuf,
     #[command(flatten)]
-    pub(super) server: TrustServerFlags,
+    pub(super) server: ServerFlags,
 }
 
 /// `trust remove`.
@@ -59,5 +49,5 @@ pub(super) struct TrustRemoveArguments {
     #[arg(value_name = "NAME")]
     pub(super) name: TrustName,
     #[command(flatten)]
-    pub(super) server: TrustServerFlags,
+    pub(super) server: ServerFlags,
 }

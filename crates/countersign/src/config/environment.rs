@@ -50,6 +50,16 @@ impl Environment {
         found.1.into_string().ok().map(Zeroizing::new)
     }
 
+    /// Where programs keep what is one person's, as the XDG base directory specification has it; `None` when
+    /// nothing says so.
+    pub(crate) fn user_folder() -> Option<PathBuf> {
+        let found = |wanted: &str| {
+            let (_, value) = std::env::vars_os().find(|(name, _)| name == wanted)?;
+            Some(PathBuf::from(value)).filter(|path| path.is_absolute())
+        };
+        found("XDG_CONFIG_HOME").or_else(|| Some(found("HOME")?.join(".config")))
+    }
+
     /// The variables of ours that name no setting: misspelt, or set by a container platform for a
     /// service that is called `countersign`.
     pub(crate) fn unknown<'a>(&'a self, known: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = &'a str> {

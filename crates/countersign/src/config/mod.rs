@@ -2,6 +2,7 @@
 //! between at once ([`problem`]). The environment is read here and nowhere else.
 
 mod acme;
+mod alert_to;
 mod audience;
 mod cloudflare;
 mod device_ca;
@@ -13,12 +14,15 @@ mod flags;
 mod front;
 mod hosts;
 mod http_door;
+mod ingest_sinks;
 mod keys;
 mod lists;
+mod metrics;
 mod monitors;
 mod mosquitto;
 mod mqtt_door;
 mod mqtt_door_settings;
+mod mqtt_grants;
 mod names;
 mod pick;
 mod problem;
@@ -39,6 +43,7 @@ mod upstream_settings;
 mod upstreams;
 
 pub(crate) use acme::AcmeSettings;
+pub(crate) use alert_to::{AlertMail, AlertPlace, AlertTo, AlertWay, MailTls};
 pub(crate) use cloudflare::{ApiToken, CloudflareApi};
 pub(crate) use edge::fingerprint_of;
 pub(crate) use environment::{Environment, Machine};
@@ -46,9 +51,11 @@ pub(crate) use file::ConfigFile;
 pub(crate) use flags::ConfigFlags;
 pub(crate) use front::{AccessLogSettings, Redirect};
 pub(crate) use hosts::HostSettings;
+pub(crate) use ingest_sinks::{IngestSink, SinkKind};
 pub(crate) use monitors::{ServerAddress, pin};
-pub(crate) use mosquitto::{DRIVER, Mosquitto};
+pub(crate) use mosquitto::{BrokerIngest, DRIVER, Mosquitto};
 pub(crate) use mqtt_door::{Messages, MqttAccount, MqttDoor, MqttUpstream};
+pub(crate) use mqtt_grants::MqttGrant;
 pub(crate) use names::PublicName;
 pub(crate) use problem::{ConfigError, Origin, Problem};
 pub(crate) use resolve::{Loaded, load};

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::monitors::ServerAddress;
 use super::pick::{Layers, Picker};
 use super::raw::Place;
+use super::resolve::switch;
 use super::settings::{Setting, Shown};
 
 /// `[mosquitto]` as it is written.
@@ -17,6 +18,7 @@ pub(super) struct RawMosquitto {
     pub(super) control: Place<String>,
     pub(super) user: Place<String>,
     pub(super) password_file: Place<String>,
+    pub(super) ingest: Place<bool>,
 }
 
 /// A Mosquitto whose accounts are kept.
@@ -30,6 +32,17 @@ pub(crate) struct Mosquitto {
     pub(crate) password: PathBuf,
     /// Where the topics of devices are, and what they may there.
     pub(crate) layout: Layout,
+    /// Whether what devices say there is taken.
+    pub(crate) ingest: BrokerIngest,
+}
+
+/// Whether what devices say at the broker is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BrokerIngest {
+    /// It is, as a subscriber hears it.
+    Subscribed,
+    /// It is not.
+    Off,
 }
 
 /// The user name that `countersign mqtt mosquitto-config` makes an account for.
@@ -57,12 +70,14 @@ pub(super) fn mosquitto(
     let user = pick.given(Layers::new("mosquitto.user", raw.user));
     let user = user.map_or_else(|| DRIVER.to_owned(), |(user, _)| user);
     let password = pick.placed(Layers::new("mosquitto.password_file", raw.password_file));
+    let is_subscribed = switch(pick, Layers::new("mosquitto.ingest", raw.ingest));
+    let ingest = if is_subscribed { BrokerIngest::Subscribed } else { BrokerIngest::Off };
     let (control, at) = control?;
     let Some((password, _)) = password else {
         pick.refuse(&at, "mosquitto.control", "needs mosquitto.password_file beside it");
         return None;
     };
-    Some(Mosquitto { control, user, password, layout: layout? })
+    Some(Mosquitto { control, user, password, layout: layout?, ingest })
 }
 
 /// The settings in words.
@@ -87,6 +102,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "\"/etc/mosquitto/countersign/driver.password\"",
         Shown::Example,
         "File with its password. Default: none.",
+    ),
+    Setting::new(
+        "mosquitto.ingest",
+        "",
+        "false",
+        Shown::Default,
+        "Whether what devices publish there is subscribed to, checked, kept and handed to sinks. A subscriber\nknows a sender by the topic alone, which the device's role vouches for.",
     ),
 ];
 

@@ -90,6 +90,8 @@ pub(crate) enum Messages {
     Database,
     /// In a file, a line each.
     File(PathBuf),
+    /// At each sink, and not in the database.
+    Sinks,
     /// At the broker alone.
     Broker,
 }
@@ -163,6 +165,7 @@ pub(super) fn mqtt_door(
     mut raw: RawMqttDoor,
     machine: &Machine,
     layout: Option<Layout>,
+    sinks: usize,
 ) -> Option<MqttDoor> {
     let enabled = Layers::new("mqtt_door.enabled", raw.enabled.take());
     let (is_enabled, _) = pick.value(enabled, true, Ok::<bool, std::convert::Infallible>);
@@ -170,7 +173,7 @@ pub(super) fn mqtt_door(
     let listen = Layers::new("mqtt_door.listen", raw.listen.take());
     let (listen, _) = pick.value(listen, default, |text| address(&text));
     let upstream = upstream(pick, &mut raw);
-    let messages = messages(pick, &mut raw, upstream.as_ref());
+    let messages = messages(pick, &mut raw, upstream.as_ref(), sinks);
     let workers = Layers::new("mqtt_door.workers", raw.workers.take());
     let workers = count(pick, workers, machine.processors.get() as u64);
     let handshake = Layers::new("mqtt_door.handshake_timeout_seconds", raw.handshake_timeout_seconds.take());
@@ -231,19 +234,28 @@ fn messages(
     pick: &mut Picker<'_>,
     raw: &mut RawMqttDoor,
     upstream: Option<&MqttUpstream>,
+    sinks: usize,
 ) -> Option<Messages> {
     let file = pick.path(Layers::new("mqtt_door.messages_file", raw.messages_file.take()));
     let is_hub = upstream == Some(&MqttUpstream::Hub);
     let usual = match (file, is_hub) {
         (Some(path), _) => Messages::File(path),
         (None, true) => Messages::Database,
+        (None, false) if sinks > 0 => Messages::Sinks,
         (None, false) => Messages::Broker,
     };
     let ingest = Layers::new("mqtt_door.ingest", raw.ingest.take());
     let Some((text, at)) = pick.given(ingest) else { return Some(usual) };
     match (text.as_str(), usual) {
-        ("database", Messages::Database | Messages::Broker) => Some(Messages::Database),
-        ("none", Messages::Broker) => Some(Messages::Broker),
+        ("database", Messages::Database | Messages::Broker | Messages::Sinks) => Some(Messages::Database),
+        ("sinks", Messages::Database | Messages::Broker | Messages::Sinks) if sinks > 0 => {
+            Some(Messages::Sinks)
+        }
+        ("sinks", _) => {
+            pick.refuse(&at, "mqtt_door.ingest", "sinks needs an [[ingest_sink]], and no messages_file");
+            None
+        }
+        ("none", Messages::Broker | Messages::Sinks) => Some(Messages::Broker),
         ("none", Messages::Database) => {
             let message = "none leaves accepted messages nowhere: there is no broker behind the door";
             pick.refuse(&at, "mqtt_door.ingest", message);
@@ -254,7 +266,7 @@ fn messages(
             None
         }
         _ => {
-            pick.refuse(&at, "mqtt_door.ingest", "neither database nor none");
+            pick.refuse(&at, "mqtt_door.ingest", "neither database nor sinks nor none");
             None
         }
     }

@@ -31,7 +31,7 @@ pub(super) const MQTT_DOOR: &[Setting] = &[
     example(
         "mqtt_door.ingest",
         "\"database\"",
-        "database: accepted messages are checked and kept in the database before they are acknowledged; none:\nthey go to the broker alone. Default: database with hub, none with a broker.",
+        "database: accepted messages are checked, go to each ingest_sink, and are kept in the database before they are\nacknowledged; sinks: the same without the database; none: they go to the broker alone. Default: database\nwith hub; with a broker sinks if there are any, else none.",
     ),
     limit(
         "mqtt_door.upstream_account",

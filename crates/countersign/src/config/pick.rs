@@ -106,8 +106,9 @@ impl<'a> Picker<'a> {
         Self { file, environment, problems }
     }
 
-    /// Every problem, once all settings are read.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
+    /// Every problem, once all settings are read: those of the file by line.
+    pub(super) fn into_problems(mut self) -> Vec<Problem> {
+        self.problems.sort_by_key(|problem| problem.origin.place());
         self.problems
     }
 

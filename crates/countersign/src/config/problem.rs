@@ -23,6 +23,18 @@ pub(crate) enum Origin {
     Default,
 }
 
+impl Origin {
+    /// Its place among others: as somebody would look for them.
+    pub(super) const fn place(&self) -> (u8, usize) {
+        match self {
+            Self::Flag(_) => (0, 0),
+            Self::Variable(_) => (1, 0),
+            Self::File { line, .. } => (2, *line),
+            Self::Default => (3, 0),
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -7,12 +7,16 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::acme::RawAcme;
+use super::alert_to::RawAlertTo;
 use super::edge::RawEdge;
 use super::egress::RawEgress;
 use super::front::{RawAccessLog, RawRedirect};
 use super::hosts::RawHost;
+use super::ingest_sinks::{RawIngest, RawSink};
+use super::metrics::RawMetrics;
 use super::mosquitto::RawMosquitto;
 use super::mqtt_door::RawMqttDoor;
+use super::mqtt_grants::RawGrant;
 
 /// A value and where it stands.
 pub(super) type Place<T> = Option<Spanned<T>>;
@@ -34,12 +38,16 @@ pub(super) struct Raw {
     pub(super) sandbox: Place<String>,
     pub(super) sandbox_write: Place<Vec<String>>,
     pub(super) admin: RawAdmin,
+    pub(super) metrics: RawMetrics,
     pub(super) edge: RawEdge,
     pub(super) http_door: RawHttpDoor,
     pub(super) redirect: RawRedirect,
     pub(super) access_log: RawAccessLog,
     pub(super) mqtt_door: RawMqttDoor,
     pub(super) mosquitto: RawMosquitto,
+    pub(super) ingest: RawIngest,
+    pub(super) ingest_sink: Vec<Spanned<RawSink>>,
+    pub(super) mqtt_grant: Vec<Spanned<RawGrant>>,
     pub(super) mtls: RawMtls,
     pub(super) pki: RawPki,
     pub(super) acme: RawAcme,
@@ -49,6 +57,7 @@ pub(super) struct Raw {
     pub(super) rule: Vec<Spanned<RawRule>>,
     pub(super) list: Vec<Spanned<RawList>>,
     pub(super) monitor: Vec<Spanned<RawMonitor>>,
+    pub(super) alert_to: Vec<Spanned<RawAlertTo>>,
     pub(super) tcp_door: Vec<Spanned<RawTcpDoor>>,
 }
 

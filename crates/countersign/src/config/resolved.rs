@@ -21,12 +21,15 @@ use countersign_store::StoreUrl;
 use ipnet::IpNet;
 
 use super::acme::AcmeSettings;
+use super::alert_to::AlertTo;
 use super::cloudflare::CloudflareApi;
 use super::edge::EdgeSettings;
 use super::front::{AccessLogSettings, Redirect};
 use super::hosts::HostSettings;
+use super::ingest_sinks::Ingest;
 use super::mosquitto::Mosquitto;
 use super::mqtt_door::MqttDoor;
+use super::mqtt_grants::MqttGrant;
 use super::names::{HttpUrl, PublicName};
 use super::sandbox::SandboxSettings;
 use super::tcp_doors::TcpDoor;
@@ -86,18 +89,26 @@ pub(crate) struct Resolved {
     pub(crate) routes: Vec<Route>,
     /// What local services reach, and as whom.
     pub(crate) egress: Vec<EgressListener>,
+    /// Where metrics are served to whoever asks, if anywhere.
+    pub(crate) metrics: Option<SocketAddr>,
     /// The enabled rules, in order.
     pub(crate) rules: Vec<RuleSource>,
     /// The lists that rules ask.
     pub(crate) lists: Vec<RuleList>,
     /// Certificates elsewhere that are watched.
     pub(crate) monitors: Vec<Watch>,
+    /// Who is told of alerts.
+    pub(crate) alert_to: Vec<AlertTo>,
     /// The TCP doors.
     pub(crate) tcp_doors: Vec<TcpDoor>,
     /// The door for MQTT, if there is one.
     pub(crate) mqtt_door: Option<MqttDoor>,
+    /// What services may there.
+    pub(crate) mqtt_grants: Vec<MqttGrant>,
     /// A Mosquitto at the devices' port whose accounts are kept.
     pub(crate) mosquitto: Option<Mosquitto>,
+    /// What becomes of messages of devices.
+    pub(crate) ingest: Ingest,
 }
 
 /// How log lines look; both go to stderr.

@@ -4,12 +4,16 @@
 use std::collections::BTreeSet;
 
 use super::acme;
+use super::alert_to;
 use super::audience;
 use super::environment::variable_of;
 use super::front;
 use super::hosts;
+use super::ingest_sinks;
+use super::metrics;
 use super::mosquitto;
 use super::mqtt_door_settings::MQTT_DOOR;
+use super::mqtt_grants;
 use super::rule_settings::RULES_AND_MONITORS;
 use super::tcp_door_settings::TCP_DOOR;
 use super::upstream_settings::{OF_EGRESS, OF_ROUTES};
@@ -56,9 +60,20 @@ impl Setting {
 
     /// Whether it is an entry of a list of tables, which only the file can hold.
     pub(super) fn is_in_list(&self) -> bool {
-        ["host.", "route.", "egress.", "rule.", "list.", "monitor.", "tcp_door."]
-            .iter()
-            .any(|list| self.key.starts_with(list))
+        [
+            "host.",
+            "route.",
+            "egress.",
+            "rule.",
+            "list.",
+            "monitor.",
+            "alert_to.",
+            "tcp_door.",
+            "ingest_sink.",
+            "mqtt_grant.",
+        ]
+        .iter()
+        .any(|list| self.key.starts_with(list))
     }
 }
 
@@ -69,10 +84,18 @@ pub(super) fn has_variable(name: &str) -> bool {
 
 /// Every setting, in the order of the sample: those of one table together.
 pub(super) fn all() -> Vec<&'static Setting> {
-    let of_doors = [front::SETTINGS, audience::SETTINGS, TCP_DOOR, MQTT_DOOR, mosquitto::SETTINGS];
+    let of_doors = [front::SETTINGS, audience::SETTINGS, TCP_DOOR, MQTT_DOOR];
+    let of_messages = [
+        mqtt_grants::SETTINGS,
+        mosquitto::SETTINGS,
+        metrics::SETTINGS,
+        alert_to::SETTINGS,
+        ingest_sinks::SETTINGS,
+    ];
     let parts = [SETTINGS, RULES_AND_MONITORS, acme::SETTINGS, hosts::SETTINGS, OF_ROUTES, OF_EGRESS]
         .into_iter()
-        .chain(of_doors);
+        .chain(of_doors)
+        .chain(of_messages);
     let mut all: Vec<&Setting> = parts.flatten().collect();
     let mut tables: Vec<&str> = all.iter().map(|setting| setting.table()).collect();
     let mut seen = BTreeSet::new();

@@ -45,7 +45,7 @@ const KEYS: Keys = Keys {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TcpDoor {
     /// What people call it.
-    pub(crate) name: TcpDoorName,
+    pub(crate) name: DoorName,
     /// Its address.
     pub(crate) listen: SocketAddr,
     /// What stands behind it.
@@ -132,11 +132,12 @@ pub(crate) enum UpstreamTrust {
     Keys(Vec<SpkiSha256>),
 }
 
-/// The name of a TCP door: in logs, in the ports file, and as the route of what it refuses.
+/// The name of a door, or of what is granted at one: in logs, in the ports file, as the route of what is refused, at a
+/// broker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TcpDoorName(String);
+pub(crate) struct DoorName(String);
 
-impl FromStr for TcpDoorName {
+impl FromStr for DoorName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -151,7 +152,7 @@ impl FromStr for TcpDoorName {
     }
 }
 
-impl fmt::Display for TcpDoorName {
+impl fmt::Display for DoorName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -217,7 +218,7 @@ fn tcp_door(
         pick.refuse(origin, key, message);
     }
     let name = Layers::new("tcp_door.name", raw.name.take()).only_in_file();
-    let name = pick.optional(name, |text| text.parse::<TcpDoorName>()).map(|(name, _)| name);
+    let name = pick.optional(name, |text| text.parse::<DoorName>()).map(|(name, _)| name);
     let listen = Layers::new("tcp_door.listen", raw.listen.take()).only_in_file();
     let listen = pick.optional(listen, |text| address(&text)).map(|(listen, _)| listen);
     let need = Layers::new("tcp_door.require_identity", raw.require_identity.take()).only_in_file();

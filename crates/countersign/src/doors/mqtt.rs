@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use countersign_edge::mqtt::{Account, Broker, Hub, MqttDoor, MqttDoorConfig, MqttUpstream, Password, Sink};
+use countersign_edge::mqtt::{
+    Account, Broker, Grant, Hub, MqttDoor, MqttDoorConfig, MqttUpstream, Password, Sink,
+};
 use countersign_edge::{DoorHandle, Limits, ProxyHeader};
 use countersign_supervisor::Sockets;
 
@@ -24,22 +26,28 @@ pub(super) fn open(
     sockets: &mut Sockets,
 ) -> anyhow::Result<Option<DoorHandle>> {
     let Some(door) = &config.mqtt_door else { return Ok(None) };
-    if door.messages == config::Messages::Database && given.messages.is_none() {
+    let is_here = matches!(door.messages, config::Messages::Database | config::Messages::Sinks);
+    if is_here && given.messages.is_none() {
         tracing::info!("no database for messages here, MQTT door stays closed");
         return Ok(None);
     }
-    let settings = settings(door, given).context("prepare the MQTT door")?;
+    let grants = config.mqtt_grants.iter().map(grant).collect();
+    let settings = MqttDoorConfig { grants, ..settings(door, given).context("prepare the MQTT door")? };
     let here = sockets.take(MQTT_DOOR, door.listen);
     let started = MqttDoor::start_on(settings, opening.inputs(None), here);
     unless_taken(started, &opening.adoption).context("open the MQTT door")
 }
 
-/// The door's settings.
+fn grant(grant: &config::MqttGrant) -> Grant {
+    Grant::new(&grant.name.to_string(), grant.audience.clone(), grant.rights.clone())
+}
+
+/// The door's settings, without what is granted.
 fn settings(door: &config::MqttDoor, given: &Given) -> anyhow::Result<MqttDoorConfig> {
     let upstream = upstream_of(door, &given.hub)?;
     let sink = match &door.messages {
         config::Messages::Broker => None,
-        config::Messages::Database => given.messages.clone(),
+        config::Messages::Database | config::Messages::Sinks => given.messages.clone(),
         config::Messages::File(path) => Some(Arc::new(MessageFile::open(path)?) as Arc<dyn Sink>),
     };
     Ok(MqttDoorConfig {

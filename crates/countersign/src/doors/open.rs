@@ -24,6 +24,7 @@ use super::certificates::{OwnCertificates, Shown};
 use super::changes::Changes;
 use super::listening::{self, EGRESS, HTTP_DOOR, MQTT_DOOR};
 use super::log::Log;
+use super::meters::Meters;
 use super::redirect::Leading;
 use super::tcp_doors::TcpDoors;
 use super::{egress, http, mqtt};
@@ -94,6 +95,7 @@ impl Opening {
             reports: self.reports.clone(),
             control_plane,
             clock: Arc::new(SystemClock),
+            counts: Arc::default(),
         }
     }
 }
@@ -170,6 +172,15 @@ impl Doors {
     /// Where the MQTT door listens, if it is open.
     pub(crate) fn mqtt(&self) -> Option<SocketAddr> {
         self.mqtt.as_ref().map(DoorHandle::local_addr)
+    }
+
+    /// What they count.
+    pub(crate) fn meters(&self) -> Meters {
+        Meters {
+            http: self.http.as_ref().map(DoorHandle::meter),
+            mqtt: self.mqtt.as_ref().map(DoorHandle::meter),
+            tcp: self.changes.tcp.clone(),
+        }
     }
 
     /// Which snapshot all of them enforce; `None` when none is open.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use countersign_edge::{TcpChanges, TcpDoor, TcpDoorConfig, TcpDoorHandle};
+use countersign_edge::{DoorMeter, TcpChanges, TcpDoor, TcpDoorConfig, TcpDoorHandle};
 use countersign_supervisor::Sockets;
 use parking_lot::Mutex;
 
@@ -106,6 +106,12 @@ impl TcpDoors {
     pub(super) fn addresses(&self) -> Vec<(String, SocketAddr)> {
         let open = self.0.lock();
         open.iter().map(|open| (open.door.name().to_owned(), open.door.door().local_addr())).collect()
+    }
+
+    /// What each counts, by name.
+    pub(super) fn meters(&self) -> Vec<(String, DoorMeter)> {
+        let open = self.0.lock();
+        open.iter().map(|open| (open.door.name().to_owned(), open.door.door().meter())).collect()
     }
 
     /// Their sockets once more, by name.

@@ -25,6 +25,7 @@ use super::hold::Hold;
 use super::reports;
 use crate::config::{DoorCertificate, Resolved};
 use crate::doors::{self, Doors, Given, from_files};
+use crate::metrics::{self, Measure};
 use crate::ports::EdgePorts;
 use crate::serve::reload::{self, ReadAgain, Reloading};
 use crate::serve::{Leaving, Succession, files, give_life_signs, say_goodbye, stop_signals};
@@ -93,6 +94,9 @@ pub(crate) async fn run(
     drop(given);
     follow(&doors, adopted)?;
     let mut tasks = JoinSet::new();
+    if let Some(address) = config.metrics {
+        tasks.spawn(metrics::listen(address, Arc::new(Measure::new(doors.meters(), snapshots, None))));
+    }
     tasks.spawn(Reloading::of(Resolved::clone(&config), &doors, read_again, None)?.run(told_to_reload));
     let renewal = Renewal { config: Arc::clone(&config), equipment, clients, relay, credentials, feed };
     tasks.spawn(renewal.run());

@@ -8,7 +8,7 @@ use countersign_authority::Authority;
 use countersign_authority::door_certificate::DoorNames;
 use countersign_core::certificate::Lifetime;
 use countersign_core::ids::IssuerKeyId;
-use countersign_edge::mqtt::{Hub, Listeners, MqttUpstream};
+use countersign_edge::mqtt::{Hub, Listeners, MqttUpstream, Sink};
 use countersign_edge::{EdgeReport, LocalControlPlane};
 use countersign_server::{AdminOnDoor, ControlPlane, door_router, door_service};
 use countersign_supervisor::Sockets;
@@ -17,10 +17,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::ingest::Ingest;
-use super::mqtt_commands;
+use super::ingest::{Ingest, Keeps};
+use super::{mosquitto, mqtt_commands};
 use crate::config::{self, DoorCertificate, PublicName, Resolved};
 use crate::doors::{self, Doors, Given};
+use crate::sinks;
 
 /// How often it looks whether the doors' certificate is to be renewed: clocks can jump.
 const LOOK: Duration = Duration::from_secs(15);
@@ -37,6 +38,8 @@ pub(super) async fn open(
         config::AdminOnDoor::Exposed => AdminOnDoor::Exposed,
     };
     let (hub, listeners) = (Hub::new(), Listeners::new());
+    let messages: Arc<dyn Sink> = Arc::new(ingest(config, authority)?);
+    subscribe(config, authority, &messages)?;
     let given = Given {
         credentials: credentials(config, authority).await?,
         snapshots: authority.snapshots(),
@@ -46,7 +49,7 @@ pub(super) async fn open(
             runtime: Handle::current(),
         },
         admin,
-        messages: Some(Arc::new(Ingest::new(Arc::clone(authority)))),
+        messages: Some(messages),
         hub: Arc::clone(&hub),
         listeners: Some(Arc::clone(&listeners)),
         roots: authority.root_pem(),
@@ -54,7 +57,7 @@ pub(super) async fn open(
     let doors = doors::open(config, &given, sockets)?;
     if let (Some(door), Some(_)) = (&config.mqtt_door, doors.mqtt()) {
         let upstream = doors::mqtt_upstream(door, &hub).context("prepare commands over MQTT")?;
-        let hears_answers = door.messages == config::Messages::Database;
+        let hears_answers = matches!(door.messages, config::Messages::Database | config::Messages::Sinks);
         if hears_answers || matches!(upstream, MqttUpstream::Hub(_)) {
             let letters = (upstream, door.layout.clone());
             tokio::spawn(mqtt_commands::offer(Arc::clone(authority), letters, listeners));
@@ -64,6 +67,25 @@ pub(super) async fn open(
         authority.attach_edge(applied);
     }
     Ok(doors)
+}
+
+/// Takes what devices say at a Mosquitto, if that is wanted.
+fn subscribe(config: &Resolved, authority: &Arc<Authority>, sink: &Arc<dyn Sink>) -> anyhow::Result<()> {
+    if let Some(settings) = &config.mosquitto
+        && settings.ingest == config::BrokerIngest::Subscribed
+    {
+        let broker = mosquitto::Broker::of(settings)?;
+        tokio::spawn(mosquitto::subscribe(Arc::clone(authority), broker, Arc::clone(sink)));
+    }
+    Ok(())
+}
+
+/// What takes messages of devices.
+fn ingest(config: &Resolved, authority: &Arc<Authority>) -> anyhow::Result<Ingest> {
+    let sinks = sinks::open(&config.ingest.sinks)?;
+    let is_alone = config.mqtt_door.as_ref().is_some_and(|door| door.messages == config::Messages::Sinks);
+    let keeps = if is_alone { Keeps::Nothing } else { Keeps::Database };
+    Ok(Ingest::new(Arc::clone(authority), sinks, keeps))
 }
 
 async fn credentials(

@@ -10,6 +10,8 @@ use countersign_store::StoreError;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use crate::sinks::{Record, SinkEnded, SinkQueue};
+
 /// How many messages that a door refused may wait to be written down.
 const ASIDE_WAITING: usize = 1024;
 
@@ -22,27 +24,44 @@ const ACK: &str = "commands/ack";
 /// Where devices say what their state is.
 const REPORTED: &str = "shadow/reported";
 
+/// Whether telemetry is kept here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    /// It is.
+    Database,
+    /// It is what sinks have alone.
+    Nothing,
+}
+
 /// Takes messages for the authority.
 #[derive(Debug)]
 pub(crate) struct Ingest {
-    authority: Arc<Authority>,
+    ways: Arc<Ways>,
     runtime: Handle,
     aside: Arc<Semaphore>,
 }
 
+/// Where accepted messages go.
+#[derive(Debug)]
+struct Ways {
+    authority: Arc<Authority>,
+    sinks: Vec<SinkQueue>,
+    keeps: Keeps,
+}
+
 impl Ingest {
     /// For this authority; must be called on the runtime that its work is to be done on.
-    pub(super) fn new(authority: Arc<Authority>) -> Self {
+    pub(super) fn new(authority: Arc<Authority>, sinks: Vec<SinkQueue>, keeps: Keeps) -> Self {
         let aside = Arc::new(Semaphore::new(ASIDE_WAITING));
-        Self { authority, runtime: Handle::current(), aside }
+        Self { ways: Arc::new(Ways { authority, sinks, keeps }), runtime: Handle::current(), aside }
     }
 }
 
 impl Sink for Ingest {
     fn take(&self, message: Message) -> Taking {
-        let authority = Arc::clone(&self.authority);
+        let ways = Arc::clone(&self.ways);
         // What was handed over is written even if its device goes meanwhile.
-        let taking = self.runtime.spawn(async move { take(&authority, message).await });
+        let taking = self.runtime.spawn(async move { take(&ways, message).await });
         Box::pin(async move {
             let taken = taking.await.map_err(|error| SinkError(error.into()))?;
             taken.map_err(|error| SinkError(error.into()))
@@ -54,7 +73,7 @@ impl Sink for Ingest {
             tracing::debug!(code = denied.code, "denied message not written down");
             return;
         };
-        let authority = Arc::clone(&self.authority);
+        let authority = Arc::clone(&self.ways.authority);
         self.runtime.spawn(async move {
             if let Err(error) =
                 authority.set_message_aside(incoming(denied.message), denied.code, denied.payload_bytes).await
@@ -66,23 +85,85 @@ impl Sink for Ingest {
     }
 }
 
-async fn take(authority: &Authority, message: Message) -> Result<(), StoreError> {
-    let suffix = message.suffix.clone();
+/// What a message is, by its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    CommandWord,
+    Reported,
+    Telemetry,
+    State,
+}
+
+impl Kind {
+    fn of(suffix: &str) -> Self {
+        if suffix == ACK {
+            Self::CommandWord
+        } else if suffix == REPORTED {
+            Self::Reported
+        } else if suffix.split('/').next() == Some(TELEMETRY) {
+            Self::Telemetry
+        } else {
+            Self::State
+        }
+    }
+}
+
+async fn take(ways: &Ways, message: Message) -> Result<(), TakeError> {
+    let kind = Kind::of(&message.suffix);
     let message = incoming(message);
     let (tenant, device) = (message.identity.tenant().clone(), message.identity.device().clone());
-    let taken = if suffix == ACK {
-        take_word(authority, message).await?
-    } else if suffix == REPORTED {
-        authority.take_reported_state(message).await?
-    } else if suffix.split('/').next() == Some(TELEMETRY) {
-        authority.take_telemetry(message).await?
-    } else {
-        authority.take_state(message).await?
+    let taken = match kind {
+        Kind::CommandWord => take_word(&ways.authority, message).await?,
+        Kind::Telemetry | Kind::Reported | Kind::State if ways.sinks.is_empty() => {
+            keep(ways, kind, message).await?
+        }
+        Kind::Telemetry | Kind::Reported | Kind::State => hand_on(ways, kind, message).await?,
     };
     if let Taken::SetAside(reason) = taken {
         tracing::info!(%tenant, %device, reason, "message set aside");
     }
     Ok(())
+}
+
+async fn keep(ways: &Ways, kind: Kind, message: Incoming) -> Result<Taken, StoreError> {
+    match kind {
+        Kind::State => ways.authority.take_state(message).await,
+        Kind::Reported => ways.authority.take_reported_state(message).await,
+        Kind::Telemetry | Kind::CommandWord => ways.authority.take_telemetry(message).await,
+    }
+}
+
+/// To each sink, and then to the database. Whoever hears that it arrived knows that all of them have it.
+async fn hand_on(ways: &Ways, kind: Kind, message: Incoming) -> Result<Taken, TakeError> {
+    let judged = match kind {
+        Kind::State | Kind::Reported => ways.authority.judge_state(&message).await?,
+        Kind::Telemetry | Kind::CommandWord => ways.authority.judge_telemetry(&message).await?,
+    };
+    let accepted = match judged {
+        Ok(accepted) => accepted,
+        Err(rejection) => {
+            let bytes = message.payload.len();
+            return Ok(ways.authority.set_message_aside(message, rejection.code(), bytes).await?);
+        }
+    };
+    let record = Record::of(&message, &accepted);
+    for sink in &ways.sinks {
+        sink.take(record.clone()).await?;
+    }
+    match (ways.keeps, kind) {
+        // What a device is set to is asked for here, whoever else has it.
+        (Keeps::Database, _) | (Keeps::Nothing, Kind::Reported) => Ok(keep(ways, kind, message).await?),
+        (Keeps::Nothing, Kind::Telemetry | Kind::State | Kind::CommandWord) => Ok(Taken::HandedOn),
+    }
+}
+
+/// A message was not taken by all that are to have it.
+#[derive(Debug, thiserror::Error)]
+enum TakeError {
+    #[error("keep a message")]
+    Store(#[from] StoreError),
+    #[error("hand a message on")]
+    Sink(#[from] SinkEnded),
 }
 
 /// What a device says of a command. What is none, or of no command of its own, is set aside.

@@ -10,6 +10,7 @@ mod nearby;
 mod observed;
 pub(crate) mod reload;
 mod reports;
+mod rule_bench;
 mod run;
 mod successor;
 

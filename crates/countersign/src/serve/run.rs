@@ -11,7 +11,7 @@ use countersign_authority::plan::IssuerRole;
 use countersign_authority::refusals::RefusalReport;
 use countersign_authority::{Authority, AuthorityConfig, IssuerMode, OpenWith};
 use countersign_core::time::{Clock, SystemClock};
-use countersign_server::{AllowedHosts, ControlPlane, admin_router, serve_admin};
+use countersign_server::{AllowedHosts, ControlPlane, Measured, admin_router, serve_admin};
 use countersign_store::{Store, StoreError};
 use countersign_supervisor::{Sockets, Supervisor};
 use tokio::net::TcpListener;
@@ -21,13 +21,16 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::reload::{self, ReadAgain, Reloading};
+use super::rule_bench::Bench;
 use super::successor::{Leaving, NamedSockets, Succession};
 use super::{door, files, monitors, mosquitto, reports};
+use crate::alerts;
 use crate::banner::{Banner, Door, Setup, door_host};
 use crate::cli::output;
 use crate::cloudflare;
 use crate::config::{Issuer, Resolved};
 use crate::doors::{self, Doors};
+use crate::metrics::{self, Measure};
 use crate::own_ca::{self, ImportedAs};
 use crate::ports::Ports;
 
@@ -72,9 +75,16 @@ pub(crate) async fn run(
     let admin_address = admin.local_addr().context("learn the admin listener's port")?;
 
     let control_plane = ControlPlane::new(Arc::clone(&authority), refusals.clone())
-        .pinging_every(config.http_door.limits.websocket_ping);
+        .pinging_every(config.http_door.limits.websocket_ping)
+        .trying_rules_with(Arc::new(Bench));
     let reports = reports::relay(Arc::clone(&authority), refusals);
     let opened = door::open(&config, &authority, control_plane.clone(), (reports, sockets)).await?;
+    let measure = Measure::new(opened.meters(), authority.snapshots(), Some(Arc::clone(&authority)));
+    let measure: Arc<dyn Measured> = Arc::new(measure);
+    control_plane.set_measured(Arc::clone(&measure));
+    if let Some(address) = config.metrics {
+        tasks.spawn(metrics::listen(address, measure));
+    }
     let reloading = Reloading::of(config.clone(), &opened, read_again, Some(Arc::clone(&authority)))?;
     let shown = match opened.http() {
         Some(address) => {
@@ -207,7 +217,9 @@ async fn open_authority(config: &Resolved, supervisor: &Supervisor) -> anyhow::R
     };
     let device_ca = device_ca(config, &store).await?;
     let monitors = config.monitors.clone();
-    let with = OpenWith { upstream, device_ca: device_ca.as_ref(), monitors, ..OpenWith::default() };
+    let messages_kept = Some(config.ingest.kept);
+    let device_ca = device_ca.as_ref();
+    let with = OpenWith { upstream, device_ca, monitors, messages_kept, ..OpenWith::default() };
     Authority::open_with(store, clock, authority_config(config), with).await.context("open the authority")
 }
 
@@ -272,9 +284,14 @@ fn background(authority: &Arc<Authority>, config: &Resolved) -> anyhow::Result<J
     tasks.spawn(Arc::clone(authority).sweep_regularly());
     tasks.spawn(Arc::clone(authority).keep_upstream());
     tasks.spawn(monitors::watch(Arc::clone(authority)));
+    authority.tell_alerts_to(alerts::whom(&config.alert_to));
+    for target in &config.alert_to {
+        tasks.spawn(alerts::tell(Arc::clone(authority), target.clone()));
+    }
     tasks.spawn(Arc::clone(authority).gather_presence());
     tasks.spawn(Arc::clone(authority).follow_changes());
     tasks.spawn(Arc::clone(authority).publish_crls());
+    tasks.spawn(Arc::clone(authority).verify_audit_regularly());
     tasks.spawn(Arc::clone(authority).anchor_regularly(config.audit_anchor_interval));
     Ok(tasks)
 }

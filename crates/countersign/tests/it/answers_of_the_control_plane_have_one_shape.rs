@@ -228,9 +228,16 @@ async fn every_bad_field_of_a_query_is_named_and_an_empty_one_is_none() {
 #[tokio::test]
 async fn what_is_not_there_is_answered_as_json() {
     let plane = Plane::start_empty().await;
-    for path in
-        ["/", "/nothing", "/api/v1", "/api/v1/", "/api/v1/devices/", "/api/v2/devices", "/%ff", "/setup/"]
-    {
+    for path in [
+        "/nothing",
+        "/consoles",
+        "/api/v1",
+        "/api/v1/",
+        "/api/v1/devices/",
+        "/api/v2/devices",
+        "/%ff",
+        "/setup/",
+    ] {
         assert_eq!(plane.admin(Call::get(path)).await.code(), "NOT_FOUND", "{path}");
         assert_eq!(plane.through_door(Call::get(path)).await.code(), "NOT_FOUND", "{path}");
         assert_eq!(plane.past_door(Call::get(path)).await.code(), "NOT_FOUND", "{path}");

@@ -166,7 +166,7 @@ impl Trial<'_> {
             About::Anchor => "1".to_owned(),
             About::Ca => format!("{}.pem", self.issuer()),
             About::NamedCa => "root".to_owned(),
-            About::Monitor | About::Trust => "none".to_owned(),
+            About::Monitor | About::Alert | About::Silence | About::Trust => "none".to_owned(),
             About::Message => "1".to_owned(),
             About::RevocationList => format!("{}.crl", self.issuer()),
             // No request at all, which has an answer of its own.
@@ -209,6 +209,8 @@ impl Trial<'_> {
             | About::Ca
             | About::NamedCa
             | About::Monitor
+            | About::Alert
+            | About::Silence
             | About::Trust
             | About::Message
             | About::RevocationList

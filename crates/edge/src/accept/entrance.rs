@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 
 use super::limits::{Slot, Slots};
 use super::proxy::{self, ProxyError};
+use crate::counts::DoorCounts;
 use crate::door::Phase;
 use crate::registry::Registry;
 
@@ -49,6 +50,7 @@ pub(crate) struct Entrance<I> {
     pub(crate) registry: Arc<Registry>,
     pub(crate) slots: Slots,
     pub(crate) terms: Arc<ArcSwap<EntryTerms>>,
+    pub(crate) counts: Arc<DoorCounts>,
 }
 
 /// On what terms connections get in.
@@ -194,6 +196,7 @@ fn note<I: Inside>(address: SocketAddr, error: &EntryError, entrance: &Entrance<
         EntryError::TooManyFromAddress => refuse("TOO_MANY_CONNECTIONS"),
         EntryError::Proxy(_) => refuse("PROXY_HEADER_MALFORMED"),
         EntryError::Handshake(_) | EntryError::Timeout => {
+            entrance.counts.unfinished();
             debug!(peer = %address, %error, reason, "handshake not finished");
         }
     }

@@ -149,7 +149,7 @@ impl PreparedEgress {
 impl Lasting {
     pub(super) fn new(inputs: EgressInputs, runtime: Handle, phases: watch::Receiver<Phase>) -> Self {
         let EgressInputs { credentials, reports, clock } = inputs;
-        Self { credentials, reports: Reports::new(reports), clock, runtime, phases }
+        Self { credentials, reports: Reports::new(reports, Arc::default()), clock, runtime, phases }
     }
 
     /// What serves the listeners, and what looks after the upstreams until it is dropped.

@@ -12,6 +12,7 @@ use super::entry::Entry;
 use super::meter::Meter;
 use super::rate::Rate;
 use crate::accept::limits::place_of;
+use crate::counts::RouteClass;
 use crate::http::host::RequestedHost;
 
 /// How often clients may ask.
@@ -135,6 +136,8 @@ pub(crate) struct Afterwards {
     pub(crate) security_headers: SecurityHeaders,
     /// What is written down of it.
     pub(crate) entry: Option<Box<Entry>>,
+    /// For what it came.
+    pub(crate) class: RouteClass,
 }
 
 impl Afterwards {

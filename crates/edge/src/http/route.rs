@@ -93,14 +93,20 @@ impl ServedRoute {
     /// What a path behind this route asks of whoever wants to reach it.
     pub(crate) fn requirement(&self, path: &NormalisedPath) -> Requirement {
         match &self.target {
-            Target::ControlPlane(_) => {
-                Requirement::control_plane(agent_place(path).unwrap_or(Place::Upstream))
-            }
+            Target::ControlPlane(_) => Requirement::control_plane(self.place(path)),
             Target::Http(_) => {
                 let is_renewal = self.renewal_paths.iter().any(|renewal| renewal == path.path());
                 let floor = if is_renewal { Floor::Waived } else { Floor::Kept };
                 Requirement::upstream(self.identity, floor).admitting(self.audience.clone())
             }
+        }
+    }
+
+    /// Which of our own routes a path behind this route is, if any.
+    pub(crate) fn place(&self, path: &NormalisedPath) -> Place {
+        match &self.target {
+            Target::ControlPlane(_) => agent_place(path).unwrap_or(Place::Upstream),
+            Target::Http(_) => Place::Upstream,
         }
     }
 

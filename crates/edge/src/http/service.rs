@@ -160,7 +160,7 @@ impl Lasting {
         Self {
             current,
             clock: Arc::clone(&inputs.clock),
-            reports: Reports::new(inputs.reports.clone()),
+            reports: Reports::new(inputs.reports.clone(), Arc::clone(&inputs.counts)),
             room: Arc::new(Room::new()),
             shelf: Shelf::default(),
             meter: Arc::new(Meter::new()),
@@ -227,7 +227,7 @@ pub(crate) async fn handle(
     let marked = headers::id_value(id);
     let version = request.version();
     let serving = arrived.worker.serving();
-    let Lasting { access_log, clock, .. } = &serving.gate.lasting;
+    let Lasting { access_log, clock, reports, .. } = &serving.gate.lasting;
     let entry = access_log.as_ref().map(|log| Entry::begin(log, &arrived, &request, (id, clock.now())));
     let mut afterwards = Afterwards { entry, ..Afterwards::default() };
     let mut response = match respond(arrived, request, (id, &marked), (&serving, &mut afterwards)).await {
@@ -240,6 +240,7 @@ pub(crate) async fn handle(
         }
     };
     afterwards.write(response.headers_mut());
+    reports.counts().request(afterwards.class, response.status());
     refusal::mark(response.headers_mut(), &marked);
     let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if version == Version::HTTP_2 {
@@ -284,7 +285,7 @@ async fn respond(
 }
 
 fn kind_of(route: &ServedRoute, path: &NormalisedPath) -> RequestKind {
-    match route.requirement(path).place {
+    match route.place(path) {
         Place::Enroll | Place::Renew | Place::Confirm | Place::Credentials => RequestKind::Deciding,
         Place::Agent | Place::Upstream => RequestKind::Plain,
     }
@@ -325,6 +326,7 @@ fn hear<'a>(
     let found = gate.routes.find(host.name(), &path);
     let route = found.ok_or_else(|| hearing.refuse(request, Answer::not_found(), None))?;
     hearing.route = Some(&route.prefix);
+    afterwards.class = route.place(&path).into();
     if let Some(entry) = &mut afterwards.entry {
         entry.routed(path.path(), &route.prefix);
     }

@@ -31,7 +31,7 @@ pub(crate) struct Timing {
 }
 
 /// After how long without a byte an HTTP/1.1 connection between two requests counts as silent.
-const LULL: Duration = Duration::from_secs(1);
+const LULL: Duration = Duration::from_millis(100);
 
 const WATCHING: u8 = 0;
 const AMBIGUOUS: u8 = 1;

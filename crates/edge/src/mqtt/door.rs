@@ -9,6 +9,7 @@ use countersign_core::settings::Enforcement;
 use countersign_tls::{ClientAuth, HostPolicies};
 use ipnet::IpNet;
 
+use super::grant::Grant;
 use super::leftovers::{Leftovers, clear_fallen};
 use super::listeners::Listeners;
 use super::retained::Retained;
@@ -43,6 +44,8 @@ pub struct MqttDoorConfig {
     pub layout: Layout,
     /// What one device may take.
     pub terms: Terms,
+    /// What services may, in the order in which it is looked whom a grant fits. A hub has nothing for them.
+    pub grants: Vec<Grant>,
     /// Where accepted messages go besides.
     pub sink: Option<Arc<dyn Sink>>,
     /// Who is told of devices that begin to listen.
@@ -62,6 +65,7 @@ impl MqttDoorConfig {
             upstream,
             layout: Layout::default(),
             terms: Terms::default(),
+            grants: Vec::new(),
             sink: None,
             listeners: None,
         }
@@ -103,19 +107,21 @@ impl MqttDoor {
         });
         let cleared = clear_fallen(Arc::clone(&context), config.upstream.clone(), inputs.snapshots.clone());
         spawn("mqtt-leftovers".to_owned(), move |runtime| runtime.block_on(cleared))?;
+        let guests = config.grants.iter().flat_map(Grant::guests).collect();
         let inside = MqttInside {
             current: Arc::clone(&current),
             clock: Arc::clone(&inputs.clock),
-            reports: Reports::new(inputs.reports.clone()),
+            reports: Reports::new(inputs.reports.clone(), Arc::clone(&inputs.counts)),
             requirement: Requirement::upstream(Enforcement::Enforce, Floor::Kept),
             upstream: config.upstream,
             layout: config.layout,
+            grants: config.grants,
             context,
             sink: config.sink,
         };
         let terms = FrontageTerms {
             policies: HostPolicies::new(ClientAuth::Optional),
-            guests: Vec::new(),
+            guests,
             entry: EntryTerms {
                 proxy_networks: config.proxy_networks,
                 handshake_timeout: config.handshake_timeout,

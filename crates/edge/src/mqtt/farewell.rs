@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::snapshot::{CertificateClaim, DeviceKey};
 use countersign_tls::ServerStream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 
 use super::leftovers::{leave, purge, take_away};
 use super::leg::Leg;
+use super::party::{Credential, Party};
 use super::pump::Pump;
 use super::serve::Arrival;
 use super::session::{Context, End, Greeting};
@@ -66,12 +66,15 @@ impl Farewell<'_> {
         end: End,
         pump: Ended,
         arrival: &Arrival,
-        (claim, live): (&CertificateClaim, Arc<Registration>),
+        (credential, live): (&Credential, Arc<Registration>),
     ) {
         let Pump { mut device, upstream, state, .. } = pump;
         // Before the device sees its end: whatever comes then finds what it left.
-        if end != End::Cut && self.greeting.is_persistent {
-            self.context.leftovers.left(state.device(), &self.greeting.client_id);
+        if let Party::Device(device) = state.party()
+            && end != End::Cut
+            && self.greeting.is_persistent
+        {
+            self.context.leftovers.left(device, &self.greeting.client_id);
         }
         let version = state.version();
         if end == End::UpstreamLost {
@@ -84,11 +87,11 @@ impl Farewell<'_> {
         Self::say_last(&mut device).await;
         drop((device, live));
         info!(
-            request = %arrival.id, tenant = %claim.identity.tenant(), device = %claim.identity.device(),
-            serial = %claim.reference.serial, peer = %arrival.address, ?end, "session ended"
+            request = %arrival.id, client = state.party().account(), serial = %credential.serial(),
+            peer = %arrival.address, ?end, "session ended"
         );
         match end {
-            End::Cut => self.clear(upstream, state.device()).await,
+            End::Cut => self.clear(upstream, state.party()).await,
             End::Lapsed | End::Drained => self.leave(upstream).await,
             // The broker sees a client that is gone, and says its will.
             End::Goodbye | End::Vanished | End::Refused(_) | End::Dismissed(_) | End::UpstreamLost => {}
@@ -100,22 +103,24 @@ impl Farewell<'_> {
         leave(upstream, self.greeting.version, &PropertyWriter::new()).await;
     }
 
-    /// Takes away what a fallen device left: its will, its retained messages, and what waits for it.
-    async fn clear(&self, mut upstream: Leg<UpstreamStream>, device: &DeviceKey) {
+    /// Takes away what a fallen client left: its will, its retained messages, and what waits for it.
+    async fn clear(&self, mut upstream: Leg<UpstreamStream>, party: &Party) {
         let (version, is_persistent) = (self.greeting.version, self.greeting.is_persistent);
-        take_away(&mut upstream, version, &self.context.retained.take(device));
+        if let Party::Device(device) = party {
+            take_away(&mut upstream, version, &self.context.retained.take(device));
+        }
         let mut properties = PropertyWriter::new();
         if version == Version::V5 && is_persistent {
             properties.four(PropertyId::SessionExpiry, 0);
         }
         leave(upstream, version, &properties).await;
-        if let MqttUpstream::Hub(hub) = self.upstream {
+        if let (MqttUpstream::Hub(hub), Party::Device(device)) = (self.upstream, party) {
             hub.forget(device);
         } else if version == Version::V311 && is_persistent {
             // MQTT 3.1.1 forgets a session only when its client comes anew.
             let client_id = &self.greeting.client_id;
-            if !purge((self.upstream, &self.context.terms), device, client_id, &[]).await {
-                warn!(client = client_id, "session of a fallen device not purged at the broker");
+            if !purge((self.upstream, &self.context.terms), party, client_id, &[]).await {
+                warn!(client = client_id, "session of a fallen client not purged at the broker");
             }
         }
     }

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use countersign_core::snapshot::{CertificateClaim, Standing};
+use countersign_core::snapshot::Standing;
 use countersign_core::time::Clock;
 
+use super::party::Credential;
 use super::session::End;
 use super::wire::Kind;
 use crate::trust::Current;
 
-/// The device that was admitted, and what judges it from then on.
+/// Who was admitted, and what judges it from then on.
 #[derive(Debug)]
 pub(super) struct Holder {
-    pub(super) claim: CertificateClaim,
+    pub(super) credential: Credential,
     pub(super) current: Arc<Current>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -20,7 +21,7 @@ pub(super) struct Holder {
 impl Holder {
     /// Where its certificate stands now.
     pub(super) fn standing(&self) -> Standing {
-        self.current.load().snapshot.standing(&self.claim, self.clock.now())
+        self.credential.standing(&self.current.load().snapshot, self.clock.now())
     }
 
     /// Whether it may send a packet of this kind now.
@@ -30,7 +31,7 @@ impl Holder {
     /// not from when the walk over the live connections reaches this one.
     pub(super) fn may_send(&self, kind: Kind) -> Result<(), End> {
         let is_judged = matches!(kind, Kind::Publish | Kind::Subscribe);
-        if !is_judged || self.current.load().snapshot.session_may_go_on(&self.claim, self.clock.now()) {
+        if !is_judged || self.credential.may_go_on(&self.current.load().snapshot, self.clock.now()) {
             return Ok(());
         }
         Err(self.end())

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::leg::Leg;
+use super::party::Party;
 use super::session::Context;
 use super::terms::Terms;
 use super::upstream::{MqttUpstream, UpstreamStream};
@@ -97,11 +98,11 @@ async fn clear(context: &Context, upstream: &MqttUpstream, device: &DeviceKey) {
     let mut clients = context.leftovers.take(device);
     if clients.is_empty() && !retained.is_empty() {
         // Somebody has to say it.
-        clients.push(format!("{}:{}:", device.0, device.1));
+        clients.push(Party::Device(device.clone()).client_id(""));
     }
-    let mut topics = retained.as_slice();
+    let (party, mut topics) = (Party::Device(device.clone()), retained.as_slice());
     for client_id in &clients {
-        let is_done = purge((upstream, &context.terms), device, client_id, topics).await;
+        let is_done = purge((upstream, &context.terms), &party, client_id, topics).await;
         topics = &[];
         if is_done {
             info!(tenant = %device.0, device = %device.1, client = client_id, "session of a fallen device purged");
@@ -115,11 +116,11 @@ async fn clear(context: &Context, upstream: &MqttUpstream, device: &DeviceKey) {
 /// Whether the broker heard of it.
 pub(super) async fn purge(
     (upstream, terms): (&MqttUpstream, &Terms),
-    device: &DeviceKey,
+    party: &Party,
     client_id: &str,
     retained: &[Box<str>],
 ) -> bool {
-    let credentials = upstream.account().for_device(device);
+    let credentials = upstream.account().for_party(party);
     let connect = Connect {
         version: Version::V311,
         is_clean: true,

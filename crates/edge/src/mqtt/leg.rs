@@ -1,6 +1,7 @@
 //! One side of a conversation: its stream, what came in and is not taken yet, what is to go out.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -88,8 +89,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Leg<S> {
             return Ok(false);
         }
         self.compact();
-        let mut space = [0_u8; CHUNK];
-        let mut buffer = ReadBuf::new(&mut space);
+        let mut space = [MaybeUninit::uninit(); CHUNK];
+        let mut buffer = ReadBuf::uninit(&mut space);
         match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
             Poll::Pending => Ok(false),
             Poll::Ready(Err(error)) => Err(error),

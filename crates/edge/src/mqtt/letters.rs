@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::leftovers::leave;
 use super::leg::{Leg, ReceiveError};
+use super::party::Party;
 use super::upstream::{Broker, MqttUpstream, ReachError, UpstreamStream};
 use super::wire::{
     Connect, Encoder, Fault, Packet, Properties, PropertyId, PropertyWriter, Publish, Qos, Version,
@@ -154,8 +155,9 @@ impl MqttUpstream {
         version: Version,
         patience: Duration,
     ) -> Result<Clerk, PostError> {
-        let credentials = broker.account.for_device(device);
-        let client_id = format!("{}:{}:letters-{}", device.0, device.1, Uuid::new_v4().simple());
+        let party = Party::Device(device.clone());
+        let credentials = broker.account.for_party(&party);
+        let client_id = party.client_id(&format!("letters-{}", Uuid::new_v4().simple()));
         let connect = Connect {
             version,
             is_clean: true,

@@ -123,13 +123,30 @@ where
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let now = Instant::now();
         let mut is_moved = self.settle(cx)?;
+        // Everything that has come is taken before anything goes out, so that many small packets go out as one;
+        // and what was taken goes out even if the end came behind it.
+        let mut taken = self.take(cx, now);
+        while let Ok(true) = taken
+            && self.incidents.is_empty()
+        {
+            is_moved = true;
+            taken = self.take(cx, now);
+        }
         is_moved |= self.upstream.poll_drain(cx, now).map_err(|_gone| End::UpstreamLost)?;
         is_moved |= self.device.poll_drain(cx, now).map_err(|_gone| End::Vanished)?;
-        is_moved |= self.hear_device(now)?;
+        is_moved |= taken?;
+        if self.is_leaving && self.held.is_empty() && self.upstream.is_drained() {
+            return Err(End::Goodbye);
+        }
+        Ok(is_moved)
+    }
+
+    /// Takes what has come from both sides, as far as there is room for it. Whether there may be more.
+    fn take(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, End> {
+        let mut is_moved = self.hear_device(now)?;
         is_moved |= self.hear_upstream()?;
         if self.is_leaving {
-            let is_told = self.held.is_empty() && self.upstream.is_drained();
-            return if is_told { Err(End::Goodbye) } else { Ok(is_moved) };
+            return Ok(is_moved);
         }
         if self.hears_device() {
             is_moved |= self.device.poll_fill(cx).map_err(|_gone| End::Vanished)?;

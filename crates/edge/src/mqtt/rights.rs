@@ -76,6 +76,29 @@ impl Layout {
         &self.prefix
     }
 
+    /// Whose topic it is, and what of it follows that device's prefix. `None`: no device's.
+    #[must_use]
+    pub fn owner_of<'t>(&self, topic: &'t str) -> Option<(DeviceKey, &'t str)> {
+        let (mut rest, mut tenant, mut device) = (topic, None, None);
+        for level in self.prefix.strip_suffix('/')?.split('/') {
+            let (first, after) = rest.split_once('/')?;
+            match level {
+                TENANT => tenant = Some(first.parse().ok()?),
+                DEVICE => device = Some(first.parse().ok()?),
+                level if level == first => {}
+                _ => return None,
+            }
+            rest = after;
+        }
+        Some(((tenant?, device?), rest))
+    }
+
+    /// The filter that is about every topic of every device.
+    #[must_use]
+    pub fn all(&self) -> String {
+        format!("{}#", self.prefix.replace(TENANT, "+").replace(DEVICE, "+"))
+    }
+
     /// What devices may write, below their own prefixes.
     #[must_use]
     pub fn write(&self) -> &[TopicFilter] {
@@ -161,6 +184,12 @@ impl Rights {
         Self { prefix: "".into(), write: write.into(), read: read.into(), shared }
     }
 
+    /// Whether its subscriptions may be shared.
+    #[must_use]
+    pub const fn shared(&self) -> Shared {
+        self.shared
+    }
+
     /// Its own part of the topics; empty for a service.
     #[must_use]
     pub fn prefix(&self) -> &str {
@@ -244,6 +273,19 @@ mod tests {
     }
 
     const OWN: &str = "tenant/acme/device/d1";
+
+    #[test]
+    fn the_owner_of_a_topic_is_found_and_nobody_else() {
+        let layout = Layout::default();
+        let ((tenant, device), suffix) = layout.owner_of("tenant/acme/device/d1/telemetry/a").unwrap();
+        assert_eq!((tenant.as_str(), device.as_str(), suffix), ("acme", "d1", "telemetry/a"));
+        for topic in
+            ["tenant/acme/device/d1", "tenant/acme/d1/telemetry", "tenant/A!/device/d1/x", "$SYS/x", ""]
+        {
+            assert_eq!(layout.owner_of(topic), None, "{topic}");
+        }
+        assert_eq!(layout.all(), "tenant/+/device/+/#");
+    }
 
     #[test]
     fn a_device_writes_what_it_is_to_write() {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use countersign_core::access::Refusal;
 use countersign_core::ids::RequestId;
-use countersign_core::snapshot::{CertificateClaim, DeviceKey, Standing};
-use countersign_core::time::Clock;
+use countersign_core::snapshot::{CertificateClaim, Standing, TrustSnapshot};
+use countersign_core::time::{Clock, Timestamp};
 use countersign_tls::{Peer, ServerStream};
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -16,10 +16,12 @@ use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
 use super::farewell::Farewell;
+use super::grant::Grant;
 use super::holder::Holder;
 use super::leg::{Leg, ReceiveError};
+use super::party::{Credential, Party};
 use super::pump::{Pump, Tap};
-use super::rights::Layout;
+use super::rights::{Layout, Rights};
 use super::session::{Context, End, Greeted, Greeting, Incident, Stamp, State, Tapped, Turned};
 use super::sink::{Message, Sink};
 use super::upstream::{MqttUpstream, UpstreamStream};
@@ -42,6 +44,7 @@ pub(crate) struct MqttInside {
     pub(crate) requirement: Requirement,
     pub(crate) upstream: MqttUpstream,
     pub(crate) layout: Layout,
+    pub(super) grants: Vec<Grant>,
     pub(super) context: Arc<Context>,
     pub(crate) sink: Option<Arc<dyn Sink>>,
 }
@@ -55,6 +58,14 @@ pub(super) struct Arrival {
     pub(super) peer: Peer,
     pub(super) address: SocketAddr,
     local: SocketAddr,
+}
+
+/// Who was let in, and what it may.
+struct Welcomed {
+    admitted: Admitted,
+    party: Party,
+    credential: Credential,
+    rights: Rights,
 }
 
 /// A conversation that the broker agreed to.
@@ -136,7 +147,7 @@ impl MqttInside {
             }
         };
         let greeted = self.greet(&packet, arrival, live, registry).await;
-        let (upstream, greeting, admitted) = match greeted {
+        let (upstream, greeting, welcomed) = match greeted {
             Ok(greeted) => greeted,
             Err(NotBegun(answer)) => {
                 if let Some((version, reason)) = answer {
@@ -146,7 +157,10 @@ impl MqttInside {
                 return None;
             }
         };
-        let (upstream, answer) = match self.introduce((upstream, &admitted), &greeting, arrival).await {
+        let (upstream, answer) = match self
+            .introduce((upstream, &welcomed.admitted), &greeting, arrival)
+            .await
+        {
             Ok(answered) => answered,
             Err(error) => {
                 error!(request = %arrival.id, %error, reason = error.source().map(tracing::field::display), "broker of no use");
@@ -156,19 +170,21 @@ impl MqttInside {
                 return None;
             }
         };
-        let claim = admitted.device()?.clone();
+        let Welcomed { party, credential, rights, .. } = welcomed;
         device.outbox.extend_from_slice(&answer.bytes);
-        let key: DeviceKey = (claim.identity.tenant().clone(), claim.identity.device().clone());
-        self.context.leftovers.is_back(&key, &greeting.client_id);
-        if answer.is_remembered {
-            self.context.listens(&key);
+        if let Party::Device(key) = &party {
+            self.context.leftovers.is_back(key, &greeting.client_id);
         }
-        let own = (key, self.layout.rights_of(&claim.identity), Stamp::of(&claim));
+        if answer.is_remembered {
+            self.context.listens(&party);
+        }
+        let stamp = Stamp::of(&party, credential.serial());
+        let own = (party, rights, stamp);
         let state = State::new(greeting.version, Arc::clone(&self.context), own, answer.inflight);
-        let will = self.will_of(&packet, &claim);
-        let tap = self.tap(&claim);
+        let will = credential.device().and_then(|claim| self.will_of(&packet, claim));
+        let tap = credential.device().and_then(|claim| self.tap(claim));
         let (current, clock) = (Arc::clone(&self.current), Arc::clone(&self.clock));
-        let holder = Arc::new(Holder { claim, current, clock });
+        let holder = Arc::new(Holder { credential, current, clock });
         let legs = (device, upstream);
         let pump = Pump::new(legs, state, (Arc::clone(&holder), tap), terms, answer.silence);
         Some(Begun { pump, greeting, holder, will })
@@ -181,7 +197,7 @@ impl MqttInside {
         arrival: &Arrival,
         live: &Registration,
         registry: &Registry,
-    ) -> Result<(UpstreamStream, Greeting, Admitted), NotBegun> {
+    ) -> Result<(UpstreamStream, Greeting, Welcomed), NotBegun> {
         let limit = self.context.terms.packet_bytes;
         let read = next_frame(packet, limit).map(|frame| frame.map(|frame| Packet::read(frame, Version::V5)));
         let connect = match read {
@@ -196,16 +212,16 @@ impl MqttInside {
             }
         };
         let turn = |reason| NotBegun(Some((connect.version, reason)));
-        let admitted = self.hear(arrival, live).await.map_err(|refused| turn(reason_of(&refused)))?;
-        let Some(claim) = admitted.device() else { return Err(turn(Reason::NotAuthorized)) };
-        let key: DeviceKey = (claim.identity.tenant().clone(), claim.identity.device().clone());
-        if registry.count(&key) > self.context.terms.sessions {
+        let heard = self.hear(arrival, live).await.map_err(|refused| turn(reason_of(&refused)))?;
+        let Some(welcomed) = heard else { return Err(turn(Reason::NotAuthorized)) };
+        let Welcomed { party, credential, rights, .. } = &welcomed;
+        if party.device().is_some_and(|key| registry.count(key) > self.context.terms.sessions) {
             self.tell(EdgeReport::Refused, arrival, "TOO_MANY_CONNECTIONS", None);
             return Err(turn(Reason::QuotaExceeded));
         }
-        let (rights, stamp) = (self.layout.rights_of(&claim.identity), Stamp::of(claim));
+        let stamp = Stamp::of(party, credential.serial());
         let greeting =
-            Greeting::of(&connect, (&key, &rights, &stamp), self.upstream.account(), &self.context);
+            Greeting::of(&connect, (party, rights, &stamp), self.upstream.account(), &self.context);
         let greeting = greeting.map_err(|Turned { reason, incident }| {
             if let Some(incident) = &incident {
                 self.tell(EdgeReport::Refused, arrival, incident.code, Some(incident));
@@ -213,7 +229,7 @@ impl MqttInside {
             turn(reason)
         })?;
         match self.upstream.reach(self.context.terms.upstream_timeout).await {
-            Ok(upstream) => Ok((upstream, greeting, admitted)),
+            Ok(upstream) => Ok((upstream, greeting, welcomed)),
             Err(error) => {
                 let reason = error.source().map(tracing::field::display);
                 error!(request = %arrival.id, %error, reason, "broker out of reach");
@@ -223,11 +239,15 @@ impl MqttInside {
         }
     }
 
-    /// The one decision. The handshake may have been a resumed one: what it shows is judged as anew.
-    async fn hear(&self, arrival: &Arrival, live: &Registration) -> Result<Admitted, Refused> {
+    /// The one decision. The handshake may have been a resumed one: what it shows is judged as anew. `None`:
+    /// nobody who could have rights here.
+    async fn hear(&self, arrival: &Arrival, live: &Registration) -> Result<Option<Welcomed>, Refused> {
         let trust = self.current.load_full();
-        let admitted = admit(&arrival.peer, &trust.snapshot, &self.requirement, self.clock.now());
-        let admitted = admitted.inspect_err(|refused| {
+        let (peer, now) = (&arrival.peer, self.clock.now());
+        let decided = admit(peer, &trust.snapshot, &self.requirement, now)
+            .map(|admitted| (admitted, None))
+            .or_else(|refused| self.granted(peer, (&trust.snapshot, now), refused));
+        let (admitted, grant) = decided.inspect_err(|refused| {
             let (code, reason) = (refused.refusal.code(), refused.refusal);
             warn!(route = ROUTE, request = %arrival.id, peer = %arrival.address, code, %reason, "session refused");
             self.tell(EdgeReport::Refused, arrival, code, None);
@@ -238,7 +258,48 @@ impl MqttInside {
         {
             self.reports.tell_first_use(claim.reference.clone()).await;
         }
-        Ok(admitted)
+        if let Some(guest) = admitted.guest() {
+            live.receive(guest, || self.current.load().snapshot.guest_may_go_on(guest, self.clock.now()));
+        }
+        Ok(self.welcome(admitted, grant))
+    }
+
+    /// The first grant that fits whoever is no device. Where none does, one that knows the certificate says why.
+    fn granted(
+        &self,
+        peer: &Peer,
+        (snapshot, now): (&TrustSnapshot, Timestamp),
+        refused: Refused,
+    ) -> Result<(Admitted, Option<&Grant>), Refused> {
+        // A device of ours has its own rights, or none.
+        if peer.claim().is_some() {
+            return Err(refused);
+        }
+        let mut last = refused;
+        for grant in &self.grants {
+            match admit(peer, snapshot, &grant.requirement, now) {
+                Ok(admitted) => return Ok((admitted, Some(grant))),
+                Err(refused) if refused.refusal != Refusal::Untrusted => last = refused,
+                Err(_unknown) => {}
+            }
+        }
+        Err(last)
+    }
+
+    fn welcome(&self, admitted: Admitted, grant: Option<&Grant>) -> Option<Welcomed> {
+        let (party, credential, rights) = match (admitted.device(), admitted.guest(), grant) {
+            (Some(claim), _, _) => {
+                let key = (claim.identity.tenant().clone(), claim.identity.device().clone());
+                let rights = self.layout.rights_of(&claim.identity);
+                (Party::Device(key), Credential::Device(claim.clone()), rights)
+            }
+            (None, Some(guest), Some(grant)) => {
+                let party = Party::Service(Arc::clone(&grant.name));
+                (party, Credential::Service(Arc::clone(guest)), grant.rights.clone())
+            }
+            (None, ..) => return None,
+        };
+        Some(Welcomed { admitted, party, credential, rights })
     }
 
     /// Tells the broker of the device, and hears what it says.
@@ -308,7 +369,6 @@ impl MqttInside {
 
     async fn carry(&self, begun: Begun, arrival: Arrival, live: Arc<Registration>) {
         let Begun { mut pump, greeting, holder, will } = begun;
-        let claim = &holder.claim;
         let mut heeds_retirement = true;
         let end = loop {
             tokio::select! {
@@ -326,8 +386,8 @@ impl MqttInside {
                 ended = pump.carry() => {
                     for incident in std::mem::take(&mut pump.incidents) {
                         warn!(
-                            request = %arrival.id, tenant = %claim.identity.tenant(), device = %claim.identity.device(),
-                            code = incident.code, packet = incident.packet, topic = incident.topic, "topic refused"
+                            request = %arrival.id, client = pump.state.party().account(), code = incident.code,
+                            packet = incident.packet, topic = incident.topic, "topic refused"
                         );
                         self.tell(EdgeReport::Refused, &arrival, incident.code, Some(&incident));
                     }
@@ -339,7 +399,7 @@ impl MqttInside {
         };
         self.say_will(end, will).await;
         let farewell = Farewell { upstream: &self.upstream, context: &self.context, greeting: &greeting };
-        farewell.part(end, pump, &arrival, (claim, live)).await;
+        farewell.part(end, pump, &arrival, (&holder.credential, live)).await;
     }
 
     fn standing(&self, claim: &CertificateClaim) -> Standing {

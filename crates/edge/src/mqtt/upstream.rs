@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use countersign_core::ids::RequestId;
-use countersign_core::snapshot::DeviceKey;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -17,6 +16,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::hub::{Hub, HubEnd};
+use super::party::Party;
 use crate::admit::Admitted;
 use crate::tcp::proxy_header::{self, ProxyHeader};
 
@@ -75,7 +75,7 @@ pub enum Account {
         /// Its password.
         password: Password,
     },
-    /// `tenant/device`, for brokers with rules by user name.
+    /// `tenant/device`, or `_service/NAME`, for brokers with rules by user name.
     Identity {
         /// The same for all.
         password: Option<Password>,
@@ -92,7 +92,7 @@ impl Broker {
     }
 }
 
-/// What is said for one device.
+/// What is said for one client.
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {
     pub(super) name: Option<String>,
@@ -100,14 +100,14 @@ pub(super) struct Credentials {
 }
 
 impl Account {
-    pub(super) fn for_device(&self, device: &DeviceKey) -> Credentials {
+    pub(super) fn for_party(&self, party: &Party) -> Credentials {
         match self {
             Self::Anonymous => Credentials { name: None, password: None },
             Self::Door { name, password } => {
                 Credentials { name: Some(name.clone()), password: Some(password.clone()) }
             }
             Self::Identity { password } => {
-                Credentials { name: Some(format!("{}/{}", device.0, device.1)), password: password.clone() }
+                Credentials { name: Some(party.account()), password: password.clone() }
             }
         }
     }

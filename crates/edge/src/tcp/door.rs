@@ -121,7 +121,7 @@ impl TcpDoor {
         let lasting = Lasting {
             current: Arc::clone(&current),
             clock: Arc::clone(&inputs.clock),
-            reports: Reports::new(inputs.reports.clone()),
+            reports: Reports::new(inputs.reports.clone(), Arc::clone(&inputs.counts)),
             counters: Arc::default(),
         };
         let (name, addresses, workers) = (config.name.clone(), config.addresses.clone(), config.workers);

@@ -19,6 +19,7 @@ mod mqtt_bypasses;
 mod mqtt_codecs;
 mod mqtt_crowd;
 mod mqtt_falls;
+mod mqtt_grants;
 mod mqtt_hub;
 mod mqtt_sessions;
 mod mqtt_site;

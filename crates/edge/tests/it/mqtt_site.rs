@@ -136,6 +136,7 @@ impl MqttSite {
         let (reporting, reports) = mpsc::channel(1000);
         let clock = Arc::new(ManualClock::at(NOW));
         let inputs = DoorInputs {
+            counts: Arc::default(),
             credentials: credentials(&ca),
             snapshots: watching,
             applied: applying,

@@ -107,6 +107,7 @@ impl Plan {
         let (reporting, reports) = mpsc::channel(1000);
         let clock = Arc::new(ManualClock::at(NOW));
         let inputs = DoorInputs {
+            counts: Arc::default(),
             credentials: credentials(&ca),
             snapshots: watching,
             applied: applying,
@@ -133,6 +134,7 @@ impl Site {
         };
         change(&mut config);
         let inputs = DoorInputs {
+            counts: Arc::default(),
             credentials: credentials(&self.ca),
             snapshots: self.snapshots.subscribe(),
             applied: watch::channel(SnapshotVersion::default()).0,

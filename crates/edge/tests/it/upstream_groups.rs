@@ -227,6 +227,8 @@ async fn an_answer_that_stops_in_the_middle_is_cut() {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
+        // Asked first: an answer to nothing is none.
+        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").await.unwrap();
         let mut rest = Vec::new();
         drop(stream.read_to_end(&mut rest).await);

@@ -55,7 +55,8 @@ pub(crate) async fn export(
     Ok(file(export, state.authority.now()))
 }
 
-fn file(export: AuditExport, now: Timestamp) -> Response {
+/// An export as the file that a browser or a script keeps.
+pub(crate) fn file(export: AuditExport, now: Timestamp) -> Response {
     let (media, ending) = match export.format() {
         ExportFormat::JsonLines => ("application/x-ndjson", "jsonl"),
         ExportFormat::Csv => ("text/csv; charset=utf-8", "csv"),

@@ -1,6 +1,7 @@
 //! The admin routes, one file per noun.
 
 pub(crate) mod agent_settings;
+pub(crate) mod alerts;
 pub(crate) mod anchors;
 pub(crate) mod api_tokens;
 pub(crate) mod audit;
@@ -17,6 +18,7 @@ pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod lists;
 pub(crate) mod messages;
+pub(crate) mod metrics;
 pub(crate) mod monitors;
 pub(crate) mod passwords;
 pub(crate) mod quarantine;

@@ -75,7 +75,8 @@ pub(crate) fn optional_password(fields: &mut Fields, name: &str) -> Option<Zeroi
     Some(password)
 }
 
-fn check_length(fields: &mut Fields, name: &str, password: &str) {
+/// Notes a password that is too short.
+pub(crate) fn check_length(fields: &mut Fields, name: &str, password: &str) {
     if password.chars().count() < PASSWORD_MIN {
         fields.problem(name, format!("must have at least {PASSWORD_MIN} characters"));
     }

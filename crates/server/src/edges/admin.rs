@@ -83,17 +83,21 @@ pub(crate) async fn revoke(
     Ok(Json(EdgeRevoked { id, revoked_at: revoked.at, applied_edges: wire_applied(revoked.applied) }))
 }
 
-/// Host names and addresses.
 fn public_names(fields: &mut Fields) -> Vec<String> {
     let names: Vec<String> = fields.list("publicNames", LIST_LIMIT);
+    check_public_names(fields, &names);
+    names
+}
+
+/// Notes a problem unless these are host names and addresses, and not too many.
+pub(crate) fn check_public_names(fields: &mut Fields, names: &[String]) {
     let is_name = |name: &String| {
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
         name.parse::<IpAddr>().is_ok() || (name.len() <= 253 && !name.is_empty() && name.bytes().all(plain))
     };
-    if !names.iter().all(is_name) {
+    if names.len() > LIST_LIMIT || !names.iter().all(is_name) {
         fields.problem("publicNames", "must be a list of host names, lower case, and addresses");
     }
-    names
 }
 
 fn wire_edge(listed: ListedEdge) -> EdgeBody {

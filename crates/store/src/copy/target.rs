@@ -33,7 +33,7 @@ impl Target {
     /// The names of our tables, but for the one that follows another by itself.
     pub(super) async fn tables(&mut self) -> Result<Vec<String>, sqlx::Error> {
         let ours = "SELECT c.relname::text FROM pg_class c
-                    WHERE c.relkind = 'r' AND (c.relnamespace = 'countersign'::regnamespace
+                    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND (c.relnamespace = 'countersign'::regnamespace
                         OR c.oid = 'public.devices'::regclass) AND c.relname <> 'device_lookup'
                     ORDER BY c.relname";
         sqlx::query_scalar(ours).fetch_all(&mut self.connection).await

@@ -3,14 +3,14 @@
 use std::str::FromStr;
 
 use countersign_core::device::DeviceStatus;
-use countersign_core::ids::{DeviceId, IdError, SiteId, SiteSlug, TenantId};
+use countersign_core::ids::{DeviceId, IdError, SiteId, SiteSlug, Tenant, TenantId};
 use countersign_core::time::Timestamp;
 
 use super::cursor::Cursor;
 use super::devices::{DeviceRow, TABLE, select_devices};
 use super::{LIST_LIMIT, SWEEP_LIMIT};
 use crate::error::StoreError;
-use crate::row::Item;
+use crate::row::{FromRow, Item, Row};
 use crate::statement::{Conditions, sql};
 use crate::transaction::Reading;
 
@@ -59,6 +59,14 @@ pub struct DevicePage {
     pub next: Option<DeviceCursor>,
 }
 
+struct QuarantinedCount(Tenant, u64);
+
+impl FromRow for QuarantinedCount {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self(row.parsed("slug")?, row.number("number")?))
+    }
+}
+
 impl Reading<'_> {
     /// A page of the devices that match.
     ///
@@ -97,6 +105,21 @@ impl Reading<'_> {
         let next =
             devices.last().filter(|_last| more).map(|last| Cursor { at: last.enrolled_at, id: last.id });
         Ok(DevicePage { devices, next })
+    }
+
+    /// How many devices of each tenant are quarantined; only tenants that have some.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count_quarantined(&mut self) -> Result<Vec<(Tenant, u64)>, StoreError> {
+        let counted: Vec<QuarantinedCount> = sql(
+            TABLE,
+            "SELECT t.slug, count(*) AS number FROM devices d JOIN tenants t ON t.id = d.org_id
+             WHERE d.status = 'quarantined' GROUP BY t.slug ORDER BY t.slug",
+        )
+        .all(&mut self.connection)
+        .await?;
+        Ok(counted.into_iter().map(|QuarantinedCount(tenant, count)| (tenant, count)).collect())
     }
 
     /// Quarantined devices, newest quarantine first; at most [`LIST_LIMIT`].

@@ -1,7 +1,7 @@
 //! The audit entries of a group of changes: collected while its changes run, numbered, chained and
 //! written together before the commit, in the same transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_core::audit::{AuditEntry, CHAIN_START, ChainHash, ChainedEntry};
 use countersign_core::ids::Tenant;
@@ -10,6 +10,7 @@ use countersign_core::time::Timestamp;
 use super::audit::{HEADS, Head, TABLE, hash};
 use crate::connection::Connection;
 use crate::error::StoreError;
+use crate::notices::Notice;
 use crate::postgres;
 use crate::row::{FromRow, Row};
 use crate::rows::Rows;
@@ -75,9 +76,20 @@ impl Journal {
         self.entries.len()
     }
 
+    /// What the entries are about.
+    pub(crate) fn events(&self) -> Vec<&'static str> {
+        self.entries.iter().map(|entry| entry.event).collect()
+    }
+
     /// Forgets all but the first `len`: a change that is undone leaves no entry.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.entries.truncate(len);
+    }
+
+    /// What waits, each kind of it once.
+    pub(crate) fn notices(&self) -> BTreeSet<Notice> {
+        let notice = |entry: &Entry| Notice { chain: entry.chain.clone(), event: entry.event };
+        self.entries.iter().map(notice).collect()
     }
 
     /// Writes what waits, each entry at the end of its chain, in the order in which they came.

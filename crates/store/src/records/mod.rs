@@ -1,12 +1,14 @@
 //! The records, a file per noun: their types, `impl Reading` for what is read and `impl Writing` for
 //! what changes.
 
+pub(crate) mod alerts;
 pub(crate) mod anchors;
 pub(crate) mod api_tokens;
 pub(crate) mod audit;
 pub(crate) mod audit_verification;
 pub(crate) mod brokered;
 pub(crate) mod ca_requests;
+pub(crate) mod census;
 pub(crate) mod certificates;
 pub(crate) mod challenges;
 pub(crate) mod commands;
@@ -21,6 +23,7 @@ pub(crate) mod enrollment_keys;
 pub(crate) mod expiry;
 pub(crate) mod falling;
 pub(crate) mod foreign_trusts;
+pub(crate) mod glance;
 pub(crate) mod installation;
 pub(crate) mod intents;
 pub(crate) mod issuers;
@@ -47,6 +50,7 @@ pub(crate) mod snapshot_keys;
 mod spelled;
 pub(crate) mod staged_tokens;
 pub(crate) mod standing;
+pub(crate) mod telemetry_days;
 pub(crate) mod tenants;
 pub(crate) mod together;
 pub(crate) mod trust;

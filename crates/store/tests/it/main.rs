@@ -10,6 +10,7 @@ mod sqlite;
 mod on_sqlite {
     pub(crate) use crate::sqlite::database;
 
+    pub(crate) mod alerts;
     pub(crate) mod anchors;
     mod audit_tampering;
     mod brokered;
@@ -27,6 +28,7 @@ mod on_sqlite {
     mod falling;
     pub(crate) mod fixture;
     pub(crate) mod foreign_trusts;
+    mod glance;
     mod group_commit;
     mod issuers;
     pub(crate) mod jobs_and_shadows;
@@ -52,6 +54,7 @@ mod on_sqlite {
 mod on_postgres {
     pub(crate) use crate::postgres::database;
 
+    mod alerts;
     mod anchors;
     mod audit_tampering;
     mod brokered;
@@ -69,6 +72,7 @@ mod on_postgres {
     mod falling;
     pub(crate) mod fixture;
     mod foreign_trusts;
+    mod glance;
     mod group_commit;
     mod issuers;
     mod jobs_and_shadows;

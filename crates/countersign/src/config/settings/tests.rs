@@ -26,6 +26,8 @@ fn every_key_of_the_file_is_a_documented_setting_and_the_other_way_round() {
         "http_door",
         "mqtt_door",
         "mosquitto",
+        "metrics",
+        "ingest",
         "redirect",
         "access_log",
         "mtls",
@@ -35,7 +37,18 @@ fn every_key_of_the_file_is_a_documented_setting_and_the_other_way_round() {
         assert!(keys.remove(table), "{table} in {keys:?}");
         keys.extend(keys_of(table, &format!("[{table}]\nprobe = 1")));
     }
-    for list in ["host", "route", "egress", "rule", "list", "monitor", "tcp_door"] {
+    for list in [
+        "host",
+        "route",
+        "egress",
+        "rule",
+        "list",
+        "monitor",
+        "alert_to",
+        "tcp_door",
+        "ingest_sink",
+        "mqtt_grant",
+    ] {
         assert!(keys.remove(list), "{list} in {keys:?}");
         keys.extend(keys_of(list, &format!("[[{list}]]\nprobe = 1")));
     }

@@ -4,5 +4,7 @@ mod accounts;
 mod driver;
 mod dynsec;
 mod purge;
+mod subscriber;
 
 pub(super) use driver::{Broker, drive};
+pub(super) use subscriber::subscribe;

@@ -73,6 +73,43 @@ impl Answer {
             assert!(self.header(&header::RETRY_AFTER).parse::<u32>().unwrap() > 0, "{self:?}");
         }
     }
+
+    /// Says what every page must be, and every failure of one.
+    #[track_caller]
+    pub(crate) fn check_page(&self) {
+        assert!(self.headers.contains_key("x-request-id"), "{self:?}");
+        assert_eq!(self.header(&header::X_CONTENT_TYPE_OPTIONS), "nosniff", "{self:?}");
+        assert_eq!(self.header(&header::X_FRAME_OPTIONS), "DENY", "{self:?}");
+        let policy = self.header(&header::CONTENT_SECURITY_POLICY);
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        for cookie in self.headers.get_all(header::SET_COOKIE) {
+            assert!(cookie.to_str().unwrap().contains("; HttpOnly; SameSite=Strict"), "{cookie:?}");
+        }
+        if self.status.is_redirection() {
+            assert!(self.header(&header::LOCATION).starts_with("/console/"), "{self:?}");
+            return;
+        }
+        let media = self.header(&header::CONTENT_TYPE);
+        if media == "application/x-ndjson" {
+            return;
+        }
+        let is_event = media == "text/event-stream";
+        assert!(is_event || self.text.starts_with("<!DOCTYPE html>"), "{self:?}");
+        for what in [" style=", " onclick=", " onload=", "javascript:", "<style"] {
+            assert!(!self.text.contains(what), "the page has {what}");
+        }
+        if !is_event {
+            assert_eq!(self.header(&header::CACHE_CONTROL), "no-store", "{self:?}");
+        }
+    }
+
+    /// The mark that forms of this page carry.
+    #[track_caller]
+    pub(crate) fn mark(&self) -> String {
+        let (_, rest) = self.text.split_once("name=\"csrf\" value=\"").unwrap_or_else(|| panic!("{self:?}"));
+        rest.split('"').next().unwrap().to_owned()
+    }
 }
 
 impl std::fmt::Debug for Answer {

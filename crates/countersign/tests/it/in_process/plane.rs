@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 use countersign_api::Arrival;
 use countersign_authority::door_certificate::DoorNames;
+use countersign_authority::ingest::Incoming;
 use countersign_authority::refusals::RefusalReport;
 use countersign_authority::{Authority, AuthorityConfig, IssuerMode, KeySource};
-use countersign_core::ids::{RequestId, TenantId};
+use countersign_core::identity::Identity;
+use countersign_core::ids::{CertificateRef, RequestId, TenantId};
 use countersign_core::time::{Clock, SystemClock};
 use countersign_server::{
     AdminOnDoor, AllowedHosts, ControlPlane, DoorService, ExchangedBody, admin_router, door_router,
@@ -91,6 +93,14 @@ impl Call {
     pub(crate) fn json(mut self, body: &Value) -> Self {
         self.body = Bytes::from(body.to_string());
         self
+    }
+
+    /// A form with these fields.
+    pub(crate) fn form(path: impl Into<String>, fields: &[(&str, &str)]) -> Self {
+        let pairs: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
+        let call = Self::new(Method::POST, path).body(pairs.join("&"));
+        call.header("content-type", "application/x-www-form-urlencoded")
     }
 
     pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
@@ -179,6 +189,19 @@ impl Plane {
         answer
     }
 
+    /// Asks the admin listener for a page of the console, as a browser with this session does.
+    pub(crate) async fn page(&self, call: Call, session: &str) -> Answer {
+        let call = call.header("cookie", format!("countersign_session={session}"));
+        let answer = Answer::read(self.admin.clone().oneshot(call.request()).await.unwrap()).await;
+        answer.check_page();
+        answer
+    }
+
+    /// Asks the admin listener for what pages are made with.
+    pub(crate) async fn asset(&self, call: Call) -> Answer {
+        Answer::read(self.admin.clone().oneshot(call.request()).await.unwrap()).await
+    }
+
     /// Asks what stands behind the door, as the door does for a peer without a certificate.
     pub(crate) async fn through_door(&self, call: Call) -> Answer {
         self.arrive(&self.door, call).await
@@ -214,6 +237,28 @@ impl Plane {
         answer
     }
 
+    /// Sets a message of the tenant's newest device aside, the first one of all; without a device, of one that is
+    /// not on record.
+    pub(crate) async fn message_set_aside(&self, tenant: &str) {
+        let call = Call::get(format!("/api/v1/devices?tenant={tenant}"));
+        let devices = self.as_owner(call).await.json();
+        let name = devices["devices"][0]["name"].as_str().unwrap_or("nobody").to_owned();
+        let domain = self.authority.trust_domain().clone();
+        let identity = Identity::new(domain, tenant.parse().unwrap(), name.parse().unwrap());
+        let payload = json!({ "ts": 1, "metrics": { "note": "<script>alert(1)</script>" } });
+        let message = Incoming {
+            topic: format!("tenant/{tenant}/device/{name}/telemetry"),
+            identity,
+            certificate: CertificateRef { issuer: [7; 32].into(), serial: "0a".parse().unwrap() },
+            qos: 1,
+            is_dup: false,
+            received_at: self.clock.now(),
+            payload: payload.to_string().into_bytes(),
+        };
+        let length = message.payload.len();
+        self.authority.set_message_aside(message, "MISSING_SITE_ID", length).await.unwrap();
+    }
+
     /// Enrols a device in this tenant; it has an active certificate.
     pub(crate) async fn device(&self, tenant: &str) -> Device {
         let key = self.as_owner(Call::post("/api/v1/enrollment-keys", &json!({ "tenant": tenant }))).await;
@@ -247,6 +292,21 @@ impl Plane {
         self.as_owner(Call::new(Method::PATCH, path).json(&change)).await;
         made.field("id").parse().unwrap()
     }
+}
+
+/// A text as forms carry it.
+fn escaped(text: &str) -> String {
+    text.bytes()
+        .map(
+            |byte| {
+                if byte.is_ascii_alphanumeric() {
+                    char::from(byte).to_string()
+                } else {
+                    format!("%{byte:02X}")
+                }
+            },
+        )
+        .collect()
 }
 
 async fn installation(database: Database) -> (Records, Store, Arc<ManualClock>, Arc<Authority>) {

@@ -60,6 +60,10 @@ pub(super) enum About {
     NamedCa,
     /// None: nothing is watched here.
     Monitor,
+    /// None: there is nothing to see to.
+    Alert,
+    /// None: everybody is told.
+    Silence,
     /// None: nothing was set aside.
     Message,
     /// None: nobody of this name is trusted.
@@ -218,6 +222,20 @@ pub(super) fn brought_service() -> Value {
 /// What is about certificates that are watched.
 fn monitors() -> Vec<Row> {
     vec![
+        // The plane of this test measures nothing.
+        row("getMetrics", VIEWER).elsewhere(Elsewhere::ForTheUnbound).done(404),
+        row("listAlerts", VIEWER),
+        row("acknowledgeAlert", OPERATOR).about(About::Alert).elsewhere(Elsewhere::Same).done(404),
+        row("testAlerts", OPERATOR).elsewhere(Elsewhere::ForTheUnbound).done(201),
+        row("listAlertSilences", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
+        row("createAlertSilence", OPERATOR)
+            .elsewhere(Elsewhere::ForTheUnbound)
+            .body(|_| json!({ "reason": "a test", "minutes": 5 }))
+            .done(201),
+        row("deleteAlertSilence", OPERATOR)
+            .about(About::Silence)
+            .elsewhere(Elsewhere::ForTheUnbound)
+            .done(404),
         row("listMonitors", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
         row("acceptMonitor", ADMIN).about(About::Monitor).elsewhere(Elsewhere::ForTheUnbound).done(404),
     ]

@@ -29,7 +29,7 @@ impl State {
             Packet::Suback(codes) => {
                 self.answered(frame, &codes, out)?;
                 if codes.codes.iter().any(|code| *code < 0x80) {
-                    self.context.listens(&self.device);
+                    self.context.listens(&self.party);
                 }
             }
             Packet::Unsuback(codes) => self.answered(frame, &codes, out)?,

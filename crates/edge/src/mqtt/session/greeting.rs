@@ -7,12 +7,12 @@ use uuid::Uuid;
 use super::stamp::Stamp;
 use super::state::{Context, Incident};
 use super::uplink::note_will;
-use crate::mqtt::rights::Rights;
+use crate::mqtt::party::Party;
+use crate::mqtt::rights::{Rights, Shared};
 use crate::mqtt::upstream::Account;
 use crate::mqtt::wire::{
     Connack, Connect, Encoder, Fault, Properties, PropertyId, PropertyWriter, Reason, Version, Will,
 };
-use countersign_core::snapshot::DeviceKey;
 
 /// The longest client identifier, in bytes.
 const CLIENT_ID_LIMIT: usize = 256;
@@ -45,6 +45,8 @@ pub(in crate::mqtt) struct Greeting {
     is_keep_alive_lowered: bool,
     /// What the device's topics begin with, if it asks for it.
     told_prefix: Option<Box<str>>,
+    /// Whether it may share subscriptions.
+    shared: Shared,
     /// Whether what is left of the session outlives the connection.
     pub(in crate::mqtt) is_persistent: bool,
 }
@@ -69,7 +71,7 @@ impl Greeting {
     /// Fails closed: a will on a topic that is not the device's own refuses the whole connection.
     pub(in crate::mqtt) fn of(
         connect: &Connect<'_>,
-        (device, rights, stamp): (&DeviceKey, &Rights, &Stamp),
+        (party, rights, stamp): (&Party, &Rights, &Stamp),
         account: &Account,
         context: &Context,
     ) -> Result<Self, Turned> {
@@ -78,12 +80,12 @@ impl Greeting {
         }
         let assigned = assigned(connect)?;
         let own = assigned.as_deref().unwrap_or(connect.client_id);
-        let client_id = format!("{}:{}:{own}", device.0, device.1);
-        judge_will(connect, device, rights, context)?;
+        let client_id = party.client_id(own);
+        judge_will(connect, party, rights, context)?;
         let limit = context.terms.keep_alive_seconds();
         let is_keep_alive_lowered = connect.keep_alive == 0 || connect.keep_alive > limit;
         let keep_alive = if is_keep_alive_lowered { limit } else { connect.keep_alive };
-        let credentials = account.for_device(device);
+        let credentials = account.for_party(party);
         let rewritten = Connect {
             client_id: &client_id,
             keep_alive,
@@ -114,6 +116,7 @@ impl Greeting {
             keep_alive,
             is_keep_alive_lowered,
             told_prefix,
+            shared: rights.shared(),
             is_persistent,
         })
     }
@@ -171,7 +174,9 @@ impl Greeting {
         let theirs = said.number(PropertyId::MaximumPacketSize).map(|size| size.saturating_sub(512).max(1));
         properties.four(PropertyId::MaximumPacketSize, theirs.map_or(own, |theirs| theirs.min(own)));
         properties.two(PropertyId::TopicAliasMaximum, context.terms.topic_aliases);
-        properties.byte(PropertyId::SharedAvailable, 0);
+        if self.shared == Shared::Denied || said.number(PropertyId::SharedAvailable) == Some(0) {
+            properties.byte(PropertyId::SharedAvailable, 0);
+        }
         if let Some(prefix) = &self.told_prefix {
             properties.text(PropertyId::ResponseInformation, prefix);
         }
@@ -197,7 +202,7 @@ fn assigned(connect: &Connect<'_>) -> Result<Option<String>, Turned> {
 
 fn judge_will(
     connect: &Connect<'_>,
-    device: &DeviceKey,
+    party: &Party,
     rights: &Rights,
     context: &Context,
 ) -> Result<(), Turned> {
@@ -210,7 +215,7 @@ fn judge_will(
         return Err(Turned { reason: Reason::NotAuthorized, incident: Some(note_will(will.topic)) });
     }
     let is_kept = will.is_retained && !will.payload.is_empty();
-    if is_kept && context.retained.note(device, will.topic, will.payload.len(), &context.terms).is_err() {
+    if is_kept && context.keeps(party, will.topic, will.payload.len()).is_err() {
         return Err(Reason::QuotaExceeded.into());
     }
     Ok(())

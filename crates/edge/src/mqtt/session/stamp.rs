@@ -1,27 +1,28 @@
 //! What the door says of a sender to those behind it.
 
-use countersign_core::snapshot::CertificateClaim;
+use countersign_core::ids::SerialNumber;
 
+use crate::mqtt::party::Party;
 use crate::mqtt::wire::{Properties, Property, PropertyId, PropertyWriter, Value};
 
 /// No sender may write properties whose names begin like this, in any case.
 const RESERVED: &str = "countersign-";
 
-/// Tenant, device and serial number, verified.
+/// Who it is, and the serial number of the certificate, verified.
 #[derive(Clone, Debug)]
-pub(in crate::mqtt) struct Stamp {
-    pub(in crate::mqtt) tenant: String,
-    pub(in crate::mqtt) device: String,
-    pub(in crate::mqtt) serial: String,
-}
+pub(in crate::mqtt) struct Stamp(Vec<(&'static str, String)>);
 
 impl Stamp {
-    pub(in crate::mqtt) fn of(claim: &CertificateClaim) -> Self {
-        Self {
-            tenant: claim.identity.tenant().to_string(),
-            device: claim.identity.device().to_string(),
-            serial: claim.reference.serial.to_string(),
-        }
+    /// A device's says its tenant and its name, a service's the name of its grant.
+    pub(in crate::mqtt) fn of(party: &Party, serial: &SerialNumber) -> Self {
+        let mut pairs = match party {
+            Party::Device((tenant, device)) => {
+                vec![("countersign-tenant", tenant.to_string()), ("countersign-device", device.to_string())]
+            }
+            Party::Service(name) => vec![("countersign-service", name.to_string())],
+        };
+        pairs.push(("countersign-serial", serial.to_string()));
+        Self(pairs)
     }
 
     /// Keeps the properties that `keep` says, without what only the door may say, and says it.
@@ -33,9 +34,7 @@ impl Stamp {
     ) {
         let own = |property: &Property<'_>| keep(property.id) && !is_reserved(property);
         properties.iter().filter(own).for_each(|property| writer.keep(property));
-        writer.pair("countersign-tenant", &self.tenant);
-        writer.pair("countersign-device", &self.device);
-        writer.pair("countersign-serial", &self.serial);
+        self.0.iter().for_each(|(name, value)| writer.pair(name, value));
     }
 }
 

@@ -3,12 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use countersign_core::snapshot::DeviceKey;
-
 use super::stamp::Stamp;
 use crate::mqtt::leftovers::Leftovers;
 use crate::mqtt::listeners::Listeners;
-use crate::mqtt::retained::Retained;
+use crate::mqtt::party::Party;
+use crate::mqtt::retained::{QuotaUsedUp, Retained};
 use crate::mqtt::rights::Rights;
 use crate::mqtt::terms::Terms;
 use crate::mqtt::wire::{Encoder, Kind, Qos, Reason, Version};
@@ -91,9 +90,17 @@ pub(in crate::mqtt) struct Context {
 
 impl Context {
     /// Notes that a device listens, where somebody wants to know.
-    pub(in crate::mqtt) fn listens(&self, device: &DeviceKey) {
-        if let Some(listeners) = &self.listeners {
+    pub(in crate::mqtt) fn listens(&self, party: &Party) {
+        if let (Some(listeners), Party::Device(device)) = (&self.listeners, party) {
             listeners.note(device);
+        }
+    }
+
+    /// Notes a message that is to be kept for those who come later. Only devices have a quota of them.
+    pub(in crate::mqtt) fn keeps(&self, party: &Party, topic: &str, bytes: usize) -> Result<(), QuotaUsedUp> {
+        match party {
+            Party::Device(device) => self.retained.note(device, topic, bytes, &self.terms),
+            Party::Service(_) => Ok(()),
         }
     }
 }
@@ -103,7 +110,7 @@ impl Context {
 pub(in crate::mqtt) struct State {
     pub(super) version: Version,
     pub(super) context: Arc<Context>,
-    pub(super) device: DeviceKey,
+    pub(super) party: Party,
     pub(super) rights: Rights,
     pub(super) stamp: Stamp,
     /// Topics by their alias.
@@ -125,13 +132,13 @@ impl State {
     pub(in crate::mqtt) fn new(
         version: Version,
         context: Arc<Context>,
-        (device, rights, stamp): (DeviceKey, Rights, Stamp),
+        (party, rights, stamp): (Party, Rights, Stamp),
         inflight_limit: u16,
     ) -> Self {
         Self {
             version,
             context,
-            device,
+            party,
             rights,
             stamp,
             aliases: HashMap::new(),
@@ -148,8 +155,8 @@ impl State {
         self.version
     }
 
-    pub(in crate::mqtt) const fn device(&self) -> &DeviceKey {
-        &self.device
+    pub(in crate::mqtt) const fn party(&self) -> &Party {
+        &self.party
     }
 
     /// Whether as many messages are under way as may be. MQTT 5 tells the device, which then ends the

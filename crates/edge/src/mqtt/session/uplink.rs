@@ -74,12 +74,8 @@ impl State {
                 if denial == Denial::ResponseTopicNotAllowed { response.unwrap_or(topic) } else { topic };
             return Ok(self.deny(publish, named, denial.code(), Reason::NotAuthorized, out));
         }
-        if publish.is_retained {
-            let context = &self.context;
-            let noted = context.retained.note(&self.device, topic, publish.payload.len(), &context.terms);
-            if noted.is_err() {
-                return Ok(self.deny(publish, topic, QUOTA, Reason::QuotaExceeded, out));
-            }
+        if publish.is_retained && self.context.keeps(&self.party, topic, publish.payload.len()).is_err() {
+            return Ok(self.deny(publish, topic, QUOTA, Reason::QuotaExceeded, out));
         }
         if let Some(id) = publish.packet_id {
             self.inflight.insert(id);
@@ -92,7 +88,7 @@ impl State {
 
     fn let_in(&self, frame: Frame<'_>, publish: &Publish<'_>, topic: &str, out: &mut Out<'_>) -> Step {
         let mut tapped = Vec::new();
-        let up = if self.context.is_tapped { &mut tapped } else { &mut *out.up };
+        let up = if self.is_tapped() { &mut tapped } else { &mut *out.up };
         match self.version {
             Version::V311 => up.extend_from_slice(frame.bytes),
             Version::V5 => {
@@ -101,10 +97,15 @@ impl State {
                 self.encoder(up).publish(publish, topic, &properties);
             }
         }
-        if !self.context.is_tapped {
+        if !self.is_tapped() {
             return Step::On;
         }
         Step::Tap(tapped_message(publish, topic, publish.payload), tapped)
+    }
+
+    /// Whether the sink is to have what is said: what a service says is for whoever listens at the broker.
+    fn is_tapped(&self) -> bool {
+        self.context.is_tapped && self.party.device().is_some()
     }
 
     /// The topic that an alias stands for; `None`: it says it itself.
@@ -155,7 +156,7 @@ impl State {
             }
             (Qos::AtMostOnce, _) | (_, None) => {}
         }
-        if !self.context.is_tapped {
+        if !self.is_tapped() {
             return Step::On;
         }
         let shown = publish.payload.get(..DENIED_PAYLOAD).unwrap_or(publish.payload);

@@ -25,6 +25,7 @@ use countersign_store::{
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
+use crate::on_sqlite::alerts::{alert, delivery, silence};
 use crate::on_sqlite::anchors;
 use crate::on_sqlite::ca_requests::request;
 use crate::on_sqlite::commands::new_command;
@@ -294,6 +295,10 @@ async fn fill_what_is_watched(fixture: &Fixture) {
     let done = fixture.store.write::<_, StoreError, _>(move |w| {
         Box::pin(async move {
             w.put_monitor(&monitor("web")).await?;
+            let raised = alert("quarantine", "acme");
+            w.raise_alert(&raised).await?;
+            w.queue_delivery(&delivery(&raised, "on-call")).await?;
+            w.insert_silence(&silence(now() + DAY)).await?;
             w.insert_telemetry(&device, &new_telemetry("{}")).await?;
             w.insert_set_aside(&set_aside(Some(&device)), 1).await?;
             w.release_set_aside(1, now(), 1).await?;
@@ -358,6 +363,8 @@ pub(super) async fn everything(store: &Store) -> Vec<String> {
     facts.push(format!("{:?}", read!(store, |r| r.user_by_email("owner@example")).unwrap()));
     let web = "web".parse().unwrap();
     facts.push(format!("{:?}", read!(store, |r| r.monitor(&web, "web.example.com:443")).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.open_alerts()).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.silences(now())).unwrap()));
     let filter = TelemetryFilter { limit: 100, ..TelemetryFilter::default() };
     facts.push(format!("{:?}", read!(store, |r| r.telemetry(&filter)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.set_aside_message(1)).unwrap()));

@@ -9,3 +9,4 @@ mod lookup;
 mod same_records;
 mod seed_queries;
 mod several_processes;
+mod telemetry_days;

@@ -1,0 +1,152 @@
+//! Alerts: one for each cause, told and resolved once, whoever looks; silences hold telling back; tenants see their
+//! own.
+
+use std::time::Duration;
+
+use countersign_authority::alerts::{
+    AlertError, AlertFilter, AlertKind, AlertRow, AlertTarget, AlertsOnly, News, Severity, WantedSilence,
+};
+use countersign_authority::{IssuerMode, Operate, View};
+use countersign_store::Role;
+
+use super::house::{DAY, HOUR, House, MINUTE, SECOND};
+
+fn targets() -> Vec<AlertTarget> {
+    vec![
+        AlertTarget { name: "chat".to_owned(), from: Severity::Info },
+        AlertTarget { name: "grave".to_owned(), from: Severity::Critical },
+    ]
+}
+
+async fn house() -> House {
+    let house = House::new().await;
+    house.authority.tell_alerts_to(targets());
+    house
+}
+
+async fn look(house: &House) {
+    house.pass(SECOND * 10);
+    house.authority.sweep().await.unwrap();
+}
+
+async fn open(house: &House) -> Vec<AlertRow> {
+    let filter = AlertFilter { only: AlertsOnly::Open, limit: 100, ..AlertFilter::default() };
+    house.authority.alerts(&house.view(), filter).await.unwrap()
+}
+
+/// What a target is told now, in brief; it arrives.
+async fn told(house: &House, target: &str) -> Vec<(News, String)> {
+    let mut all = Vec::new();
+    for (row, alert) in house.authority.alerts_to_tell(target).await.unwrap() {
+        all.push((row.news, alert.kind));
+        house.authority.told(row).await.unwrap();
+    }
+    all
+}
+
+async fn quarantined(house: &House, name: &str) {
+    let device = house.device(name).await;
+    house.authority.quarantine_device(&house.operate(), device.id, "lost".parse().unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cause_is_told_once_and_its_end_too() {
+    let house = house().await;
+    quarantined(&house, "ws-01").await;
+    look(&house).await;
+    look(&house).await;
+    let other = house.reopened(IssuerMode::Embedded).await;
+    other.tell_alerts_to(targets());
+    other.sweep().await.unwrap();
+    assert_eq!(told(&house, "chat").await, [(News::Raised, "quarantine".to_owned())]);
+    assert_eq!(told(&house, "grave").await, [], "it is not grave");
+    quarantined(&house, "ws-02").await;
+    look(&house).await;
+    assert_eq!(told(&house, "chat").await, [], "it is the same cause");
+    let alert = open(&house).await.remove(0);
+    assert!(alert.summary.starts_with("2 devices wait"), "{}", alert.summary);
+    assert_eq!(alert.tenant.unwrap().as_str(), "default");
+    for row in house.authority.quarantined_devices(&house.view()).await.unwrap() {
+        house.authority.deny(&house.operate(), row.id).await.unwrap();
+    }
+    look(&house).await;
+    assert_eq!(told(&house, "chat").await, [(News::Resolved, "quarantine".to_owned())]);
+    assert!(open(&house).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_does_not_arrive_comes_again_and_is_given_up_after_three_days() {
+    let house = house().await;
+    house.authority.test_alerts(&house.operate()).await.unwrap();
+    let mut waited = Duration::ZERO;
+    let mut tries = 0;
+    while waited < DAY * 4 {
+        for (row, alert) in house.authority.alerts_to_tell("chat").await.unwrap() {
+            tries += 1;
+            house.authority.not_told(row, &alert).await.unwrap();
+        }
+        house.pass(MINUTE * 10);
+        waited += MINUTE * 10;
+    }
+    assert!((400..450).contains(&tries), "{tries}");
+    look(&house).await;
+    assert!(open(&house).await.is_empty(), "it resolves by itself");
+}
+
+#[tokio::test]
+async fn a_silence_holds_telling_back_until_it_ends() {
+    let house = house().await;
+    let wanted = WantedSilence {
+        kind: Some(AlertKind::Quarantine),
+        subject: Some("default".to_owned()),
+        reason: "a drill".to_owned(),
+        lasts: HOUR,
+    };
+    house.authority.silence_alerts(&house.operate(), wanted).await.unwrap();
+    quarantined(&house, "ws-01").await;
+    look(&house).await;
+    assert_eq!(open(&house).await.len(), 1);
+    assert_eq!(told(&house, "chat").await, []);
+    house.pass(HOUR);
+    look(&house).await;
+    assert_eq!(told(&house, "chat").await, [(News::Raised, "quarantine".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_ca_that_ends_and_a_broken_audit_are_alerts() {
+    let house = house().await;
+    look(&house).await;
+    assert!(open(&house).await.is_empty());
+    house.authority.verify_audit().await.unwrap();
+    look(&house).await;
+    assert!(open(&house).await.is_empty(), "the audit is as it was written");
+    let ends = house.authority.census().await.unwrap().cas.iter().map(|(_, end)| *end).min().unwrap();
+    let left = ends.since(house.now());
+    house.pass(left - DAY * 29);
+    look(&house).await;
+    assert!(open(&house).await.iter().any(|alert| alert.kind == "ca_expiring"));
+}
+
+#[tokio::test]
+async fn whoever_is_bound_to_a_tenant_sees_and_acknowledges_its_alerts_alone() {
+    let house = house().await;
+    quarantined(&house, "ws-01").await;
+    look(&house).await;
+    let tenant = house
+        .authority
+        .create_tenant(&house.own(), "acme".parse().unwrap(), "Acme".to_owned())
+        .await
+        .unwrap();
+    let bound = house.person(Role::Operator, Some(tenant.id)).await;
+    let (view, operate) = (bound.authorize::<View>().unwrap(), bound.authorize::<Operate>().unwrap());
+    let all = AlertFilter { limit: 100, ..AlertFilter::default() };
+    assert!(house.authority.alerts(&view, all).await.unwrap().is_empty());
+    let id = open(&house).await[0].id;
+    let refused = house.authority.acknowledge_alert(&operate, id).await;
+    assert!(matches!(refused, Err(AlertError::Forbidden(_))), "{refused:?}");
+    assert!(matches!(house.authority.silences(&view).await, Err(AlertError::Forbidden(_))));
+    assert!(matches!(house.authority.test_alerts(&operate).await, Err(AlertError::Forbidden(_))));
+    house.authority.acknowledge_alert(&house.operate(), id).await.unwrap();
+    let again = house.authority.acknowledge_alert(&house.operate(), id).await;
+    assert!(matches!(again, Err(AlertError::Acknowledged(_))), "{again:?}");
+}

@@ -1,0 +1,149 @@
+//! `countersign login | logout | whoami`.
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use countersign_api::wire::admin::{LoginRequest, LoginResponse, User};
+use http::{Method, StatusCode};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::admin_server::{AdminServer, refused};
+use super::failure::Failure;
+use super::kept_sessions::{KeptSession, KeptSessions};
+use super::output::{note, print, print_json, prompt};
+use super::run::{block_on, loaded};
+use super::server_call::{Call, admin_address, ask_with};
+use super::server_flags::ServerFlags;
+use super::table::sheet;
+use crate::config::{ConfigFlags, Environment};
+
+/// `login`.
+#[derive(Debug, clap::Args)]
+pub(super) struct LoginArguments {
+    /// The e-mail address with which you sign in
+    #[arg(value_name = "EMAIL")]
+    pub(super) email: String,
+    /// A file with the password, or - for stdin; asked for when absent
+    #[arg(long, value_name = "FILE")]
+    pub(super) password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// `logout`.
+#[derive(Debug, clap::Args)]
+pub(super) struct LogoutArguments {
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
+/// Begins a session and keeps it for the commands that come.
+pub(super) fn log_in(arguments: LoginArguments) -> Result<(), Failure> {
+    let address = admin_address(&loaded(arguments.config)?.resolved)?;
+    let mut kept = KeptSessions::read(&folder()?)?;
+    let password = password(arguments.password_file.as_deref())?;
+    let request = LoginRequest { email: arguments.email, password: password.to_string() };
+    let body = Zeroizing::new(json!(request).to_string());
+    let call = Call { method: Method::POST, path: "/api/v1/auth/login", token: None };
+    let (status, answer) = block_on(ask_with(address, call, &body))?;
+    if status == StatusCode::UNAUTHORIZED {
+        let failure =
+            Failure::from(anyhow!("the server does not know this e-mail address with this password"));
+        return Err(
+            failure.hint("`countersign user reset-password EMAIL` on the server's machine is the way back")
+        );
+    }
+    if !status.is_success() {
+        return Err(refused(status, &answer));
+    }
+    let answer = Zeroizing::new(answer);
+    let session: LoginResponse = serde_json::from_str(&answer).context("read the server's answer")?;
+    let (expires_at, email) = (session.expires_at, request.email);
+    kept.keep(address, KeptSession { email: email.clone(), token: session.token, expires_at })?;
+    note(&format!("signed in at {address} as {email}, until {expires_at}"));
+    Ok(())
+}
+
+/// Ends the session here and at the server.
+pub(super) fn log_out(arguments: LogoutArguments) -> Result<(), Failure> {
+    let address = admin_address(&loaded(arguments.config)?.resolved)?;
+    let mut kept = KeptSessions::read(&folder()?)?;
+    let Some(token) = kept.token(address) else {
+        note(&format!("nobody was signed in at {address}"));
+        return Ok(());
+    };
+    let ended = end(address, &token);
+    // Whatever the server says: who signs out does not want it here any more.
+    kept.forget(address)?;
+    ended.map_err(|failure| failure.hint("it is forgotten here; at the server it lasts until its end"))?;
+    note(&format!("signed out at {address}"));
+    Ok(())
+}
+
+fn end(address: SocketAddr, token: &str) -> Result<(), Failure> {
+    let call = Call { method: Method::POST, path: "/api/v1/auth/logout", token: Some(token) };
+    let (status, answer) = block_on(ask_with(address, call, ""))?;
+    // One that is over already needs no end.
+    if status.is_success() || status == StatusCode::UNAUTHORIZED {
+        return Ok(());
+    }
+    Err(refused(status, &answer))
+}
+
+/// Says who is asking.
+pub(super) fn who_am_i(flags: &ServerFlags) -> Result<(), Failure> {
+    let user: User = AdminServer::of(flags)?.ask(Method::GET, "/auth/me", "")?;
+    if flags.json {
+        return Ok(print_json(&user)?);
+    }
+    let tenant = user.tenant.map_or_else(|| "all".to_owned(), |tenant| tenant.to_string());
+    Ok(print(&sheet(&[("email", user.email), ("role", user.role), ("tenants", tenant)]))?)
+}
+
+fn folder() -> Result<PathBuf, Failure> {
+    let folder = Environment::user_folder();
+    folder.ok_or_else(|| {
+        Failure::from(anyhow!(
+            "there is no folder to keep a session in: neither HOME nor XDG_CONFIG_HOME is set"
+        ))
+        .hint("name a file with a token at each command instead, --token-file FILE")
+    })
+}
+
+/// Without the end of its line.
+fn password(file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {
+    let text = match file {
+        Some(path) if path != Path::new("-") => {
+            Zeroizing::new(fs_err::read_to_string(path).context("read the password")?)
+        }
+        None if std::io::stdin().is_terminal() => asked()?,
+        _ => a_line()?,
+    };
+    let line = text.lines().next().unwrap_or_default();
+    anyhow::ensure!(!line.is_empty(), "the password is empty");
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+fn a_line() -> anyhow::Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(String::new());
+    std::io::stdin().lock().read_line(&mut line).context("read the password from stdin")?;
+    Ok(line)
+}
+
+/// Asks on the terminal, which shows nothing of it meanwhile.
+fn asked() -> anyhow::Result<Zeroizing<String>> {
+    let terminal = std::io::stdin();
+    let before = tcgetattr(&terminal).context("ask the terminal how it is set")?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    prompt("password: ");
+    tcsetattr(&terminal, OptionalActions::Flush, &silent).context("make the terminal silent")?;
+    let line = a_line();
+    tcsetattr(&terminal, OptionalActions::Flush, &before).context("set the terminal as it was")?;
+    note("");
+    line
+}

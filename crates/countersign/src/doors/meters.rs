@@ -1,0 +1,27 @@
+//! What the doors of a process count, by kind and name.
+
+use std::collections::BTreeMap;
+
+use countersign_edge::{DoorMeter, DoorNumbers};
+
+use super::tcp_doors::TcpDoors;
+
+/// Reads the numbers of doors that may come and go.
+#[derive(Clone, Debug)]
+pub(crate) struct Meters {
+    pub(super) http: Option<DoorMeter>,
+    pub(super) mqtt: Option<DoorMeter>,
+    pub(super) tcp: TcpDoors,
+}
+
+impl Meters {
+    /// The numbers now, by the door's kind and name.
+    pub(crate) fn read(&self) -> BTreeMap<(&'static str, String), DoorNumbers> {
+        let of = |kind: &'static str, meter: &Option<DoorMeter>| {
+            meter.as_ref().map(|meter| ((kind, kind.to_owned()), meter.read()))
+        };
+        let own = [of("http", &self.http), of("mqtt", &self.mqtt)].into_iter().flatten();
+        let tcp = self.tcp.meters().into_iter().map(|(name, meter)| (("tcp", name), meter.read()));
+        own.chain(tcp).collect()
+    }
+}

@@ -1,0 +1,17 @@
+//! The pages, a file each.
+
+pub(super) mod account;
+pub(super) mod alerts;
+pub(super) mod audit;
+pub(super) mod decide;
+pub(super) mod device;
+pub(super) mod devices;
+pub(super) mod edges;
+pub(super) mod keys;
+pub(super) mod messages;
+pub(super) mod overview;
+pub(super) mod people;
+pub(super) mod quarantine;
+pub(super) mod rollout;
+pub(super) mod rules;
+pub(super) mod trust;

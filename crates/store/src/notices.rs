@@ -1,0 +1,55 @@
+//! Word of what was written down, for whoever shows it: sent after the commit, and lost when nobody listens.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+/// How many groups of changes somebody who listens may be behind before the oldest are dropped.
+const BEHIND: usize = 256;
+
+/// Something was written down.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Notice {
+    /// Whose chain of the audit it is in, by the tenant's slug; empty: the platform's own.
+    pub chain: String,
+    /// What happened, by the name of its audit event; [`Notice::PRESENCE`] for what is in no audit.
+    pub event: &'static str,
+}
+
+impl Notice {
+    /// Devices came online.
+    pub const PRESENCE: &'static str = "presence";
+}
+
+/// What one commit wrote down, each kind once.
+pub type NoticedGroup = Arc<BTreeSet<Notice>>;
+
+/// Where notices go.
+#[derive(Clone, Debug)]
+pub(crate) struct Notices(broadcast::Sender<NoticedGroup>);
+
+impl Default for Notices {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(BEHIND))
+    }
+}
+
+impl Notices {
+    /// From now on.
+    pub(crate) fn listen(&self) -> broadcast::Receiver<NoticedGroup> {
+        self.0.subscribe()
+    }
+
+    /// Whether anybody listens.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
+    /// Tells whoever listens.
+    pub(crate) fn tell(&self, group: BTreeSet<Notice>) {
+        if !group.is_empty() && self.0.send(Arc::new(group)).is_err() {
+            tracing::trace!("nobody listens to notices");
+        }
+    }
+}

@@ -16,7 +16,7 @@ use countersign_tls::ServerCredentials;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::enrolment::{Renewal, equip};
@@ -79,13 +79,16 @@ pub(crate) async fn run(
         leaving: leave,
         clock: Arc::new(SystemClock),
     });
-    let mut link = tokio::spawn(link.run());
+    let taking_leave = TakingLeave { leaving, link: tokio::spawn(link.run()) };
     tokio::spawn(give_life_signs(Arc::clone(&supervisor)));
 
     let mut snapshots = feed.lock().snapshots();
     tokio::select! {
         told = first_word(&feed, &mut snapshots) => told?,
-        () = stop.first.cancelled() => return Ok(()),
+        () = stop.first.cancelled() => {
+            taking_leave.of_the_authority(Farewell::ForGood).await;
+            return Ok(());
+        }
     }
     let credentials = Arc::new(ServerCredentials::new(credential(&config, &equipment)?));
     let given = given((&feed, &relay, &credentials, equipment.root()), reports::relay(reports));
@@ -107,17 +110,30 @@ pub(crate) async fn run(
     say_goodbye(why, &supervisor);
     drop(tasks);
     end((doors, config.drain), why, stop.second).await?;
-    leaving.send_replace(match why {
+    let farewell = match why {
         Leaving::Stopped => Farewell::ForGood,
         Leaving::HandedOver(..) => Farewell::ForASuccessor,
-    });
-    if tokio::time::timeout(FAREWELL, &mut link).await.is_err() {
-        tracing::warn!("could not take leave of the authority: this edge counts as silent there");
-        link.abort();
-    }
+    };
+    taking_leave.of_the_authority(farewell).await;
     drop(hold);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The link, and what ends it.
+struct TakingLeave {
+    leaving: watch::Sender<Farewell>,
+    link: JoinHandle<()>,
+}
+
+impl TakingLeave {
+    async fn of_the_authority(mut self, farewell: Farewell) {
+        self.leaving.send_replace(farewell);
+        if tokio::time::timeout(FAREWELL, &mut self.link).await.is_err() {
+            tracing::warn!("could not take leave of the authority: this edge counts as silent there");
+            self.link.abort();
+        }
+    }
 }
 
 async fn end(

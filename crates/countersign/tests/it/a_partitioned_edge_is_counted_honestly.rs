@@ -75,3 +75,18 @@ async fn an_edge_that_takes_its_leave_counts_no_more_and_one_that_is_killed_does
     let denied = done(&admin.deny(device.id).await);
     assert_eq!(denied["appliedEdges"], installation.applied_by_all(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_is_stopped_before_its_doors_open_takes_its_leave_too() {
+    let installation = Installation::start().await;
+    let admin = installation.admin();
+    let mut edge = Edge::unstarted(&installation, "berlin", json!({})).await;
+    for _ in 0..5 {
+        edge.begin();
+        edge.until(&admin, "attached").await;
+        assert!(edge.terminate().await.success());
+        edge.until(&admin, "detached").await;
+        // So that it knows nothing again, and its doors wait for what it is told.
+        fs_err::remove_dir_all(edge.kept().parent().unwrap()).unwrap();
+    }
+}

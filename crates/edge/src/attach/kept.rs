@@ -108,8 +108,10 @@ impl Kept {
     /// # Errors
     /// When it cannot be written; then everything is as it was.
     pub fn replace(&self, message: &SignedTrust, version: SnapshotVersion) -> Result<(), KeptError> {
-        self.appended.store(u64::MAX, Ordering::Relaxed);
-        write(&self.messages, &framed(message))?;
+        write(&self.messages, &framed(message)).inspect_err(|_error| {
+            // Nothing may come behind what is older.
+            self.appended.store(u64::MAX, Ordering::Relaxed);
+        })?;
         self.appended.store(0, Ordering::Relaxed);
         self.raise_seen(version)
     }

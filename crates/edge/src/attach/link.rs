@@ -99,6 +99,8 @@ impl Link {
         let (mut pause, mut leaving) = (SHORTEST, self.0.leaving.clone());
         loop {
             self.look();
+            // Whoever takes its leave while the connection is broken says so over one more.
+            let is_last = *self.0.leaving.borrow() == Farewell::ForGood;
             let client = self.0.clients.borrow_and_update().clone();
             match client.open_edge_stream().await {
                 Ok(io) => {
@@ -112,13 +114,13 @@ impl Link {
                 }
                 Err(error) => say_why(&error),
             }
-            if *self.0.leaving.borrow() != Farewell::NotYet {
-                return;
-            }
             let jittered = pause.mul_f64(jitter());
             tokio::select! {
                 () = sleep_until(Instant::now() + jittered) => {}
-                () = until_left(&mut leaving) => return,
+                // The connection of a successor is not to be replaced by ours.
+                farewell = until_left(&mut leaving) => if is_last || farewell != Some(Farewell::ForGood) {
+                    return;
+                },
             }
             pause = (pause * 2).min(LONGEST);
         }
@@ -162,7 +164,7 @@ impl Link {
                 Some(position) = adopted.recv() => FromEdge::Applied(position),
                 (number, reports) = self.0.reports.next() => FromEdge::Reports(number, reports),
                 _tick = beat.tick() => FromEdge::Beat,
-                () = until_left(&mut leaving) => {
+                _farewell = until_left(&mut leaving) => {
                     return self.take_leave(&mut heard, &mut writer).await.map(|()| End::Left);
                 }
                 () = sleep_until(silence) => return Err(io::ErrorKind::TimedOut.into()),
@@ -302,9 +304,9 @@ impl Adopter {
     }
 }
 
-/// Waits until the edge is to leave, or whoever says so is gone.
-async fn until_left(leaving: &mut watch::Receiver<Farewell>) {
-    drop(leaving.wait_for(|leaving| *leaving != Farewell::NotYet).await);
+/// Waits until the edge is to leave; `None`: whoever says so is gone.
+async fn until_left(leaving: &mut watch::Receiver<Farewell>) -> Option<Farewell> {
+    leaving.wait_for(|leaving| *leaving != Farewell::NotYet).await.ok().map(|farewell| *farewell)
 }
 
 /// Reads frames by itself: reading one cannot be broken off without losing the next.

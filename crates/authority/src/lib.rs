@@ -58,6 +58,7 @@ pub mod plan;
 mod possession;
 pub mod presence;
 mod present;
+pub mod provisioning_tokens;
 pub mod publish;
 pub mod quarantine;
 mod questions;

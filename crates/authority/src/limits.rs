@@ -28,6 +28,8 @@ pub enum Limited {
     Channel(DeviceId),
     /// Messages of a device over its channel: 600 a minute.
     Message(DeviceId),
+    /// Provisioning tokens that do not work, per network: 30 a minute.
+    FailedToken(Network),
     /// Failed sign-ins to an account, by the hash of its e-mail address: 10 per 15 minutes.
     FailedLogin(SecretHash),
     /// Failed sign-ins from a network: 30 per 15 minutes.
@@ -82,6 +84,7 @@ impl Limited {
             Self::FailedEnrolment(_) | Self::UnprovedRenewal(_) | Self::NewToken(_) => {
                 (10, Duration::from_secs(60))
             }
+            Self::FailedToken(_) => (30, Duration::from_secs(60)),
             Self::Heartbeat(_) => (120, Duration::from_secs(60)),
             Self::Challenge(_) => (60, Duration::from_secs(60)),
             Self::Channel(_) => (30, Duration::from_secs(60)),
@@ -140,9 +143,10 @@ impl Limits {
             | Limited::NewToken(_)
             | Limited::Channel(_)
             | Limited::Message(_) => &self.devices,
-            Limited::FailedEnrolment(_) | Limited::FailedLogin(_) | Limited::FailedLoginFrom(_) => {
-                &self.strangers
-            }
+            Limited::FailedEnrolment(_)
+            | Limited::FailedToken(_)
+            | Limited::FailedLogin(_)
+            | Limited::FailedLoginFrom(_) => &self.strangers,
         }
     }
 }

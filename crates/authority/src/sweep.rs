@@ -31,6 +31,10 @@ pub(crate) const INTENT_LIFE: Duration = Duration::from_secs(600);
 /// How long refusals can be explained.
 const REFUSALS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
+/// How long provisioning tokens are kept that count no more: longer than authorities that restart may take, and
+/// than sessions may last.
+const ENDED_TOKENS_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
 /// How long commands with an outcome can be looked at.
 const COMMANDS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
@@ -82,6 +86,7 @@ impl Authority {
                 Box::pin(async move {
                     w.prune_sessions(now).await?;
                     w.prune_staged_tokens(now).await?;
+                    w.prune_provisioning_tokens(now - ENDED_TOKENS_KEPT).await?;
                     w.prune_commands(now - COMMANDS_KEPT).await?;
                     w.prune_jobs(now - COMMANDS_KEPT).await?;
                     w.prune_password_tokens(now).await?;

@@ -14,7 +14,8 @@ use countersign_core::guest::ForeignTrust;
 use countersign_core::ids::{CertificateRef, DeviceName, Tenant};
 use countersign_core::snapshot::changes;
 use countersign_core::snapshot::{
-    Bar, Binding, SnapshotVersion, TenantService, TenantTrust, TrustSnapshot, TrustedIssuer, UnprovedPeriod,
+    Bar, Binding, SnapshotVersion, TOKEN_SESSION, TenantService, TenantTrust, TrustSnapshot, TrustedIssuer,
+    UnprovedPeriod,
 };
 use countersign_core::time::Timestamp;
 use countersign_store::{
@@ -66,6 +67,7 @@ impl Authority {
         for revocation in material.revocations {
             snapshot.denied.insert(revocation.reference);
         }
+        snapshot.denied.extend(material.ended_tokens);
         self.publisher.replace(snapshot);
         patching.forgotten_until = now;
         Ok(())
@@ -110,12 +112,22 @@ impl Authority {
         self.publisher.patch(snapshot, of_certificates([reference]));
     }
 
-    /// Drops from the snapshot the revoked certificates that have ended: their dates refuse them.
+    /// Drops from the snapshot the revoked certificates that have ended, for their dates refuse them, and the
+    /// tokens that opened no session that could be left.
     pub(crate) async fn forget_ended(&self) -> Result<(), StoreError> {
         let mut patching = self.publisher.patching.lock().await;
         let (since, now) = (patching.forgotten_until, self.now());
-        let ended =
-            self.store.read(move |r| Box::pin(async move { r.revocations_ended(since, now).await })).await?;
+        let ended = self
+            .store
+            .read(move |r| {
+                Box::pin(async move {
+                    let mut ended = r.revocations_ended(since, now).await?;
+                    let (from, until) = (since - TOKEN_SESSION, now - TOKEN_SESSION);
+                    ended.extend(r.provisioning_tokens_ended(from, until).await?);
+                    Ok::<_, StoreError>(ended)
+                })
+            })
+            .await?;
         patching.forgotten_until = now;
         if !ended.is_empty() {
             let mut snapshot = (*self.publisher.current()).clone();
@@ -160,21 +172,21 @@ fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
         set_tenant(snapshot, tenant);
     }
     for device in changes.devices {
-        let ChangedDevice { id: _, token: _, tenant, name, status, certificates, denied_keys, lifted_keys } =
-            device;
+        let ChangedDevice { id: _, token: _, tenant, name, status, certificates, .. } = device;
         for certificate in &certificates {
             if let Some(bound) = bound(certificate, &tenant, &name) {
                 bind(snapshot, bound);
             }
         }
         set_device(snapshot, (tenant, name), status);
-        for key in &lifted_keys {
+        for key in &device.lifted_keys {
             snapshot.denied_keys.remove(key);
         }
         for certificate in &certificates {
             set_certificate(snapshot, certificate, now);
         }
-        snapshot.denied_keys.extend(denied_keys);
+        snapshot.denied_keys.extend(device.denied_keys);
+        snapshot.denied.extend(device.ended_tokens);
     }
     if let Some(trusts) = &changes.foreign_trusts {
         set_foreign_trusts(snapshot, trusts);
@@ -199,6 +211,8 @@ fn about(changes: &TrustChanges) -> changes::Touched {
             touched.keys.insert(certificate.spki);
             touched.certificates.insert(certificate.reference.clone(), Some(device.tenant.clone()));
         }
+        let ended = device.ended_tokens.iter();
+        touched.certificates.extend(ended.map(|token| (token.clone(), Some(device.tenant.clone()))));
     }
     touched
 }

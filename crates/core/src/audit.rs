@@ -102,6 +102,10 @@ events! {
     TokenRotated => "token.rotated",
     /// An admin revoked a device's bearer token.
     TokenRevoked => "token.revoked",
+    /// A device got a provisioning token, in the place of the one it had if it had any.
+    ProvisioningTokenSet => "token.provisioning_set",
+    /// A device's provisioning token was taken away.
+    ProvisioningTokenRemoved => "token.provisioning_removed",
     /// A message of a device that was set aside was taken after all.
     MessageReleased => "message.released",
     /// A command was queued for a device.

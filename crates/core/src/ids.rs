@@ -375,6 +375,10 @@ impl TrustBundleHash {
 }
 
 impl IssuerKeyId {
+    /// What stands in an issuer's place where a provisioning token says who a device is, and no certificate: the
+    /// serial number is the token's then. No key has this hash, so no certificate is taken for a token.
+    pub const OF_TOKENS: Self = Self([0xff; 32]);
+
     /// The key of a CA whose certificate is not at hand, as its leaves name it: by the issuer's name in DER
     /// and the authority key identifier. Never that of a CA whose certificate is: those go by the hash
     /// of their public key.

@@ -14,9 +14,12 @@ use imbl::{HashMap, HashSet, Vector};
 
 use crate::guest::ForeignTrust;
 use crate::identity::{Identity, TrustDomain};
-use crate::ids::{CertificateRef, DeviceName, IssuerKeyId, SpkiSha256, Tenant};
+use crate::ids::{CertificateRef, DeviceName, IssuerKeyId, SerialNumber, SpkiSha256, Tenant};
 use crate::settings::Enforcement;
 use crate::time::Timestamp;
+
+/// How long a session may last that a provisioning token opened: then it is to be shown again.
+pub const TOKEN_SESSION: Duration = Duration::from_secs(86_400);
 
 /// Which snapshot this is. Ordered: an edge refuses one that is lower than any it has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -218,6 +221,25 @@ pub struct CertificateClaim {
 }
 
 impl CertificateClaim {
+    /// What a device's provisioning token says, from the moment at which it was shown until that of the end.
+    #[must_use]
+    pub fn of_token(identity: Identity, token: SerialNumber, from: Timestamp, until: Timestamp) -> Self {
+        Self {
+            reference: CertificateRef { issuer: IssuerKeyId::OF_TOKENS, serial: token },
+            identity,
+            // There is no key to deny.
+            spki: SpkiSha256::from([0; 32]),
+            not_before: from,
+            not_after: until,
+        }
+    }
+
+    /// Whether it is a token's, and there is no certificate.
+    #[must_use]
+    pub fn is_of_token(&self) -> bool {
+        self.reference.issuer == IssuerKeyId::OF_TOKENS
+    }
+
     /// Whether its end has passed.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
@@ -363,6 +385,14 @@ impl TrustSnapshot {
         })
     }
 
+    /// Whether devices of this tenant may show nothing but certificates.
+    ///
+    /// Fails closed: so it is where the tenant is unknown.
+    #[must_use]
+    pub fn asks_for_certificates(&self, tenant: &Tenant) -> bool {
+        self.tenants.get(tenant).is_none_or(|trust| trust.enforcement == Enforcement::Enforce)
+    }
+
     /// Whether the authority says itself that this certificate is this device's.
     fn is_bound(&self, claim: &CertificateClaim) -> bool {
         self.bindings.get(&claim.reference).is_some_and(|bound| {
@@ -373,6 +403,9 @@ impl TrustSnapshot {
     }
 
     fn may_name(&self, issuer: &IssuerKeyId, tenant: &Tenant) -> bool {
+        if *issuer == IssuerKeyId::OF_TOKENS {
+            return !self.asks_for_certificates(tenant);
+        }
         self.device_issuers.iter().any(|trusted| {
             trusted.key_id == *issuer
                 && trusted.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
@@ -414,6 +447,31 @@ mod tests {
     fn fails_closed_when_nothing_is_known() {
         let empty = TrustSnapshot::empty(TrustDomain::default(), Timestamp::from_secs(0));
         assert_eq!(empty.standing(&claim(), Timestamp::from_secs(1)), Standing::Foreign);
+    }
+
+    #[test]
+    fn a_token_counts_where_certificates_are_not_asked_for() {
+        let device = claim();
+        let token = CertificateClaim::of_token(
+            device.identity,
+            "07".parse().unwrap(),
+            device.not_before,
+            device.not_after,
+        );
+        let (mut snapshot, now) = (snapshot(), Timestamp::from_secs(1));
+        assert_eq!(snapshot.standing(&token, now), Standing::Foreign, "enforced");
+        let acme: Tenant = "acme".parse().unwrap();
+        let trust = |enforcement| TenantTrust { enforcement, service: TenantService::Running };
+        snapshot.tenants.insert(acme.clone(), trust(Enforcement::Observe));
+        assert_eq!(snapshot.standing(&token, now), Standing::Valid);
+        assert_eq!(snapshot.standing(&token, now + 2 * HOUR), Standing::Expired);
+        snapshot.denied.insert(token.reference.clone());
+        assert_eq!(snapshot.standing(&token, now), Standing::Revoked);
+        snapshot.barred.insert((acme, "d1".parse().unwrap()), Bar::Quarantined);
+        snapshot.denied.clear();
+        assert_eq!(snapshot.standing(&token, now), Standing::Quarantined);
+        snapshot.tenants.clear();
+        assert_eq!(snapshot.standing(&token, now), Standing::Foreign);
     }
 
     #[test]

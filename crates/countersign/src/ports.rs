@@ -25,6 +25,9 @@ pub(crate) struct Ports {
     /// The MQTT door's, if it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mqtt_door: Option<u16>,
+    /// That of its listener for tokens, if it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mqtt_tokens: Option<u16>,
 }
 
 impl Ports {
@@ -95,7 +98,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ports.json");
         let none = BTreeMap::new();
-        let mut ports = Ports { admin: 8080, http_door: Some(8443), tcp_doors: none, mqtt_door: None };
+        let mut ports =
+            Ports { admin: 8080, http_door: Some(8443), tcp_doors: none, mqtt_door: None, mqtt_tokens: None };
         ports.write(&path).unwrap();
         assert_eq!(fs_err::read_to_string(&path).unwrap(), "{\"admin\":8080,\"httpDoor\":8443}\n");
         assert_eq!(Ports::read(&path).unwrap(), ports);

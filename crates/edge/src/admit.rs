@@ -73,6 +73,8 @@ pub struct Admitted {
     peer: Peer,
     standing: Option<Standing>,
     guest: Option<Arc<GuestClaim>>,
+    /// What a token says that was shown in the place of a certificate.
+    token: Option<CertificateClaim>,
     floor: Floor,
     observed: Option<Refusal>,
 }
@@ -88,7 +90,7 @@ impl Admitted {
     #[must_use]
     pub fn device(&self) -> Option<&CertificateClaim> {
         match self.standing {
-            Some(Standing::Valid | Standing::Pending) => self.peer.claim(),
+            Some(Standing::Valid | Standing::Pending) => self.token.as_ref().or(self.peer.claim()),
             _ => None,
         }
     }
@@ -106,7 +108,9 @@ impl Admitted {
         match (self.floor, self.standing) {
             (_, None | Some(Standing::Foreign)) => None,
             (Floor::Waived, Some(_)) => self.peer.claim(),
-            (Floor::Kept | Floor::DangerLeftToRules, Some(_)) => self.device(),
+            (Floor::Kept | Floor::DangerLeftToRules, Some(_)) => {
+                self.device().filter(|claim| !claim.is_of_token())
+            }
         }
     }
 
@@ -171,7 +175,32 @@ pub fn admit(
     let untrusted = if seen.shown == Shown::Untrusted { seen.untrusted.or(peer.untrusted()) } else { None };
     let observed =
         judge(seen.shown, requirement).map_err(|refusal| Refused { refusal, standing, untrusted })?;
-    Ok(Admitted { peer: peer.clone(), standing, guest: seen.guest, floor: requirement.floor, observed })
+    let (peer, floor) = (peer.clone(), requirement.floor);
+    Ok(Admitted { peer, standing, guest: seen.guest, token: None, floor, observed })
+}
+
+/// The same for a device that showed its provisioning token where no certificate is asked for.
+///
+/// # Errors
+/// The refusal. Fails closed: only good standing lets it in.
+pub(crate) fn admit_token(
+    peer: &Peer,
+    claim: &CertificateClaim,
+    snapshot: &TrustSnapshot,
+    now: Timestamp,
+) -> Result<Admitted, Refused> {
+    let standing = snapshot.standing(claim, now);
+    let requirement = Requirement::upstream(Enforcement::Enforce, Floor::Kept);
+    let refused = |refusal| Refused { refusal, standing: Some(standing), untrusted: None };
+    judge(Shown::Device(Holder::Own, standing), &requirement).map_err(refused)?;
+    Ok(Admitted {
+        peer: peer.clone(),
+        standing: Some(standing),
+        guest: None,
+        token: Some(claim.clone()),
+        floor: requirement.floor,
+        observed: None,
+    })
 }
 
 /// Whom the place takes the peer for. Only an upstream has an audience: everywhere else devices are asked

@@ -6,8 +6,8 @@
 //! is left to its requests, which are judged one by one; one whose standing gets worse is cut.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use countersign_core::guest::GuestClaim;
 use countersign_core::ids::CertificateRef;
@@ -232,7 +232,11 @@ impl Registry {
             }
         }
         drop(sessions);
-        Arc::new(Registration { live, key, registry: Arc::clone(self) })
+        Arc::new(Registration {
+            live,
+            key: key.map_or_else(OnceLock::new, OnceLock::from),
+            registry: Arc::clone(self),
+        })
     }
 
     /// How many connections of this device are open.
@@ -446,7 +450,7 @@ async fn wait_until(notify: &Notify, is_so: impl Fn() -> bool) {
 #[derive(Debug)]
 pub(crate) struct Registration {
     live: Arc<Live>,
-    key: Option<Key>,
+    key: OnceLock<Key>,
     registry: Arc<Registry>,
 }
 
@@ -458,6 +462,17 @@ impl std::ops::Deref for Registration {
 }
 
 impl Registration {
+    /// Puts a connection that was nobody's under the device that showed its token over it. `judge` is called
+    /// while no walk can run, as when it was put on the list.
+    pub(crate) fn identify(&self, claim: &CertificateClaim, judge: impl FnOnce() -> Standing) {
+        if self.key.set(key_of(claim)).is_err() {
+            return;
+        }
+        let mut sessions = self.registry.sessions.lock();
+        sessions.anonymous.remove(&self.live.id);
+        sessions.insert(claim, Member { live: Arc::clone(&self.live), standing: judge() });
+    }
+
     /// Notes that a guest was admitted over this connection, which ends when the guest falls: at once, if
     /// it has fallen by now. `may_go_on` is called while no walk can run.
     pub(crate) fn receive(&self, guest: &Arc<GuestClaim>, may_go_on: impl FnOnce() -> bool) {
@@ -496,7 +511,7 @@ impl Drop for Resting<'_> {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.registry.remove(&self.live, self.key.as_ref());
+        self.registry.remove(&self.live, self.key.get());
     }
 }
 

@@ -97,6 +97,11 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::jobs::cancel))
         .routes(routes!(admin::certificates::list))
         .routes(routes!(admin::device_tokens::rotate))
+        .routes(routes!(
+            admin::provisioning_tokens::get,
+            admin::provisioning_tokens::set,
+            admin::provisioning_tokens::remove
+        ))
         .routes(routes!(admin::bulk::approve))
         .routes(routes!(admin::bulk::revoke))
         .routes(routes!(admin::bulk::preview))

@@ -76,6 +76,7 @@ pub use records::messages::{
 pub use records::monitors::{AcceptedPin, CertificateMark, MonitorRow, SeenCertificate};
 pub use records::password_tokens::PasswordTokenRow;
 pub use records::presence::Presence;
+pub use records::provisioning_tokens::ProvisioningTokenRow;
 pub use records::refusals::RefusalRow;
 pub use records::reports::{AgentReport, TrustBundleReport};
 pub use records::restorations::UnprovedPeriodRow;

@@ -52,6 +52,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0022_shadows_and_jobs"),
     migration!("0023_telemetry_by_day"),
     migration!("0025_alerts"),
+    migration!("0030_provisioning_tokens"),
 ];
 
 const TABLE: &str = "schema_migrations";

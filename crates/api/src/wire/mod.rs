@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod jobs;
 pub mod messages;
 pub mod monitors;
+pub mod provisioning_tokens;
 pub mod reported;
 pub mod rotation;
 pub mod schema;

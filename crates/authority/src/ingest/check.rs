@@ -1,6 +1,6 @@
 //! What a payload must be to be taken as telemetry: pure functions, in the order of the contract.
 
-use countersign_core::ids::Tenant;
+use countersign_core::ids::{SecretHash, Tenant};
 use countersign_core::time::Timestamp;
 use serde_json::{Map, Value};
 
@@ -24,20 +24,33 @@ pub(super) struct Told {
     pub(super) site: String,
     /// All of it, without secrets.
     pub(super) members: Map<String, Value>,
+    /// The hash of the token that it bore.
+    pub(super) token: Option<SecretHash>,
 }
 
-/// The members of a payload, without secrets.
+/// What a payload says.
+#[derive(Debug, PartialEq)]
+pub(super) struct Said {
+    /// Its members, without secrets.
+    pub(super) members: Map<String, Value>,
+    /// The hash of the token that it bore.
+    pub(super) token: Option<SecretHash>,
+}
+
+/// Reads a payload.
 ///
 /// # Errors
 /// What is too large, or no JSON object.
-pub(super) fn members(payload: &[u8]) -> Result<Map<String, Value>, Rejection> {
+pub(super) fn said(payload: &[u8]) -> Result<Said, Rejection> {
     if payload.len() > PAYLOAD_LIMIT {
         return Err(Rejection::PayloadTooLarge);
     }
     match serde_json::from_slice(payload) {
         Ok(Value::Object(mut members)) => {
-            members.remove(TOKEN);
-            Ok(members)
+            let token = members.remove(TOKEN);
+            // One that is no text is none that was ever set.
+            let token = token.map(|token| SecretHash::of(token.as_str().unwrap_or_default()));
+            Ok(Said { members, token })
         }
         Ok(_) => Err(Rejection::SchemaInvalid),
         Err(_not_json) => Err(Rejection::PayloadInvalidJson),
@@ -49,7 +62,7 @@ pub(super) fn members(payload: &[u8]) -> Result<Map<String, Value>, Rejection> {
 /// # Errors
 /// The first check that fails.
 pub(super) fn told(payload: &[u8], tenant: &Tenant) -> Result<Told, Rejection> {
-    let members = members(payload)?;
+    let Said { members, token } = said(payload)?;
     let text = |name: &str| members.get(name).and_then(Value::as_str);
     if members.contains_key("tenant_id") && text("tenant_id") != Some(tenant.as_str()) {
         return Err(Rejection::TenantMismatch);
@@ -63,7 +76,7 @@ pub(super) fn told(payload: &[u8], tenant: &Tenant) -> Result<Told, Rejection> {
     if !is_counted {
         return Err(Rejection::SchemaInvalid);
     }
-    Ok(Told { sent_at, site, members })
+    Ok(Told { sent_at, site, members, token })
 }
 
 /// RFC 3339, or seconds since 1970.
@@ -112,6 +125,7 @@ mod tests {
         let told = told(text, &tenant()).unwrap();
         assert_eq!(told.sent_at.unwrap().to_string(), "2027-01-15T08:00:00Z");
         assert_eq!(told.site, "hall-1");
+        assert_eq!(told.token, Some(SecretHash::of("s3cret")));
         assert!(!Value::Object(told.members).to_string().contains("s3cret"));
         let seconds = super::told(br#"{"ts":1800000000,"site_id":"a","metrics":{}}"#, &tenant()).unwrap();
         assert_eq!(seconds.sent_at, Some(Timestamp::from_secs(1_800_000_000)));

@@ -6,7 +6,8 @@ use countersign_store::StoreError;
 use serde_json::Value;
 
 use super::check;
-use super::take::{Incoming, Rejection, judge, standing};
+use super::sender::Sender;
+use super::take::{Incoming, Rejection, judge, judge_state};
 use crate::authority::Authority;
 
 /// A message that was found right.
@@ -35,12 +36,12 @@ impl Authority {
             Ok(told) => told,
             Err(rejection) => return Ok(Err(rejection)),
         };
-        let identity = message.identity.clone();
-        let device =
-            self.store.read(|r| Box::pin(async move { r.device_by_identity(&identity).await })).await?;
-        Ok(judge(told, device.as_ref()).and_then(|(sent_at, payload)| {
-            let device = standing(device.as_ref())?;
-            Ok(Accepted { device: device.id, site: device.site, sent_at, payload })
+        let sender = self.sender_of(message).await?;
+        Ok(judge(&sender, told).map(|(device, sent_at, payload)| Accepted {
+            device: device.id,
+            site: device.site,
+            sent_at,
+            payload,
         }))
     }
 
@@ -49,18 +50,21 @@ impl Authority {
     /// # Errors
     /// As [`Self::judge_telemetry`].
     pub async fn judge_state(&self, message: &Incoming) -> Result<Result<Accepted, Rejection>, StoreError> {
-        let members = match check::members(&message.payload) {
-            Ok(members) => members,
+        let said = match check::said(&message.payload) {
+            Ok(said) => said,
             Err(rejection) => return Ok(Err(rejection)),
         };
-        let identity = message.identity.clone();
-        let device =
-            self.store.read(|r| Box::pin(async move { r.device_by_identity(&identity).await })).await?;
-        Ok(standing(device.as_ref()).map(|device| Accepted {
+        let sender = self.sender_of(message).await?;
+        Ok(judge_state(&sender, said).map(|(device, members)| Accepted {
             device: device.id,
             site: device.site,
             sent_at: None,
             payload: Value::Object(members).to_string(),
         }))
+    }
+
+    async fn sender_of(&self, message: &Incoming) -> Result<Sender, StoreError> {
+        let (identity, token) = (message.identity.clone(), message.token);
+        self.store.read(move |r| Box::pin(async move { Sender::of(r, &identity, token).await })).await
     }
 }

@@ -6,11 +6,13 @@ mod judge;
 mod look;
 mod release;
 mod reported;
+mod sender;
 mod take;
 
 pub use judge::Accepted;
 pub use look::{MessagePart, SetAsideFilter, SetAsideRow, TelemetryFilter, TelemetryRow};
 pub use release::ReleaseError;
+pub use sender::TokenAsked;
 pub use take::{Incoming, Rejection, Taken};
 
 pub(crate) use take::KEPT;

@@ -52,8 +52,8 @@ impl Authority {
                     if row.payload.len() as u64 != row.payload_bytes {
                         return Err(ReleaseError::Unfit("it is not kept whole"));
                     }
-                    let members = check::members(&row.payload);
-                    let members = members.map_err(|_unfit| ReleaseError::Unfit("it is no JSON object"))?;
+                    let said = check::said(&row.payload);
+                    let said = said.map_err(|_unfit| ReleaseError::Unfit("it is no JSON object"))?;
                     let device = match row.device {
                         Some(device) => w.device(device).await?,
                         None => None,
@@ -66,7 +66,7 @@ impl Authority {
                         is_dup: false,
                         received_at: row.received_at,
                         sent_at: None,
-                        payload: Value::Object(members).to_string(),
+                        payload: Value::Object(said.members).to_string(),
                     };
                     let telemetry = w.insert_telemetry(&device, &new).await?;
                     w.release_set_aside(id, now, telemetry).await?;

@@ -4,7 +4,8 @@ use countersign_store::{DeviceRow, Presence, ReportedState, StoreError, Writing}
 use serde_json::{Map, Value};
 
 use super::check;
-use super::take::{Incoming, Rejection, Taken, reject, standing, telemetry_of};
+use super::sender::Sender;
+use super::take::{Incoming, Taken, judge_state, reject, telemetry_of};
 use crate::authority::Authority;
 
 impl Authority {
@@ -14,21 +15,18 @@ impl Authority {
     /// # Errors
     /// As [`Self::take_telemetry`].
     pub async fn take_reported_state(&self, message: Incoming) -> Result<Taken, StoreError> {
-        let members = check::members(&message.payload);
+        let said = check::said(&message.payload);
         let at = message.received_at;
         let (taken, device) = self
             .store
             .write(move |w| {
                 Box::pin(async move {
-                    let device = w.device_by_identity(&message.identity).await?;
-                    let judged = members.and_then(|members| standing(device.as_ref()).map(|_stands| members));
-                    let id = device.as_ref().map(|device| device.id);
-                    let taken = match (judged, &device) {
-                        (Ok(members), Some(device)) => keep(w, device, &message, members).await,
-                        (Ok(_), None) => reject(w, &message, Rejection::UnregisteredDevice, None).await,
-                        (Err(rejection), device) => reject(w, &message, rejection, device.as_ref()).await,
+                    let sender = Sender::of(w, &message.identity, message.token).await?;
+                    let taken = match said.and_then(|said| judge_state(&sender, said)) {
+                        Ok((device, members)) => keep(w, device, &message, members).await,
+                        Err(rejection) => reject(w, &message, rejection, sender.device.as_ref()).await,
                     };
-                    Ok::<_, StoreError>((taken?, id))
+                    Ok::<_, StoreError>((taken?, sender.device.map(|device| device.id)))
                 })
             })
             .await?;

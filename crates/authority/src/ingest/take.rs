@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use countersign_core::device::DeviceStatus;
 use countersign_core::identity::Identity;
 use countersign_core::ids::CertificateRef;
 use countersign_core::time::Timestamp;
 use countersign_store::{DeviceRow, NewTelemetry, SetAsideRow, StoreError, Writing};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::check;
+use super::sender::{Sender, TokenAsked};
 use crate::authority::Authority;
 
 /// How long telemetry and messages that were set aside are kept.
@@ -37,6 +37,8 @@ pub struct Incoming {
     pub is_dup: bool,
     /// When it came.
     pub received_at: Timestamp,
+    /// Whether it has to bear its device's provisioning token.
+    pub token: TokenAsked,
     /// What it says.
     pub payload: Vec<u8>,
 }
@@ -60,6 +62,12 @@ pub enum Rejection {
     DeviceQuarantined,
     /// The device is at another site.
     SiteMismatch,
+    /// A token is asked for, and none is set for the device.
+    TokenNotSet,
+    /// A token is asked for, and the payload has none.
+    TokenMissing,
+    /// The token in the payload is another one.
+    TokenInvalid,
     /// The payload is JSON of another shape.
     SchemaInvalid,
 }
@@ -77,6 +85,9 @@ impl Rejection {
             Self::DeviceRevoked => "DEVICE_REVOKED",
             Self::DeviceQuarantined => "DEVICE_QUARANTINED",
             Self::SiteMismatch => "SITE_MISMATCH_REGISTRY_VS_PAYLOAD",
+            Self::TokenNotSet => "TOKEN_NOT_SET_IN_REGISTRY",
+            Self::TokenMissing => "TOKEN_MISSING",
+            Self::TokenInvalid => "TOKEN_INVALID",
             Self::SchemaInvalid => "SCHEMA_INVALID",
         }
     }
@@ -107,15 +118,13 @@ impl Authority {
         self.store
             .write(move |w| {
                 Box::pin(async move {
-                    let device = w.device_by_identity(&message.identity).await?;
-                    let judged = told.and_then(|told| judge(told, device.as_ref()));
-                    match (judged, &device) {
-                        (Ok((sent_at, payload)), Some(device)) => {
+                    let sender = Sender::of(w, &message.identity, message.token).await?;
+                    match told.and_then(|told| judge(&sender, told)) {
+                        Ok((device, sent_at, payload)) => {
                             let new = telemetry_of(&message, sent_at, payload);
                             Ok(Taken::Telemetry(w.insert_telemetry(device, &new).await?))
                         }
-                        (Ok(_), None) => reject(w, &message, Rejection::UnregisteredDevice, None).await,
-                        (Err(rejection), device) => reject(w, &message, rejection, device.as_ref()).await,
+                        Err(rejection) => reject(w, &message, rejection, sender.device.as_ref()).await,
                     }
                 })
             })
@@ -127,21 +136,17 @@ impl Authority {
     /// # Errors
     /// As [`Self::take_telemetry`].
     pub async fn take_state(&self, message: Incoming) -> Result<Taken, StoreError> {
-        let members = check::members(&message.payload);
+        let said = check::said(&message.payload);
         self.store
             .write(move |w| {
                 Box::pin(async move {
-                    let device = w.device_by_identity(&message.identity).await?;
-                    let judged = members.and_then(|members| {
-                        standing(device.as_ref()).map(|_stands| Value::Object(members).to_string())
-                    });
-                    match (judged, &device) {
-                        (Ok(payload), Some(device)) => {
-                            let new = telemetry_of(&message, None, payload);
+                    let sender = Sender::of(w, &message.identity, message.token).await?;
+                    match said.and_then(|said| judge_state(&sender, said)) {
+                        Ok((device, members)) => {
+                            let new = telemetry_of(&message, None, Value::Object(members).to_string());
                             Ok(Taken::Telemetry(w.insert_telemetry(device, &new).await?))
                         }
-                        (Ok(_), None) => reject(w, &message, Rejection::UnregisteredDevice, None).await,
-                        (Err(rejection), device) => reject(w, &message, rejection, device.as_ref()).await,
+                        Err(rejection) => reject(w, &message, rejection, sender.device.as_ref()).await,
                     }
                 })
             })
@@ -170,28 +175,27 @@ impl Authority {
     }
 }
 
-/// Whether a device's word counts.
-pub(super) fn standing(device: Option<&DeviceRow>) -> Result<&DeviceRow, Rejection> {
-    let device = device.ok_or(Rejection::UnregisteredDevice)?;
-    match device.status {
-        DeviceStatus::Decommissioned => Err(Rejection::DeviceRevoked),
-        DeviceStatus::Quarantined => Err(Rejection::DeviceQuarantined),
-        DeviceStatus::Pending | DeviceStatus::Online | DeviceStatus::Offline | DeviceStatus::Maintenance => {
-            Ok(device)
-        }
-    }
-}
-
-/// The checks that need the record of the device.
+/// The checks of telemetry that need the record of its sender.
 pub(super) fn judge(
+    sender: &Sender,
     told: check::Told,
-    device: Option<&DeviceRow>,
-) -> Result<(Option<Timestamp>, String), Rejection> {
-    let device = standing(device)?;
+) -> Result<(&DeviceRow, Option<Timestamp>, String), Rejection> {
+    let device = sender.standing()?;
     if told.site != device.site_slug && told.site != device.site.to_string() {
         return Err(Rejection::SiteMismatch);
     }
-    Ok((told.sent_at, Value::Object(told.members).to_string()))
+    sender.proves(told.token.as_ref())?;
+    Ok((device, told.sent_at, Value::Object(told.members).to_string()))
+}
+
+/// Those of what a device says of its own state.
+pub(super) fn judge_state(
+    sender: &Sender,
+    said: check::Said,
+) -> Result<(&DeviceRow, Map<String, Value>), Rejection> {
+    let device = sender.standing()?;
+    sender.proves(said.token.as_ref())?;
+    Ok((device, said.members))
 }
 
 pub(super) fn telemetry_of(message: &Incoming, sent_at: Option<Timestamp>, payload: String) -> NewTelemetry {

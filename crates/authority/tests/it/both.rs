@@ -34,6 +34,7 @@ mod one_step;
 mod passwords;
 mod people;
 mod possession;
+mod provisioning_tokens;
 mod random_lives;
 mod refusals;
 mod renew;

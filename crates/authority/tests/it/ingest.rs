@@ -3,7 +3,7 @@
 
 use countersign_authority::devices::LookError;
 use countersign_authority::ingest::{
-    Incoming, ReleaseError, SetAsideFilter, SetAsideRow, Taken, TelemetryFilter, TelemetryRow,
+    Incoming, ReleaseError, SetAsideFilter, SetAsideRow, Taken, TelemetryFilter, TelemetryRow, TokenAsked,
 };
 use countersign_authority::{Forbidden, Operate, View};
 use countersign_core::audit::AuditEvent;
@@ -26,6 +26,7 @@ impl House {
             qos: 1,
             is_dup: false,
             received_at: self.now(),
+            token: TokenAsked::No,
             payload: payload.replace("SITE", &row.site_slug).into_bytes(),
         }
     }
@@ -90,6 +91,39 @@ async fn what_is_no_telemetry_is_set_aside_with_its_reason() {
     let kept = String::from_utf8(quarantined.payload.clone()).unwrap();
     assert!(kept.contains("metrics") && !kept.contains("s3cret"), "{kept}");
     assert_eq!(quarantined.device, Some(device.id));
+}
+
+#[tokio::test]
+async fn a_message_proves_itself_where_that_is_asked() {
+    let house = House::new().await;
+    let device = house.device("pump").await;
+    let asked =
+        async |payload: &str| Incoming { token: TokenAsked::Yes, ..house.incoming(&device, payload).await };
+    let take = async |payload: &str| house.authority.take_telemetry(asked(payload).await).await.unwrap();
+    let bare = r#"{"site_id":"SITE","metrics":{}}"#;
+    assert_eq!(take(GOOD).await, Taken::SetAside("TOKEN_NOT_SET_IN_REGISTRY"));
+    let set = house.authority.set_provisioning_token(&house.administer(), device.id, None).await.unwrap();
+    assert_eq!(take(bare).await, Taken::SetAside("TOKEN_MISSING"));
+    assert_eq!(take(GOOD).await, Taken::SetAside("TOKEN_INVALID"));
+    assert_eq!(
+        take(&bare.replace("{}}", "{},\"provision_token\":7}")).await,
+        Taken::SetAside("TOKEN_INVALID")
+    );
+    let proved = GOOD.replace("s3cret", &set.text);
+    assert_eq!(take(&proved).await, Taken::Telemetry(1));
+    for judged in [
+        house.authority.judge_telemetry(&asked(&proved).await).await.unwrap(),
+        house.authority.judge_state(&asked(&proved).await).await.unwrap(),
+    ] {
+        assert!(!judged.unwrap().payload.contains(set.text.as_str()));
+    }
+    assert!(house.authority.judge_state(&asked(bare).await).await.unwrap().is_err());
+    for message in [asked(bare).await, asked(GOOD).await] {
+        let taken = house.authority.take_state(message.clone()).await.unwrap();
+        assert!(matches!(taken, Taken::SetAside("TOKEN_MISSING" | "TOKEN_INVALID")), "{taken:?}");
+        let taken = house.authority.take_reported_state(message).await.unwrap();
+        assert!(matches!(taken, Taken::SetAside("TOKEN_MISSING" | "TOKEN_INVALID")), "{taken:?}");
+    }
 }
 
 #[tokio::test]

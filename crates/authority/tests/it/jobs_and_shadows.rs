@@ -4,7 +4,7 @@
 use countersign_authority::agent_settings::SeenVersion;
 use countersign_authority::commands::CommandPayload;
 use countersign_authority::devices::LookError;
-use countersign_authority::ingest::{Incoming, Taken};
+use countersign_authority::ingest::{Incoming, Taken, TokenAsked};
 use countersign_authority::jobs::{CreateJobError, JobLife, NewJob};
 use countersign_authority::shadows::{DesireError, DesiredState, ReportedState};
 use countersign_authority::{Operate, View};
@@ -116,6 +116,7 @@ async fn a_wanted_state_is_replaced_by_whoever_has_seen_it() {
         qos: 1,
         is_dup: false,
         received_at: house.now(),
+        token: TokenAsked::No,
         payload: payload.as_bytes().to_vec(),
     };
     let take = async |payload| house.authority.take_reported_state(incoming(payload)).await.unwrap();

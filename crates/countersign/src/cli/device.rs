@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::output::{print, print_json};
 use super::query::Query;
 use super::table::{Cell, Table, more, sheet};
-use super::{device_decide, device_shadow};
+use super::{device_decide, device_provisioning, device_shadow};
 
 /// Does what was asked for.
 pub(super) fn run(command: DeviceCommand) -> Result<(), Failure> {
@@ -31,6 +31,7 @@ pub(super) fn run(command: DeviceCommand) -> Result<(), Failure> {
         DeviceCommand::Command(arguments) => queue(*arguments),
         DeviceCommand::Commands(arguments) => commands(&arguments),
         DeviceCommand::Shadow(command) => device_shadow::run(command),
+        DeviceCommand::ProvisioningToken(command) => device_provisioning::run(command),
     }
 }
 

@@ -76,6 +76,9 @@ pub(super) enum DeviceCommand {
     /// The state that a device is to have, and the one it says it has
     #[command(subcommand)]
     Shadow(ShadowCommand),
+    /// What a device without a certificate shows at the MQTT door's token listener
+    #[command(subcommand)]
+    ProvisioningToken(ProvisioningTokenCommand),
 }
 
 /// `device list`.
@@ -200,6 +203,39 @@ pub(super) fn on_or_off(text: &str) -> Result<bool, String> {
         "off" => Ok(false),
         _ => Err("must be on or off".to_owned()),
     }
+}
+
+/// `device provisioning-token …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum ProvisioningTokenCommand {
+    /// Give a device a token, in the place of the one that it has: the sessions that one opened end
+    #[command(
+        after_help = "A token needs the scope devices:write.\n\nExample:\n  countersign device provisioning-token set acme/ws-01"
+    )]
+    Set(Box<ProvisioningTokenSetArguments>),
+    /// Show whether there is one, and since when
+    #[command(
+        after_help = "A token needs the scope devices:read.\n\nExample:\n  countersign device provisioning-token show acme/ws-01"
+    )]
+    Show(Box<DeviceShowArguments>),
+    /// Take it away: the sessions that it opened end
+    #[command(
+        after_help = "A token needs the scope devices:write.\n\nExample:\n  countersign device provisioning-token remove acme/ws-01"
+    )]
+    Remove(Box<DeviceShowArguments>),
+}
+
+/// `device provisioning-token set`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ProvisioningTokenSetArguments {
+    /// Which one: its id, NAME or TENANT/NAME
+    #[arg(value_name = "DEVICE")]
+    pub(super) device: DeviceRef,
+    /// File with the token that the device has already; without it a fresh one is made and printed
+    #[arg(long, value_name = "FILE")]
+    pub(super) own_token_file: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    pub(super) server: ServerFlags,
 }
 
 /// `device shadow …`.

@@ -420,6 +420,31 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "move the device to its site, or mend it",
     ),
     (
+        "TOKEN_NOT_SET_IN_REGISTRY",
+        "a provisioning token is asked for, and none is set for the device",
+        "set one with countersign device provisioning-token set, or give the device a certificate",
+    ),
+    (
+        "TOKEN_MISSING",
+        "a provisioning token is asked for, and the device showed none",
+        "give the device its token: as password, and in its messages where mqtt_door.require_token says so",
+    ),
+    (
+        "TOKEN_INVALID",
+        "the provisioning token is another one than the device's",
+        "set a new one, or look who probes",
+    ),
+    (
+        "AUTH_FAILED",
+        "the user name is no tenant/device on record, too many wrong tokens came from there, or none could be looked for",
+        "mend the device, or look who probes",
+    ),
+    (
+        "CERT_REQUIRED",
+        "the device's tenant enforces certificates, or would: a token does not open anything then",
+        "let the device enrol for a certificate, or set the tenant's enforcement back to observe",
+    ),
+    (
         "SCHEMA_INVALID",
         "the payload is JSON of another shape than is expected there",
         "mend the device; countersign quarantine messages show has what it sent",

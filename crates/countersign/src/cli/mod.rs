@@ -45,6 +45,7 @@ mod denied;
 mod device;
 mod device_arguments;
 mod device_decide;
+mod device_provisioning;
 mod device_ref;
 mod device_shadow;
 mod documents;

@@ -54,7 +54,7 @@ pub(crate) use hosts::HostSettings;
 pub(crate) use ingest_sinks::{IngestSink, SinkKind};
 pub(crate) use monitors::{ServerAddress, pin};
 pub(crate) use mosquitto::{BrokerIngest, DRIVER, Mosquitto};
-pub(crate) use mqtt_door::{Messages, MqttAccount, MqttDoor, MqttUpstream};
+pub(crate) use mqtt_door::{Messages, MqttAccount, MqttDoor, MqttUpstream, Proofs};
 pub(crate) use mqtt_grants::MqttGrant;
 pub(crate) use names::PublicName;
 pub(crate) use problem::{ConfigError, Origin, Problem};

@@ -26,6 +26,9 @@ const DEFAULT_CONNECTIONS_PER_IP: u64 = 4096;
 pub(super) struct RawMqttDoor {
     pub(super) enabled: Place<bool>,
     pub(super) listen: Place<String>,
+    pub(super) token_listen: Place<String>,
+    pub(super) require_token: Place<bool>,
+    pub(super) certificate_suffices: Place<bool>,
     pub(super) upstream: Place<String>,
     pub(super) messages_file: Place<String>,
     pub(super) ingest: Place<String>,
@@ -63,6 +66,10 @@ pub(super) struct RawMqttDoor {
 pub(crate) struct MqttDoor {
     /// Its address.
     pub(crate) listen: SocketAddr,
+    /// Where devices come that show a token in the place of a certificate, if they may.
+    pub(crate) token_listen: Option<SocketAddr>,
+    /// Which messages have to bear a token.
+    pub(crate) proofs: Proofs,
     /// What stands behind it.
     pub(crate) upstream: MqttUpstream,
     /// Where accepted messages are before they are acknowledged.
@@ -94,6 +101,17 @@ pub(crate) enum Messages {
     Sinks,
     /// At the broker alone.
     Broker,
+}
+
+/// Which messages have to bear their device's provisioning token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proofs {
+    /// None.
+    Never,
+    /// Those that came without a certificate.
+    WithoutCertificate,
+    /// All.
+    Always,
 }
 
 /// What stands behind the MQTT door.
@@ -172,8 +190,11 @@ pub(super) fn mqtt_door(
     let default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8883));
     let listen = Layers::new("mqtt_door.listen", raw.listen.take());
     let (listen, _) = pick.value(listen, default, |text| address(&text));
+    let token_listen = Layers::new("mqtt_door.token_listen", raw.token_listen.take());
+    let token_listen = pick.optional(token_listen, |text| address(&text)).map(|(address, _)| address);
     let upstream = upstream(pick, &mut raw);
     let messages = messages(pick, &mut raw, upstream.as_ref(), sinks);
+    let proofs = proofs(pick, &mut raw, messages.as_ref());
     let workers = Layers::new("mqtt_door.workers", raw.workers.take());
     let workers = count(pick, workers, machine.processors.get() as u64);
     let handshake = Layers::new("mqtt_door.handshake_timeout_seconds", raw.handshake_timeout_seconds.take());
@@ -188,6 +209,8 @@ pub(super) fn mqtt_door(
     is_enabled.then_some(())?;
     Some(MqttDoor {
         listen,
+        token_listen,
+        proofs: proofs?,
         upstream: upstream?,
         messages: messages?,
         layout: layout?,
@@ -269,6 +292,24 @@ fn messages(
             pick.refuse(&at, "mqtt_door.ingest", "neither database nor sinks nor none");
             None
         }
+    }
+}
+
+/// Fails closed: nobody would look for the token of messages that are not checked.
+fn proofs(pick: &mut Picker<'_>, raw: &mut RawMqttDoor, messages: Option<&Messages>) -> Option<Proofs> {
+    let require = Layers::new("mqtt_door.require_token", raw.require_token.take());
+    let (is_asked, at) = pick.value(require, false, Ok::<bool, std::convert::Infallible>);
+    let suffices = Layers::new("mqtt_door.certificate_suffices", raw.certificate_suffices.take());
+    let (suffices, _) = pick.value(suffices, true, Ok::<bool, std::convert::Infallible>);
+    match (is_asked, messages) {
+        (false, _) => Some(Proofs::Never),
+        (true, Some(Messages::File(_) | Messages::Broker)) => {
+            let message = "needs messages that are checked: mqtt_door.ingest = \"database\" or \"sinks\"";
+            pick.refuse(&at, "mqtt_door.require_token", message);
+            None
+        }
+        (true, _) if suffices => Some(Proofs::WithoutCertificate),
+        (true, _) => Some(Proofs::Always),
     }
 }
 
@@ -390,6 +431,17 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_taken_only_where_that_is_said() {
+        let usual = door("");
+        assert_eq!((usual.token_listen, usual.proofs), (None, Proofs::Never));
+        let open = door("token_listen = \"127.0.0.1:8884\"\nrequire_token = true");
+        assert_eq!(open.token_listen.unwrap().port(), 8884);
+        assert_eq!(open.proofs, Proofs::WithoutCertificate);
+        assert_eq!(door("require_token = true\ncertificate_suffices = false").proofs, Proofs::Always);
+        assert_eq!(door("certificate_suffices = false").proofs, Proofs::Never);
+    }
+
+    #[test]
     fn messages_are_kept_in_one_place_and_never_in_none() {
         let broker = "upstream = \"tcp://127.0.0.1:1883\"";
         assert_eq!(door(broker).messages, Messages::Broker);
@@ -423,6 +475,11 @@ mod tests {
             ("devices_write = [\"a#\"]", "/etc/cs/c.toml:2: mqtt_door.devices_write: not a topic filter"),
             ("denied_messages = \"ignore\"", "/etc/cs/c.toml:2: mqtt_door.denied_messages: "),
             ("max_inflight = 0", "/etc/cs/c.toml:2: mqtt_door.max_inflight: "),
+            ("token_listen = \"here\"", "/etc/cs/c.toml:2: mqtt_door.token_listen: "),
+            (
+                "require_token = true\nmessages_file = \"m\"",
+                "/etc/cs/c.toml:2: mqtt_door.require_token: needs messages that are checked",
+            ),
         ] {
             let problems = wrong(text);
             assert!(problems.iter().any(|problem| problem.starts_with(said)), "{said}: {problems:#?}");

@@ -18,6 +18,21 @@ pub(super) const MQTT_DOOR: &[Setting] = &[
         "Whether there is a door for MQTT 3.1.1 and 5 over mTLS. It checks every packet that names a topic\nagainst the device in the certificate, and shows the HTTP door's certificate.",
     ),
     limit("mqtt_door.listen", "\"0.0.0.0:8883\"", "Its address."),
+    example(
+        "mqtt_door.token_listen",
+        "\"0.0.0.0:8884\"",
+        "Address of a listener for devices without a certificate, over TLS too: the user name is tenant/device, the\npassword the device's provisioning token. Tenants that enforce certificates are refused. Default: none.",
+    ),
+    limit(
+        "mqtt_door.require_token",
+        "false",
+        "Whether messages without a certificate have to bear the token in their payload, too (provision_token).",
+    ),
+    limit(
+        "mqtt_door.certificate_suffices",
+        "true",
+        "false: with require_token, messages have to bear the token also where a certificate was shown.",
+    ),
     limit(
         "mqtt_door.upstream",
         "\"hub\"",

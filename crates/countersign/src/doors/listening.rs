@@ -8,6 +8,8 @@ pub(crate) const ADMIN: &str = "admin";
 pub(super) const HTTP_DOOR: &str = "http-door";
 /// The MQTT door.
 pub(super) const MQTT_DOOR: &str = "mqtt-door";
+/// Its listener for tokens.
+pub(super) const MQTT_TOKENS: &str = "mqtt-tokens";
 /// The listeners through which local services reach upstreams.
 pub(super) const EGRESS: &str = "egress";
 /// The listener for plain HTTP that leads there.

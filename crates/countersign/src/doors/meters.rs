@@ -11,16 +11,22 @@ use super::tcp_doors::TcpDoors;
 pub(crate) struct Meters {
     pub(super) http: Option<DoorMeter>,
     pub(super) mqtt: Option<DoorMeter>,
+    pub(super) mqtt_tokens: Option<DoorMeter>,
     pub(super) tcp: TcpDoors,
 }
 
 impl Meters {
     /// The numbers now, by the door's kind and name.
     pub(crate) fn read(&self) -> BTreeMap<(&'static str, String), DoorNumbers> {
-        let of = |kind: &'static str, meter: &Option<DoorMeter>| {
-            meter.as_ref().map(|meter| ((kind, kind.to_owned()), meter.read()))
+        let of = |kind: &'static str, name: &str, meter: &Option<DoorMeter>| {
+            meter.as_ref().map(|meter| ((kind, name.to_owned()), meter.read()))
         };
-        let own = [of("http", &self.http), of("mqtt", &self.mqtt)].into_iter().flatten();
+        let own = [
+            of("http", "http", &self.http),
+            of("mqtt", "mqtt", &self.mqtt),
+            of("mqtt", "tokens", &self.mqtt_tokens),
+        ];
+        let own = own.into_iter().flatten();
         let tcp = self.tcp.meters().into_iter().map(|(name, meter)| (("tcp", name), meter.read()));
         own.chain(tcp).collect()
     }

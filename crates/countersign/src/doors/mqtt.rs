@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use countersign_edge::mqtt::{
-    Account, Broker, Grant, Hub, MqttDoor, MqttDoorConfig, MqttUpstream, Password, Sink,
+    Account, Broker, Grant, Hub, MqttDoor, MqttDoorConfig, MqttUpstream, Password, PayloadTokens, Sink,
 };
 use countersign_edge::{DoorHandle, Limits, ProxyHeader};
 use countersign_supervisor::Sockets;
 
-use super::listening::MQTT_DOOR;
+use super::listening::{MQTT_DOOR, MQTT_TOKENS};
 use super::message_file::MessageFile;
 use super::open::{Given, Opening, unless_taken};
 use crate::config::{self, MqttAccount, Resolved};
@@ -26,8 +26,7 @@ pub(super) fn open(
     sockets: &mut Sockets,
 ) -> anyhow::Result<Option<DoorHandle>> {
     let Some(door) = &config.mqtt_door else { return Ok(None) };
-    let is_here = matches!(door.messages, config::Messages::Database | config::Messages::Sinks);
-    if is_here && given.messages.is_none() {
+    if needs_database(door) && given.messages.is_none() {
         tracing::info!("no database for messages here, MQTT door stays closed");
         return Ok(None);
     }
@@ -36,6 +35,33 @@ pub(super) fn open(
     let here = sockets.take(MQTT_DOOR, door.listen);
     let started = MqttDoor::start_on(settings, opening.inputs(None), here);
     unless_taken(started, &opening.adoption).context("open the MQTT door")
+}
+
+/// Opens its listener for devices that show tokens, if the configuration wants one and its address is free.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_for_tokens(
+    config: &Resolved,
+    given: &Given,
+    opening: &Opening,
+    sockets: &mut Sockets,
+) -> anyhow::Result<Option<DoorHandle>> {
+    let Some(door) = &config.mqtt_door else { return Ok(None) };
+    let Some(listen) = door.token_listen else { return Ok(None) };
+    if given.tokens.is_none() {
+        tracing::warn!("no database for provisioning tokens here, their listener stays closed");
+        return Ok(None);
+    }
+    let settings = settings(door, given).context("prepare the MQTT door's listener for tokens")?;
+    let settings = MqttDoorConfig { addresses: vec![listen], tokens: given.tokens.clone(), ..settings };
+    let here = sockets.take(MQTT_TOKENS, listen);
+    let started = MqttDoor::start_on(settings, opening.inputs(None), here);
+    unless_taken(started, &opening.adoption).context("open the MQTT door's listener for tokens")
+}
+
+const fn needs_database(door: &config::MqttDoor) -> bool {
+    matches!(door.messages, config::Messages::Database | config::Messages::Sinks)
 }
 
 fn grant(grant: &config::MqttGrant) -> Grant {
@@ -59,6 +85,11 @@ fn settings(door: &config::MqttDoor, given: &Given) -> anyhow::Result<MqttDoorCo
         terms: door.terms.clone(),
         sink,
         listeners: given.listeners.clone(),
+        payload_tokens: if door.token_listen.is_none() && door.proofs == config::Proofs::Never {
+            PayloadTokens::PassedOn
+        } else {
+            PayloadTokens::TakenOut
+        },
         ..MqttDoorConfig::new(door.listen, upstream)
     })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot};
 use countersign_core::time::SystemClock;
-use countersign_edge::mqtt::{Hub, Listeners, Sink};
+use countersign_edge::mqtt::{Hub, Listeners, Sink, Tokens};
 use countersign_edge::{
     DoorConfig, DoorError, DoorHandle, DoorInputs, EdgeReport, Egress, HttpDoor, LocalControlPlane,
 };
@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use super::adoption::Adoption;
 use super::certificates::{OwnCertificates, Shown};
 use super::changes::Changes;
-use super::listening::{self, EGRESS, HTTP_DOOR, MQTT_DOOR};
+use super::listening::{self, EGRESS, HTTP_DOOR, MQTT_DOOR, MQTT_TOKENS};
 use super::log::Log;
 use super::meters::Meters;
 use super::redirect::Leading;
@@ -48,6 +48,8 @@ pub(crate) struct Given {
     pub(crate) hub: Arc<Hub>,
     /// Who is told of devices that begin to listen at the MQTT door.
     pub(crate) listeners: Option<Arc<Listeners>>,
+    /// Who knows devices by their provisioning tokens, where there is a database.
+    pub(crate) tokens: Option<Arc<dyn Tokens>>,
     /// The installation's roots, PEM: by them its own services are recognised.
     pub(crate) roots: String,
 }
@@ -71,6 +73,7 @@ pub(crate) enum Turn {
 pub(crate) struct Doors {
     http: Option<DoorHandle>,
     mqtt: Option<DoorHandle>,
+    mqtt_tokens: Option<DoorHandle>,
     egress: Option<Egress>,
     changes: Changes,
     applied: Option<watch::Receiver<SnapshotVersion>>,
@@ -118,6 +121,7 @@ pub(crate) fn open(config: &Resolved, given: &Given, mut sockets: Sockets) -> an
     };
     let tcp = TcpDoors::open(config, &opening, &mut sockets)?;
     let mqtt = mqtt::open(config, given, &opening, &mut sockets)?;
+    let mqtt_tokens = mqtt::open_for_tokens(config, given, &opening, &mut sockets)?;
     let inputs = opening.inputs(Some(given.control_plane.clone()));
     let settings = DoorConfig { access_log: log.current(), ..http::settings(config, given.admin) };
     let here = sockets.take(HTTP_DOOR, config.http_door.listen);
@@ -139,7 +143,7 @@ pub(crate) fn open(config: &Resolved, given: &Given, mut sockets: Sockets) -> an
         opening,
     };
     let applied = changes.opening.adoption.of_all();
-    Ok(Doors { http, mqtt, egress, changes, applied })
+    Ok(Doors { http, mqtt, mqtt_tokens, egress, changes, applied })
 }
 
 /// A door whose address is another program's stays closed, which is a warning.
@@ -174,11 +178,17 @@ impl Doors {
         self.mqtt.as_ref().map(DoorHandle::local_addr)
     }
 
+    /// Where its listener for tokens is, if it is open.
+    pub(crate) fn mqtt_tokens(&self) -> Option<SocketAddr> {
+        self.mqtt_tokens.as_ref().map(DoorHandle::local_addr)
+    }
+
     /// What they count.
     pub(crate) fn meters(&self) -> Meters {
         Meters {
             http: self.http.as_ref().map(DoorHandle::meter),
             mqtt: self.mqtt.as_ref().map(DoorHandle::meter),
+            mqtt_tokens: self.mqtt_tokens.as_ref().map(DoorHandle::meter),
             tcp: self.changes.tcp.clone(),
         }
     }
@@ -198,6 +208,9 @@ impl Doors {
         let mut all = self.changes.tcp.sockets()?;
         if let Some(door) = &self.mqtt {
             all.extend(listening::named(MQTT_DOOR, door.sockets()?));
+        }
+        if let Some(door) = &self.mqtt_tokens {
+            all.extend(listening::named(MQTT_TOKENS, door.sockets()?));
         }
         if let Some(door) = &self.http {
             all.extend(listening::named(HTTP_DOOR, door.sockets()?));
@@ -223,7 +236,7 @@ impl Doors {
         for door in self.changes.tcp.take() {
             leaving.spawn(door.hand_over(settle, patience));
         }
-        if let Some(door) = self.mqtt.take() {
+        for door in self.mqtt.take().into_iter().chain(self.mqtt_tokens.take()) {
             leaving.spawn(door.hand_over(settle, patience));
         }
         if let Some(door) = self.http.take() {
@@ -242,7 +255,7 @@ impl Doors {
         for door in self.changes.tcp.take() {
             draining.spawn(door.drain(patience));
         }
-        if let Some(door) = self.mqtt {
+        for door in self.mqtt.into_iter().chain(self.mqtt_tokens) {
             draining.spawn(door.drain(patience));
         }
         if let Some(egress) = self.egress {

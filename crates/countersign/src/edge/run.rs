@@ -215,6 +215,7 @@ fn given(
         messages: None,
         hub: Hub::new(),
         listeners: None,
+        tokens: None,
         roots: roots.to_owned(),
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::ingest::{Ingest, Keeps};
+use super::tokens::KnownTokens;
 use super::{mosquitto, mqtt_commands};
 use crate::config::{self, DoorCertificate, PublicName, Resolved};
 use crate::doors::{self, Doors, Given};
@@ -52,6 +53,7 @@ pub(super) async fn open(
         messages: Some(messages),
         hub: Arc::clone(&hub),
         listeners: Some(Arc::clone(&listeners)),
+        tokens: Some(Arc::new(KnownTokens::new(Arc::clone(authority)))),
         roots: authority.root_pem(),
     };
     let doors = doors::open(config, &given, sockets)?;
@@ -85,7 +87,8 @@ fn ingest(config: &Resolved, authority: &Arc<Authority>) -> anyhow::Result<Inges
     let sinks = sinks::open(&config.ingest.sinks)?;
     let is_alone = config.mqtt_door.as_ref().is_some_and(|door| door.messages == config::Messages::Sinks);
     let keeps = if is_alone { Keeps::Nothing } else { Keeps::Database };
-    Ok(Ingest::new(Arc::clone(authority), sinks, keeps))
+    let proofs = config.mqtt_door.as_ref().map_or(config::Proofs::Never, |door| door.proofs);
+    Ok(Ingest::new(Arc::clone(authority), sinks, keeps, proofs))
 }
 
 async fn credentials(

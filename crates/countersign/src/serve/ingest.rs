@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use countersign_authority::Authority;
 use countersign_authority::commands::{CommandWord, RecordResultError};
-use countersign_authority::ingest::{Incoming, Rejection, Taken};
+use countersign_authority::ingest::{Incoming, Rejection, Taken, TokenAsked};
+use countersign_core::ids::IssuerKeyId;
 use countersign_edge::mqtt::{Message, SetAside, Sink, SinkError, Taking};
 use countersign_store::StoreError;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use crate::config::Proofs;
 use crate::sinks::{Record, SinkEnded, SinkQueue};
 
 /// How many messages that a door refused may wait to be written down.
@@ -47,13 +49,19 @@ struct Ways {
     authority: Arc<Authority>,
     sinks: Vec<SinkQueue>,
     keeps: Keeps,
+    proofs: Proofs,
 }
 
 impl Ingest {
     /// For this authority; must be called on the runtime that its work is to be done on.
-    pub(super) fn new(authority: Arc<Authority>, sinks: Vec<SinkQueue>, keeps: Keeps) -> Self {
+    pub(super) fn new(
+        authority: Arc<Authority>,
+        sinks: Vec<SinkQueue>,
+        keeps: Keeps,
+        proofs: Proofs,
+    ) -> Self {
         let aside = Arc::new(Semaphore::new(ASIDE_WAITING));
-        Self { ways: Arc::new(Ways { authority, sinks, keeps }), runtime: Handle::current(), aside }
+        Self { ways: Arc::new(Ways { authority, sinks, keeps, proofs }), runtime: Handle::current(), aside }
     }
 }
 
@@ -75,8 +83,9 @@ impl Sink for Ingest {
         };
         let authority = Arc::clone(&self.ways.authority);
         self.runtime.spawn(async move {
-            if let Err(error) =
-                authority.set_message_aside(incoming(denied.message), denied.code, denied.payload_bytes).await
+            if let Err(error) = authority
+                .set_message_aside(incoming(denied.message, Proofs::Never), denied.code, denied.payload_bytes)
+                .await
             {
                 tracing::error!(%error, "denied message not written down");
             }
@@ -110,7 +119,7 @@ impl Kind {
 
 async fn take(ways: &Ways, message: Message) -> Result<(), TakeError> {
     let kind = Kind::of(&message.suffix);
-    let message = incoming(message);
+    let message = incoming(message, ways.proofs);
     let (tenant, device) = (message.identity.tenant().clone(), message.identity.device().clone());
     let taken = match kind {
         Kind::CommandWord => take_word(&ways.authority, message).await?,
@@ -182,8 +191,15 @@ async fn take_word(authority: &Authority, message: Incoming) -> Result<Taken, St
     }
 }
 
-fn incoming(message: Message) -> Incoming {
+fn incoming(message: Message, proofs: Proofs) -> Incoming {
+    let is_of_token = message.certificate.issuer == IssuerKeyId::OF_TOKENS;
+    let token = match proofs {
+        Proofs::Never => TokenAsked::No,
+        Proofs::WithoutCertificate if !is_of_token => TokenAsked::No,
+        Proofs::WithoutCertificate | Proofs::Always => TokenAsked::Yes,
+    };
     Incoming {
+        token,
         identity: message.identity,
         certificate: message.certificate,
         topic: message.topic,

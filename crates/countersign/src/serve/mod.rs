@@ -13,6 +13,7 @@ mod reports;
 mod rule_bench;
 mod run;
 mod successor;
+mod tokens;
 
 pub(crate) use files::make_private_directory;
 pub(crate) use reports::of_request;

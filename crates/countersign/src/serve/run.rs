@@ -323,7 +323,8 @@ fn announce(config: &Resolved, authority: &Authority, listening: Listening<'_>) 
         };
         let tcp_doors = doors.tcp().into_iter().map(|(name, address)| (name, address.port())).collect();
         let mqtt_door = doors.mqtt().map(|address| address.port());
-        Ports { admin: admin.port(), http_door, tcp_doors, mqtt_door }.write(path)?;
+        let mqtt_tokens = doors.mqtt_tokens().map(|address| address.port());
+        Ports { admin: admin.port(), http_door, tcp_doors, mqtt_door, mqtt_tokens }.write(path)?;
     }
     let banner = Banner { admin, door, root_fingerprint: authority.root_fingerprint(), setup };
     output::print(&banner.to_string()).context("print where everything is")

@@ -25,6 +25,7 @@ mod a_locked_out_owner_comes_back_from_the_machine;
 mod a_new_ca_is_signed_where_the_root_is;
 mod a_partitioned_edge_is_counted_honestly;
 mod a_plan_becomes_a_tree_of_cas;
+mod a_provisioning_token_opens_a_session_until_it_is_taken_away;
 mod a_reload_under_load_refuses_nobody;
 mod a_restart_refuses_nobody;
 mod a_revoked_edge_is_told_no_more;

@@ -76,6 +76,9 @@ const COMMANDS: &[&[&str]] = &[
     &["device", "commands"],
     &["device", "shadow", "show"],
     &["device", "shadow", "desire"],
+    &["device", "provisioning-token", "set"],
+    &["device", "provisioning-token", "show"],
+    &["device", "provisioning-token", "remove"],
     &["key", "create"],
     &["key", "list"],
     &["key", "revoke"],
@@ -153,7 +156,7 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    let parents: [&[&str]; 27] = [
+    let parents: [&[&str]; 28] = [
         &[],
         &["config"],
         &["audit"],
@@ -173,6 +176,7 @@ fn every_command_is_in_the_list_of_this_test() {
         &["rules"],
         &["device"],
         &["device", "shadow"],
+        &["device", "provisioning-token"],
         &["key"],
         &["denied"],
         &["tenant"],

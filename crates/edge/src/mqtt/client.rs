@@ -122,7 +122,7 @@ impl BrokerClient {
             client_id,
             will: None,
             user_name: account.login.as_ref().map(|(name, _)| name.as_str()),
-            password: account.login.as_ref().map(|(_, password)| password.as_bytes()),
+            password: account.login.as_ref().map(|(_, password)| password.reveal().as_bytes()),
         };
         client.encoder().connect(&connect, &PropertyWriter::new(), None);
         client.flush().await?;

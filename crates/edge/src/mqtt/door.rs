@@ -10,6 +10,7 @@ use countersign_tls::{ClientAuth, HostPolicies};
 use ipnet::IpNet;
 
 use super::grant::Grant;
+use super::hear::Entry;
 use super::leftovers::{Leftovers, clear_fallen};
 use super::listeners::Listeners;
 use super::retained::Retained;
@@ -18,6 +19,7 @@ use super::serve::MqttInside;
 use super::session::Context;
 use super::sink::Sink;
 use super::terms::Terms;
+use super::tokens::Tokens;
 use super::upstream::MqttUpstream;
 use crate::accept::limits::Limits;
 use crate::accept::{EntryTerms, Frontage, FrontageTerms};
@@ -50,6 +52,21 @@ pub struct MqttDoorConfig {
     pub sink: Option<Arc<dyn Sink>>,
     /// Who is told of devices that begin to listen.
     pub listeners: Option<Arc<Listeners>>,
+    /// Who knows devices by their provisioning tokens. With one, a token is asked for in the place of a
+    /// certificate, and nothing is granted to services.
+    pub tokens: Option<Arc<dyn Tokens>>,
+    /// Whether whoever is behind it sees the tokens in payloads.
+    pub payload_tokens: PayloadTokens,
+}
+
+/// Whether whoever is behind a door sees the provisioning tokens in payloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum PayloadTokens {
+    /// Devices that send some show them to the broker.
+    #[default]
+    PassedOn,
+    /// The broker sees none. A message that may hold one which cannot be taken out goes nowhere.
+    TakenOut,
 }
 
 impl MqttDoorConfig {
@@ -68,6 +85,8 @@ impl MqttDoorConfig {
             grants: Vec::new(),
             sink: None,
             listeners: None,
+            tokens: None,
+            payload_tokens: PayloadTokens::default(),
         }
     }
 }
@@ -97,30 +116,38 @@ impl MqttDoor {
     ) -> Result<DoorHandle, DoorError> {
         let current = inputs.current()?;
         // A fallen device is told so in MQTT's own words, after the handshake.
-        let tls = inputs.tls(ClientAuth::Optional)?.with_protocols(&[]);
+        let client_auth = if config.tokens.is_some() { ClientAuth::None } else { ClientAuth::Optional };
+        let tls = inputs.tls(client_auth)?.with_protocols(&[]);
         let context = Arc::new(Context {
             terms: config.terms,
             retained: Retained::default(),
             leftovers: Leftovers::default(),
             listeners: config.listeners,
             is_tapped: config.sink.is_some(),
+            payload_tokens: config.payload_tokens,
         });
         let cleared = clear_fallen(Arc::clone(&context), config.upstream.clone(), inputs.snapshots.clone());
         spawn("mqtt-leftovers".to_owned(), move |runtime| runtime.block_on(cleared))?;
         let guests = config.grants.iter().flat_map(Grant::guests).collect();
+        let entry = match config.tokens {
+            Some(tokens) => Entry::Tokens(tokens),
+            None => Entry::Certificates {
+                requirement: Requirement::upstream(Enforcement::Enforce, Floor::Kept),
+                grants: config.grants,
+            },
+        };
         let inside = MqttInside {
             current: Arc::clone(&current),
             clock: Arc::clone(&inputs.clock),
             reports: Reports::new(inputs.reports.clone(), Arc::clone(&inputs.counts)),
-            requirement: Requirement::upstream(Enforcement::Enforce, Floor::Kept),
+            entry,
             upstream: config.upstream,
             layout: config.layout,
-            grants: config.grants,
             context,
             sink: config.sink,
         };
         let terms = FrontageTerms {
-            policies: HostPolicies::new(ClientAuth::Optional),
+            policies: HostPolicies::new(client_auth),
             guests,
             entry: EntryTerms {
                 proxy_networks: config.proxy_networks,

@@ -129,7 +129,7 @@ pub(super) async fn purge(
         client_id,
         will: None,
         user_name: credentials.name.as_deref(),
-        password: credentials.password.as_ref().map(|password| password.as_bytes()),
+        password: credentials.password.as_ref().map(|password| password.reveal().as_bytes()),
     };
     let purged = async {
         let mut leg = Leg::new(upstream.reach(terms.upstream_timeout).await.ok()?);

@@ -166,7 +166,7 @@ impl MqttUpstream {
             client_id: &client_id,
             will: None,
             user_name: credentials.name.as_deref(),
-            password: credentials.password.as_ref().map(|password| password.as_bytes()),
+            password: credentials.password.as_ref().map(|password| password.reveal().as_bytes()),
         };
         let mut leg = Leg::new(self.reach(patience).await?);
         leg.outbox.extend_from_slice(broker.own_header());

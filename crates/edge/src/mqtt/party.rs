@@ -45,7 +45,7 @@ impl Party {
     }
 }
 
-/// The certificate that opened a conversation.
+/// What opened a conversation: a certificate, or a device's token.
 #[derive(Clone, Debug)]
 pub(super) enum Credential {
     /// A device's.
@@ -63,7 +63,15 @@ impl Credential {
         }
     }
 
-    /// The certificate's serial number.
+    /// The serial number of the certificate, if it is one.
+    pub(super) fn certificate(&self) -> Option<&SerialNumber> {
+        match self {
+            Self::Device(claim) if claim.is_of_token() => None,
+            Self::Device(_) | Self::Service(_) => Some(self.serial()),
+        }
+    }
+
+    /// The serial number of the certificate, or of the token.
     pub(super) fn serial(&self) -> &SerialNumber {
         match self {
             Self::Device(claim) => &claim.reference.serial,

@@ -3,12 +3,11 @@
 use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use countersign_core::access::Refusal;
 use countersign_core::ids::RequestId;
-use countersign_core::snapshot::{CertificateClaim, Standing, TrustSnapshot};
-use countersign_core::time::{Clock, Timestamp};
+use countersign_core::snapshot::{CertificateClaim, Standing};
+use countersign_core::time::Clock;
 use countersign_tls::{Peer, ServerStream};
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -16,7 +15,7 @@ use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
 use super::farewell::Farewell;
-use super::grant::Grant;
+use super::hear::Entry;
 use super::holder::Holder;
 use super::leg::{Leg, ReceiveError};
 use super::party::{Credential, Party};
@@ -27,13 +26,13 @@ use super::sink::{Message, Sink};
 use super::upstream::{MqttUpstream, UpstreamStream};
 use super::wire::{Encoder, Fault, Packet, Reason, Version, next_frame};
 use crate::accept::{Entered, Inside};
-use crate::admit::{Admitted, Refused, Requirement, admit};
+use crate::admit::Admitted;
 use crate::registry::{Ending, Registration, Registry};
 use crate::report::{EdgeReport, RefusedRequest, Reports};
 use crate::trust::Current;
 
 /// What the MQTT door is in the place of a route.
-const ROUTE: &str = "mqtt_door";
+pub(super) const ROUTE: &str = "mqtt_door";
 
 /// What is behind the entrance of an MQTT door.
 #[derive(Debug)]
@@ -41,10 +40,9 @@ pub(crate) struct MqttInside {
     pub(crate) current: Arc<Current>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reports: Reports,
-    pub(crate) requirement: Requirement,
+    pub(super) entry: Entry,
     pub(crate) upstream: MqttUpstream,
     pub(crate) layout: Layout,
-    pub(super) grants: Vec<Grant>,
     pub(super) context: Arc<Context>,
     pub(crate) sink: Option<Arc<dyn Sink>>,
 }
@@ -58,14 +56,23 @@ pub(super) struct Arrival {
     pub(super) peer: Peer,
     pub(super) address: SocketAddr,
     local: SocketAddr,
+    /// What the token says that was shown in the place of a certificate.
+    pub(super) token: OnceLock<CertificateClaim>,
+}
+
+impl Arrival {
+    /// What was shown of a device.
+    fn claim(&self) -> Option<&CertificateClaim> {
+        self.token.get().or(self.peer.claim())
+    }
 }
 
 /// Who was let in, and what it may.
-struct Welcomed {
-    admitted: Admitted,
-    party: Party,
-    credential: Credential,
-    rights: Rights,
+pub(super) struct Welcomed {
+    pub(super) admitted: Admitted,
+    pub(super) party: Party,
+    pub(super) credential: Credential,
+    pub(super) rights: Rights,
 }
 
 /// A conversation that the broker agreed to.
@@ -105,7 +112,7 @@ impl Inside for MqttInside {
     async fn serve(&self, entered: Entered, registry: &Arc<Registry>, _worker: Arc<()>) {
         let live = registry.register_peer(&entered.peer, &self.current, &*self.clock);
         let Entered { stream, peer, address, local, slot } = entered;
-        let arrival = Arrival { id: RequestId::random(), peer, address, local };
+        let arrival = Arrival { id: RequestId::random(), peer, address, local, token: OnceLock::new() };
         let device = Leg::new(stream);
         let begun = Box::pin(self.begin(device, &arrival, &live, registry));
         let begun = tokio::select! {
@@ -178,7 +185,7 @@ impl MqttInside {
         if answer.is_remembered {
             self.context.listens(&party);
         }
-        let stamp = Stamp::of(&party, credential.serial());
+        let stamp = Stamp::of(&party, credential.certificate());
         let own = (party, rights, stamp);
         let state = State::new(greeting.version, Arc::clone(&self.context), own, answer.inflight);
         let will = credential.device().and_then(|claim| self.will_of(&packet, claim));
@@ -212,14 +219,13 @@ impl MqttInside {
             }
         };
         let turn = |reason| NotBegun(Some((connect.version, reason)));
-        let heard = self.hear(arrival, live).await.map_err(|refused| turn(reason_of(&refused)))?;
-        let Some(welcomed) = heard else { return Err(turn(Reason::NotAuthorized)) };
+        let welcomed = self.hear(&connect, arrival, live).await.map_err(turn)?;
         let Welcomed { party, credential, rights, .. } = &welcomed;
         if party.device().is_some_and(|key| registry.count(key) > self.context.terms.sessions) {
             self.tell(EdgeReport::Refused, arrival, "TOO_MANY_CONNECTIONS", None);
             return Err(turn(Reason::QuotaExceeded));
         }
-        let stamp = Stamp::of(party, credential.serial());
+        let stamp = Stamp::of(party, credential.certificate());
         let greeting =
             Greeting::of(&connect, (party, rights, &stamp), self.upstream.account(), &self.context);
         let greeting = greeting.map_err(|Turned { reason, incident }| {
@@ -237,69 +243,6 @@ impl MqttInside {
                 Err(turn(Reason::ServerUnavailable))
             }
         }
-    }
-
-    /// The one decision. The handshake may have been a resumed one: what it shows is judged as anew. `None`:
-    /// nobody who could have rights here.
-    async fn hear(&self, arrival: &Arrival, live: &Registration) -> Result<Option<Welcomed>, Refused> {
-        let trust = self.current.load_full();
-        let (peer, now) = (&arrival.peer, self.clock.now());
-        let decided = admit(peer, &trust.snapshot, &self.requirement, now)
-            .map(|admitted| (admitted, None))
-            .or_else(|refused| self.granted(peer, (&trust.snapshot, now), refused));
-        let (admitted, grant) = decided.inspect_err(|refused| {
-            let (code, reason) = (refused.refusal.code(), refused.refusal);
-            warn!(route = ROUTE, request = %arrival.id, peer = %arrival.address, code, %reason, "session refused");
-            self.tell(EdgeReport::Refused, arrival, code, None);
-        })?;
-        if admitted.standing() == Some(Standing::Pending)
-            && live.claim_first_use()
-            && let Some(claim) = admitted.peer().claim()
-        {
-            self.reports.tell_first_use(claim.reference.clone()).await;
-        }
-        if let Some(guest) = admitted.guest() {
-            live.receive(guest, || self.current.load().snapshot.guest_may_go_on(guest, self.clock.now()));
-        }
-        Ok(self.welcome(admitted, grant))
-    }
-
-    /// The first grant that fits whoever is no device. Where none does, one that knows the certificate says why.
-    fn granted(
-        &self,
-        peer: &Peer,
-        (snapshot, now): (&TrustSnapshot, Timestamp),
-        refused: Refused,
-    ) -> Result<(Admitted, Option<&Grant>), Refused> {
-        // A device of ours has its own rights, or none.
-        if peer.claim().is_some() {
-            return Err(refused);
-        }
-        let mut last = refused;
-        for grant in &self.grants {
-            match admit(peer, snapshot, &grant.requirement, now) {
-                Ok(admitted) => return Ok((admitted, Some(grant))),
-                Err(refused) if refused.refusal != Refusal::Untrusted => last = refused,
-                Err(_unknown) => {}
-            }
-        }
-        Err(last)
-    }
-
-    fn welcome(&self, admitted: Admitted, grant: Option<&Grant>) -> Option<Welcomed> {
-        let (party, credential, rights) = match (admitted.device(), admitted.guest(), grant) {
-            (Some(claim), _, _) => {
-                let key = (claim.identity.tenant().clone(), claim.identity.device().clone());
-                let rights = self.layout.rights_of(&claim.identity);
-                (Party::Device(key), Credential::Device(claim.clone()), rights)
-            }
-            (None, Some(guest), Some(grant)) => {
-                let party = Party::Service(Arc::clone(&grant.name));
-                (party, Credential::Service(Arc::clone(guest)), grant.rights.clone())
-            }
-            (None, ..) => return None,
-        };
-        Some(Welcomed { admitted, party, credential, rights })
     }
 
     /// Tells the broker of the device, and hears what it says.
@@ -402,7 +345,7 @@ impl MqttInside {
         farewell.part(end, pump, &arrival, (&holder.credential, live)).await;
     }
 
-    fn standing(&self, claim: &CertificateClaim) -> Standing {
+    pub(super) fn standing(&self, claim: &CertificateClaim) -> Standing {
         self.current.load().snapshot.standing(claim, self.clock.now())
     }
 
@@ -418,7 +361,7 @@ impl MqttInside {
         }
     }
 
-    fn tell(
+    pub(super) fn tell(
         &self,
         kind: fn(Box<RefusedRequest>) -> EdgeReport,
         arrival: &Arrival,
@@ -429,9 +372,9 @@ impl MqttInside {
         let host = peer.server_name().unwrap_or_default();
         let facts = RefusedRequest {
             request_id: if incident.is_some() { RequestId::random() } else { arrival.id },
-            certificate: peer.claim().map(Into::into),
+            certificate: arrival.claim().map(Into::into),
             untrusted: peer.untrusted().map(|reason| reason.code()),
-            standing: peer.claim().map(|claim| self.standing(claim)),
+            standing: arrival.claim().map(|claim| self.standing(claim)),
             route: Some(ROUTE.to_owned()),
             host: host.chars().take(RefusedRequest::TEXT_LIMIT).collect(),
             method: incident.map(|incident| incident.packet.to_owned()).unwrap_or_default(),
@@ -439,22 +382,5 @@ impl MqttInside {
             ..RefusedRequest::bare(self.clock.now(), arrival.address, code)
         };
         self.reports.tell(kind(Box::new(facts)));
-    }
-}
-
-/// How MQTT says why a device is not let in: good clients stop at these codes.
-const fn reason_of(refused: &Refused) -> Reason {
-    match refused.refusal {
-        Refusal::Revoked | Refusal::Quarantined | Refusal::Decommissioned | Refusal::TenantSuspended => {
-            Reason::Banned
-        }
-        Refusal::MtlsRequired
-        | Refusal::Untrusted
-        | Refusal::Expired
-        | Refusal::NotYetValid
-        | Refusal::Superseded
-        | Refusal::Unproved
-        | Refusal::WrongDevice
-        | Refusal::NotAdmittedHere => Reason::NotAuthorized,
     }
 }

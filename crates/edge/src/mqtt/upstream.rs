@@ -51,8 +51,10 @@ impl Password {
         Self(Zeroizing::new(text.into()))
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+    /// Shown to whoever has to send it, or to compare it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
     }
 }
 

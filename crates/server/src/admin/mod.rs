@@ -21,6 +21,7 @@ pub(crate) mod messages;
 pub(crate) mod metrics;
 pub(crate) mod monitors;
 pub(crate) mod passwords;
+pub(crate) mod provisioning_tokens;
 pub(crate) mod quarantine;
 pub(crate) mod reported;
 pub(crate) mod rollout;

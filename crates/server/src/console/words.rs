@@ -58,6 +58,9 @@ pub(super) fn ingest_reason(code: &str) -> &'static str {
         "DEVICE_QUARANTINED" => "Its device is in quarantine",
         "TOPIC_IDENTITY_MISMATCH" => "The topic is another device’s",
         "TOPIC_NOT_ALLOWED" => "Devices may not write that topic",
+        "TOKEN_NOT_SET_IN_REGISTRY" => "No provisioning token is set for its device",
+        "TOKEN_MISSING" => "It bears no provisioning token",
+        "TOKEN_INVALID" => "It bears another provisioning token",
         "MQTT_QUOTA_EXCEEDED" => "The device keeps too much at the broker",
         _ => "It was refused",
     }

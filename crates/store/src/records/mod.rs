@@ -33,6 +33,7 @@ pub(crate) mod messages;
 pub(crate) mod monitors;
 pub(crate) mod password_tokens;
 pub(crate) mod presence;
+pub(crate) mod provisioning_tokens;
 pub(crate) mod refusals;
 pub(crate) mod reports;
 pub(crate) mod restorations;

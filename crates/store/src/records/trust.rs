@@ -6,9 +6,9 @@ use std::time::Duration;
 use countersign_core::certificate::{CertificateState, Lifetime, RevocationReason};
 use countersign_core::device::DeviceStatus;
 use countersign_core::ids::{
-    CertificateRef, DeviceId, DeviceName, IssuerKeyId, SecretHash, SpkiSha256, Tenant,
+    CertificateRef, DeviceId, DeviceName, IssuerKeyId, SecretHash, SerialNumber, SpkiSha256, Tenant,
 };
-use countersign_core::snapshot::SnapshotVersion;
+use countersign_core::snapshot::{SnapshotVersion, TOKEN_SESSION};
 use countersign_core::time::Timestamp;
 
 use super::foreign_trusts::ForeignTrustRow;
@@ -45,6 +45,8 @@ pub struct TrustMaterial {
     pub bound: Vec<BoundCertificate>,
     /// Keys that prove nothing ever again, those of [`Self::revocations`] among them.
     pub denied_keys: Vec<SpkiSha256>,
+    /// Provisioning tokens that count no more, while a session may be left that one opened.
+    pub ended_tokens: Vec<CertificateRef>,
 }
 
 /// What doors must hear of since an epoch.
@@ -87,6 +89,8 @@ pub struct ChangedDevice {
     pub denied_keys: Vec<SpkiSha256>,
     /// The keys that were denied because of it, and are so no more for any reason.
     pub lifted_keys: Vec<SpkiSha256>,
+    /// Its provisioning tokens that count no more, as doors know them.
+    pub ended_tokens: Vec<CertificateRef>,
 }
 
 /// What doors must hear of a certificate.
@@ -157,6 +161,7 @@ impl FromRow for ChangedDevice {
             certificates: Vec::new(),
             denied_keys: Vec::new(),
             lifted_keys: Vec::new(),
+            ended_tokens: Vec::new(),
         })
     }
 }
@@ -173,6 +178,12 @@ impl FromRow for Of<ChangedCertificate> {
             bound: row.optional_bytes("bound_der")?,
         };
         Ok(Self(row.parsed("device_uuid")?, certificate))
+    }
+}
+
+impl FromRow for Of<SerialNumber> {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self(row.parsed("device_id")?, row.parsed("serial_number")?))
     }
 }
 
@@ -278,6 +289,8 @@ impl Reading<'_> {
             proved,
             revocations: self.live_revocations(now).await?,
             denied_keys: self.denied_keys().await?,
+            // Clocks of authorities differ: one may have ended by another's a moment from now.
+            ended_tokens: self.provisioning_tokens_ended(now - TOKEN_SESSION, now + TOKEN_SESSION).await?,
         })
     }
 
@@ -350,7 +363,7 @@ impl Reading<'_> {
         Ok((revoked, others))
     }
 
-    /// Four statements, however many devices there are.
+    /// Five statements, however many devices there are.
     async fn changed_devices(&mut self, epoch: u64) -> Result<Vec<ChangedDevice>, StoreError> {
         let mut devices: Vec<ChangedDevice> = sql(
             "devices",
@@ -393,6 +406,15 @@ impl Reading<'_> {
         .bind(epoch)
         .all(&mut self.connection)
         .await?;
+        let ended: Vec<Of<SerialNumber>> = sql(
+            "provisioning_tokens",
+            "SELECT p.device_id, p.serial_number FROM devices d
+             JOIN provisioning_tokens p ON p.device_id = d.id
+             WHERE d.trust_epoch <> 0 AND d.trust_epoch > $1 AND p.ended_at IS NOT NULL",
+        )
+        .bind(epoch)
+        .all(&mut self.connection)
+        .await?;
         let mut places: HashMap<DeviceId, &mut ChangedDevice> =
             devices.iter_mut().map(|device| (device.id, device)).collect();
         for Of(id, certificate) in certificates {
@@ -408,6 +430,11 @@ impl Reading<'_> {
         for Of(id, key) in lifted {
             if let Some(device) = places.get_mut(&id) {
                 device.lifted_keys.push(key);
+            }
+        }
+        for Of(id, serial) in ended {
+            if let Some(device) = places.get_mut(&id) {
+                device.ended_tokens.push(CertificateRef { issuer: IssuerKeyId::OF_TOKENS, serial });
             }
         }
         Ok(devices)

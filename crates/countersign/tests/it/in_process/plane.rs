@@ -253,6 +253,7 @@ impl Plane {
             qos: 1,
             is_dup: false,
             received_at: self.clock.now(),
+            token: countersign_authority::ingest::TokenAsked::No,
             payload: payload.to_string().into_bytes(),
         };
         let length = message.payload.len();

@@ -318,6 +318,9 @@ fn fleet() -> Vec<Row> {
             .elsewhere(Elsewhere::Refused)
             .done(404),
         row("rotateDeviceToken", OPERATOR).about(About::Device).done(202),
+        row("getProvisioningToken", VIEWER).about(About::Device),
+        row("setProvisioningToken", ADMIN).about(About::Device),
+        row("removeProvisioningToken", ADMIN).about(About::Device),
         row("getRollout", VIEWER).elsewhere(Elsewhere::SeesNothing),
         row("listWouldBeBlocked", VIEWER).query("?tenant=acme").elsewhere(Elsewhere::Refused),
         row("rollBack", OWNER).elsewhere(Elsewhere::ForTheUnbound),

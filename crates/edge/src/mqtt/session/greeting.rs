@@ -90,7 +90,7 @@ impl Greeting {
             client_id: &client_id,
             keep_alive,
             user_name: credentials.name.as_deref(),
-            password: credentials.password.as_ref().map(|password| password.as_bytes()),
+            password: credentials.password.as_ref().map(|password| password.reveal().as_bytes()),
             ..*connect
         };
         let properties = upward(connect, stamp, context);

@@ -13,15 +13,16 @@ const RESERVED: &str = "countersign-";
 pub(in crate::mqtt) struct Stamp(Vec<(&'static str, String)>);
 
 impl Stamp {
-    /// A device's says its tenant and its name, a service's the name of its grant.
-    pub(in crate::mqtt) fn of(party: &Party, serial: &SerialNumber) -> Self {
+    /// A device's says its tenant and its name, a service's the name of its grant; who showed no certificate has
+    /// no serial number.
+    pub(in crate::mqtt) fn of(party: &Party, certificate: Option<&SerialNumber>) -> Self {
         let mut pairs = match party {
             Party::Device((tenant, device)) => {
                 vec![("countersign-tenant", tenant.to_string()), ("countersign-device", device.to_string())]
             }
             Party::Service(name) => vec![("countersign-service", name.to_string())],
         };
-        pairs.push(("countersign-serial", serial.to_string()));
+        pairs.extend(certificate.map(|serial| ("countersign-serial", serial.to_string())));
         Self(pairs)
     }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::stamp::Stamp;
+use crate::mqtt::door::PayloadTokens;
 use crate::mqtt::leftovers::Leftovers;
 use crate::mqtt::listeners::Listeners;
 use crate::mqtt::party::Party;
@@ -86,6 +87,8 @@ pub(in crate::mqtt) struct Context {
     pub(in crate::mqtt) listeners: Option<Arc<Listeners>>,
     /// Whether messages go to a sink.
     pub(in crate::mqtt) is_tapped: bool,
+    /// Whether the broker sees tokens in payloads.
+    pub(in crate::mqtt) payload_tokens: PayloadTokens,
 }
 
 impl Context {
@@ -119,7 +122,7 @@ pub(in crate::mqtt) struct State {
     pub(super) inflight_limit: usize,
     /// Messages of QoS 1 and 2 that the broker has not acknowledged.
     pub(super) inflight: HashSet<u16>,
-    /// Denied messages of QoS 2 whose exchange is completed here.
+    /// Denied messages of QoS 2 whose exchange, if their client goes on with it, is completed here.
     pub(super) settled: HashSet<u16>,
     /// Messages of QoS 2 from the broker that were dropped.
     pub(super) dropped: HashSet<u16>,

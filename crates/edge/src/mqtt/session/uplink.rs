@@ -1,8 +1,12 @@
 //! What a device says.
 
+use std::borrow::Cow;
+
 use super::state::{End, Incident, Out, State, Step, Tapped};
+use crate::mqtt::door::PayloadTokens;
 use crate::mqtt::rights::Denial;
 use crate::mqtt::terms::OnDenial;
+use crate::mqtt::tokens::without_token;
 use crate::mqtt::wire::{
     Fault, Frame, Kind, Packet, PropertyId, PropertyWriter, Publish, Qos, Reason, Subscribe, Unsubscribe,
     Version,
@@ -16,6 +20,9 @@ const TOPIC_SHOWN: usize = 200;
 
 /// How much of a denied payload is handed on.
 const DENIED_PAYLOAD: usize = 4096;
+
+/// The code of a message with a token that cannot be taken out.
+const TOKEN_KEPT: &str = "PAYLOAD_INVALID_JSON";
 
 /// The code of a retained message above the quota.
 const QUOTA: &str = "MQTT_QUOTA_EXCEEDED";
@@ -77,24 +84,40 @@ impl State {
         if publish.is_retained && self.context.keeps(&self.party, topic, publish.payload.len()).is_err() {
             return Ok(self.deny(publish, topic, QUOTA, Reason::QuotaExceeded, out));
         }
+        let payload = match self.context.payload_tokens {
+            PayloadTokens::PassedOn => Some(Cow::Borrowed(publish.payload)),
+            PayloadTokens::TakenOut => without_token(publish.payload),
+        };
+        let Some(payload) = payload else {
+            return Ok(self.deny(publish, topic, TOKEN_KEPT, Reason::NotAuthorized, out));
+        };
         if let Some(id) = publish.packet_id {
             self.inflight.insert(id);
             if self.version == Version::V5 && self.inflight.len() > self.inflight_limit {
                 return Ok(Step::End(End::Refused(Reason::ReceiveMaximumExceeded)));
             }
         }
-        Ok(self.let_in(frame, publish, topic, out))
+        Ok(self.let_in((frame, publish), topic, &payload, out))
     }
 
-    fn let_in(&self, frame: Frame<'_>, publish: &Publish<'_>, topic: &str, out: &mut Out<'_>) -> Step {
+    /// The sink has the payload as it came: it judges the token, and takes it out itself.
+    fn let_in(
+        &self,
+        (frame, publish): (Frame<'_>, &Publish<'_>),
+        topic: &str,
+        payload: &[u8],
+        out: &mut Out<'_>,
+    ) -> Step {
         let mut tapped = Vec::new();
         let up = if self.is_tapped() { &mut tapped } else { &mut *out.up };
+        let passed_on = Publish { payload, ..*publish };
         match self.version {
-            Version::V311 => up.extend_from_slice(frame.bytes),
+            Version::V311 if payload.len() == publish.payload.len() => up.extend_from_slice(frame.bytes),
+            Version::V311 => self.encoder(up).publish(&passed_on, topic, &PropertyWriter::new()),
             Version::V5 => {
                 let mut properties = PropertyWriter::new();
                 self.stamp.put(publish.properties, &mut properties, |id| id != PropertyId::TopicAlias);
-                self.encoder(up).publish(publish, topic, &properties);
+                self.encoder(up).publish(&passed_on, topic, &properties);
             }
         }
         if !self.is_tapped() {

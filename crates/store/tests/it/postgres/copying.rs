@@ -17,8 +17,8 @@ use countersign_core::snapshot::UnprovedPeriod;
 use countersign_store::{
     AgentReport, ApiTokenRow, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow,
     DeniedKeyRow, DeviceFilter, EdgeReportRow, IssuerRole, IssuerRow, KeptKey, OVER_CERTIFICATE, Origin,
-    PasswordHash, PasswordTokenRow, Presence, RefusalRow, RevocationSelector, Role, RotationRow,
-    SealedServiceKey, SelectionRow, ServiceCertificateFilter, ServiceCertificateRow, SessionRow,
+    PasswordHash, PasswordTokenRow, Presence, ProvisioningTokenRow, RefusalRow, RevocationSelector, Role,
+    RotationRow, SealedServiceKey, SelectionRow, ServiceCertificateFilter, ServiceCertificateRow, SessionRow,
     StagedTokenRow, Store, StoreError, StoreUrl, TelemetryFilter, TraitKind, TrustBundleReport,
     UnprovedPeriodRow, UpstreamCertificateRow, UpstreamIntentRow, UpstreamRevocationRow, UsageRow, UserRow,
     copy,
@@ -79,6 +79,12 @@ pub(super) async fn filled() -> Fixture {
         let report = AgentReport { config_version: Some(7), trust_bundle: Some(bundle) };
         let challenge =
             ChallengeRow { id: ChallengeId::random(), device: id, nonce: "n".into(), expires_at: now() };
+        let provisioning = ProvisioningTokenRow {
+            serial: reference().serial,
+            device: id,
+            token: random().into(),
+            set_at: now(),
+        };
         let staged = StagedTokenRow {
             device: id,
             token: random().into(),
@@ -99,6 +105,7 @@ pub(super) async fn filled() -> Fixture {
                 w.insert_denied_key(&key).await?;
                 w.insert_denied_trait(tenant, TraitKind::Hostname, "evil").await?;
                 w.stage_token(&staged).await?;
+                w.insert_provisioning_token(&provisioning).await?;
                 w.record_usage(&[UsageRow { device: id, outcome: OVER_CERTIFICATE.into(), at: now() }])
                     .await?;
                 w.device_trust_changed(id).await?;

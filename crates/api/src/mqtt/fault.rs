@@ -66,6 +66,8 @@ pub enum Reason {
     KeepAliveTimeout = 0x8D,
     /// Not a filter.
     TopicFilterInvalid = 0x8F,
+    /// There is no exchange with this packet identifier.
+    PacketIdentifierNotFound = 0x92,
     /// More messages under way than agreed.
     ReceiveMaximumExceeded = 0x93,
     /// A topic alias that means nothing.
@@ -103,6 +105,7 @@ impl Reason {
             | Self::Banned
             | Self::BadAuthenticationMethod
             | Self::TopicFilterInvalid
+            | Self::PacketIdentifierNotFound
             | Self::ReceiveMaximumExceeded
             | Self::TopicAliasInvalid
             | Self::PacketTooLarge

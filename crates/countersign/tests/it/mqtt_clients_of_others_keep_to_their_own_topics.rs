@@ -5,11 +5,15 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
 use crate::harness::{Device, Installation, Mosquitto, MqttDevice, Time, done, door_port};
 use crate::program::repository;
+
+/// Held while a client is looked for and installed: half of one is none.
+static INSTALLING: Mutex<()> = Mutex::new(());
 
 /// A client that somebody else wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +43,7 @@ impl Client {
                 &[&["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"]],
             ),
         };
+        let _one_at_a_time = INSTALLING.lock();
         let is_installed = there.exists() || install.iter().all(|step| succeeds(&folder, step));
         if !is_installed {
             let mut log = std::io::stderr();
@@ -103,9 +108,14 @@ async fn all_try(installation: &Installation, mqtt: &MqttDevice) {
         for version in [4, 5] {
             let Some(found) = tries(client, installation, mqtt, version).await else { continue };
             let mut expected = expected(version);
-            // What a PUBREC says paho does not tell; an alias that stands for nothing the npm package does not send.
-            let left_out = if client == Client::Paho { "other2" } else { "unset" };
-            expected.as_object_mut().unwrap().remove(left_out);
+            let all = expected.as_object_mut().unwrap();
+            match client {
+                // Goes on after a PUBREC that says no, and tells what it is answered then: there is no such exchange.
+                Client::Paho if version == 5 => all["other2"] = json!(146),
+                Client::Paho => {}
+                // Does not send an alias that stands for nothing.
+                Client::Npm => drop(all.remove("unset")),
+            }
             for (attempt, outcome) in expected.as_object().unwrap() {
                 assert_eq!(&found[attempt], outcome, "{client:?} {version} {attempt}: {found}");
             }

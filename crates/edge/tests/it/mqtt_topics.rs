@@ -65,6 +65,28 @@ async fn own_topics_arrive_and_those_of_others_do_not() {
     }
 }
 
+/// In MQTT 5 a PUBREC that says no ends the exchange. Some clients go on with it all the same.
+#[tokio::test]
+async fn a_denied_exchange_that_is_gone_on_with_ends_at_the_door() {
+    let (site, broker) = MqttSite::usual().await;
+    let mut witness = broker.witness().await;
+    let mut device = site.device("d1", Version::V5).await;
+    for _again in 0..2 {
+        device.publish(FOREIGN[0], Some((Qos::ExactlyOnce, 6)), b"stolen").await;
+        assert_eq!(device.next().await, [0x50, 3, 0, 6, 0x87]);
+        device.send(&[0x62, 2, 0, 6]).await;
+        assert_eq!(device.next().await, [0x70, 3, 0, 6, 0x92], "there is no such exchange");
+    }
+    device.publish(FOREIGN[0], Some((Qos::ExactlyOnce, 6)), b"stolen").await;
+    assert_eq!(device.next().await, [0x50, 3, 0, 6, 0x87]);
+    // Its identifier is free: the next exchange is the broker's.
+    device.publish(OWN, Some((Qos::ExactlyOnce, 6)), b"once").await;
+    assert_eq!(device.next().await, [0x50, 2, 0, 6]);
+    device.send(&[0x62, 2, 0, 6]).await;
+    assert_eq!(device.next().await, [0x70, 2, 0, 6]);
+    assert_eq!(witness.message().await, (OWN.to_owned(), b"once".to_vec()));
+}
+
 #[tokio::test]
 async fn denied_messages_end_the_connection_where_that_is_wanted() {
     let (site, _broker) = MqttSite::with(|config| {

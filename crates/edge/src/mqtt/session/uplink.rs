@@ -42,7 +42,12 @@ impl State {
             Packet::Subscribe(subscribe) => self.subscribe(frame, &subscribe, out),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(frame, &unsubscribe, out),
             Packet::Pubrel(ack) if self.settled.remove(&ack.packet_id) => {
-                self.encoder(out.down).ack(Kind::Pubcomp, ack.packet_id, Reason::Success);
+                // In MQTT 5 the exchange was over with the PUBREC, but not every client knows (section 4.3.3).
+                let said = match self.version {
+                    Version::V311 => Reason::Success,
+                    Version::V5 => Reason::PacketIdentifierNotFound,
+                };
+                self.encoder(out.down).ack(Kind::Pubcomp, ack.packet_id, said);
                 Ok(Step::On)
             }
             Packet::Puback(_)
@@ -93,6 +98,8 @@ impl State {
         };
         if let Some(id) = publish.packet_id {
             self.inflight.insert(id);
+            // In MQTT 5 a denied exchange leaves its identifier free.
+            self.settled.remove(&id);
             if self.version == Version::V5 && self.inflight.len() > self.inflight_limit {
                 return Ok(Step::End(End::Refused(Reason::ReceiveMaximumExceeded)));
             }
@@ -170,11 +177,9 @@ impl State {
             (Qos::AtLeastOnce, Some(id)) => self.encoder(out.down).ack(Kind::Puback, id, said),
             (Qos::ExactlyOnce, Some(id)) => {
                 self.encoder(out.down).ack(Kind::Pubrec, id, said);
-                if self.version == Version::V311 {
-                    self.settled.insert(id);
-                    if self.settled.len() > self.inflight_limit {
-                        return Step::End(End::Refused(Reason::ReceiveMaximumExceeded));
-                    }
+                self.settled.insert(id);
+                if self.version == Version::V311 && self.settled.len() > self.inflight_limit {
+                    return Step::End(End::Refused(Reason::ReceiveMaximumExceeded));
                 }
             }
             (Qos::AtMostOnce, _) | (_, None) => {}

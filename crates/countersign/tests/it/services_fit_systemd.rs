@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use crate::program::repository;
 
-const UNITS: [&str; 3] = ["countersign.service", "countersign-agent.service", "countersign-edge.service"];
+const UNITS: [&str; 4] =
+    ["countersign.service", "countersign-agent.service", "countersign-edge.service", MOSQUITTO];
+
+/// What keeps Mosquitto's side up to date.
+const MOSQUITTO: &str = "countersign-mosquitto.service";
 
 /// What `systemd-analyze security` may find open at most, in tenths: files of the host are readable,
 /// and the network is what both are for.
@@ -66,23 +70,41 @@ fn systemd_understands_the_timer_that_renews_certificates() {
     let output = analyze(&["verify"], &units);
     assert_fine(&output);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "nothing is ignored");
-    let service = fs_err::read_to_string(repository().join("deploy/systemd").join(ROTATION[0])).unwrap();
-    let command =
-        service.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/countersign ")).unwrap();
-    // The same words, with a directory in which there is nothing.
+    // With a directory in which there is nothing.
     let folder = tempfile::tempdir().unwrap();
     let values = [("${ROTATE_DIR}", "."), ("${ROTATE_GRACE}", "30d"), ("${ROTATE_RELOAD}", "false")];
-    let said = |word: &str| {
-        values
-            .iter()
-            .find(|(name, _)| *name == word)
-            .map_or(word.to_owned(), |(_, value)| (*value).to_owned())
-    };
-    let words: Vec<String> = command.split(' ').map(said).collect();
+    let words = started(ROTATION[0], &values);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let ran = crate::program::run(folder.path(), &[], &words);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(ran.stdout, "no certificate with its key below .\n");
+}
+
+/// The words that a unit starts our program with, with these values for what is in its environment.
+fn started(unit: &str, values: &[(&str, &str)]) -> Vec<String> {
+    let text = fs_err::read_to_string(repository().join("deploy/systemd").join(unit)).unwrap();
+    let command = text.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/countersign ")).unwrap();
+    let value = |word: &str| values.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+    command.split(' ').flat_map(|word| value(word).unwrap_or(word).split(' ')).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_words_that_keep_mosquittos_side_are_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = countersign_testkit::vacant_address().to_string();
+    let options = format!("--dns mqtt.example.com --service ingest --listen-admin {address}");
+    let values = [
+        ("${MOSQUITTO_DIR}", "mosquitto"),
+        ("${MOSQUITTO_PID_FILE}", "mosquitto.pid"),
+        ("${CREDENTIALS_DIRECTORY}/token", "token"),
+        ("$MOSQUITTO_OPTIONS", &options),
+    ];
+    let words = started(MOSQUITTO, &values);
+    assert!(words.contains(&"--watch".to_owned()), "{words:?}");
+    // Once, and nobody is there: it says so, and goes no further.
+    let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--watch").collect();
+    let ran = crate::program::run(folder.path(), &[], &words);
+    assert!(ran.code != 0 && ran.stderr.contains(&address), "{} {}", ran.code, ran.stderr);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::harness::{Device, Installation, MqttSession, csr_pem, done, eventually, read};
+use crate::harness::{Device, Installation, MqttSession, done, eventually, read};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const FLEET: usize = 8;
@@ -55,8 +55,8 @@ async fn live(
             continue;
         }
         let fresh = TestKey::generate(KeyKind::P256);
-        let csr = csr_pem(&fresh.signing_request_der(&device.name));
-        let renewed: RenewResponse = read(&device.renew(&mut connection, &csr, None).await);
+        let csr = fresh.signing_request_der(&device.name);
+        let renewed: RenewResponse = read(&device.renew_over_own(&installation, &mut connection, &csr).await);
         device = Device { key: fresh, mtls: Some(renewed.mtls), ..device };
         // It is in use from here on, and takes the place of the other.
         let next = MqttSession::open(&installation, &device, "second").await?;

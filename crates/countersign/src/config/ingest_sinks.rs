@@ -14,7 +14,9 @@ use super::pick::{Layers, Picker};
 use super::problem::Origin;
 use super::raw::Place;
 use super::resolve::{count, number};
+use super::server_tls::{GivenTls, ServerTls};
 use super::settings::{Setting, Shown};
+use super::tcp_doors::{TcpUpstream, UpstreamTrust};
 
 /// How many messages go at once unless told otherwise.
 const AT_ONCE: u64 = 500;
@@ -46,6 +48,9 @@ pub(super) struct RawSink {
     pub(super) url: Place<String>,
     pub(super) secret_file: Place<String>,
     pub(super) ca_file: Place<String>,
+    pub(super) server_name: Place<String>,
+    pub(super) certificate_file: Place<String>,
+    pub(super) key_file: Place<String>,
     pub(super) topic: Place<String>,
     pub(super) subject: Place<String>,
     pub(super) user: Place<String>,
@@ -78,8 +83,8 @@ pub(crate) enum SinkKind {
     },
     /// A topic of a stock broker.
     Mqtt {
-        /// Where.
-        address: ServerAddress,
+        /// Where, and how it is recognised.
+        server: TcpUpstream,
         /// With `{tenant}` and `{device}`.
         topic: String,
         /// The account, and the file with its password.
@@ -87,8 +92,8 @@ pub(crate) enum SinkKind {
     },
     /// A subject that a stream of NATS JetStream keeps.
     Nats {
-        /// Where.
-        address: ServerAddress,
+        /// Where, and how it is recognised.
+        server: TcpUpstream,
         /// With `{tenant}` and `{device}`.
         subject: String,
         /// The account, and the file with its password.
@@ -100,24 +105,39 @@ pub(crate) enum SinkKind {
 #[derive(Clone)]
 enum SinkUrl {
     Webhook(HttpUrl),
-    Mqtt(ServerAddress),
-    Nats(ServerAddress),
+    Mqtt(ServerAddress, Secrecy),
+    Nats(ServerAddress, Secrecy),
+}
+
+/// What a scheme makes of an address.
+type Kind = fn(ServerAddress, Secrecy) -> SinkUrl;
+
+/// Whether a sink is reached over TLS.
+#[derive(Clone, Copy)]
+enum Secrecy {
+    Plain,
+    Tls,
 }
 
 impl std::str::FromStr for SinkUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(address) = text.strip_prefix("mqtt://") {
-            return address.parse().map(Self::Mqtt);
-        }
-        if let Some(address) = text.strip_prefix("nats://") {
-            return address.parse().map(Self::Nats);
+        let kinds: [(&str, Kind, Secrecy); 4] = [
+            ("mqtt://", Self::Mqtt, Secrecy::Plain),
+            ("mqtts://", Self::Mqtt, Secrecy::Tls),
+            ("nats://", Self::Nats, Secrecy::Plain),
+            ("nats+tls://", Self::Nats, Secrecy::Tls),
+        ];
+        for (scheme, kind, secrecy) in kinds {
+            if let Some(address) = text.strip_prefix(scheme) {
+                return address.parse().map(|address| kind(address, secrecy));
+            }
         }
         let shown: String = text.chars().take(160).collect();
-        let url: HttpUrl = text
-            .parse()
-            .map_err(|_other| format!("not https://…, mqtt://HOST:PORT or nats://HOST:PORT: {shown:?}"))?;
+        let url: HttpUrl = text.parse().map_err(|_other| {
+            format!("not https://…, mqtt(s)://HOST:PORT or nats(+tls)://HOST:PORT: {shown:?}")
+        })?;
         if url.is_confidential() {
             Ok(Self::Webhook(url))
         } else {
@@ -158,7 +178,13 @@ fn sink(pick: &mut Picker<'_>, origin: &Origin, mut raw: RawSink) -> Option<Inge
     let at_once =
         count(pick, Layers::new("ingest_sink.max_batch", raw.max_batch.take()).only_in_file(), AT_ONCE);
     let secret = pick.placed(Layers::new("ingest_sink.secret_file", raw.secret_file.take()).only_in_file());
-    let ca_file = pick.placed(Layers::new("ingest_sink.ca_file", raw.ca_file.take()).only_in_file());
+    let tls = ServerTls {
+        name: Layers::new("ingest_sink.server_name", raw.server_name.take()).only_in_file(),
+        ca: Layers::new("ingest_sink.ca_file", raw.ca_file.take()).only_in_file(),
+        certificate: Layers::new("ingest_sink.certificate_file", raw.certificate_file.take()).only_in_file(),
+        key: Layers::new("ingest_sink.key_file", raw.key_file.take()).only_in_file(),
+    };
+    let tls = tls.pick(pick);
     let topic = pick.given(Layers::new("ingest_sink.topic", raw.topic.take()).only_in_file());
     let subject = pick.given(Layers::new("ingest_sink.subject", raw.subject.take()).only_in_file());
     let user = pick.given(Layers::new("ingest_sink.user", raw.user.take()).only_in_file());
@@ -175,26 +201,35 @@ fn sink(pick: &mut Picker<'_>, origin: &Origin, mut raw: RawSink) -> Option<Inge
         pick.refuse(origin, "ingest_sink.url", "missing, or wrong: where the sink is");
         return None;
     };
+    let mut server = |tls: GivenTls, address: ServerAddress, secrecy: Secrecy| match secrecy {
+        Secrecy::Tls => tls.of(address, UpstreamTrust::System),
+        Secrecy::Plain => {
+            tls.refuse(pick, "ingest_sink.url is not one over TLS");
+            TcpUpstream::Tcp(address)
+        }
+    };
     let kind = match url {
         SinkUrl::Webhook(url) => {
             let Some((secret, _)) = secret else {
                 pick.refuse(&at, "ingest_sink.url", "a webhook needs ingest_sink.secret_file, which signs");
                 return None;
             };
-            SinkKind::Webhook { url, secret, ca_file: ca_file.map(|(path, _)| path) }
+            let ca_file = tls.ca_alone(pick, "a webhook is known by its URL, and by its secret");
+            SinkKind::Webhook { url, secret, ca_file }
         }
-        SinkUrl::Mqtt(address) => {
+        SinkUrl::Mqtt(address, secrecy) => {
             let topic = topic.map_or_else(|| "ingest/{tenant}/{device}".to_owned(), |(topic, _)| topic);
-            SinkKind::Mqtt { address, topic, login }
+            SinkKind::Mqtt { server: server(tls, address, secrecy), topic, login }
         }
-        SinkUrl::Nats(address) => {
+        SinkUrl::Nats(address, secrecy) => {
+            let server = server(tls, address, secrecy);
             let subject =
                 subject.map_or_else(|| "countersign.{tenant}.{device}".to_owned(), |(text, _)| text);
             let is_subject = !subject.contains(|one: char| one.is_whitespace() || one == '*' || one == '>');
             if !is_subject {
                 pick.refuse(&at, "ingest_sink.subject", "a subject has no spaces and no wildcards");
             }
-            SinkKind::Nats { address, subject, login }
+            SinkKind::Nats { server, subject, login }
         }
     };
     Some(IngestSink { name: name?.0, kind, at_once })
@@ -221,7 +256,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     example(
         "ingest_sink.url",
         "\"https://warehouse.example.com/telemetry\"",
-        "https://… a webhook, POSTed batches of messages; mqtt://HOST:PORT a topic of a stock broker;\nnats://HOST:PORT a subject that a JetStream stream keeps. Needed.",
+        "https://… a webhook, POSTed batches of messages; mqtt://HOST:PORT a topic of a stock broker;\nnats://HOST:PORT a subject that a JetStream stream keeps; over TLS mqtts:// and nats+tls://. Needed.",
     ),
     example(
         "ingest_sink.secret_file",
@@ -231,8 +266,19 @@ pub(super) const SETTINGS: &[Setting] = &[
     example(
         "ingest_sink.ca_file",
         "\"warehouse-ca.pem\"",
-        "Roots that a webhook is trusted by, PEM. Default: the system's.",
+        "Roots that a sink over TLS is trusted by, PEM. Default: the system's.",
     ),
+    example(
+        "ingest_sink.server_name",
+        "\"bus.example.com\"",
+        "The name that a broker's or a NATS server's certificate must be for. Default: its host.",
+    ),
+    example(
+        "ingest_sink.certificate_file",
+        "\"sink-cert.pem\"",
+        "The certificate that a broker or NATS is shown, PEM, leaf first. Default: none.",
+    ),
+    example("ingest_sink.key_file", "\"sink-key.pem\"", "Private key of ingest_sink.certificate_file, PEM."),
     example("ingest_sink.topic", "\"ingest/{tenant}/{device}\"", "The topic at a broker. Default: as shown."),
     example(
         "ingest_sink.subject",
@@ -281,6 +327,14 @@ mod tests {
             panic!("NATS")
         };
         assert_eq!(subject, "t.{tenant}");
+        for url in ["mqtts://bus.example.com:8883", "nats+tls://bus.example.com:4222"] {
+            let server = match sink(&format!("url = \"{url}\"")).kind {
+                SinkKind::Mqtt { server, .. } | SinkKind::Nats { server, .. } => server,
+                SinkKind::Webhook { .. } => panic!("{url}"),
+            };
+            let TcpUpstream::Tls { tls, .. } = server else { panic!("{url}") };
+            assert_eq!(tls.trust, UpstreamTrust::System);
+        }
     }
 
     #[test]
@@ -292,6 +346,14 @@ mod tests {
             ("name = \"a\"\nurl = \"http://a.example/\"\nsecret_file = \"s\"", "ingest_sink.url: plain HTTP"),
             ("name = \"a\"\nurl = \"ftp://a.example/\"", "ingest_sink.url: not https"),
             ("name = \"a\"\nurl = \"mqtt://a\"", "ingest_sink.url: not a host"),
+            (
+                "name = \"a\"\nurl = \"https://a.example/\"\nsecret_file = \"s\"\nserver_name = \"b\"",
+                "ingest_sink.server_name: a webhook is known by its URL",
+            ),
+            (
+                "name = \"a\"\nurl = \"mqtt://a:1\"\nserver_name = \"b\"",
+                "ingest_sink.server_name: ingest_sink.url is not one over TLS",
+            ),
             ("name = \"a\"\nurl = \"mqtt://a:1\"\nuser = \"u\"", "ingest_sink.user: needs"),
             ("name = \"a\"\nurl = \"nats://a:1\"\nsubject = \"a.>\"", "ingest_sink.subject: a subject"),
             (

@@ -35,6 +35,7 @@ mod restart;
 mod rule_settings;
 mod sample;
 mod sandbox;
+mod server_tls;
 mod settings;
 mod tables;
 mod tcp_door_settings;

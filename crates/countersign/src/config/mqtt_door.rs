@@ -15,7 +15,8 @@ use super::monitors::ServerAddress;
 use super::pick::{Layers, Picker};
 use super::raw::Place;
 use super::resolve::{address, count, number, one_of, seconds};
-use super::tcp_doors::ProxyHeader;
+use super::server_tls::ServerTls;
+use super::tcp_doors::{ProxyHeader, TcpUpstream, UpstreamTrust};
 
 const DEFAULT_CONNECTIONS: u64 = 100_000;
 const DEFAULT_CONNECTIONS_PER_IP: u64 = 4096;
@@ -36,6 +37,10 @@ pub(super) struct RawMqttDoor {
     pub(super) upstream_user: Place<String>,
     pub(super) upstream_password_file: Place<String>,
     pub(super) upstream_proxy_protocol: Place<String>,
+    pub(super) upstream_server_name: Place<String>,
+    pub(super) upstream_ca: Place<String>,
+    pub(super) upstream_certificate: Place<String>,
+    pub(super) upstream_key: Place<String>,
     pub(super) topic_prefix: Place<String>,
     pub(super) devices_write: Place<Vec<String>>,
     pub(super) devices_read: Place<Vec<String>>,
@@ -121,8 +126,8 @@ pub(crate) enum MqttUpstream {
     Hub,
     /// A stock broker on a private listener.
     Broker {
-        /// Where.
-        address: ServerAddress,
+        /// Where, and how it is recognised.
+        server: Box<TcpUpstream>,
         /// Who the door says it is.
         account: MqttAccount,
         /// What the broker is told first.
@@ -159,19 +164,25 @@ enum AccountWord {
 #[derive(Clone)]
 enum UpstreamText {
     Hub,
-    Broker(ServerAddress),
+    Plain(ServerAddress),
+    Tls(ServerAddress),
 }
 
 impl std::str::FromStr for UpstreamText {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix("tcp://") {
-            None if text == "hub" => Ok(Self::Hub),
-            Some(address) => address.parse().map(Self::Broker),
+        if text == "hub" {
+            return Ok(Self::Hub);
+        }
+        if let Some(address) = text.strip_prefix("tcp://") {
+            return address.parse().map(Self::Plain);
+        }
+        match text.strip_prefix("tls://") {
+            Some(address) => address.parse().map(Self::Tls),
             None => {
                 let shown: String = text.chars().take(160).collect();
-                Err(format!("neither hub nor tcp://HOST:PORT: {shown:?}"))
+                Err(format!("neither hub nor tcp://HOST:PORT nor tls://HOST:PORT: {shown:?}"))
             }
         }
     }
@@ -236,7 +247,21 @@ fn upstream(pick: &mut Picker<'_>, raw: &mut RawMqttDoor) -> Option<MqttUpstream
     let header = Layers::new("mqtt_door.upstream_proxy_protocol", raw.upstream_proxy_protocol.take());
     let known = [("none", ProxyHeader::None), ("v2", ProxyHeader::V2)];
     let (proxy_header, _) = pick.value(header, ProxyHeader::None, |text| one_of(&text, &known));
-    let UpstreamText::Broker(address) = text else { return Some(MqttUpstream::Hub) };
+    let tls = ServerTls {
+        name: Layers::new("mqtt_door.upstream_server_name", raw.upstream_server_name.take()),
+        ca: Layers::new("mqtt_door.upstream_ca", raw.upstream_ca.take()),
+        certificate: Layers::new("mqtt_door.upstream_certificate", raw.upstream_certificate.take()),
+        key: Layers::new("mqtt_door.upstream_key", raw.upstream_key.take()),
+    };
+    let tls = tls.pick(pick);
+    let server = match text {
+        UpstreamText::Tls(address) => tls.of(address, UpstreamTrust::System),
+        plain @ (UpstreamText::Plain(_) | UpstreamText::Hub) => {
+            tls.refuse(pick, "mqtt_door.upstream is not a tls:// one");
+            let UpstreamText::Plain(address) = plain else { return Some(MqttUpstream::Hub) };
+            TcpUpstream::Tcp(address)
+        }
+    };
     let password = password.map(|(path, _)| path);
     let account = match word {
         AccountWord::Anonymous => MqttAccount::Anonymous,
@@ -250,7 +275,7 @@ fn upstream(pick: &mut Picker<'_>, raw: &mut RawMqttDoor) -> Option<MqttUpstream
             MqttAccount::Door { name, password }
         }
     };
-    Some(MqttUpstream::Broker { address, account, proxy_header })
+    Some(MqttUpstream::Broker { server: Box::new(server), account, proxy_header })
 }
 
 fn messages(
@@ -458,9 +483,39 @@ mod tests {
         assert_eq!(hub.messages, Messages::File("/etc/cs/messages.jsonl".into()));
         assert_eq!((hub.layout, hub.terms), (Layout::default(), Terms::default()));
         let broker = door("upstream = \"tcp://127.0.0.1:1883\"\nupstream_account = \"identity\"");
-        let MqttUpstream::Broker { address, account, proxy_header } = broker.upstream else { panic!() };
+        let MqttUpstream::Broker { server, account, proxy_header } = broker.upstream else { panic!() };
+        let TcpUpstream::Tcp(address) = *server else { panic!("another way") };
         assert_eq!((address.port, proxy_header), (1883, ProxyHeader::None));
         assert_eq!(account, MqttAccount::Identity { password: None });
+    }
+
+    #[test]
+    fn a_broker_over_tls_is_recognised_by_the_systems_cas_or_by_one_in_a_file() {
+        let MqttUpstream::Broker { server, .. } =
+            door("upstream = \"tls://broker.example.com:8883\"").upstream
+        else {
+            panic!()
+        };
+        let TcpUpstream::Tls { tls, .. } = *server else { panic!("another way") };
+        assert_eq!((tls.trust, tls.identity), (UpstreamTrust::System, None));
+        assert_eq!(tls.server_name.to_string(), "broker.example.com");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.pem");
+        std::fs::write(&file, "").unwrap();
+        let text = format!(
+            "upstream = \"tls://10.0.0.7:8883\"\nupstream_server_name = \"broker.internal\"\nupstream_ca = {file:?}\n\
+             upstream_certificate = {file:?}\nupstream_key = {file:?}"
+        );
+        let MqttUpstream::Broker { server, .. } = door(&text).upstream else { panic!() };
+        let TcpUpstream::Tls { tls, .. } = *server else { panic!("another way") };
+        assert_eq!(
+            (tls.trust, tls.identity),
+            (UpstreamTrust::File(file.clone()), Some((file.clone(), file.clone())))
+        );
+        let plain = wrong(&format!("upstream = \"tcp://a:1\"\nupstream_ca = {file:?}"));
+        assert!(plain[0].contains("upstream_ca: mqtt_door.upstream is not a tls:// one"), "{plain:?}");
+        let half = wrong(&format!("upstream = \"tls://a:1\"\nupstream_certificate = {file:?}"));
+        assert!(half[0].contains("needs mqtt_door.upstream_key beside it"), "{half:?}");
     }
 
     #[test]

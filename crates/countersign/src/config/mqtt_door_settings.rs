@@ -36,7 +36,7 @@ pub(super) const MQTT_DOOR: &[Setting] = &[
     limit(
         "mqtt_door.upstream",
         "\"hub\"",
-        "What stands behind it: tcp://HOST:PORT of a stock broker, on a listener that only this door can\nreach; or hub: no broker, devices publish to the database and are sent commands.",
+        "What stands behind it: tcp://HOST:PORT or tls://HOST:PORT of a stock broker, on a listener that only\nthis door can reach; or hub: no broker, devices publish to the database and are sent commands.",
     ),
     example(
         "mqtt_door.messages_file",
@@ -67,6 +67,26 @@ pub(super) const MQTT_DOOR: &[Setting] = &[
         "mqtt_door.upstream_proxy_protocol",
         "\"none\"",
         "v2: the broker is told the client's address and the certificate's CN by a PROXY header first.",
+    ),
+    example(
+        "mqtt_door.upstream_server_name",
+        "\"broker.example.com\"",
+        "The name that a tls:// broker's certificate must be for. Default: the broker's host.",
+    ),
+    example(
+        "mqtt_door.upstream_ca",
+        "\"broker-ca.pem\"",
+        "The CA by which it is recognised, PEM. Default: those that the system trusts.",
+    ),
+    example(
+        "mqtt_door.upstream_certificate",
+        "\"door-cert.pem\"",
+        "The certificate that it is shown, PEM, leaf first, looked at with every connection. Default: none.",
+    ),
+    example(
+        "mqtt_door.upstream_key",
+        "\"door-key.pem\"",
+        "Private key of mqtt_door.upstream_certificate, PEM.",
     ),
     limit(
         "mqtt_door.topic_prefix",

@@ -24,6 +24,7 @@ use super::problem::Origin;
 use super::raw::RawTcpDoor;
 use super::resolve::{address, count, number, one_of, seconds};
 use super::resolved::DoorClientAuth;
+use super::server_tls::ServerTls;
 use super::tables::requirement;
 
 const DEFAULT_IDLE: u64 = 3600;
@@ -126,6 +127,8 @@ pub(crate) struct UpstreamTls {
 pub(crate) enum UpstreamTrust {
     /// The root of this installation.
     Own,
+    /// The CAs that the system trusts.
+    System,
     /// A CA in a file, PEM.
     File(PathBuf),
     /// Its key, or its CA's.
@@ -285,27 +288,23 @@ fn limits(pick: &mut Picker<'_>, raw: &mut RawTcpDoor) -> TcpDoorLimits {
 fn upstream(pick: &mut Picker<'_>, raw: RawTcpDoor) -> Option<TcpUpstream> {
     let text = Layers::new("tcp_door.upstream", raw.upstream).only_in_file();
     let text = pick.optional(text, |text| text.parse::<UpstreamText>()).map(|(text, _)| text);
-    let name = Layers::new("tcp_door.upstream_server_name", raw.upstream_server_name).only_in_file();
-    let name = pick.optional(name, |text| text.parse::<PublicName>());
-    let ca = pick.file(Layers::new("tcp_door.upstream_ca", raw.upstream_ca).only_in_file());
+    let given = ServerTls {
+        name: Layers::new("tcp_door.upstream_server_name", raw.upstream_server_name).only_in_file(),
+        ca: Layers::new("tcp_door.upstream_ca", raw.upstream_ca).only_in_file(),
+        certificate: Layers::new("tcp_door.upstream_certificate", raw.upstream_certificate).only_in_file(),
+        key: Layers::new("tcp_door.upstream_key", raw.upstream_key).only_in_file(),
+    };
+    let given = given.pick(pick);
     let pins = Layers::new("tcp_door.upstream_pins", raw.upstream_pins).only_in_file();
     let read = |texts: Vec<String>| texts.iter().map(|text| pin(text)).collect::<Result<Vec<_>, _>>();
     let pins = pick.optional(pins, read);
-    let certificate =
-        pick.file(Layers::new("tcp_door.upstream_certificate", raw.upstream_certificate).only_in_file());
-    let key = pick.file(Layers::new("tcp_door.upstream_key", raw.upstream_key).only_in_file());
-    let given = [
-        ("tcp_door.upstream_server_name", name.as_ref().map(|(_, at)| at.clone())),
-        ("tcp_door.upstream_ca", ca.as_ref().map(|(_, at)| at.clone())),
-        ("tcp_door.upstream_pins", pins.as_ref().map(|(_, at)| at.clone())),
-        ("tcp_door.upstream_certificate", certificate.as_ref().map(|(_, at)| at.clone())),
-        ("tcp_door.upstream_key", key.as_ref().map(|(_, at)| at.clone())),
-    ];
     let address = match text? {
         UpstreamText::Tls(address) => address,
         plain @ (UpstreamText::Tcp(_) | UpstreamText::Unix(_)) => {
-            for (key, at) in given.into_iter().filter_map(|(key, at)| Some((key, at?))) {
-                pick.refuse(&at, key, "the upstream is not a tls:// one");
+            let message = "the upstream is not a tls:// one";
+            given.refuse(pick, message);
+            if let Some((_, at)) = pins {
+                pick.refuse(&at, "tcp_door.upstream_pins", message);
             }
             return match plain {
                 UpstreamText::Tcp(address) => Some(TcpUpstream::Tcp(address)),
@@ -314,30 +313,16 @@ fn upstream(pick: &mut Picker<'_>, raw: RawTcpDoor) -> Option<TcpUpstream> {
             };
         }
     };
-    let trust = match (ca, pins) {
-        (None, None) => UpstreamTrust::Own,
-        (Some((file, _)), None) => UpstreamTrust::File(file),
-        (None, Some((pins, _))) if !pins.is_empty() => UpstreamTrust::Keys(pins),
-        (_, Some((_, at))) => {
+    let usual = match pins {
+        None => UpstreamTrust::Own,
+        Some((pins, _)) if !pins.is_empty() && given.ca.is_none() => UpstreamTrust::Keys(pins),
+        Some((_, at)) => {
             let message = "name at least one key, and no tcp_door.upstream_ca beside them";
             pick.refuse(&at, "tcp_door.upstream_pins", message);
             return None;
         }
     };
-    let identity = match (certificate, key) {
-        (None, None) => None,
-        (Some((certificate, _)), Some((key, _))) => Some((certificate, key)),
-        (Some((_, at)), None) => {
-            pick.refuse(&at, "tcp_door.upstream_certificate", "needs tcp_door.upstream_key beside it");
-            return None;
-        }
-        (None, Some((_, at))) => {
-            pick.refuse(&at, "tcp_door.upstream_key", "needs tcp_door.upstream_certificate beside it");
-            return None;
-        }
-    };
-    let server_name = name.map_or_else(|| address.host.clone(), |(name, _)| name);
-    Some(TcpUpstream::Tls { address, tls: UpstreamTls { server_name, trust, identity } })
+    Some(given.of(address, usual))
 }
 
 #[cfg(test)]

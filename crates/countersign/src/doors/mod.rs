@@ -23,3 +23,4 @@ pub(crate) use meters::Meters;
 pub(crate) use mqtt::password_in;
 pub(crate) use mqtt::upstream_of as mqtt_upstream;
 pub(crate) use open::{Doors, Given, Turn, open};
+pub(crate) use tcp::upstream as server;

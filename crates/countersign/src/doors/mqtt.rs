@@ -13,6 +13,7 @@ use countersign_supervisor::Sockets;
 use super::listening::{MQTT_DOOR, MQTT_TOKENS};
 use super::message_file::MessageFile;
 use super::open::{Given, Opening, unless_taken};
+use super::tcp;
 use crate::config::{self, MqttAccount, Resolved};
 
 /// Opens the door that the configuration wants, if it wants one and its address is free.
@@ -70,7 +71,7 @@ fn grant(grant: &config::MqttGrant) -> Grant {
 
 /// The door's settings, without what is granted.
 fn settings(door: &config::MqttDoor, given: &Given) -> anyhow::Result<MqttDoorConfig> {
-    let upstream = upstream_of(door, &given.hub)?;
+    let upstream = upstream_of(door, &given.hub, &given.roots)?;
     let sink = match &door.messages {
         config::Messages::Broker => None,
         config::Messages::Database | config::Messages::Sinks => given.messages.clone(),
@@ -94,15 +95,19 @@ fn settings(door: &config::MqttDoor, given: &Given) -> anyhow::Result<MqttDoorCo
     })
 }
 
-/// What stands behind the door.
+/// What stands behind the door; `roots` are this installation's, PEM.
 ///
 /// # Errors
-/// When a password cannot be read.
-pub(crate) fn upstream_of(door: &config::MqttDoor, hub: &Arc<Hub>) -> anyhow::Result<MqttUpstream> {
+/// When a password, or what the broker is recognised by, cannot be read.
+pub(crate) fn upstream_of(
+    door: &config::MqttDoor,
+    hub: &Arc<Hub>,
+    roots: &str,
+) -> anyhow::Result<MqttUpstream> {
     Ok(match &door.upstream {
         config::MqttUpstream::Hub => MqttUpstream::Hub(Arc::clone(hub)),
-        config::MqttUpstream::Broker { address, account, proxy_header } => MqttUpstream::Broker(Broker {
-            address: format!("{}:{}", address.host.in_url(), address.port),
+        config::MqttUpstream::Broker { server, account, proxy_header } => MqttUpstream::Broker(Broker {
+            server: tcp::upstream(server, roots)?,
             account: account_of(account)?,
             proxy_header: match proxy_header {
                 config::ProxyHeader::None => ProxyHeader::None,

@@ -10,24 +10,14 @@ use countersign_tls::{ClientIdentity, ServerTrust};
 
 use super::http;
 use crate::config::{self, HostSettings, TcpDoor, UpstreamTls, UpstreamTrust};
+use crate::system_roots;
 
 /// A door's settings; `roots` are this installation's, PEM.
 ///
 /// # Errors
 /// When what the upstream is reached with cannot be read or used.
 pub(super) fn settings(door: &TcpDoor, hosts: &[HostSettings], roots: &str) -> anyhow::Result<TcpDoorConfig> {
-    let upstream = match &door.upstream {
-        config::TcpUpstream::Tcp(address) => {
-            TcpUpstream::Tcp { host: address.host.to_string(), port: address.port }
-        }
-        config::TcpUpstream::Tls { address, tls: wanted } => TcpUpstream::Tls {
-            host: address.host.to_string(),
-            port: address.port,
-            server_name: wanted.server_name.to_string(),
-            tls: source(wanted, roots)?,
-        },
-        config::TcpUpstream::Unix(path) => TcpUpstream::Unix(path.clone()),
-    };
+    let upstream = upstream(&door.upstream, roots)?;
     Ok(TcpDoorConfig {
         workers: door.workers,
         client_auth: http::client_auth(door.client_auth),
@@ -51,6 +41,25 @@ pub(super) fn settings(door: &TcpDoor, hosts: &[HostSettings], roots: &str) -> a
     })
 }
 
+/// A server as the configuration has it; `roots` are this installation's, PEM.
+///
+/// # Errors
+/// When what it is reached with cannot be read or used.
+pub(crate) fn upstream(wanted: &config::TcpUpstream, roots: &str) -> anyhow::Result<TcpUpstream> {
+    Ok(match wanted {
+        config::TcpUpstream::Tcp(address) => {
+            TcpUpstream::Tcp { host: address.host.to_string(), port: address.port }
+        }
+        config::TcpUpstream::Tls { address, tls: wanted } => TcpUpstream::Tls {
+            host: address.host.to_string(),
+            port: address.port,
+            server_name: wanted.server_name.to_string(),
+            tls: source(wanted, roots)?,
+        },
+        config::TcpUpstream::Unix(path) => TcpUpstream::Unix(path.clone()),
+    })
+}
+
 /// What is in the files counts at each connection: whoever renews them need tell nobody.
 fn source(wanted: &UpstreamTls, roots: &str) -> anyhow::Result<Arc<TlsSource>> {
     let (wanted, roots) = (wanted.clone(), roots.to_owned());
@@ -59,10 +68,11 @@ fn source(wanted: &UpstreamTls, roots: &str) -> anyhow::Result<Arc<TlsSource>> {
     Ok(Arc::new(source))
 }
 
-fn material(wanted: &UpstreamTls, roots: &str) -> std::io::Result<TlsMaterial> {
+fn material(wanted: &UpstreamTls, roots: &str) -> anyhow::Result<TlsMaterial> {
     let text = |path: &Path| fs_err::read_to_string(path);
     let trust = match &wanted.trust {
         UpstreamTrust::Own => ServerTrust::Roots(roots.to_owned()),
+        UpstreamTrust::System => ServerTrust::Roots(system_roots::roots(None, "the setting for its CA")?),
         UpstreamTrust::File(path) => ServerTrust::Roots(text(path)?),
         UpstreamTrust::Keys(keys) => ServerTrust::Keys(keys.clone()),
     };

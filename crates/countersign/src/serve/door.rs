@@ -58,7 +58,8 @@ pub(super) async fn open(
     };
     let doors = doors::open(config, &given, sockets)?;
     if let (Some(door), Some(_)) = (&config.mqtt_door, doors.mqtt()) {
-        let upstream = doors::mqtt_upstream(door, &hub).context("prepare commands over MQTT")?;
+        let upstream =
+            doors::mqtt_upstream(door, &hub, &given.roots).context("prepare commands over MQTT")?;
         let hears_answers = matches!(door.messages, config::Messages::Database | config::Messages::Sinks);
         if hears_answers || matches!(upstream, MqttUpstream::Hub(_)) {
             let letters = (upstream, door.layout.clone());
@@ -84,7 +85,7 @@ fn subscribe(config: &Resolved, authority: &Arc<Authority>, sink: &Arc<dyn Sink>
 
 /// What takes messages of devices.
 fn ingest(config: &Resolved, authority: &Arc<Authority>) -> anyhow::Result<Ingest> {
-    let sinks = sinks::open(&config.ingest.sinks)?;
+    let sinks = sinks::open(&config.ingest.sinks, &authority.root_pem())?;
     let is_alone = config.mqtt_door.as_ref().is_some_and(|door| door.messages == config::Messages::Sinks);
     let keeps = if is_alone { Keeps::Nothing } else { Keeps::Database };
     let proofs = config.mqtt_door.as_ref().map_or(config::Proofs::Never, |door| door.proofs);

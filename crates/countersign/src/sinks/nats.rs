@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use countersign_core::ids::RequestId;
+use countersign_edge::TcpUpstream;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+    BufReader,
+};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -24,8 +28,7 @@ const LONGEST_ANSWER: usize = 1 << 20;
 
 /// A subject of a server.
 pub(super) struct NatsSubject {
-    /// `host:port`.
-    pub(super) address: String,
+    pub(super) server: TcpUpstream,
     pub(super) login: Option<(String, Zeroizing<String>)>,
     /// With `{tenant}` and `{device}`.
     pub(super) subject: String,
@@ -43,9 +46,14 @@ struct Info {
     tls_required: bool,
 }
 
+/// Either in clear or over TLS.
+trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
+
 /// A connection, with a place for answers.
 struct Connection {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Stream>>,
     inbox: String,
     max_payload: usize,
     /// How often messages were sent on it: answers to earlier ones do not count.
@@ -66,25 +74,43 @@ enum Said {
 
 impl NatsSubject {
     pub(super) const fn new(
-        address: String,
+        server: TcpUpstream,
         login: Option<(String, Zeroizing<String>)>,
         subject: String,
     ) -> Self {
-        Self { address, login, subject, connection: None }
+        Self { server, login, subject, connection: None }
     }
 
+    /// The server speaks first, in clear; then comes the handshake, if there is to be one.
     async fn connect(&self) -> anyhow::Result<Connection> {
-        let stream = TcpStream::connect(&self.address).await;
-        let stream = stream.with_context(|| format!("connect to {}", self.address))?;
+        let (host, port, tls) = match &self.server {
+            TcpUpstream::Tcp { host, port } => (host, port, None),
+            TcpUpstream::Tls { host, port, server_name, tls } => (host, port, Some((server_name, tls))),
+            TcpUpstream::Unix(path) => anyhow::bail!("NATS is not at a socket: {}", path.display()),
+        };
+        let stream = TcpStream::connect((host.as_str(), *port)).await;
+        let stream = stream.with_context(|| format!("connect to {}", self.server))?;
         stream.set_nodelay(true)?;
-        let inbox = format!("_INBOX.{}", RequestId::random());
-        let mut connection = Connection { stream: BufReader::new(stream), inbox, max_payload: 0, round: 0 };
-        let line = connection.line().await?;
+        let mut stream = BufReader::new(stream);
+        let line = line(&mut stream).await?;
         let info = line.strip_prefix("INFO ").context("the server does not say who it is")?;
         let info: Info = serde_json::from_str(info).context("read who the server is")?;
-        anyhow::ensure!(!info.tls_required, "the server wants TLS, which this sink does not speak");
         anyhow::ensure!(info.headers, "the server knows no headers: it is older than JetStream");
-        connection.max_payload = info.max_payload;
+        let stream: Box<dyn Stream> = match tls {
+            None => {
+                anyhow::ensure!(!info.tls_required, "the server wants TLS: say nats+tls://");
+                Box::new(stream)
+            }
+            Some((server_name, tls)) => {
+                // Whoever says more in clear is not the server, or is not alone.
+                anyhow::ensure!(stream.buffer().is_empty(), "the server says more before TLS");
+                let secret = tls.current()?.handshake(server_name, stream.into_inner()).await;
+                Box::new(secret.with_context(|| format!("TLS with {}", self.server))?)
+            }
+        };
+        let inbox = format!("_INBOX.{}", RequestId::random());
+        let stream = BufReader::new(stream);
+        let mut connection = Connection { stream, inbox, max_payload: info.max_payload, round: 0 };
         let hello = hello(self.login.as_ref());
         let first = Zeroizing::new(format!("CONNECT {hello}\r\nSUB {}.> 1\r\nPING\r\n", connection.inbox));
         connection.stream.write_all(first.as_bytes()).await?;
@@ -144,16 +170,8 @@ impl Connection {
         Ok(())
     }
 
-    async fn line(&mut self) -> anyhow::Result<String> {
-        let mut line = Vec::new();
-        let read = (&mut self.stream).take(LONGEST_LINE).read_until(b'\n', &mut line).await?;
-        anyhow::ensure!(read > 0 && line.ends_with(b"\n"), "the server ended the connection");
-        let line = String::from_utf8(line).context("read a line")?;
-        Ok(line.trim_end().to_owned())
-    }
-
     async fn said(&mut self) -> anyhow::Result<Said> {
-        let line = self.line().await?;
+        let line = line(&mut self.stream).await?;
         let mut words = line.split_ascii_whitespace();
         Ok(match words.next() {
             Some("PING") => Said::Ping,
@@ -176,6 +194,14 @@ impl Connection {
             Some(_) | None => Said::Other,
         })
     }
+}
+
+async fn line(stream: &mut (impl AsyncBufRead + Unpin)) -> anyhow::Result<String> {
+    let mut line = Vec::new();
+    let read = stream.take(LONGEST_LINE).read_until(b'\n', &mut line).await?;
+    anyhow::ensure!(read > 0 && line.ends_with(b"\n"), "the server ended the connection");
+    let line = String::from_utf8(line).context("read a line")?;
+    Ok(line.trim_end().to_owned())
 }
 
 /// HPUB subject reply-to header-bytes bytes.

@@ -13,18 +13,20 @@ use super::nats::NatsSubject;
 use super::queue::SinkQueue;
 use super::webhook::Webhook;
 use crate::config::{IngestSink, SinkKind};
-use crate::doors::password_in;
+use crate::doors::{self, password_in};
 use crate::system_roots::roots;
 
 /// Starts them; must be called on the runtime that their work is to be done on.
 ///
 /// # Errors
 /// When a file cannot be read. Whether a sink is there turns out when there is a message.
-pub(crate) fn open(sinks: &[IngestSink]) -> anyhow::Result<Vec<SinkQueue>> {
-    sinks.iter().map(|sink| queue(sink).with_context(|| format!("prepare the sink {}", sink.name))).collect()
+pub(crate) fn open(sinks: &[IngestSink], own_roots: &str) -> anyhow::Result<Vec<SinkQueue>> {
+    let open =
+        |sink: &IngestSink| queue(sink, own_roots).with_context(|| format!("prepare the sink {}", sink.name));
+    sinks.iter().map(open).collect()
 }
 
-fn queue(sink: &IngestSink) -> anyhow::Result<SinkQueue> {
+fn queue(sink: &IngestSink, own_roots: &str) -> anyhow::Result<SinkQueue> {
     let at_once = sink.at_once.get();
     Ok(match &sink.kind {
         SinkKind::Webhook { url, secret, ca_file } => {
@@ -44,24 +46,21 @@ fn queue(sink: &IngestSink) -> anyhow::Result<SinkQueue> {
                 Webhook::new(url, place, tls.transpose()?, secret.as_bytes()),
             )
         }
-        SinkKind::Mqtt { address, topic, login } => {
+        SinkKind::Mqtt { server, topic, login } => {
             let login = login.as_ref().map(|(user, file)| {
                 anyhow::Ok((user.clone(), password_in(file).context("read the password")?))
             });
-            let address = format!("{}:{}", address.host.in_url(), address.port);
-            let account = BrokerAccount { address, login: login.transpose()? };
+            let account =
+                BrokerAccount { server: doors::server(server, own_roots)?, login: login.transpose()? };
             SinkQueue::start(&sink.name, at_once, MqttTopic::new(account, topic.clone()))
         }
-        SinkKind::Nats { address, subject, login } => {
+        SinkKind::Nats { server, subject, login } => {
             let login = login
                 .as_ref()
                 .map(|(user, file)| anyhow::Ok((user.clone(), text_in(file).context("read the password")?)));
-            let address = format!("{}:{}", address.host.in_url(), address.port);
-            SinkQueue::start(
-                &sink.name,
-                at_once,
-                NatsSubject::new(address, login.transpose()?, subject.clone()),
-            )
+            let server = doors::server(server, own_roots)?;
+            let subject = NatsSubject::new(server, login.transpose()?, subject.clone());
+            SinkQueue::start(&sink.name, at_once, subject)
         }
     })
 }

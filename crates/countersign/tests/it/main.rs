@@ -55,6 +55,7 @@ mod an_nginx_upstream_asks_the_door_for_its_certificate;
 mod answers_of_the_control_plane_have_one_shape;
 mod audit_verify_finds_a_changed_entry;
 mod bad_requests_get_clear_errors;
+mod brokers_and_sinks_are_reached_over_tls;
 mod cert_tools_read_and_convert_what_is_on_disk;
 mod cert_verify_judges_as_doors_do;
 mod certificates_are_swapped_with_their_keys_before_they_end;

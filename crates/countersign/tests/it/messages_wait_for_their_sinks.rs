@@ -86,7 +86,7 @@ async fn start(command: &mut Command, port: u16) -> Program {
 }
 
 /// Asks JetStream's API, in NATS' own protocol.
-fn jetstream(port: u16, subject: &str, question: &Value) -> Value {
+pub(crate) fn jetstream(port: u16, subject: &str, question: &Value) -> Value {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let question = question.to_string();
     let said = format!(

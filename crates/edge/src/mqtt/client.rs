@@ -1,11 +1,9 @@
 //! A client of a stock broker, for this process's own business there: MQTT 3.1.1 over a private connection.
 
 use std::collections::{HashSet, VecDeque};
-use std::io;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::leg::{Leg, ReceiveError};
@@ -14,6 +12,7 @@ use super::wire::{
     Connect, Encoder, Fault, Kind, Packet, Properties, PropertyWriter, Publish, Qos, Reason, Subscription,
     Version, next_frame,
 };
+use crate::tcp::upstream::{TcpUpstream, UpstreamStream};
 
 /// The longest packet that is taken.
 const PACKET_BYTES: usize = 64 << 20;
@@ -30,8 +29,8 @@ const INFLIGHT: usize = 16;
 /// Where a broker is, and who the client says it is.
 #[derive(Clone, Debug)]
 pub struct BrokerAccount {
-    /// `host:port`.
-    pub address: String,
+    /// Where it is, and by what it is recognised.
+    pub server: TcpUpstream,
     /// Its user name and password there.
     pub login: Option<(String, Password)>,
 }
@@ -66,7 +65,7 @@ pub struct Delivered {
 pub enum ClientError {
     /// It cannot be reached.
     #[error("connect to the broker at {0}")]
-    Connect(String, #[source] io::Error),
+    Connect(TcpUpstream, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// It refused the account.
     #[error("the broker refuses the account with code {0}")]
     Refused(u8),
@@ -90,7 +89,7 @@ pub enum ClientError {
 /// A conversation with a broker.
 #[derive(Debug)]
 pub struct BrokerClient {
-    leg: Leg<TcpStream>,
+    leg: Leg<UpstreamStream>,
     next_id: u16,
     waiting: VecDeque<Delivered>,
     heard: Instant,
@@ -107,10 +106,8 @@ impl BrokerClient {
         client_id: &str,
         earlier: EarlierSession,
     ) -> Result<Self, ClientError> {
-        let connected = timeout(PATIENCE, TcpStream::connect(&account.address)).await;
-        let unreachable = |error| ClientError::Connect(account.address.clone(), error);
-        let stream = connected.map_err(|_elapsed| ClientError::Timeout)?.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
+        let stream = account.server.reach(&[], PATIENCE).await;
+        let stream = stream.map_err(|error| ClientError::Connect(account.server.clone(), error.into()))?;
         let now = Instant::now();
         let mut client =
             Self { leg: Leg::new(stream), next_id: 0, waiting: VecDeque::new(), heard: now, said: now };

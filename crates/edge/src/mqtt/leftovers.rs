@@ -132,8 +132,7 @@ pub(super) async fn purge(
         password: credentials.password.as_ref().map(|password| password.reveal().as_bytes()),
     };
     let purged = async {
-        let mut leg = Leg::new(upstream.reach(terms.upstream_timeout).await.ok()?);
-        leg.outbox.extend_from_slice(upstream.own_header());
+        let mut leg = Leg::new(upstream.reach(upstream.own_header(), terms.upstream_timeout).await.ok()?);
         Encoder::new(Version::V311, &mut leg.outbox).connect(&connect, &PropertyWriter::new(), None);
         leg.drain().await.ok()?;
         leg.receive(terms.packet_bytes).await.ok()?;

@@ -168,8 +168,7 @@ impl MqttUpstream {
             user_name: credentials.name.as_deref(),
             password: credentials.password.as_ref().map(|password| password.reveal().as_bytes()),
         };
-        let mut leg = Leg::new(self.reach(patience).await?);
-        leg.outbox.extend_from_slice(broker.own_header());
+        let mut leg = Leg::new(self.reach(broker.own_header(), patience).await?);
         Encoder::new(version, &mut leg.outbox).connect(&connect, &PropertyWriter::new(), None);
         leg.drain().await?;
         let answer = leg.receive(PACKET_BYTES).await?;

@@ -1,7 +1,6 @@
 //! One connection at the door: heard, brought to the broker, carried, and ended as its end asks for.
 
 use std::error::Error as _;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -23,7 +22,7 @@ use super::pump::{Pump, Tap};
 use super::rights::{Layout, Rights};
 use super::session::{Context, End, Greeted, Greeting, Incident, Stamp, State, Tapped, Turned};
 use super::sink::{Message, Sink};
-use super::upstream::{MqttUpstream, UpstreamStream};
+use super::upstream::{MqttUpstream, ReachError, UpstreamStream};
 use super::wire::{Encoder, Fault, Packet, Reason, Version, next_frame};
 use crate::accept::{Entered, Inside};
 use crate::admit::Admitted;
@@ -87,8 +86,6 @@ struct Begun {
 /// The broker did not agree to a conversation.
 #[derive(Debug, Error)]
 enum IntroduceError {
-    #[error("write the PROXY header")]
-    Header(#[source] io::Error),
     #[error("the broker does not answer")]
     Silent(#[source] ReceiveError),
     #[error("the broker does not answer in time")]
@@ -164,10 +161,7 @@ impl MqttInside {
                 return None;
             }
         };
-        let (upstream, answer) = match self
-            .introduce((upstream, &welcomed.admitted), &greeting, arrival)
-            .await
-        {
+        let (upstream, answer) = match self.introduce(upstream, &greeting).await {
             Ok(answered) => answered,
             Err(error) => {
                 error!(request = %arrival.id, %error, reason = error.source().map(tracing::field::display), "broker of no use");
@@ -234,7 +228,7 @@ impl MqttInside {
             }
             turn(reason)
         })?;
-        match self.upstream.reach(self.context.terms.upstream_timeout).await {
+        match self.reach(&welcomed.admitted, arrival).await {
             Ok(upstream) => Ok((upstream, greeting, welcomed)),
             Err(error) => {
                 let reason = error.source().map(tracing::field::display);
@@ -245,17 +239,20 @@ impl MqttInside {
         }
     }
 
+    async fn reach(&self, admitted: &Admitted, arrival: &Arrival) -> Result<UpstreamStream, ReachError> {
+        let header = self.upstream.proxy_header(admitted, (arrival.address, arrival.local), arrival.id);
+        let header = header.map_err(ReachError::Header)?;
+        self.upstream.reach(&header, self.context.terms.upstream_timeout).await
+    }
+
     /// Tells the broker of the device, and hears what it says.
     async fn introduce(
         &self,
-        (upstream, admitted): (UpstreamStream, &Admitted),
+        upstream: UpstreamStream,
         greeting: &Greeting,
-        arrival: &Arrival,
     ) -> Result<(Leg<UpstreamStream>, Greeted), IntroduceError> {
         let terms = &self.context.terms;
         let mut upstream = Leg::new(upstream);
-        let header = self.upstream.proxy_header(admitted, (arrival.address, arrival.local), arrival.id);
-        upstream.outbox.extend(header.map_err(IntroduceError::Header)?);
         upstream.outbox.extend_from_slice(&greeting.bytes);
         let asked = async {
             upstream.drain().await?;

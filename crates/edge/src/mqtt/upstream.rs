@@ -11,14 +11,13 @@ use std::time::Duration;
 use countersign_core::ids::RequestId;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::hub::{Hub, HubEnd};
 use super::party::Party;
 use crate::admit::Admitted;
 use crate::tcp::proxy_header::{self, ProxyHeader};
+use crate::tcp::upstream::{self, TcpUpstream};
 
 /// What stands behind the door.
 #[derive(Clone, Debug)]
@@ -32,11 +31,11 @@ pub enum MqttUpstream {
 /// A stock broker. Only doors may reach its listener: whoever else does is whoever it says.
 #[derive(Clone, Debug)]
 pub struct Broker {
-    /// `host:port`.
-    pub address: String,
+    /// Where it is, and by what it is recognised.
+    pub server: TcpUpstream,
     /// Who the door says it is.
     pub account: Account,
-    /// Whether it is told of the client and its certificate before the first packet.
+    /// Whether it is told of the client and its certificate before the first packet, and before TLS.
     pub proxy_header: ProxyHeader,
 }
 
@@ -118,10 +117,10 @@ impl Account {
 /// The broker cannot be reached.
 #[derive(Debug, Error)]
 pub(super) enum ReachError {
-    #[error("connect to the broker at {0}")]
-    Connect(String, #[source] io::Error),
-    #[error("the broker at {0} takes too long")]
-    Timeout(String),
+    #[error("say to the broker who is there")]
+    Header(#[source] io::Error),
+    #[error("reach the broker at {0}")]
+    Reach(TcpUpstream, #[source] upstream::ReachError),
 }
 
 impl MqttUpstream {
@@ -155,15 +154,17 @@ impl MqttUpstream {
         }
     }
 
-    pub(super) async fn reach(&self, patience: Duration) -> Result<UpstreamStream, ReachError> {
+    /// Connects, with this header first.
+    pub(super) async fn reach(
+        &self,
+        header: &[u8],
+        patience: Duration,
+    ) -> Result<UpstreamStream, ReachError> {
         match self {
             Self::Hub(hub) => Ok(UpstreamStream::Hub(Box::new(hub.connect()))),
-            Self::Broker(Broker { address, .. }) => {
-                let connected = timeout(patience, TcpStream::connect(address)).await;
-                let connected = connected.map_err(|_elapsed| ReachError::Timeout(address.clone()))?;
-                let stream = connected.map_err(|error| ReachError::Connect(address.clone(), error))?;
-                stream.set_nodelay(true).map_err(|error| ReachError::Connect(address.clone(), error))?;
-                Ok(UpstreamStream::Broker(stream))
+            Self::Broker(Broker { server, .. }) => {
+                let stream = server.reach(header, patience).await;
+                stream.map(UpstreamStream::Broker).map_err(|error| ReachError::Reach(server.clone(), error))
             }
         }
     }
@@ -172,7 +173,7 @@ impl MqttUpstream {
 /// A connection to what stands behind the door.
 #[derive(Debug)]
 pub(super) enum UpstreamStream {
-    Broker(TcpStream),
+    Broker(upstream::UpstreamStream),
     Hub(Box<HubEnd>),
 }
 

@@ -1,5 +1,6 @@
 //! What stands behind a TCP door, and the way there.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -42,6 +43,15 @@ pub enum TcpUpstream {
     },
     /// A server on this machine, at a Unix socket.
     Unix(PathBuf),
+}
+
+impl fmt::Display for TcpUpstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } | Self::Tls { host, port, .. } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// Why there is no upstream.

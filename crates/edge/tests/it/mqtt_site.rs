@@ -14,7 +14,7 @@ use countersign_edge::mqtt::wire::{
     next_frame,
 };
 use countersign_edge::mqtt::{Account, Broker, MqttDoor, MqttDoorConfig, MqttUpstream};
-use countersign_edge::{DoorHandle, DoorInputs, EdgeReport, ProxyHeader, RefusedRequest};
+use countersign_edge::{DoorHandle, DoorInputs, EdgeReport, ProxyHeader, RefusedRequest, TcpUpstream};
 use countersign_testkit::{LeafSpec, ManualClock, TestCa, TestCertificate, vacant_address};
 use countersign_tls::{ClientIdentity, ClientTls, ServerTrust};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -119,7 +119,7 @@ impl MqttSite {
 
     pub(crate) fn to(address: SocketAddr) -> MqttUpstream {
         MqttUpstream::Broker(Broker {
-            address: address.to_string(),
+            server: TcpUpstream::Tcp { host: address.ip().to_string(), port: address.port() },
             account: Account::Anonymous,
             proxy_header: ProxyHeader::None,
         })

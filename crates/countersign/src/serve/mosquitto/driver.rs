@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use countersign_authority::Authority;
 use countersign_authority::brokered::BrokeredDevice;
+use countersign_edge::TcpUpstream;
 use countersign_edge::mqtt::{BrokerAccount, Layout};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -40,9 +41,10 @@ impl Broker {
     /// # Errors
     /// When the password cannot be read.
     pub(crate) fn of(settings: &config::Mosquitto) -> anyhow::Result<Self> {
-        let address = format!("{}:{}", settings.control.host.in_url(), settings.control.port);
+        let server =
+            TcpUpstream::Tcp { host: settings.control.host.to_string(), port: settings.control.port };
         let password = password_in(&settings.password).context("read the password of mosquitto.user")?;
-        let account = BrokerAccount { address, login: Some((settings.user.clone(), password)) };
+        let account = BrokerAccount { server, login: Some((settings.user.clone(), password)) };
         Ok(Self { account, layout: settings.layout.clone() })
     }
 }
@@ -57,7 +59,7 @@ pub(crate) async fn drive(authority: Arc<Authority>, broker: Broker) {
             return;
         }
         let error = format!("{:#}", anyhow::Error::new(error));
-        tracing::error!(broker = broker.account.address, error, "devices' accounts at the broker not kept");
+        tracing::error!(broker = %broker.account.server, error, "devices' accounts at the broker not kept");
         if began.elapsed() > AGAIN_AT_MOST {
             wait = AGAIN;
         }
@@ -77,7 +79,7 @@ async fn keep(authority: &Authority, broker: &Broker) -> Result<std::convert::In
     dynsec.ask(accounts.first()).await?;
     let plan = accounts.all(&devices);
     tracing::info!(
-        broker = broker.account.address,
+        broker = %broker.account.server,
         devices = devices.len(),
         changes = plan.commands.len(),
         "devices' accounts at the broker are kept"

@@ -26,7 +26,7 @@ pub(crate) async fn subscribe(authority: Arc<Authority>, broker: Broker, sink: A
         let Err(error) = take_all(&authority, &broker, &*sink).await;
         let error = format!("{error:#}");
         tracing::error!(
-            broker = broker.account.address,
+            broker = %broker.account.server,
             error,
             "messages of devices at the broker not taken"
         );
@@ -41,7 +41,7 @@ async fn take_all(
 ) -> anyhow::Result<std::convert::Infallible> {
     let mut client = BrokerClient::connect(&broker.account, CLIENT_ID, EarlierSession::Resumed).await?;
     client.subscribe(&broker.layout.all(), Qos::AtLeastOnce).await?;
-    tracing::info!(broker = broker.account.address, "messages of devices at the broker are taken");
+    tracing::info!(broker = %broker.account.server, "messages of devices at the broker are taken");
     loop {
         let delivered = client.next().await?;
         if let Some(message) = message(authority, broker, &delivered).await? {

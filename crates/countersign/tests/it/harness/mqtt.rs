@@ -47,9 +47,24 @@ impl MqttDevice {
 
     /// Says this on a topic of its own.
     pub(crate) fn say(&self, rest: &str, message: &Value) {
-        let mut command = self.client("mosquitto_pub");
-        let said = command.args(["-t", &self.topic(rest), "-m", &message.to_string()]).output().unwrap();
+        let said = self.try_to_say(rest, message);
         assert!(said.status.success(), "{said:?}");
+    }
+
+    /// Says this, and tells what came of it.
+    pub(crate) fn try_to_say(&self, rest: &str, message: &Value) -> Output {
+        self.saying(rest, message).output().unwrap()
+    }
+
+    /// Says this, and waits for nothing.
+    pub(crate) fn begin_to_say(&self, rest: &str, message: &Value) -> Child {
+        self.saying(rest, message).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn saying(&self, rest: &str, message: &Value) -> Command {
+        let mut command = self.client("mosquitto_pub");
+        command.args(["-t", &self.topic(rest), "-m", &message.to_string()]);
+        command
     }
 
     /// Begins to listen, with these options besides; forgets what it heard before.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use countersign_core::identity::Identity;
 use countersign_core::ids::{CertificateRef, DeviceId};
-pub use countersign_store::BrokeredDevice;
 use countersign_store::StoreError;
+pub use countersign_store::{BrokeredDevice, Enrolled, Enrolments};
 
 use crate::authority::Authority;
 
@@ -22,6 +22,14 @@ impl Authority {
     /// Waits until devices have enrolled, or got their first certificate, and says which. For one caller.
     pub async fn newcomers(&self) -> HashSet<DeviceId> {
         self.newcomers.heard().await
+    }
+
+    /// Hears of devices that enrol at any authority of the same database.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn enrolments(&self) -> Result<Enrolments, StoreError> {
+        self.store.enrolments().await
     }
 
     /// Every device, and the epoch up to which that is true.

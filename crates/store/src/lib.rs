@@ -34,7 +34,7 @@ mod writer;
 
 pub use archive::{ArchiveError, ArchiveFacts, ArchivedTable, Restoring, archive, inspect_archive};
 pub use copy::{CopiedTable, CopyError, CopyProgress, CopyReport, copy};
-pub use epochs::Epochs;
+pub use epochs::{Enrolled, Enrolments, Epochs};
 pub use error::StoreError;
 pub use meter::{COMMIT_BUCKETS, Commits, StoreNumbers};
 pub use notices::{Notice, NoticedGroup};

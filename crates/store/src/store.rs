@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::epochs::Epochs;
+use crate::epochs::{Enrolments, Epochs};
 use crate::error::StoreError;
 use crate::job::{Change, Haste, Message};
 use crate::meter::{StoreMeter, StoreNumbers};
@@ -188,6 +188,14 @@ impl Store {
     /// [`StoreError::Open`].
     pub async fn epochs(&self) -> Result<Epochs, StoreError> {
         Epochs::listen(&self.inner.url).await
+    }
+
+    /// Listens for devices that enrol through any process on this database.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`].
+    pub async fn enrolments(&self) -> Result<Enrolments, StoreError> {
+        Enrolments::listen(&self.inner.url).await
     }
 
     /// The same database for reading, over connections of its own, for what takes its time.

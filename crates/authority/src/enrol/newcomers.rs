@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use countersign_core::audit::{Actor, AuditEntry};
 use countersign_core::device::DeviceStatus;
-use countersign_core::ids::{CertificateRef, DeviceName, EnrollmentKeyId, SpkiSha256, TenantId};
+use countersign_core::ids::{CertificateRef, DeviceId, DeviceName, EnrollmentKeyId, SpkiSha256, TenantId};
 use countersign_core::time::Timestamp;
 use countersign_store::{CertificateRow, DeviceRow, EnrollmentKeyRow, Store, StoreError, Writing};
 
@@ -143,6 +143,8 @@ async fn record(w: &mut Writing<'_>, admitted: &[&Newcomer]) -> Result<(), Store
         certificates.iter().map(|certificate| certificate.reference.clone()).collect();
     w.finish_intents(&references).await?;
     w.insert_certificates(&certificates).await?;
+    let ids: Vec<DeviceId> = devices.iter().map(|device| device.id).collect();
+    w.tell_of_enrolled(&ids).await?;
     for one in admitted {
         write_down(w, one).await?;
     }

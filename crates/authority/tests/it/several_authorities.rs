@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use countersign_authority::Authority;
+use countersign_authority::brokered::Enrolled;
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::snapshot::{Bar, Standing};
 use countersign_store::{CertificateRow, Store};
@@ -41,6 +42,18 @@ async fn a_denied_device_is_cut_by_the_other_authority_in_under_a_second() {
         assert_eq!(neighbour.snapshot().version, house.authority.snapshot().version);
     }
     following.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_authority_hears_of_devices_that_enrol_at_another() {
+    let house = House::new().await;
+    let neighbour = neighbour(&house).await;
+    let mut enrolments = neighbour.enrolments().await.unwrap();
+    for name in ["pump", "valve"] {
+        let device = house.device(name).await;
+        let heard = tokio::time::timeout(SECOND * 10, enrolments.heard()).await.unwrap().unwrap();
+        assert_eq!(heard, Enrolled::Devices(vec![device.id]));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,10 +3,12 @@
 use countersign_core::ids::{DeviceId, DeviceName, Tenant};
 use countersign_core::time::Timestamp;
 
+use crate::connection::Connection;
 use crate::error::StoreError;
+use crate::postgres;
 use crate::row::{FromRow, Row};
 use crate::statement::sql;
-use crate::transaction::Reading;
+use crate::transaction::{Reading, Writing};
 
 const TABLE: &str = "devices";
 
@@ -145,5 +147,23 @@ impl Reading<'_> {
             .bind(epoch)
             .all(&mut self.connection)
             .await
+    }
+}
+
+impl Writing<'_> {
+    /// Says to every process on the database that these devices enrolled, once that is committed. On SQLite there
+    /// is no other.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn tell_of_enrolled(&mut self, devices: &[DeviceId]) -> Result<(), StoreError> {
+        if let Connection::Sqlite(_) = self.connection {
+            return Ok(());
+        }
+        for some in devices.chunks(postgres::epochs::AT_ONCE) {
+            let ids: Vec<String> = some.iter().map(ToString::to_string).collect();
+            sql(TABLE, postgres::epochs::ENROLLED).bind(ids.join(",")).run(&mut self.connection).await?;
+        }
+        Ok(())
     }
 }

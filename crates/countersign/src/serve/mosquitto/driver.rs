@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use countersign_authority::Authority;
-use countersign_authority::brokered::BrokeredDevice;
+use countersign_authority::brokered::{BrokeredDevice, Enrolled};
 use countersign_edge::TcpUpstream;
 use countersign_edge::mqtt::{BrokerAccount, Layout};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::accounts::{Accounts, Plan};
 use super::dynsec::{Dynsec, DynsecError};
@@ -21,12 +21,9 @@ use crate::doors::password_in;
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(30);
 
-/// How often it is looked for devices that enrolled at another authority of the same database: of those no
-/// word comes.
-const LOOK: Duration = Duration::from_secs(5);
-
-/// How far back: clocks differ.
-const WITHIN: Duration = Duration::from_secs(120);
+/// How far back it is looked for devices of whose enrolment word may have been missed: clocks differ, and a
+/// connection takes a while to be there again.
+const WITHIN: Duration = Duration::from_secs(600);
 
 /// The broker, and what devices may there.
 #[derive(Clone, Debug)]
@@ -70,6 +67,7 @@ pub(crate) async fn drive(authority: Arc<Authority>, broker: Broker) {
 
 async fn keep(authority: &Authority, broker: &Broker) -> Result<std::convert::Infallible, DynsecError> {
     authority.expect_newcomers();
+    let mut enrolments = authority.enrolments().await?;
     let mut snapshots = authority.snapshots();
     snapshots.mark_unchanged();
     let mut dynsec = Dynsec::connect(&broker.account).await?;
@@ -85,8 +83,6 @@ async fn keep(authority: &Authority, broker: &Broker) -> Result<std::convert::In
         "devices' accounts at the broker are kept"
     );
     carry_out(&mut dynsec, plan, broker).await?;
-    let mut ticks = interval(LOOK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let changed: Vec<BrokeredDevice> = tokio::select! {
             changed = snapshots.changed() => {
@@ -96,7 +92,10 @@ async fn keep(authority: &Authority, broker: &Broker) -> Result<std::convert::In
                 devices
             }
             newcomers = authority.newcomers() => authority.brokered(newcomers).await?,
-            _tick = ticks.tick() => authority.brokered_devices_enrolled_within(WITHIN).await?,
+            enrolled = enrolments.heard() => match enrolled? {
+                Enrolled::Devices(ids) => authority.brokered(ids.into_iter().collect()).await?,
+                Enrolled::Unknown => authority.brokered_devices_enrolled_within(WITHIN).await?,
+            },
             heard = dynsec.listen() => {
                 heard?;
                 continue;

@@ -73,7 +73,9 @@ async fn each_device_hears_of_its_part_of_a_job_and_what_is_called_off_is_not_to
     let listener = mqtt.listen(&["jobs/#", "commands"], &[]);
     until("its part is told", async || !listener.heard().is_empty()).await;
     let heard = listener.heard();
-    let [(topic, part)] = heard.as_slice() else { panic!("{heard:?}") };
+    // One that is offered while its device begins to listen may be told twice.
+    let Some(((topic, part), more)) = heard.split_first() else { panic!("{heard:?}") };
+    assert!(more.iter().all(|again| again.1 == *part), "{heard:?}");
     assert_eq!(
         (topic, &part["job"], &part["name"]),
         (&format!("jobs/{job}"), &json!(job), &json!("firmware"))

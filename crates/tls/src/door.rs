@@ -23,6 +23,7 @@ use crate::handshake::HandshakeError;
 use crate::peer::{Peer, Session, TlsProtocol};
 use crate::policy::{ClientAuth, HostPolicies};
 use crate::provider::{VERSIONS, provider};
+use crate::read_ahead::ReadAhead;
 use crate::stream::ServerStream;
 use crate::verdict::Judge;
 
@@ -131,7 +132,7 @@ impl DoorTls {
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let handshake = async {
-            let result = self.shake_hands(io).await;
+            let result = self.shake_hands(ReadAhead::new(io)).await;
             result.map_err(|error| HandshakeError::sort(error, REFUSED.get().take()))
         };
         let (stream, client_auth) = REFUSED.scope(Cell::new(None), handshake).await?;

@@ -8,6 +8,7 @@
 //! and [`ClientTls`] for the other direction.
 
 mod attribute;
+mod buffers;
 mod cache;
 mod certificate;
 mod chain_check;
@@ -31,6 +32,7 @@ mod pinned_keys;
 mod policy;
 mod probe;
 mod provider;
+mod read_ahead;
 mod server_verdict;
 mod server_verifier;
 mod stream;

@@ -6,18 +6,20 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncBufRead as _, AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::read_ahead::ReadAhead;
+
 /// A TLS connection a door has accepted: plain text in and out.
 ///
 /// Its state, of more than a kilobyte, has a place of its own, so that whoever holds the stream can be moved
 /// about and does not hold that much more than once.
 #[derive(Debug)]
-pub struct ServerStream<IO>(pub(crate) Box<tokio_rustls::server::TlsStream<IO>>);
+pub struct ServerStream<IO>(pub(crate) Box<tokio_rustls::server::TlsStream<ReadAhead<IO>>>);
 
 impl<IO> ServerStream<IO> {
     /// The transport below.
     #[must_use]
     pub fn transport(&self) -> &IO {
-        self.0.get_ref().0
+        self.0.get_ref().0.transport()
     }
 }
 

@@ -177,7 +177,8 @@ async fn http_2(stream: ServerStream<TcpStream>, arrived: Arc<Arrived>, timing: 
     let builder = limited(http2::Builder::new(Streams { patience: timing.write }));
     let own = Arc::clone(&arrived);
     let service = service_fn(move |request| {
-        let answer = service::handle(Arc::clone(&own), request);
+        // Boxed: it is large, and the HTTP library moves it about.
+        let answer = Box::pin(service::handle(Arc::clone(&own), request));
         async { answer.await.map(|response| response.map(Offered::new)) }
     });
     let mut connection = builder.serve_connection(TokioIo::new(wire), service);

@@ -137,7 +137,7 @@ impl MqttInside {
         arrival: &Arrival,
         live: &Registration,
         registry: &Registry,
-    ) -> Option<Begun> {
+    ) -> Option<Box<Begun>> {
         let terms = &self.context.terms;
         let packet = match timeout(terms.connect_timeout, device.receive(terms.packet_bytes)).await {
             Ok(Ok(packet)) => packet,
@@ -188,7 +188,7 @@ impl MqttInside {
         let holder = Arc::new(Holder { credential, current, clock });
         let legs = (device, upstream);
         let pump = Pump::new(legs, state, (Arc::clone(&holder), tap), terms, answer.silence);
-        Some(Begun { pump, greeting, holder, will })
+        Some(Box::new(Begun { pump, greeting, holder, will }))
     }
 
     /// Judges the first packet and whoever sent it, and finds the broker.
@@ -307,8 +307,8 @@ impl MqttInside {
         })
     }
 
-    async fn carry(&self, begun: Begun, arrival: Arrival, live: Arc<Registration>) {
-        let Begun { mut pump, greeting, holder, will } = begun;
+    async fn carry(&self, mut begun: Box<Begun>, arrival: Arrival, live: Arc<Registration>) {
+        let Begun { pump, holder, .. } = &mut *begun;
         let mut heeds_retirement = true;
         let end = loop {
             tokio::select! {
@@ -337,9 +337,15 @@ impl MqttInside {
                 }
             }
         };
+        // Boxed: a session has no room for its end while it lasts.
+        Box::pin(self.part(end, begun, &arrival, live)).await;
+    }
+
+    async fn part(&self, end: End, begun: Box<Begun>, arrival: &Arrival, live: Arc<Registration>) {
+        let Begun { pump, greeting, holder, will } = *begun;
         self.say_will(end, will).await;
         let farewell = Farewell { upstream: &self.upstream, context: &self.context, greeting: &greeting };
-        farewell.part(end, pump, &arrival, (&holder.credential, live)).await;
+        farewell.part(end, pump, arrival, (&holder.credential, live)).await;
     }
 
     pub(super) fn standing(&self, claim: &CertificateClaim) -> Standing {

@@ -2,7 +2,6 @@
 //! ([`Forward`]), which the agent and `countersign tunnel` are made of.
 
 mod address;
-mod buffers;
 mod forward;
 mod http;
 mod listen;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
-use super::buffers::Buffer;
+use crate::buffers::Buffer;
 
 /// How long a tunnel may last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,10 +15,10 @@ thread_local! {
 
 /// A buffer of this thread; it goes back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Buffer(Box<[u8]>);
+pub(crate) struct Buffer(Box<[u8]>);
 
 impl Buffer {
-    pub(super) fn take() -> Self {
+    pub(crate) fn take() -> Self {
         let spare = SPARE.with_borrow_mut(Vec::pop);
         Self(spare.unwrap_or_else(|| vec![0; SIZE].into_boxed_slice()))
     }

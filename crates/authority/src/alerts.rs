@@ -27,6 +27,7 @@ use crate::authorized::{Authorized, Forbidden, Operate, View};
 
 pub use kind::{AlertKind, UnknownAlertKind};
 pub(crate) use spikes::Spikes;
+pub(crate) use tell::{TAKEN, pause};
 
 /// How often causes are looked for.
 const PERIOD: Duration = Duration::from_secs(10);

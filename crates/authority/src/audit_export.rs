@@ -43,7 +43,7 @@ pub struct AuditExport {
 /// A line of an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+pub(crate) struct Line {
     chain: String,
     sequence: u64,
     at: Timestamp,
@@ -110,8 +110,7 @@ impl AuditExport {
 
     fn write(&self, piece: &mut String, line: &Line) {
         match self.format {
-            // Texts and numbers: it cannot fail.
-            ExportFormat::JsonLines => piece.push_str(&serde_json::to_string(line).unwrap_or_default()),
+            ExportFormat::JsonLines => piece.push_str(&line.json()),
             ExportFormat::Csv => {
                 let details = serde_json::to_string(&line.details).unwrap_or_default();
                 let (sequence, at) = (line.sequence.to_string(), line.at.to_string());
@@ -356,6 +355,12 @@ impl ExportCheck {
 }
 
 impl Line {
+    /// As it is exported.
+    pub(crate) fn json(&self) -> String {
+        // Texts and numbers: it cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// The chain's hash after this entry, if it can be an entry.
     fn hashed(&self, previous: &ChainHash) -> Option<ChainHash> {
         if !self.chain.is_empty() {

@@ -119,6 +119,7 @@ pub struct Authority {
     pub(crate) glances: Arc<Glances>,
     pub(crate) rules: RulesInForce,
     pub(crate) alerts: crate::alerts::AlertWatch,
+    pub(crate) streams: crate::audit_streams::Streams,
     /// The last count of everything.
     pub(crate) census: crate::census::KeptCensus,
     pub(crate) node: u8,
@@ -217,6 +218,7 @@ impl Authority {
             glances: Arc::default(),
             rules: RulesInForce::new(&config),
             alerts: crate::alerts::AlertWatch::default(),
+            streams: crate::audit_streams::Streams::default(),
             census: crate::census::KeptCensus::default(),
             node: installation.node,
             anchors,

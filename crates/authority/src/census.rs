@@ -10,6 +10,7 @@ use countersign_core::time::Timestamp;
 pub use countersign_store::{COMMIT_BUCKETS, CensusRow, Commits, StoreNumbers};
 use countersign_store::{IssuerState, StoreError};
 
+use crate::audit_streams::StreamStatus;
 use crate::authority::Authority;
 use crate::edges::add::EdgeStatus;
 
@@ -37,6 +38,8 @@ pub struct Census {
     pub lists: BTreeMap<CaName, (Timestamp, Timestamp)>,
     /// Edges that run elsewhere, by how they are doing.
     pub edges: Vec<(EdgeStatus, u64)>,
+    /// Copies of the audit that are sent elsewhere.
+    pub streams: Vec<StreamStatus>,
     /// How many epochs the last of the attached edges is behind.
     pub edge_lag: u64,
 }
@@ -102,6 +105,7 @@ impl Authority {
             cas: cas.collect(),
             lists,
             edges: edges.to_vec(),
+            streams: self.stream_statuses().await?,
             edge_lag: lag.unwrap_or_default(),
         })
     }

@@ -15,6 +15,7 @@ pub mod anchors;
 pub mod api_tokens;
 pub mod audit;
 pub mod audit_export;
+pub mod audit_streams;
 pub mod authority;
 pub mod authorized;
 pub mod backup;

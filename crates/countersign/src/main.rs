@@ -6,6 +6,7 @@
 
 mod acme;
 mod alerts;
+mod audit_streams;
 mod banner;
 mod cli;
 mod cloudflare;
@@ -14,6 +15,7 @@ mod credentials;
 mod doors;
 mod edge;
 mod files_limit;
+mod hook;
 mod logging;
 mod look;
 mod metrics;

@@ -123,6 +123,7 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::quarantine::quarantine))
         .routes(routes!(admin::audit::query))
         .routes(routes!(admin::audit_export::export))
+        .routes(routes!(admin::audit_streams::list))
         .routes(routes!(admin::anchors::list, admin::anchors::create))
         .routes(routes!(admin::anchors::latest))
         .routes(routes!(admin::anchors::get))

@@ -53,6 +53,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0023_telemetry_by_day"),
     migration!("0025_alerts"),
     migration!("0030_provisioning_tokens"),
+    migration!("0031_audit_streams"),
 ];
 
 const TABLE: &str = "schema_migrations";

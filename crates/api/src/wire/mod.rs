@@ -6,6 +6,7 @@ pub mod agent_settings;
 pub mod alerts;
 pub mod anchors;
 pub mod api_tokens;
+pub mod audit_streams;
 pub mod command;
 pub mod command_queue;
 pub mod credentials;

@@ -10,6 +10,7 @@ use countersign_store::{AlertRow, IssuerState, Severity, StoreError};
 
 use super::kind::AlertKind;
 use super::spikes::Spike;
+use crate::audit_streams::StreamStatus;
 use crate::authority::Authority;
 use crate::crl::due::CrlFault;
 use crate::edges::add::EdgeStatus;
@@ -81,6 +82,7 @@ impl Authority {
         }
         causes.extend(quarantined.into_iter().map(|(tenant, count)| of_quarantine(tenant, count)));
         causes.extend(self.broken_audit());
+        causes.extend(self.stream_statuses().await?.iter().filter_map(|status| of_stream(status, now)));
         Ok(causes)
     }
 
@@ -121,6 +123,12 @@ impl Authority {
         let said = format!("the audit is not as it was written: {fault}; countersign audit verify");
         Some(Cause::of(AlertKind::AuditBroken, &"audit", Severity::Critical, said))
     }
+}
+
+fn of_stream(status: &StreamStatus, now: Timestamp) -> Option<Cause> {
+    let (name, failure) = (&status.row.name, status.overdue(now)?);
+    let said = format!("the audit has not reached {name} since {}: {}", failure.since, failure.problem);
+    Some(Cause::of(AlertKind::AuditLate, name, Severity::Warning, said))
 }
 
 fn of_quarantine(tenant: Tenant, count: u64) -> Cause {

@@ -24,6 +24,8 @@ pub enum AlertKind {
     CrlDue,
     /// The audit is not as it was written.
     AuditBroken,
+    /// A copy of the audit does not arrive.
+    AuditLate,
     /// A code is refused far more often than before.
     RefusedSpike,
     /// Many enrolments with keys that do not work.
@@ -34,7 +36,7 @@ pub enum AlertKind {
 
 impl AlertKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::CaExpiring,
         Self::CertificateExpiring,
         Self::CertificateChanged,
@@ -43,6 +45,7 @@ impl AlertKind {
         Self::EdgeSilent,
         Self::CrlDue,
         Self::AuditBroken,
+        Self::AuditLate,
         Self::RefusedSpike,
         Self::EnrollmentAbuse,
         Self::Test,
@@ -60,6 +63,7 @@ impl AlertKind {
             Self::EdgeSilent => "edge_silent",
             Self::CrlDue => "crl_due",
             Self::AuditBroken => "audit_broken",
+            Self::AuditLate => "audit_late",
             Self::RefusedSpike => "refused_spike",
             Self::EnrollmentAbuse => "enrollment_abuse",
             Self::Test => "test",
@@ -78,7 +82,8 @@ impl AlertKind {
             | Self::CertificateChanged
             | Self::CertificateUnreachable
             | Self::Quarantine
-            | Self::EdgeSilent => false,
+            | Self::EdgeSilent
+            | Self::AuditLate => false,
         }
     }
 }

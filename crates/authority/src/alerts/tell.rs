@@ -8,7 +8,7 @@ use countersign_store::{AlertRow, DeliveryRow, StoreError};
 use crate::authority::Authority;
 
 /// For how long a delivery belongs to whoever took it.
-const TAKEN: Duration = Duration::from_secs(60);
+pub(crate) const TAKEN: Duration = Duration::from_secs(60);
 
 /// How many are taken at once.
 const AT_ONCE: u32 = 20;
@@ -64,7 +64,8 @@ fn is_too_late(alert: &AlertRow, now: Timestamp) -> bool {
     now.since(alert.resolved_at.unwrap_or(alert.opened_at)) > PATIENCE
 }
 
-fn pause(attempts: u32) -> Duration {
+/// How long is waited after so many failures before.
+pub(crate) fn pause(attempts: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempts.min(16))).min(LONGEST_PAUSE)
 }
 

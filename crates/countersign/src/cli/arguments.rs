@@ -212,6 +212,9 @@ pub(super) enum AuditCommand {
         after_help = "Example:\n  countersign audit anchor --token-file operator.token --output anchor.json"
     )]
     Anchor(Box<AuditAnchorArguments>),
+    /// Show how far the copies are that are sent elsewhere as the log is written
+    #[command(after_help = "A token needs the scope audit:read.\n\nExample:\n  countersign audit streams")]
+    Streams(Box<ServerFlags>),
 }
 
 /// `audit export`.

@@ -7,6 +7,7 @@ mod arguments;
 mod audit_anchor;
 mod audit_export;
 mod audit_list;
+mod audit_streams;
 mod audit_verify;
 mod audit_verify_export;
 mod backup;

@@ -9,11 +9,11 @@ use super::ca_arguments::CaCommand;
 use super::cert_arguments::CertCommand;
 use super::failure::Failure;
 use super::{
-    alert, audit_anchor, audit_export, audit_list, audit_verify, backup, ca_csr, ca_export, ca_import,
-    ca_import_signed, ca_init, ca_list, ca_reseal, ca_root, ca_rotate, ca_sign, ca_sign_crl, cert_inspect,
-    cert_issue, cert_list, cert_p12, cert_revoke, cert_rotate, cert_verify, cloudflare, config_check,
-    config_sample, denied, device, documents, edge, explain, healthcheck, job, key, migrate, monitor,
-    mosquitto_config, output, quarantine_messages, restore, rollout, rules, serve, service, session,
+    alert, audit_anchor, audit_export, audit_list, audit_streams, audit_verify, backup, ca_csr, ca_export,
+    ca_import, ca_import_signed, ca_init, ca_list, ca_reseal, ca_root, ca_rotate, ca_sign, ca_sign_crl,
+    cert_inspect, cert_issue, cert_list, cert_p12, cert_revoke, cert_rotate, cert_verify, cloudflare,
+    config_check, config_sample, denied, device, documents, edge, explain, healthcheck, job, key, migrate,
+    monitor, mosquitto_config, output, quarantine_messages, restore, rollout, rules, serve, service, session,
     settings, site, store_copy, telemetry, tenant, token, trust, tunnel, user,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
@@ -73,6 +73,7 @@ fn audit(command: AuditCommand) -> Result<(), Failure> {
     match command {
         AuditCommand::List(arguments) => audit_list::run(&arguments),
         AuditCommand::Anchor(arguments) => audit_anchor::run(*arguments),
+        AuditCommand::Streams(flags) => audit_streams::run(&flags),
         AuditCommand::Export(arguments) => audit_export::run(*arguments),
         AuditCommand::Verify(arguments) => audit_verify::run(*arguments),
     }

@@ -4,6 +4,7 @@
 mod acme;
 mod alert_to;
 mod audience;
+mod audit_to;
 mod cloudflare;
 mod device_ca;
 mod edge;
@@ -45,6 +46,7 @@ mod upstreams;
 
 pub(crate) use acme::AcmeSettings;
 pub(crate) use alert_to::{AlertMail, AlertPlace, AlertTo, AlertWay, MailTls};
+pub(crate) use audit_to::{AuditPlace, AuditTo, SyslogPlace, SyslogTls};
 pub(crate) use cloudflare::{ApiToken, CloudflareApi};
 pub(crate) use edge::fingerprint_of;
 pub(crate) use environment::{Environment, Machine};
@@ -57,7 +59,7 @@ pub(crate) use monitors::{ServerAddress, pin};
 pub(crate) use mosquitto::{BrokerIngest, DRIVER, Mosquitto};
 pub(crate) use mqtt_door::{Messages, MqttAccount, MqttDoor, MqttUpstream, Proofs};
 pub(crate) use mqtt_grants::MqttGrant;
-pub(crate) use names::PublicName;
+pub(crate) use names::{HttpUrl, PublicName};
 pub(crate) use problem::{ConfigError, Origin, Problem};
 pub(crate) use resolve::{Loaded, load};
 pub(crate) use resolved::{

@@ -10,6 +10,7 @@ use countersign_store::StoreUrl;
 
 use super::acme;
 use super::alert_to;
+use super::audit_to;
 use super::cloudflare::{self, CloudflareApi};
 use super::device_ca;
 use super::edge;
@@ -170,6 +171,7 @@ fn settings_of(
         lists,
         monitors: monitors::monitors(pick, raw.monitor),
         alert_to: alert_to::alert_to(pick, raw.alert_to),
+        audit_to: audit_to::audit_to(pick, raw.audit_to),
         tcp_doors: tcp_doors::tcp_doors(pick, raw.tcp_door, machine),
         mosquitto: mosquitto::mosquitto(pick, raw.mosquitto, layout),
         mqtt_grants: mqtt_grants::grants(pick, raw.mqtt_grant, mqtt_door.as_ref()),

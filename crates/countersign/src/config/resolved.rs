@@ -22,6 +22,7 @@ use ipnet::IpNet;
 
 use super::acme::AcmeSettings;
 use super::alert_to::AlertTo;
+use super::audit_to::AuditTo;
 use super::cloudflare::CloudflareApi;
 use super::edge::EdgeSettings;
 use super::front::{AccessLogSettings, Redirect};
@@ -99,6 +100,8 @@ pub(crate) struct Resolved {
     pub(crate) monitors: Vec<Watch>,
     /// Who is told of alerts.
     pub(crate) alert_to: Vec<AlertTo>,
+    /// Where copies of the audit go.
+    pub(crate) audit_to: Vec<AuditTo>,
     /// The TCP doors.
     pub(crate) tcp_doors: Vec<TcpDoor>,
     /// The door for MQTT, if there is one.

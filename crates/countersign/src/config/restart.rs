@@ -32,6 +32,7 @@ pub(crate) fn settle(mut new: Resolved, running: &Resolved) -> (Resolved, Vec<&'
         admin.session => "admin.session_hours",
         metrics => "metrics.listen",
         alert_to => "alert_to",
+        audit_to => "audit_to",
         edge => "edge",
         http_door.listen => "http_door.listen",
         http_door.workers => "http_door.workers",

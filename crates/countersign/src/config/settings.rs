@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::acme;
 use super::alert_to;
 use super::audience;
+use super::audit_to;
 use super::environment::variable_of;
 use super::front;
 use super::hosts;
@@ -68,6 +69,7 @@ impl Setting {
             "list.",
             "monitor.",
             "alert_to.",
+            "audit_to.",
             "tcp_door.",
             "ingest_sink.",
             "mqtt_grant.",
@@ -90,6 +92,7 @@ pub(super) fn all() -> Vec<&'static Setting> {
         mosquitto::SETTINGS,
         metrics::SETTINGS,
         alert_to::SETTINGS,
+        audit_to::SETTINGS,
         ingest_sinks::SETTINGS,
     ];
     let parts = [SETTINGS, RULES_AND_MONITORS, acme::SETTINGS, hosts::SETTINGS, OF_ROUTES, OF_EGRESS]

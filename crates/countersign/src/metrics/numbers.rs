@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use countersign_authority::audit_streams::StreamStatus;
 use countersign_authority::census::{COMMIT_BUCKETS, Census, ENDS_WITHIN, StoreNumbers};
 use countersign_core::snapshot::TrustSnapshot;
 use countersign_core::time::Timestamp;
@@ -116,6 +117,12 @@ pub(super) fn installation(page: &mut Page, census: &Census, now: Timestamp) {
     page.gauge("crl_due_seconds", "How long until the first revocation list of a CA is over", due.collect());
     let edges = census.edges.iter().map(|(status, count)| (label("status", &status.as_str()), float(*count)));
     page.gauge("edges", "Edges that run elsewhere, by how they are doing", edges.collect());
+    let streams = || census.streams.iter().map(|stream| (label("stream", &stream.row.name), stream));
+    let behind = streams().map(|(labels, stream)| (labels, float(stream.behind))).collect();
+    page.gauge("audit_stream_behind", "Entries of the audit that have not reached a copy", behind);
+    let age = |stream: &StreamStatus| stream.oldest.map_or(0.0, |oldest| -seconds_until(oldest, now));
+    let lag = streams().map(|(labels, stream)| (labels, age(stream))).collect();
+    page.gauge("audit_stream_lag_seconds", "How old the first entry is that has not reached a copy", lag);
     let lag = one(float(census.edge_lag));
     page.gauge("edge_lag_epochs", "How many epochs the last of the attached edges is behind", lag);
 }

@@ -25,6 +25,7 @@ use super::rule_bench::Bench;
 use super::successor::{Leaving, NamedSockets, Succession};
 use super::{door, files, monitors, mosquitto, reports};
 use crate::alerts;
+use crate::audit_streams;
 use crate::banner::{Banner, Door, Setup, door_host};
 use crate::cli::output;
 use crate::cloudflare;
@@ -65,7 +66,7 @@ pub(crate) async fn run(
     }
     let authority = open_authority(&config, &supervisor).await?;
     let (refusals, refused) = mpsc::channel(REFUSALS_WAITING);
-    let mut tasks = background(&authority, &config)?;
+    let mut tasks = background(&authority, &config).await?;
     tasks.spawn(give_life_signs(Arc::clone(&supervisor)));
     let recording = Recording::start(&authority, refused);
     authority.refresh_crls().await.context("sign the first revocation lists")?;
@@ -276,7 +277,7 @@ impl Recording {
     }
 }
 
-fn background(authority: &Arc<Authority>, config: &Resolved) -> anyhow::Result<JoinSet<()>> {
+async fn background(authority: &Arc<Authority>, config: &Resolved) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     if let Some(settings) = &config.mosquitto {
         tasks.spawn(mosquitto::drive(Arc::clone(authority), mosquitto::Broker::of(settings)?));
@@ -287,6 +288,11 @@ fn background(authority: &Arc<Authority>, config: &Resolved) -> anyhow::Result<J
     authority.tell_alerts_to(alerts::whom(&config.alert_to));
     for target in &config.alert_to {
         tasks.spawn(alerts::tell(Arc::clone(authority), target.clone()));
+    }
+    authority.stream_audit_to(audit_streams::wanted(&config.audit_to)).await?;
+    let host = config.public_names.first().map(ToString::to_string).unwrap_or_default();
+    for place in &config.audit_to {
+        tasks.spawn(audit_streams::Sender::new(place, &host)?.send(Arc::clone(authority)));
     }
     tasks.spawn(Arc::clone(authority).gather_presence());
     tasks.spawn(Arc::clone(authority).follow_changes());

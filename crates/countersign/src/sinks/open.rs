@@ -1,12 +1,7 @@
 //! The ways to the sinks, as the configuration has them.
 
-use std::path::Path;
-
 use anyhow::Context as _;
 use countersign_edge::mqtt::BrokerAccount;
-use countersign_tls::{ClientTls, ServerTrust};
-use http::uri::Scheme;
-use zeroize::Zeroizing;
 
 use super::mqtt::MqttTopic;
 use super::nats::NatsSubject;
@@ -14,7 +9,7 @@ use super::queue::SinkQueue;
 use super::webhook::Webhook;
 use crate::config::{IngestSink, SinkKind};
 use crate::doors::{self, password_in};
-use crate::system_roots::roots;
+use crate::hook::{Hook, text_in};
 
 /// Starts them; must be called on the runtime that their work is to be done on.
 ///
@@ -30,21 +25,8 @@ fn queue(sink: &IngestSink, own_roots: &str) -> anyhow::Result<SinkQueue> {
     let at_once = sink.at_once.get();
     Ok(match &sink.kind {
         SinkKind::Webhook { url, secret, ca_file } => {
-            let url = url.uri().clone();
-            let is_tls = url.scheme() == Some(&Scheme::HTTPS);
-            let tls = is_tls.then(|| {
-                let trust = ServerTrust::Roots(roots(ca_file.as_deref(), "ingest_sink.ca_file")?);
-                ClientTls::new(&trust, None).context("set up TLS")
-            });
-            let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-            let place = (host.to_owned(), url.port_u16().unwrap_or(if is_tls { 443 } else { 80 }));
-            let secret = text_in(secret).context("read the secret")?;
-            anyhow::ensure!(secret.len() >= 16, "the secret is shorter than 16 characters");
-            SinkQueue::start(
-                &sink.name,
-                at_once,
-                Webhook::new(url, place, tls.transpose()?, secret.as_bytes()),
-            )
+            let hook = Hook::new(url, secret, (ca_file.as_deref(), "ingest_sink.ca_file"))?;
+            SinkQueue::start(&sink.name, at_once, Webhook::new(hook))
         }
         SinkKind::Mqtt { server, topic, login } => {
             let login = login.as_ref().map(|(user, file)| {
@@ -63,10 +45,4 @@ fn queue(sink: &IngestSink, own_roots: &str) -> anyhow::Result<SinkQueue> {
             SinkQueue::start(&sink.name, at_once, subject)
         }
     })
-}
-
-/// What is in a file, without the end of its line.
-fn text_in(path: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let text = Zeroizing::new(fs_err::read_to_string(path)?);
-    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }

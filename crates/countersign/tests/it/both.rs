@@ -13,6 +13,7 @@ mod a_restored_backup_revives_nobody;
 mod accesses_are_reported_at_the_door_and_by_people;
 mod an_api_token_opens_what_it_was_made_for;
 mod devices_move_between_the_sites_of_their_tenant;
+mod every_entry_of_the_audit_reaches_its_copies;
 mod jobs_and_wanted_states_reach_devices_over_mqtt;
 mod many_are_decided_about_at_once;
 mod mqtt_messages_arrive_until_their_device_is_quarantined;

@@ -95,6 +95,7 @@ mod program;
 mod prometheus_reads_what_is_counted;
 mod reference_is_generated;
 mod resumption_is_no_way_around_a_decision;
+mod rsyslog_takes_the_audit_whichever_way;
 mod rules_change_at_sighup_or_stay_whole;
 mod rules_hold_at_edges_as_beside_the_authority;
 mod serve_keeps_its_state_and_ends_in_order;

@@ -20,6 +20,7 @@ const COMMANDS: &[&[&str]] = &[
     &["audit", "verify"],
     &["audit", "export"],
     &["audit", "anchor"],
+    &["audit", "streams"],
     &["ca", "init"],
     &["ca", "tree"],
     &["ca", "show"],

@@ -6,6 +6,7 @@ pub(crate) mod anchors;
 pub(crate) mod api_tokens;
 pub(crate) mod audit;
 pub(crate) mod audit_export;
+pub(crate) mod audit_streams;
 pub(crate) mod auth;
 pub(crate) mod bulk;
 pub(crate) mod certificates;

@@ -12,6 +12,7 @@ mod on_sqlite {
 
     pub(crate) mod alerts;
     pub(crate) mod anchors;
+    pub(crate) mod audit_streams;
     mod audit_tampering;
     mod brokered;
     pub(crate) mod ca_requests;
@@ -56,6 +57,7 @@ mod on_postgres {
 
     mod alerts;
     mod anchors;
+    mod audit_streams;
     mod audit_tampering;
     mod brokered;
     mod ca_requests;

@@ -45,6 +45,7 @@ fn every_key_of_the_file_is_a_documented_setting_and_the_other_way_round() {
         "list",
         "monitor",
         "alert_to",
+        "audit_to",
         "tcp_door",
         "ingest_sink",
         "mqtt_grant",

@@ -348,6 +348,7 @@ fn rows_of_the_audit() -> Vec<Row> {
     vec![
         row("queryAudit", VIEWER).query("?event=tenant.created").elsewhere(Elsewhere::SeesNothing),
         row("exportAudit", VIEWER).query("?from=2000-01-01T00:00:00Z").elsewhere(Elsewhere::SeesNothing),
+        row("listAuditStreams", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
         row("reportAccess", May::PeopleAndDevices(Role::Viewer)).body(|n| {
             json!({ "timestamp": "2026-02-11T10:00:00Z", "action": "read", "dataType": "tickets",
                 "userId": format!("user-{n}"), "certificateUsed": false })

@@ -27,6 +27,7 @@ use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
 use crate::on_sqlite::alerts::{alert, delivery, silence};
 use crate::on_sqlite::anchors;
+use crate::on_sqlite::audit_streams;
 use crate::on_sqlite::ca_requests::request;
 use crate::on_sqlite::commands::new_command;
 use crate::on_sqlite::edges::{edge, snapshot_key};
@@ -306,6 +307,9 @@ async fn fill_what_is_watched(fixture: &Fixture) {
             w.raise_alert(&raised).await?;
             w.queue_delivery(&delivery(&raised, "on-call")).await?;
             w.insert_silence(&silence(now() + DAY)).await?;
+            w.begin_audit_stream("siem", 3, now()).await?;
+            let taken = w.take_audit_stream("siem", (now(), now() + DAY)).await?;
+            w.put_off_audit_stream(&taken.unwrap(), &audit_streams::failure(), now()).await?;
             w.insert_telemetry(&device, &new_telemetry("{}")).await?;
             w.insert_set_aside(&set_aside(Some(&device)), 1).await?;
             w.release_set_aside(1, now(), 1).await?;
@@ -372,6 +376,7 @@ pub(super) async fn everything(store: &Store) -> Vec<String> {
     facts.push(format!("{:?}", read!(store, |r| r.monitor(&web, "web.example.com:443")).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.open_alerts()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.silences(now())).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.audit_streams()).unwrap()));
     let filter = TelemetryFilter { limit: 100, ..TelemetryFilter::default() };
     facts.push(format!("{:?}", read!(store, |r| r.telemetry(&filter)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.set_aside_message(1)).unwrap()));

@@ -14,12 +14,25 @@ use thiserror::Error;
 pub struct Caller {
     user: UserRow,
     token: Option<ApiTokenRow>,
+    factors: Factors,
+}
+
+/// Whether somebody who signed in has shown all that is asked of everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Factors {
+    /// They have, or it was shown when an API token was made.
+    Complete,
+    /// A second factor is asked for, and they have none yet.
+    Lacking,
 }
 
 /// A level of permission, and the lowest role that has it.
 pub trait Permission {
     /// The lowest role.
     const LOWEST: Role;
+
+    /// Whether it is had before a second factor that is asked of everybody is set up.
+    const IS_BEFORE_SECOND_FACTOR: bool = false;
 }
 
 macro_rules! permission {
@@ -50,6 +63,16 @@ permission!(
     Own, Owner
 );
 
+/// Look after one's own account: what whoever signed in may, also where they have yet to set up the second
+/// factor that is asked of everybody.
+#[derive(Clone, Copy, Debug)]
+pub struct Account;
+
+impl Permission for Account {
+    const LOWEST: Role = Role::Viewer;
+    const IS_BEFORE_SECOND_FACTOR: bool = true;
+}
+
 /// Evidence that somebody may act at the level `P`, within a scope. Made by [`Caller`] alone; use cases
 /// take it by reference.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +99,9 @@ pub enum Forbidden {
     /// No API token will do.
     #[error("this needs a person who signed in, not an API token")]
     Session,
+    /// A second factor is asked of everybody, and the person has none.
+    #[error("everybody needs a second factor here, and you have yet to set up yours")]
+    SecondFactor,
     /// It would give, or take from, somebody a role above the caller's own.
     #[error("this is about a role above your own")]
     AboveOwn,
@@ -83,21 +109,27 @@ pub enum Forbidden {
 
 impl Caller {
     /// A person who signed in.
-    pub(crate) const fn new(user: UserRow) -> Self {
-        Self { user, token: None }
+    pub(crate) const fn new(user: UserRow, factors: Factors) -> Self {
+        Self { user, token: None, factors }
     }
 
     /// A program with a person's API token. Fails closed: `None` when the token is for another tenant
     /// than the one that the person is bound to.
     pub(crate) fn with_token(user: UserRow, token: ApiTokenRow) -> Option<Self> {
         let fits = user.tenant.is_none() || token.tenant == user.tenant;
-        fits.then_some(Self { user, token: Some(token) })
+        fits.then_some(Self { user, token: Some(token), factors: Factors::Complete })
     }
 
     /// The person.
     #[must_use]
     pub const fn user(&self) -> &UserRow {
         &self.user
+    }
+
+    /// Whether this person has to set up a second factor before anything else.
+    #[must_use]
+    pub fn lacks_second_factor(&self) -> bool {
+        self.factors == Factors::Lacking
     }
 
     /// The role to act with: the person's, or that of the API token when that is lower.
@@ -139,6 +171,9 @@ impl Caller {
     }
 
     fn evidence<P: Permission>(&self) -> Result<Authorized<P>, Forbidden> {
+        if self.lacks_second_factor() && !P::IS_BEFORE_SECOND_FACTOR {
+            return Err(Forbidden::SecondFactor);
+        }
         let role = self.role();
         if !is_at_least(role, P::LOWEST) {
             return Err(Forbidden::Role(P::LOWEST.as_str()));

@@ -74,14 +74,17 @@ pub mod revoke;
 pub mod rollout;
 pub mod rotation;
 mod rules;
+pub mod second_factor;
 pub mod service_certificates;
 pub mod settings;
 pub mod shadows;
+pub mod sign_in;
 pub mod sites;
 pub mod sweep;
 pub mod tenants;
 mod together;
 pub mod token;
+mod totp;
 mod trust;
 mod trust_log;
 pub mod trusts;
@@ -93,7 +96,7 @@ pub mod users;
 pub use countersign_ca::{KeySource, SecretFile, TokenSettings, certificate_pem};
 
 pub use authority::{Authority, AuthorityConfig, IssuerMode, OpenError, OpenWith};
-pub use authorized::{Administer, Authorized, Caller, Forbidden, Operate, Own, View};
+pub use authorized::{Account, Administer, Authorized, Caller, Forbidden, Operate, Own, View};
 pub use issue::publication_at;
 pub use issuers::NoIssuer;
 #[doc(hidden)]

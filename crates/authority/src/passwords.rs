@@ -16,7 +16,8 @@ use crate::authority::Authority;
 use crate::authorized::{Administer, Authorized, Forbidden, View};
 use crate::limits::{Limited, Network, TooMany};
 use crate::names::FreshSecret;
-use crate::people::{PeopleError, hash_password, verify_password};
+use crate::people::{PeopleError, hash_password};
+use crate::sign_in::Unproved;
 
 /// The prefix of one-time tokens.
 const TOKEN_PREFIX: &str = "csp_";
@@ -112,6 +113,16 @@ impl From<StoreError> for SetPasswordError {
     }
 }
 
+impl From<Unproved> for ChangePasswordError {
+    fn from(unproved: Unproved) -> Self {
+        match unproved {
+            Unproved::Wrong => Self::Wrong,
+            Unproved::TooMany(limit) => Self::TooMany(limit),
+            Unproved::Internal(error) => Self::Internal(error),
+        }
+    }
+}
+
 impl From<StoreError> for ChangePasswordError {
     fn from(error: StoreError) -> Self {
         Self::Internal(error.into())
@@ -170,6 +181,7 @@ async fn set(
 ) -> Result<(), StoreError> {
     w.set_password(user.id, hash).await?;
     w.delete_password_token_of(user.id).await?;
+    w.delete_begun_sign_ins_of(user.id).await?;
     let ended = match kept {
         Some(session) => w.delete_sessions_besides(user.id, &session).await?,
         None => w.delete_sessions_of(user.id).await?,
@@ -256,21 +268,7 @@ impl Authority {
         let (now, id) = (self.now(), by.user());
         let found = self.store.read(move |r| Box::pin(async move { r.user(id).await })).await?;
         let user = found.ok_or(ChangePasswordError::Wrong)?;
-        let limits = [
-            Limited::FailedLoginFrom(Network::from(address)),
-            Limited::FailedLogin(SecretHash::of(&user.email)),
-        ];
-        for limit in &limits {
-            self.limits.take(limit.clone(), now).map_err(ChangePasswordError::TooMany)?;
-        }
-        let own = Some(user.password_hash.clone()).filter(|hash| !hash.is_none());
-        if !verify_password(own, passwords.current).await? {
-            self.note_failed_login(&user.email, address, now).await?;
-            return Err(ChangePasswordError::Wrong);
-        }
-        for limit in &limits {
-            self.limits.give_back(limit);
-        }
+        self.prove_password(&user, passwords.current, address).await?;
         let hash = hash_password(passwords.new).await?;
         let kept = Some(SecretHash::of(session));
         self.store

@@ -1,11 +1,10 @@
-//! People: the first owner by setup token, signing in and out, sessions.
+//! People: the first owner by setup token, passwords, sessions.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, SaltString};
-use countersign_ca::{KeyError, random_bytes};
+use countersign_ca::{KeyError, SealError, random_bytes};
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::ids::{SecretHash, Tenant, UserId};
 use countersign_core::time::Timestamp;
@@ -15,8 +14,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::authority::Authority;
-use crate::authorized::Caller;
-use crate::limits::{Limited, Network, TooMany};
+use crate::authorized::{Caller, Factors};
 use crate::names::FreshSecret;
 
 /// How long the setup token works after the start.
@@ -83,20 +81,6 @@ pub enum SetupError {
     Internal(#[from] PeopleError),
 }
 
-/// Signing in failed.
-#[derive(Debug, Error)]
-pub enum LoginError {
-    /// The account or the password is wrong: answers never say which.
-    #[error("wrong e-mail address or password")]
-    Invalid,
-    /// Too many failures.
-    #[error("too many failed sign-ins")]
-    TooMany(TooMany),
-    /// The platform failed.
-    #[error("cannot sign in")]
-    Internal(#[from] PeopleError),
-}
-
 /// The platform failed at something about people.
 #[derive(Debug, Error)]
 pub enum PeopleError {
@@ -109,6 +93,9 @@ pub enum PeopleError {
     /// No secret could be made.
     #[error("cannot make a secret")]
     Secret(#[from] KeyError),
+    /// A secret cannot be sealed or opened.
+    #[error("cannot seal or open a secret")]
+    Seal(#[from] SealError),
 }
 
 /// A person as others may see them.
@@ -217,70 +204,11 @@ impl Authority {
             return Err(SetupError::Done);
         }
         *self.setup.token.lock() = None;
-        Ok(SignedIn { token: Zeroizing::new(secret.text), expires_at, caller: Caller::new(user) })
-    }
-
-    /// Signs a person in.
-    ///
-    /// # Errors
-    /// See [`LoginError`]. An unknown account takes as long as a wrong password.
-    pub async fn log_in(
-        &self,
-        email: &str,
-        password: Zeroizing<String>,
-        address: IpAddr,
-    ) -> Result<SignedIn, LoginError> {
-        let now = self.now();
-        let email = email.to_lowercase();
-        // Counted before the password is looked at, so that guesses at once count too; the network
-        // first, so that one that is refused cannot lock an account.
-        let limits =
-            [Limited::FailedLoginFrom(Network::from(address)), Limited::FailedLogin(SecretHash::of(&email))];
-        for limit in &limits {
-            self.limits.take(limit.clone(), now).map_err(LoginError::TooMany)?;
-        }
-        let wanted = email.clone();
-        let user = self
-            .store
-            .read(move |r| Box::pin(async move { r.user_by_email(&wanted).await }))
-            .await
-            .map_err(PeopleError::from)?
-            .filter(|user| user.disabled_at.is_none());
-        let hash = user.as_ref().map(|user| user.password_hash.clone()).filter(|hash| !hash.is_none());
-        let is_right = verify_password(hash, password).await?;
-        let Some(user) = user.filter(|_| is_right) else {
-            self.note_failed_login(&email, address, now).await?;
-            return Err(LoginError::Invalid);
-        };
-        for limit in &limits {
-            self.limits.give_back(limit);
-        }
-        let (secret, session) = self.fresh_session(user.id, now)?;
-        let expires_at = session.expires_at;
-        let entry = AuditEntry::new(None, now, AuditEvent::LoginSucceeded, Actor::User(user.id))
-            .detail("address", address);
-        self.store
-            .write(move |w| {
-                Box::pin(async move {
-                    w.insert_session(&session).await?;
-                    w.append_audit(&entry).await
-                })
-            })
-            .await
-            .map_err(PeopleError::from)?;
-        Ok(SignedIn { token: Zeroizing::new(secret.text), expires_at, caller: Caller::new(user) })
-    }
-
-    pub(crate) async fn note_failed_login(
-        &self,
-        email: &str,
-        address: IpAddr,
-        now: Timestamp,
-    ) -> Result<(), PeopleError> {
-        let entry = AuditEntry::new(None, now, AuditEvent::LoginFailed, Actor::Peer(address))
-            .detail("email", email.chars().take(255).collect::<String>());
-        self.store.write(move |w| Box::pin(async move { w.append_audit(&entry).await })).await?;
-        Ok(())
+        Ok(SignedIn {
+            token: Zeroizing::new(secret.text),
+            expires_at,
+            caller: Caller::new(user, Factors::Complete),
+        })
     }
 
     /// The person behind a session token, or behind an API token; `None` when it is unknown, revoked or
@@ -296,8 +224,16 @@ impl Authority {
             return Ok(None);
         }
         let (hash, now) = (SecretHash::of(token), self.now());
-        let found = self.store.read(move |r| Box::pin(async move { r.session(&hash, now).await })).await?;
-        Ok(found.filter(|(_, user)| user.disabled_at.is_none()).map(|(_, user)| Caller::new(user)))
+        self.store
+            .read(move |r| {
+                Box::pin(async move {
+                    let Some((_, user)) = r.session(&hash, now).await? else { return Ok(None) };
+                    let lacks = r.lacks_second_factor(user.id).await?;
+                    let factors = if lacks { Factors::Lacking } else { Factors::Complete };
+                    Ok(Some(Caller::new(user, factors)))
+                })
+            })
+            .await
     }
 
     /// Ends a session.
@@ -317,7 +253,11 @@ impl Authority {
             .await
     }
 
-    fn fresh_session(&self, user: UserId, now: Timestamp) -> Result<(FreshSecret, SessionRow), PeopleError> {
+    pub(crate) fn fresh_session(
+        &self,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<(FreshSecret, SessionRow), PeopleError> {
         let secret = FreshSecret::new(SESSION_PREFIX)?;
         let session = SessionRow {
             token: secret.hash,

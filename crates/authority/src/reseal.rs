@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::authority::OpenError;
 use crate::keys::{on_a_thread, open_kek};
 use crate::repair::crash_point;
+use crate::second_factor::codes::sealed_name;
 
 /// The keys were not sealed anew; all are as they were.
 #[derive(Debug, Error)]
@@ -37,6 +38,8 @@ pub struct Resealed {
     pub anchor_keys: usize,
     /// How many keys of services.
     pub service_keys: usize,
+    /// How many keys of people's one-time codes.
+    pub totp_keys: usize,
 }
 
 /// Opens every sealed key in an installation that no authority is running on with what `from` gives, and
@@ -65,7 +68,7 @@ pub async fn reseal(
             Box::pin(async move {
                 let done = reseal_all(w, &old, &new).await?;
                 let entry = entry.detail("cas", done.cas).detail("anchorKeys", done.anchor_keys);
-                let entry = entry.detail("serviceKeys", done.service_keys);
+                let entry = entry.detail("serviceKeys", done.service_keys).detail("totpKeys", done.totp_keys);
                 w.append_audit(&entry).await?;
                 crash_point("reseal");
                 Ok::<_, ResealError>(done)
@@ -85,7 +88,7 @@ async fn reseal_all(
         let key = old.open(&SealedKey::from(sealed), id)?;
         new.seal(&key, id).map(Vec::from)
     };
-    let mut done = Resealed { cas: 0, anchor_keys: 0, service_keys: 0 };
+    let mut done = Resealed { cas: 0, anchor_keys: 0, service_keys: 0, totp_keys: 0 };
     for row in w.issuers().await? {
         let KeptKey::Sealed(sealed) = row.key else { continue };
         w.set_issuer_key(row.key_id, &KeptKey::Sealed(again(sealed, row.key_id)?)).await?;
@@ -109,6 +112,12 @@ async fn reseal_all(
             return Err(StoreError::raced("certificate of a service", key.id).into());
         }
         done.service_keys += 1;
+    }
+    for row in w.totp_keys().await? {
+        let name = sealed_name(row.user);
+        let secret = old.open_secret(&SealedKey::from(row.sealed_key), &name)?;
+        w.set_sealed_totp_key(row.user, new.seal_secret(&secret, &name)?.as_bytes()).await?;
+        done.totp_keys += 1;
     }
     Ok(done)
 }

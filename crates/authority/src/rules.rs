@@ -126,7 +126,7 @@ impl Authority {
         self.note(entry).await
     }
 
-    async fn note(&self, entry: AuditEntry) -> Result<(), StoreError> {
+    pub(crate) async fn note(&self, entry: AuditEntry) -> Result<(), StoreError> {
         self.store.write(move |w| Box::pin(async move { w.append_audit(&entry).await })).await
     }
 }

@@ -90,6 +90,7 @@ impl Authority {
                     w.prune_commands(now - COMMANDS_KEPT).await?;
                     w.prune_jobs(now - COMMANDS_KEPT).await?;
                     w.prune_password_tokens(now).await?;
+                    w.prune_begun_sign_ins(now).await?;
                     w.turn_telemetry_days(now, messages_from).await?;
                     w.prune_messages(messages_from).await?;
                     w.prune_usage(now - crate::usage::KEPT).await?;

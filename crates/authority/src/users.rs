@@ -1,6 +1,6 @@
 //! People: inviting them, and changing what they may.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use countersign_ca::KeyError;
 use countersign_core::audit::{AuditEntry, AuditEvent};
@@ -38,6 +38,8 @@ pub struct ListedUser {
     pub row: UserRow,
     /// The only tenant they see; `None`: all.
     pub tenant: Option<Tenant>,
+    /// Whether they sign in with a second factor.
+    pub has_second_factor: bool,
 }
 
 /// Somebody was let in.
@@ -201,7 +203,7 @@ impl Authority {
                 })
             })
             .await?;
-        let user = ListedUser { row, tenant: slug };
+        let user = ListedUser { row, tenant: slug, has_second_factor: false };
         Ok(CreatedUser { user, invitation: fresh.map(FreshPasswordToken::shown) })
     }
 
@@ -211,17 +213,21 @@ impl Authority {
     /// When the store fails.
     pub async fn list_users(&self, by: &Authorized<Administer>) -> Result<Vec<ListedUser>, StoreError> {
         let scope = by.scope();
-        let (rows, tenants) = self
+        let (rows, tenants, with_second_factor) = self
             .store
             .read(move |r| {
-                Box::pin(async move { Ok::<_, StoreError>((r.users(scope).await?, r.tenants().await?)) })
+                Box::pin(async move {
+                    let (rows, tenants) = (r.users(scope).await?, r.tenants().await?);
+                    Ok::<_, StoreError>((rows, tenants, r.people_with_second_factor().await?))
+                })
             })
             .await?;
+        let with_second_factor: HashSet<UserId> = with_second_factor.into_iter().collect();
         let slugs: HashMap<TenantId, Tenant> =
             tenants.into_iter().map(|tenant| (tenant.id, tenant.slug)).collect();
         let listed = |row: UserRow| {
             let tenant = row.tenant.and_then(|id| slugs.get(&id).cloned());
-            ListedUser { row, tenant }
+            ListedUser { has_second_factor: with_second_factor.contains(&row.id), row, tenant }
         };
         Ok(rows.into_iter().map(listed).collect())
     }
@@ -295,7 +301,8 @@ impl Authority {
             Some(tenant) => Some(self.tenant(tenant).await?.slug),
             None => None,
         };
-        Ok(ListedUser { row, tenant })
+        let has_second_factor = self.confirmed_key(&row).await?.is_some();
+        Ok(ListedUser { row, tenant, has_second_factor })
     }
 }
 

@@ -64,9 +64,9 @@ pub enum SealError {
         /// What is at hand.
         this: String,
     },
-    /// Altered, or the key of another issuer.
-    #[error("the sealed key of issuer {0} was altered or belongs to another issuer")]
-    Altered(IssuerKeyId),
+    /// Altered, or sealed for something else.
+    #[error("the sealed {0} was altered or belongs to another one")]
+    Altered(String),
     /// A passphrase or a credential cannot be had.
     #[error("cannot read what the key-encryption key comes from")]
     Secret(#[from] SecretError),
@@ -188,13 +188,7 @@ impl KeyEncryptionKey {
     /// # Errors
     /// When the cryptographic library fails.
     pub fn seal(&self, key: &SigningKey, issuer: IssuerKeyId) -> Result<SealedKey, SealError> {
-        let mut text = Zeroizing::new(Vec::with_capacity(key.pkcs8_der().len() + AES_256_GCM.tag_len()));
-        text.extend_from_slice(key.pkcs8_der());
-        let nonce = self
-            .key
-            .seal_in_place_append_tag(self.associated(issuer), &mut *text)
-            .map_err(|_unspecified| SealError::Key(KeyError::Crypto("seal")))?;
-        Ok(SealedKey([self.header().as_slice(), nonce.as_ref(), &text].concat()))
+        self.seal_octets(key.pkcs8_der(), issuer.as_bytes())
     }
 
     /// Opens a sealed key.
@@ -203,27 +197,55 @@ impl KeyEncryptionKey {
     /// Fails closed: refuses what this key-encryption key did not seal for this issuer, bit for
     /// bit, and a key that is not the issuer's.
     pub fn open(&self, sealed: &SealedKey, issuer: IssuerKeyId) -> Result<SigningKey, SealError> {
+        let altered = || SealError::Altered(format!("key of issuer {issuer}"));
+        let pkcs8 = self.open_octets(sealed, issuer.as_bytes())?.ok_or_else(altered)?;
+        let key = SigningKey::from_pkcs8_der(&pkcs8).map_err(SealError::Key)?;
+        if IssuerKeyId::from(key.public_key().sha256()) == issuer { Ok(key) } else { Err(altered()) }
+    }
+
+    /// Seals a secret that is no signing key; the sealed form opens under this name only.
+    ///
+    /// # Errors
+    /// When the cryptographic library fails.
+    pub fn seal_secret(&self, secret: &[u8], name: &str) -> Result<SealedKey, SealError> {
+        self.seal_octets(secret, secret_label(name).as_bytes())
+    }
+
+    /// Opens such a secret.
+    ///
+    /// # Errors
+    /// Fails closed: refuses what this key-encryption key did not seal under this name, bit for bit.
+    pub fn open_secret(&self, sealed: &SealedKey, name: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let opened = self.open_octets(sealed, secret_label(name).as_bytes())?;
+        opened.ok_or_else(|| SealError::Altered(name.to_owned()))
+    }
+
+    /// Seals octets, which open with the same label only.
+    fn seal_octets(&self, octets: &[u8], label: &[u8]) -> Result<SealedKey, SealError> {
+        let mut text = Zeroizing::new(Vec::with_capacity(octets.len() + AES_256_GCM.tag_len()));
+        text.extend_from_slice(octets);
+        let nonce = self
+            .key
+            .seal_in_place_append_tag(self.associated(label), &mut *text)
+            .map_err(|_unspecified| SealError::Key(KeyError::Crypto("seal")))?;
+        Ok(SealedKey([self.header().as_slice(), nonce.as_ref(), &text].concat()))
+    }
+
+    /// Opens octets; `None` when they were altered or have another label.
+    fn open_octets(&self, sealed: &SealedKey, label: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, SealError> {
         let Parts { name, derivation, nonce, ciphertext } = parts(&sealed.0).ok_or(SealError::Format)?;
         if *name != self.name || derivation != self.derivation {
             let (sealed_with, this) = (in_words(name, derivation), in_words(&self.name, self.derivation));
             return Err(SealError::WrongKey { sealed_with, this });
         }
         let mut text = Zeroizing::new(ciphertext.to_vec());
-        let pkcs8 = self
-            .key
-            .open_in_place(Nonce::from(nonce), self.associated(issuer), &mut text)
-            .map_err(|_unspecified| SealError::Altered(issuer))?;
-        let key = SigningKey::from_pkcs8_der(pkcs8).map_err(SealError::Key)?;
-        if IssuerKeyId::from(key.public_key().sha256()) == issuer {
-            Ok(key)
-        } else {
-            Err(SealError::Altered(issuer))
-        }
+        let opened = self.key.open_in_place(Nonce::from(nonce), self.associated(label), &mut text);
+        Ok(opened.ok().map(|octets| Zeroizing::new(octets.to_vec())))
     }
 
-    /// What the tag covers besides the key: the header and the issuer.
-    fn associated(&self, issuer: IssuerKeyId) -> Aad<Vec<u8>> {
-        Aad::from([self.header().as_slice(), issuer.as_bytes()].concat())
+    /// What the tag covers besides what is sealed: the header and the label.
+    fn associated(&self, label: &[u8]) -> Aad<Vec<u8>> {
+        Aad::from([self.header().as_slice(), label].concat())
     }
 
     /// What stands before the nonce.
@@ -262,6 +284,11 @@ fn parts(sealed: &[u8]) -> Option<Parts<'_>> {
     };
     let (nonce, ciphertext) = rest.split_first_chunk()?;
     Some(Parts { name, derivation, nonce, ciphertext })
+}
+
+/// What the tag of a secret covers: never what that of an issuer's key does, which is 32 octets.
+fn secret_label(name: &str) -> String {
+    format!("countersign sealed secret\n{name}")
 }
 
 /// A key-encryption key by its kind and name, never itself.

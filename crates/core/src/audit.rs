@@ -54,6 +54,14 @@ events! {
     PasswordResetIssued => "user.password_reset_issued",
     /// A person set a password; sessions ended.
     PasswordChanged => "user.password_changed",
+    /// A person set up a second factor; other sessions ended.
+    SecondFactorSet => "user.second_factor_set",
+    /// A person's second factor was removed.
+    SecondFactorRemoved => "user.second_factor_removed",
+    /// A person got new recovery codes; those from before are worth nothing.
+    RecoveryCodesMade => "user.recovery_codes_made",
+    /// It was said whether everybody needs a second factor.
+    SignInSettingsChanged => "sign_in_settings.changed",
     /// An API token was made.
     ApiTokenCreated => "api_token.created",
     /// An API token was revoked.

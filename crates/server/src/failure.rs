@@ -20,7 +20,7 @@ use countersign_authority::devices::LookError;
 use countersign_authority::enrol::EnrolError;
 use countersign_authority::enrollment_keys::{CreateKeyError, RevokeKeyError};
 use countersign_authority::limits::TooMany;
-use countersign_authority::people::{LoginError, SetupError};
+use countersign_authority::people::SetupError;
 use countersign_authority::presence::HeartbeatError;
 use countersign_authority::quarantine::DecisionError;
 use countersign_authority::renew::RenewError;
@@ -221,6 +221,7 @@ impl From<Forbidden> for Failure {
         let code = match forbidden {
             Forbidden::Scope(_) => "SCOPE_MISSING",
             Forbidden::Session => "SESSION_REQUIRED",
+            Forbidden::SecondFactor => "SECOND_FACTOR_SETUP_REQUIRED",
             Forbidden::Role(_) | Forbidden::OtherTenant | Forbidden::AboveOwn => "FORBIDDEN",
         };
         Self::new(StatusCode::FORBIDDEN, code, format!("Not allowed: {forbidden}"))
@@ -582,18 +583,6 @@ impl From<SetupError> for Failure {
                 "The setup token is wrong or no longer good; restart to get a new one",
             ),
             SetupError::Internal(error) => Self::internal(&error),
-        }
-    }
-}
-
-impl From<LoginError> for Failure {
-    fn from(error: LoginError) -> Self {
-        match error {
-            LoginError::Invalid => {
-                Self::new(StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS", "Wrong e-mail address or password")
-            }
-            LoginError::TooMany(limit) => Self::too_many(limit),
-            LoginError::Internal(error) => Self::internal(&error),
         }
     }
 }

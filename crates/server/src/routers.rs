@@ -74,6 +74,7 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::auth::me))
         .routes(routes!(admin::passwords::set))
         .routes(routes!(admin::passwords::change))
+        .merge(second_factor_routes())
         .routes(routes!(admin::users::list, admin::users::create))
         .routes(routes!(admin::users::get, admin::users::patch))
         .routes(routes!(admin::users::reset_password))
@@ -144,6 +145,17 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::rotation::activate))
         .routes(routes!(admin::rotation::retire))
         .routes(routes!(admin::rotation::roll_back))
+}
+
+fn second_factor_routes() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new()
+        .routes(routes!(admin::second_factor::get))
+        .routes(routes!(admin::second_factor::begin_totp))
+        .routes(routes!(admin::second_factor::confirm_totp))
+        .routes(routes!(admin::second_factor::renew_codes))
+        .routes(routes!(admin::second_factor::remove_own))
+        .routes(routes!(admin::second_factor::remove))
+        .routes(routes!(admin::second_factor::settings, admin::second_factor::change_settings))
 }
 
 fn alert_routes() -> OpenApiRouter<ControlPlane> {

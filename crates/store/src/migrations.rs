@@ -54,6 +54,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0025_alerts"),
     migration!("0030_provisioning_tokens"),
     migration!("0031_audit_streams"),
+    migration!("0027_second_factors"),
 ];
 
 const TABLE: &str = "schema_migrations";

@@ -82,6 +82,7 @@ texts! {
     CommandKind, CommandState, JobName, CaName, EdgeName, Environment, MonitorName, TrustName, ServiceLabel,
     Canary, RotationStep,
     crate::records::users::Role,
+    crate::records::second_factors::SecondFactorPolicy,
     crate::records::issuers::IssuerRole,
     crate::records::issuers::IssuerState,
     crate::records::issuers::Origin,

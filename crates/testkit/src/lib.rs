@@ -1,6 +1,6 @@
 //! What tests of every crate share: a certificate authority with its evil twin, a clock that stands
 //! still, a client of doors that can be told to do what no good client does, a PostgreSQL server, a
-//! PKCS #11 token, Cloudflare's API, and how often a property is tried.
+//! PKCS #11 token, Cloudflare's API, an app of one-time codes, and how often a property is tried.
 //!
 //! For tests only: no crate may depend on it otherwise, and it knows nothing but `core`, so that what
 //! it makes is not made by the code under test.
@@ -8,6 +8,7 @@
 //! Start reading at [`TestCa`] and [`DoorClient`].
 #![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
+mod authenticator;
 mod ca;
 mod client;
 mod clock;
@@ -20,6 +21,7 @@ mod property;
 mod soft_token;
 mod vacancy;
 
+pub use authenticator::AuthenticatorApp;
 pub use ca::{TestCa, TestCertificate};
 pub use client::{Answer, ClientFailure, Connection, DoorClient, HttpVersion, TlsVersion};
 pub use clock::ManualClock;

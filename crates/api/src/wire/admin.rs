@@ -67,6 +67,10 @@ pub struct LoginRequest {
     /// Password.
     #[schema(format = Password, max_length = 1024)]
     pub password: String,
+    /// A one-time code or a recovery code, for whoever has a second factor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub code: Option<String>,
 }
 
 /// A session.

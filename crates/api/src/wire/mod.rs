@@ -19,6 +19,7 @@ pub mod provisioning_tokens;
 pub mod reported;
 pub mod rotation;
 pub mod schema;
+pub mod second_factors;
 pub mod service_certificates;
 pub mod shadows;
 pub mod sites;

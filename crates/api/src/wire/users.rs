@@ -62,6 +62,8 @@ pub struct UserBody {
     pub tenant: Option<Tenant>,
     /// Whether they were invited and have set no password yet.
     pub invited: bool,
+    /// Whether they sign in with a second factor.
+    pub second_factor: bool,
     /// When the account was made.
     #[schema(value_type = schema::Moment)]
     pub created_at: Timestamp,

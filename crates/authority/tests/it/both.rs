@@ -44,6 +44,7 @@ mod reported;
 mod revoke;
 mod rollout;
 mod rotation;
+mod second_factor;
 mod service_certificates;
 mod settings;
 mod sites;

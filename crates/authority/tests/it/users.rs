@@ -2,7 +2,7 @@
 //! last owner stays.
 
 use countersign_authority::api_tokens::WantedToken;
-use countersign_authority::people::LoginError;
+use countersign_authority::sign_in::LoginError;
 use countersign_authority::users::{
     AccountStanding, CreateUserError, Sight, UserChange, UserError, WantedUser,
 };
@@ -34,7 +34,7 @@ fn standing(standing: AccountStanding) -> UserChange {
 }
 
 impl House {
-    async fn tenant_called(&self, slug: &str) -> TenantId {
+    pub(crate) async fn tenant_called(&self, slug: &str) -> TenantId {
         let made = self.authority.create_tenant(&self.own(), slug.parse().unwrap(), slug.into()).await;
         made.unwrap().id
     }

@@ -348,6 +348,16 @@ pub(super) struct UserResetPasswordArguments {
     pub(super) config: ConfigFlags,
 }
 
+/// `user reset-second-factor`.
+#[derive(Debug, clap::Args)]
+pub(super) struct UserResetSecondFactorArguments {
+    /// The e-mail address with which the person signs in
+    #[arg(value_name = "EMAIL")]
+    pub(super) email: String,
+    #[command(flatten)]
+    pub(super) config: ConfigFlags,
+}
+
 /// `store copy`.
 #[derive(Debug, clap::Args)]
 pub(super) struct StoreCopyArguments {

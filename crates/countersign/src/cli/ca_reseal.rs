@@ -36,6 +36,7 @@ pub(super) fn run(arguments: CaResealArguments) -> Result<(), Failure> {
     if arguments.json {
         Ok(print_json(&json!({
             "caKeys": done.cas, "anchorKeys": done.anchor_keys, "serviceKeys": done.service_keys,
+            "totpKeys": done.totp_keys,
             "sealedWith": to.kind(), "path": to.path(),
         }))?)
     } else {
@@ -85,11 +86,12 @@ fn text(done: Resealed, from: &KeySource, to: &KeySource) -> String {
     };
     let value = value.unwrap_or_else(|| path.to_owned());
     format!(
-        "Sealed with {to}: {} of CAs, {} of anchors, {} of services.\n\n\
+        "Sealed with {to}: {} of CAs, {} of anchors, {} of services, {} of one-time codes.\n\n\
          Before the next start, configure\n\n  [pki]\n  {setting} = {value:?}\n\n\
          Copies of the database from before still need {from}.\n",
         keys(done.cas),
         keys(done.anchor_keys),
         keys(done.service_keys),
+        keys(done.totp_keys),
     )
 }

@@ -99,6 +99,8 @@ mod trust_arguments;
 mod tunnel;
 mod user;
 mod user_reset_password;
+mod user_reset_second_factor;
+mod user_second_factor;
 
 pub(crate) use cert_issue::request_of;
 pub(crate) use rules_request::{TestCertificate, TestRequest, facts_of};

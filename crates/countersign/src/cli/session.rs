@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
+use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{LoginRequest, LoginResponse, User};
 use http::{Method, StatusCode};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
@@ -46,19 +47,14 @@ pub(super) fn log_in(arguments: LoginArguments) -> Result<(), Failure> {
     let address = admin_address(&loaded(arguments.config)?.resolved)?;
     let mut kept = KeptSessions::read(&folder()?)?;
     let password = password(arguments.password_file.as_deref())?;
-    let request = LoginRequest { email: arguments.email, password: password.to_string() };
-    let body = Zeroizing::new(json!(request).to_string());
-    let call = Call { method: Method::POST, path: "/api/v1/auth/login", token: None };
-    let (status, answer) = block_on(ask_with(address, call, &body))?;
-    if status == StatusCode::UNAUTHORIZED {
-        let failure =
-            Failure::from(anyhow!("the server does not know this e-mail address with this password"));
-        return Err(
-            failure.hint("`countersign user reset-password EMAIL` on the server's machine is the way back")
-        );
+    let mut request = LoginRequest { email: arguments.email, password: password.to_string(), code: None };
+    let (mut status, mut answer) = ask_to_log_in(address, &request)?;
+    if code_of(&answer).as_deref() == Some("SECOND_FACTOR_REQUIRED") {
+        request.code = Some(second_factor()?.to_string());
+        (status, answer) = ask_to_log_in(address, &request)?;
     }
     if !status.is_success() {
-        return Err(refused(status, &answer));
+        return Err(not_logged_in(status, &answer));
     }
     let answer = Zeroizing::new(answer);
     let session: LoginResponse = serde_json::from_str(&answer).context("read the server's answer")?;
@@ -66,6 +62,29 @@ pub(super) fn log_in(arguments: LoginArguments) -> Result<(), Failure> {
     kept.keep(address, KeptSession { email: email.clone(), token: session.token, expires_at })?;
     note(&format!("signed in at {address} as {email}, until {expires_at}"));
     Ok(())
+}
+
+fn ask_to_log_in(address: SocketAddr, request: &LoginRequest) -> Result<(StatusCode, String), Failure> {
+    let body = Zeroizing::new(json!(request).to_string());
+    let call = Call { method: Method::POST, path: "/api/v1/auth/login", token: None };
+    block_on(ask_with(address, call, &body))
+}
+
+/// The code of a failed answer.
+fn code_of(answer: &str) -> Option<String> {
+    serde_json::from_str::<ErrorBody>(answer).ok().map(|body| body.code)
+}
+
+fn not_logged_in(status: StatusCode, answer: &str) -> Failure {
+    match code_of(answer).as_deref() {
+        Some("INVALID_CREDENTIALS") => {
+            Failure::from(anyhow!("the server does not know this e-mail address with this password"))
+                .hint("`countersign user reset-password EMAIL` on the server's machine is the way back")
+        }
+        Some("SECOND_FACTOR_WRONG") => Failure::from(anyhow!("the code is wrong, or it was used before"))
+            .hint("a recovery code does as well; an owner can remove your second factor"),
+        _ => refused(status, answer),
+    }
 }
 
 /// Ends the session here and at the server.
@@ -120,29 +139,42 @@ fn password(file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {
         Some(path) if path != Path::new("-") => {
             Zeroizing::new(fs_err::read_to_string(path).context("read the password")?)
         }
-        None if std::io::stdin().is_terminal() => asked()?,
-        _ => a_line()?,
+        None => from_stdin("password")?,
+        Some(_) => a_line("password")?,
     };
+    without_end(&text, "password")
+}
+
+/// A one-time code or a recovery code: behind the password, if that came over stdin.
+fn second_factor() -> anyhow::Result<Zeroizing<String>> {
+    without_end(&from_stdin("code")?, "code")
+}
+
+fn without_end(text: &str, what: &str) -> anyhow::Result<Zeroizing<String>> {
     let line = text.lines().next().unwrap_or_default();
-    anyhow::ensure!(!line.is_empty(), "the password is empty");
+    anyhow::ensure!(!line.is_empty(), "the {what} is empty");
     Ok(Zeroizing::new(line.to_owned()))
 }
 
-fn a_line() -> anyhow::Result<Zeroizing<String>> {
+fn from_stdin(what: &str) -> anyhow::Result<Zeroizing<String>> {
+    if std::io::stdin().is_terminal() { asked(what) } else { a_line(what) }
+}
+
+fn a_line(what: &str) -> anyhow::Result<Zeroizing<String>> {
     let mut line = Zeroizing::new(String::new());
-    std::io::stdin().lock().read_line(&mut line).context("read the password from stdin")?;
+    std::io::stdin().lock().read_line(&mut line).with_context(|| format!("read the {what} from stdin"))?;
     Ok(line)
 }
 
 /// Asks on the terminal, which shows nothing of it meanwhile.
-fn asked() -> anyhow::Result<Zeroizing<String>> {
+fn asked(what: &str) -> anyhow::Result<Zeroizing<String>> {
     let terminal = std::io::stdin();
     let before = tcgetattr(&terminal).context("ask the terminal how it is set")?;
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
-    prompt("password: ");
+    prompt(&format!("{what}: "));
     tcsetattr(&terminal, OptionalActions::Flush, &silent).context("make the terminal silent")?;
-    let line = a_line();
+    let line = a_line(what);
     tcsetattr(&terminal, OptionalActions::Flush, &before).context("set the terminal as it was")?;
     note("");
     line

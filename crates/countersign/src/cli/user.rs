@@ -1,4 +1,4 @@
-//! `countersign user create | list | change`: people who may sign in.
+//! `countersign user …`: people who may sign in.
 
 use anyhow::anyhow;
 use clap::Subcommand;
@@ -8,12 +8,13 @@ use http::Method;
 use serde_json::json;
 
 use super::admin_server::AdminServer;
-use super::arguments::UserResetPasswordArguments;
+use super::arguments::{UserResetPasswordArguments, UserResetSecondFactorArguments};
 use super::failure::Failure;
 use super::output::{note, print, print_json};
 use super::server_flags::ServerFlags;
 use super::table::{Cell, Table};
-use super::user_reset_password;
+use super::user_second_factor::SecondFactorCommand;
+use super::{user_reset_password, user_reset_second_factor, user_second_factor};
 
 /// `user …`.
 #[derive(Debug, Subcommand)]
@@ -37,6 +38,15 @@ pub(super) enum UserCommand {
         after_help = "Example:\n  countersign user reset-password owner@example.com --data-dir /var/lib/countersign"
     )]
     ResetPassword(Box<UserResetPasswordArguments>),
+    /// Second factors: removing somebody's who lost it, and whether everybody needs one
+    #[command(subcommand)]
+    SecondFactor(SecondFactorCommand),
+    /// Remove somebody's second factor: the way back for an owner who lost the device and the recovery
+    /// codes. It works on the database, on the machine itself
+    #[command(
+        after_help = "Example:\n  countersign user reset-second-factor owner@example.com --data-dir /var/lib/countersign"
+    )]
+    ResetSecondFactor(Box<UserResetSecondFactorArguments>),
 }
 
 /// `user create`.
@@ -88,6 +98,8 @@ pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
         UserCommand::List(flags) => list(&flags),
         UserCommand::Change(arguments) => change(*arguments),
         UserCommand::ResetPassword(arguments) => user_reset_password::run(*arguments),
+        UserCommand::SecondFactor(command) => user_second_factor::run(command),
+        UserCommand::ResetSecondFactor(arguments) => user_reset_second_factor::run(*arguments),
     }
 }
 
@@ -118,7 +130,7 @@ fn list(flags: &ServerFlags) -> Result<(), Failure> {
 }
 
 fn table(users: &[UserBody]) -> String {
-    let mut table = Table::new(&["email", "role", "tenant", "state", "since", "id"]);
+    let mut table = Table::new(&["email", "role", "tenant", "state", "second factor", "since", "id"]);
     for user in users {
         let state = match (user.disabled_at, user.invited) {
             (Some(_), _) => "disabled",
@@ -130,6 +142,7 @@ fn table(users: &[UserBody]) -> String {
             Cell::from(&user.role),
             user.tenant.as_ref().map_or_else(|| Cell::from(&"all"), Cell::from),
             Cell::state(state),
+            Cell::from(if user.second_factor { &"yes" } else { &"no" }),
             Cell::from(&user.disabled_at.unwrap_or(user.created_at)),
             Cell::from(&user.id),
         ]);
@@ -137,14 +150,17 @@ fn table(users: &[UserBody]) -> String {
     table.text("there is nobody")
 }
 
+/// Whoever signs in with this e-mail address.
+pub(super) fn person(server: &AdminServer, email: &str) -> Result<UserBody, Failure> {
+    let found = people(server)?.users.into_iter().find(|user| user.email.eq_ignore_ascii_case(email));
+    found.ok_or_else(|| {
+        Failure::from(anyhow!("nobody signs in as {email}")).hint("`countersign user list` shows everybody")
+    })
+}
+
 fn change(arguments: UserChangeArguments) -> Result<(), Failure> {
     let server = AdminServer::of(&arguments.server)?;
-    let found =
-        people(&server)?.users.into_iter().find(|user| user.email.eq_ignore_ascii_case(&arguments.email));
-    let user = found.ok_or_else(|| {
-        Failure::from(anyhow!("nobody signs in as {}", arguments.email))
-            .hint("`countersign user list` shows everybody")
-    })?;
+    let user = person(&server, &arguments.email)?;
     let tenant = match (arguments.tenant, arguments.all_tenants) {
         (Some(tenant), _) => Some(Some(tenant.to_string())),
         (None, true) => Some(None),

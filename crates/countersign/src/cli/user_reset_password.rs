@@ -10,20 +10,12 @@ use super::arguments::UserResetPasswordArguments;
 use super::failure::Failure;
 use super::output::{print, print_json};
 use super::run::{block_on, loaded};
+use crate::config::ConfigFlags;
 
 /// Makes a one-time token and prints it, this once.
 pub(super) fn run(arguments: UserResetPasswordArguments) -> Result<(), Failure> {
-    let config = loaded(arguments.config)?.resolved;
-    if let Some(file) = config.database.path() {
-        // Opening it for writing would make one.
-        fs_err::metadata(file).context("find the database")?;
-    }
     block_on(async {
-        let opened = Store::open(&config.database).await.context("open the database");
-        let store = opened.map_err(|error| {
-            Failure::from(error)
-                .hint("stop the server first: one process at a time writes an SQLite database")
-        })?;
+        let store = open_alone(arguments.config).await?;
         let made = reset_password_on_the_machine(&store, &arguments.email, SystemClock.now()).await;
         store.close().await;
         let token = made.map_err(|error| failure(error, &arguments.email))?;
@@ -33,6 +25,19 @@ pub(super) fn run(arguments: UserResetPasswordArguments) -> Result<(), Failure> 
         } else {
             Ok(print(&text(&token, &arguments.email))?)
         }
+    })
+}
+
+/// Opens a database that is there already, beside nobody.
+pub(super) async fn open_alone(config: ConfigFlags) -> Result<Store, Failure> {
+    let config = loaded(config)?.resolved;
+    if let Some(file) = config.database.path() {
+        // Opening it for writing would make one.
+        fs_err::metadata(file).context("find the database")?;
+    }
+    let opened = Store::open(&config.database).await.context("open the database");
+    opened.map_err(|error| {
+        Failure::from(error).hint("stop the server first: one process at a time writes an SQLite database")
     })
 }
 

@@ -115,6 +115,9 @@ const COMMANDS: &[&[&str]] = &[
     &["user", "list"],
     &["user", "change"],
     &["user", "reset-password"],
+    &["user", "second-factor", "remove"],
+    &["user", "second-factor", "policy"],
+    &["user", "reset-second-factor"],
     &["token", "create"],
     &["token", "list"],
     &["token", "revoke"],
@@ -157,7 +160,7 @@ fn the_command_line_is_in_the_reference() {
 #[test]
 fn every_command_is_in_the_list_of_this_test() {
     let folder = tempfile::tempdir().unwrap();
-    let parents: [&[&str]; 28] = [
+    let parents: [&[&str]; 29] = [
         &[],
         &["config"],
         &["audit"],
@@ -172,6 +175,7 @@ fn every_command_is_in_the_list_of_this_test() {
         &["quarantine"],
         &["quarantine", "messages"],
         &["user"],
+        &["user", "second-factor"],
         &["store"],
         &["cloudflare"],
         &["rules"],

@@ -78,7 +78,9 @@ fn is_of_a_tenant(route: &ConsoleRoute) -> bool {
 
 /// Whether a route is about the whole installation, and so not for whoever is bound to a tenant.
 fn is_of_everybody(route: &ConsoleRoute) -> bool {
-    ["/console/edges/", "/console/alerts/"].iter().any(|place| route.path.starts_with(place))
+    ["/console/edges/", "/console/alerts/", "/console/sign-in-settings"]
+        .iter()
+        .any(|place| route.path.starts_with(place))
 }
 
 const fn rank(role: Role) -> u8 {
@@ -104,6 +106,7 @@ fn guarded() -> impl Iterator<Item = (&'static ConsoleRoute, Role)> {
     let routes = console_routes().iter().filter(|route| route.path != "/console/events");
     routes.filter_map(|route| match route.needs {
         Needs::Nothing => None,
+        Needs::Account => Some((route, Role::Viewer)),
         Needs::Role(role) => Some((route, role)),
     })
 }

@@ -4,11 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{LoginRequest, LoginResponse, User};
-use countersign_authority::View;
+use countersign_authority::Account;
 use countersign_authority::people::Person;
+use countersign_authority::sign_in::LoginError;
 use http::StatusCode;
 use zeroize::Zeroizing;
 
+use crate::admin::second_factor::CODE_LIMIT;
 use crate::failure::{Failure, Outcome};
 use crate::request::{ClientAddress, JsonFields, SignedIn};
 use crate::state::ControlPlane;
@@ -18,7 +20,8 @@ use crate::state::ControlPlane;
     request_body = LoginRequest,
     responses(
         (status = 200, body = LoginResponse),
-        (status = 401, body = ErrorBody, description = "`INVALID_CREDENTIALS`"),
+        (status = 401, body = ErrorBody,
+            description = "`INVALID_CREDENTIALS`; `SECOND_FACTOR_REQUIRED`: the password is right, ask again with `code`; `SECOND_FACTOR_WRONG`"),
         (status = 429, body = ErrorBody),
     ))]
 pub(crate) async fn log_in(
@@ -28,9 +31,15 @@ pub(crate) async fn log_in(
 ) -> Outcome<Json<LoginResponse>> {
     let email = fields.required_text("email", 254);
     let password = Zeroizing::new(fields.required_text("password", 1024));
+    let code = fields.text("code", CODE_LIMIT).map(Zeroizing::new);
     fields.refuse_unknown();
     fields.finish()?;
-    let signed_in = state.authority.log_in(&email, password, address).await?;
+    let signed_in = match (state.authority.log_in(&email, password, address).await, code) {
+        (Err(LoginError::SecondFactor(begun)), Some(code)) => {
+            state.authority.finish_sign_in(&begun, &code, address).await?
+        }
+        (outcome, _) => outcome?,
+    };
     Ok(Json(LoginResponse { token: signed_in.token.to_string(), expires_at: signed_in.expires_at }))
 }
 
@@ -38,7 +47,7 @@ pub(crate) async fn log_in(
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", operation_id = "logOut",
     responses((status = 204)), security(("session" = [])))]
 pub(crate) async fn log_out(State(state): State<ControlPlane>, signed_in: SignedIn) -> Outcome<StatusCode> {
-    signed_in.caller.authorize::<View>()?;
+    signed_in.caller.authorize::<Account>()?;
     state
         .authority
         .log_out(&signed_in.caller, &signed_in.token)

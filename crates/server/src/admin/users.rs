@@ -130,6 +130,7 @@ fn wire_user(user: ListedUser) -> UserBody {
     UserBody {
         id: user.row.id,
         invited: user.row.password_hash.is_none(),
+        second_factor: user.has_second_factor,
         email: user.row.email,
         role: user.row.role.to_string(),
         tenant: user.tenant,

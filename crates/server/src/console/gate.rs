@@ -1,12 +1,14 @@
 //! The gate in front of every route of the console: who comes, with which cookie, and whether a form is from
 //! a page of ours.
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use countersign_authority::authorized::Caller;
 use countersign_core::ids::SecretHash;
+use http::request::Parts;
 use http::{Method, StatusCode};
+use maud::{Markup, html};
 
 use super::form::Form;
 use super::routes::Needs;
@@ -38,38 +40,58 @@ pub(super) struct Entered {
     pub(super) token: String,
 }
 
+impl Entered {
+    /// The field that every form has.
+    pub(super) fn csrf(&self) -> Markup {
+        html! { input type="hidden" name=(CSRF_FIELD) value=(csrf_value(&self.token)); }
+    }
+}
+
+impl FromRequestParts<ControlPlane> for Entered {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, _state: &ControlPlane) -> Result<Self, Failure> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(Failure::unauthorized)
+    }
+}
+
 /// The value that forms of a session carry.
-pub(super) fn csrf_value(token: &str) -> SecretHash {
+fn csrf_value(token: &str) -> SecretHash {
     SecretHash::of(&format!("{CSRF_DOMAIN}{token}"))
 }
 
 /// Lets a request through.
 ///
-/// Fails closed: without a session it leads to the sign-in page, and a form without its session's mark is
+/// Fails closed: without a session it leads to the sign-in page, without a second factor that is asked of
+/// everybody to where one is set up, and a form without its session's mark is
 /// refused whoever sends it. What somebody may do is for the page to ask, of the caller.
 pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     match admit(&gate, request).await {
         Ok(Admission::Through(request)) => next.run(*request).await,
-        Ok(Admission::SignIn(path)) => Redirect::to(&path).into_response(),
+        Ok(Admission::Elsewhere(path)) => Redirect::to(&path).into_response(),
         Err(failure) => failure.into_response(),
     }
 }
 
 enum Admission {
     Through(Box<Request>),
-    /// Whoever has no session signs in first, there.
-    SignIn(String),
+    /// Whoever has no session signs in first, and whoever lacks a second factor sets one up, there.
+    Elsewhere(String),
 }
 
 async fn admit(gate: &Gate, mut request: Request) -> Outcome<Admission> {
     let is_form = request.method() == Method::POST;
     let entered = match gate.needs {
         Needs::Nothing => None,
-        Needs::Role(_) => match session::caller(&gate.state, request.headers()).await? {
+        Needs::Account | Needs::Role(_) => match session::caller(&gate.state, request.headers()).await? {
             Some(entered) => Some(entered),
-            None => return Ok(Admission::SignIn(session::path_from(&request))),
+            None => return Ok(Admission::Elsewhere(session::path_from(&request))),
         },
     };
+    if entered.as_ref().is_some_and(|entered| entered.caller.lacks_second_factor())
+        && gate.needs != Needs::Account
+    {
+        return Ok(Admission::Elsewhere("/console/second-factor".to_owned()));
+    }
     if is_form {
         let (parts, body) = request.into_parts();
         let form = Form::parse(&Unread::of(body).bytes(FORM_LIMIT).await?);

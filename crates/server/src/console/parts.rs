@@ -6,6 +6,7 @@ use countersign_core::certificate::CertificateState;
 use countersign_core::device::DeviceStatus;
 use countersign_core::time::Timestamp;
 use maud::{Markup, Render, html};
+use qrcode::{Color, QrCode};
 
 use super::icons::Icon;
 use crate::failure::Failure;
@@ -150,6 +151,21 @@ pub(super) fn copyable(id: &str, text: &str) -> Markup {
             button type="button" class="quiet needs-script" data-copy=(id) { "Copy" }
         }
     }
+}
+
+/// A text as a QR code; `None` for one that is too long.
+pub(super) fn picture(text: &str, name: &str) -> Option<Markup> {
+    let code = QrCode::new(text.as_bytes()).ok()?;
+    let width = code.width();
+    let dark = code.to_colors().into_iter().enumerate().filter(|(_, color)| *color == Color::Dark);
+    let squares = dark.map(|(place, _)| format!("M{} {}h1v1h-1z", place % width + 4, place / width + 4));
+    let (path, size) = (squares.collect::<String>(), width + 8);
+    Some(html! {
+        svg class="code" role="img" aria-label=(name) viewBox={ "0 0 " (size) " " (size) } {
+            rect width=(size) height=(size) fill="#fff" {}
+            path d=(path) fill="#000" {}
+        }
+    })
 }
 
 /// What was wrong with a form.

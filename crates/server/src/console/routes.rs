@@ -16,6 +16,8 @@ use crate::state::ControlPlane;
 pub enum Needs {
     /// Nothing: whoever reaches the listener.
     Nothing,
+    /// To be signed in, also where a second factor has to be set up first.
+    Account,
     /// To be signed in, with this role or a higher one.
     Role(Role),
 }
@@ -56,6 +58,9 @@ macro_rules! needs {
     (Nothing) => {
         Needs::Nothing
     };
+    (Account) => {
+        Needs::Account
+    };
     ($role:ident) => {
         Needs::Role(Role::$role)
     };
@@ -66,7 +71,13 @@ const ROUTES: &[ConsoleRoute] = routes! {
     get "/console/assets/{hash}/{file}" Nothing => assets::file;
     get "/console/login" Nothing => session::form;
     post "/console/login" Nothing => session::log_in;
-    post "/console/logout" Viewer => session::log_out;
+    post "/console/login/code" Nothing => session::finish;
+    get "/console/second-factor" Account => pages::second_factor::page;
+    post "/console/second-factor" Account => pages::second_factor::begin;
+    post "/console/second-factor/confirm" Account => pages::second_factor::confirm;
+    post "/console/second-factor/codes" Account => pages::second_factor::renew_codes;
+    post "/console/second-factor/remove" Account => pages::second_factor::remove;
+    post "/console/logout" Account => session::log_out;
     post "/console/theme" Viewer => session::choose_theme;
     post "/console/tenant" Viewer => session::choose_tenant;
     get "/console/events" Viewer => live::events;
@@ -110,6 +121,8 @@ const ROUTES: &[ConsoleRoute] = routes! {
     get "/console/people/{id}" Admin => pages::people::person;
     post "/console/people/{id}" Admin => pages::people::change;
     post "/console/people/{id}/token" Admin => pages::people::reset;
+    post "/console/people/{id}/second-factor" Owner => pages::people::remove_second_factor;
+    post "/console/sign-in-settings" Owner => pages::people::change_sign_in_settings;
     get "/console/tokens" Viewer => pages::people::tokens;
     post "/console/tokens" Viewer => pages::people::make_token;
     post "/console/tokens/{id}/revoke" Viewer => pages::people::revoke_token;

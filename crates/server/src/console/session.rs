@@ -2,7 +2,8 @@
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use countersign_authority::people::{LoginError, SignedIn};
+use countersign_authority::people::SignedIn;
+use countersign_authority::sign_in::{BegunSignIn, LoginError};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use maud::html;
 use zeroize::Zeroizing;
@@ -12,7 +13,7 @@ use super::flash::{Flash, Tone};
 use super::form::Form;
 use super::gate::Entered;
 use super::visit::Visit;
-use super::{layout, parts};
+use super::{layout, pages, parts};
 use crate::failure::{Failure, Outcome};
 use crate::request::{ClientAddress, QueryFields};
 use crate::state::ControlPlane;
@@ -53,7 +54,7 @@ pub(super) async fn caller(state: &ControlPlane, headers: &HeaderMap) -> Outcome
     };
     let caller = state.authority.caller(token).await.map_err(|error| Failure::internal(&error))?;
     // A cookie is for people: an API token in it opens nothing.
-    let caller = caller.filter(|caller| caller.authorize::<countersign_authority::View>().is_ok());
+    let caller = caller.filter(|caller| caller.authorize::<countersign_authority::Account>().is_ok());
     Ok(caller.map(|caller| Entered { caller, token: token.to_owned() }))
 }
 
@@ -142,17 +143,77 @@ pub(super) async fn log_in(
     }
     match state.authority.log_in(&email, password, address).await {
         Ok(signed_in) => Ok(entered(&state, &headers, &signed_in, next)),
+        Err(LoginError::SecondFactor(begun)) => Ok(code_page(&begun.0, next, None)),
         Err(error) => {
-            let said = match &error {
-                LoginError::Invalid => "The e-mail address or the password is wrong.".to_owned(),
-                LoginError::TooMany(limit) => {
-                    let wait = parts::length(limit.retry_after);
-                    format!("Too many failed sign-ins. Try again in {wait}.")
-                }
-                LoginError::Internal(_) => return Err(error.into()),
-            };
+            let said = problem(&error);
             let failure = Failure::from(error);
-            let shown = page(failure.status, next, Some((&email, &said)), None);
+            let shown = page(failure.status, next, said.as_deref().map(|said| (email.as_str(), said)), None);
+            if said.is_some() { Ok(Rendered::instead(failure, shown)) } else { Err(failure) }
+        }
+    }
+}
+
+/// What is told of a sign-in that failed; `None`: the platform failed.
+fn problem(error: &LoginError) -> Option<String> {
+    Some(match error {
+        LoginError::Invalid => "The e-mail address or the password is wrong.".to_owned(),
+        LoginError::Code => "The code is wrong, or it was used before.".to_owned(),
+        LoginError::Over => "That took more than five minutes. Begin again.".to_owned(),
+        LoginError::TooMany(limit) => {
+            let wait = parts::length(limit.retry_after);
+            format!("Too many failed sign-ins. Try again in {wait}.")
+        }
+        LoginError::SecondFactor(_) | LoginError::Internal(_) => return None,
+    })
+}
+
+/// The page that asks for the second factor.
+fn code_page(begun: &str, next: &str, said: Option<&str>) -> Response {
+    let body = html! {
+        div class="door" {
+            (layout::brand())
+            h1 { "Second factor" }
+            @if let Some(said) = said {
+                p class="notice bad" role="alert" { (said) }
+            }
+            form method="post" action="/console/login/code" {
+                input type="hidden" name="next" value=(next);
+                input type="hidden" name="begun" value=(begun);
+                (pages::second_factor::code_field())
+                p class="hint" { "That of your app, or one of your recovery codes." }
+                button class="primary wide" { "Sign in" }
+            }
+            p class="soft small" {
+                "Lost both? An owner can remove your second factor; an owner who is locked out runs "
+                code { "countersign user reset-second-factor" } " on the machine. "
+                a href="/console/login" { "Begin again" }
+            }
+        }
+    };
+    layout::bare("Second factor", &body).into_response()
+}
+
+/// Signs a person in whose password was right.
+pub(super) async fn finish(
+    State(state): State<ControlPlane>,
+    ClientAddress(address): ClientAddress,
+    headers: HeaderMap,
+    form: Form,
+) -> Outcome<Response> {
+    let given = |name| Zeroizing::new(form.first(name).unwrap_or_default().to_owned());
+    let (begun, code) = (BegunSignIn(given("begun")), given("code"));
+    let next = form.first("next").and_then(own_path).unwrap_or("/console/");
+    match state.authority.finish_sign_in(&begun, &code, address).await {
+        Ok(signed_in) => Ok(entered(&state, &headers, &signed_in, next)),
+        Err(error) => {
+            let (said, is_over) = (problem(&error), matches!(error, LoginError::Over));
+            let failure = Failure::from(error);
+            let Some(said) = said else { return Err(failure) };
+            let shown = if is_over {
+                page(failure.status, next, Some(("", &said)), None)
+            } else {
+                code_page(&begun.0, next, Some(&said))
+            };
             Ok(Rendered::instead(failure, shown))
         }
     }
@@ -172,8 +233,8 @@ fn is_over_tls(headers: &HeaderMap) -> bool {
 }
 
 /// Ends the session.
-pub(super) async fn log_out(State(state): State<ControlPlane>, visit: Visit) -> Outcome<Response> {
-    let ended = state.authority.log_out(&visit.caller, visit.token()).await;
+pub(super) async fn log_out(State(state): State<ControlPlane>, entered: Entered) -> Outcome<Response> {
+    let ended = state.authority.log_out(&entered.caller, &entered.token).await;
     ended.map_err(|error| Failure::internal(&error))?;
     let mut response = Redirect::to("/console/login").into_response();
     let headers = response.headers_mut();

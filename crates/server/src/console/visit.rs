@@ -12,10 +12,10 @@ use countersign_core::device::DeviceStatus;
 use countersign_core::ids::TenantId;
 use countersign_core::time::Timestamp;
 use http::request::Parts;
-use maud::{Markup, html};
+use maud::Markup;
 
 use super::flash::Flash;
-use super::gate::{CSRF_FIELD, Entered, csrf_value};
+use super::gate::Entered;
 use super::session::{self, cookie};
 use crate::failure::{Failure, Outcome};
 use crate::state::ControlPlane;
@@ -24,7 +24,7 @@ use crate::state::ControlPlane;
 /// shows besides its own.
 pub(super) struct Visit {
     pub(super) caller: Caller,
-    token: String,
+    entered: Entered,
     pub(super) person: Person,
     /// The tenants that this person sees.
     pub(super) tenants: Vec<TenantRow>,
@@ -79,20 +79,20 @@ impl Visit {
     }
 
     pub(super) fn token(&self) -> &str {
-        &self.token
+        &self.entered.token
     }
 
     /// The field that every form has.
     pub(super) fn csrf(&self) -> Markup {
-        html! { input type="hidden" name=(CSRF_FIELD) value=(csrf_value(&self.token)); }
+        self.entered.csrf()
     }
 }
 
 impl FromRequestParts<ControlPlane> for Visit {
     type Rejection = Failure;
     async fn from_request_parts(parts: &mut Parts, state: &ControlPlane) -> Result<Self, Failure> {
-        let Entered { caller, token } =
-            parts.extensions.get::<Entered>().cloned().ok_or_else(Failure::unauthorized)?;
+        let entered = Entered::from_request_parts(parts, state).await?;
+        let caller = entered.caller.clone();
         let by = caller.authorize::<View>()?;
         let authority = &state.authority;
         let internal = |error| Failure::internal(&error);
@@ -115,7 +115,7 @@ impl FromRequestParts<ControlPlane> for Visit {
             now: authority.now(),
             glance,
             caller,
-            token,
+            entered,
             person,
             tenants,
             tenant,

@@ -3,6 +3,8 @@
 use countersign_authority::api_tokens::{CreateApiTokenError, RevokeApiTokenError};
 
 use countersign_authority::passwords::{ChangePasswordError, ResetPasswordError, SetPasswordError};
+use countersign_authority::second_factor::{RemoveError, SecondFactorError};
+use countersign_authority::sign_in::LoginError;
 use countersign_authority::sites::{CreateSiteError, SiteError};
 use countersign_authority::users::{CreateUserError, UserError};
 use http::StatusCode;
@@ -114,6 +116,66 @@ impl From<ChangePasswordError> for Failure {
             }
             ChangePasswordError::TooMany(limit) => Self::too_many(limit),
             ChangePasswordError::Internal(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<LoginError> for Failure {
+    fn from(error: LoginError) -> Self {
+        let refused = |code, sentence| Self::new(StatusCode::UNAUTHORIZED, code, sentence);
+        match error {
+            LoginError::Invalid | LoginError::Over => {
+                refused("INVALID_CREDENTIALS", "Wrong e-mail address or password")
+            }
+            LoginError::SecondFactor(_) => {
+                refused("SECOND_FACTOR_REQUIRED", "This account needs a one-time code or a recovery code too")
+            }
+            LoginError::Code => refused("SECOND_FACTOR_WRONG", "The code is wrong, or it was used before"),
+            LoginError::TooMany(limit) => Self::too_many(limit),
+            LoginError::Internal(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<SecondFactorError> for Failure {
+    fn from(error: SecondFactorError) -> Self {
+        match error {
+            SecondFactorError::Password => ChangePasswordError::Wrong.into(),
+            SecondFactorError::Code => {
+                Self::new(StatusCode::FORBIDDEN, "WRONG_CODE", "The code is wrong, or it was used before")
+            }
+            SecondFactorError::Present => Self::new(
+                StatusCode::CONFLICT,
+                "SECOND_FACTOR_SET",
+                "There is a second factor already; remove it to set up another one",
+            ),
+            SecondFactorError::Missing => no_second_factor(),
+            SecondFactorError::TooMany(limit) => Self::too_many(limit),
+            SecondFactorError::Internal(error) => Self::internal(&error),
+        }
+    }
+}
+
+fn no_second_factor() -> Failure {
+    Failure::new(
+        StatusCode::CONFLICT,
+        "SECOND_FACTOR_MISSING",
+        "There is no second factor, or setting it up was not finished within 15 minutes",
+    )
+}
+
+impl From<RemoveError> for Failure {
+    fn from(error: RemoveError) -> Self {
+        match error {
+            RemoveError::Unknown => Self::not_found("user"),
+            RemoveError::Missing => no_second_factor(),
+            RemoveError::Own => Self::new(
+                StatusCode::FORBIDDEN,
+                "FORBIDDEN",
+                "Not allowed: your own second factor is removed with a code of it, at /auth/second-factor/remove",
+            ),
+            RemoveError::Forbidden(forbidden) => forbidden.into(),
+            RemoveError::Store(error) => Self::internal(&error),
         }
     }
 }

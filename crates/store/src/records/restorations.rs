@@ -14,8 +14,9 @@ const TABLE: &str = "unproved_periods";
 
 /// Opened for a person, a device or an authority by the installation that is lost: nobody can say what
 /// became of it.
-const OPEN: [(&str, &str); 6] = [
+const OPEN: [(&str, &str); 7] = [
     ("sessions", "DELETE FROM sessions"),
+    ("begun_sign_ins", "DELETE FROM begun_sign_ins"),
     ("password_tokens", "DELETE FROM password_tokens"),
     ("staged_tokens", "DELETE FROM staged_tokens"),
     ("challenges", "DELETE FROM challenges"),

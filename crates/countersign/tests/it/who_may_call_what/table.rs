@@ -130,7 +130,19 @@ impl Row {
 }
 
 /// What no API token may do.
-pub(super) const IN_SESSION: &[&str] = &["createApiToken", "changePassword", "logOut"];
+pub(super) const IN_SESSION: &[&str] = &[
+    "createApiToken",
+    "changePassword",
+    "logOut",
+    "getSecondFactor",
+    "beginTotp",
+    "confirmTotp",
+    "renewRecoveryCodes",
+    "removeOwnSecondFactor",
+    "removeSecondFactor",
+    "getSignInSettings",
+    "patchSignInSettings",
+];
 
 const VIEWER: May = May::People(Role::Viewer);
 const OPERATOR: May = May::People(Role::Operator);
@@ -144,6 +156,18 @@ fn people_and_sites() -> Vec<Row> {
             .done(401)
             .body(|_| json!({ "token": "csp_wrong", "password": "long enough, surely" })),
         row("changePassword", VIEWER).done(400),
+        row("getSecondFactor", VIEWER),
+        row("beginTotp", VIEWER).done(400),
+        row("confirmTotp", VIEWER).done(409).body(|_| json!({ "code": "000000" })),
+        row("renewRecoveryCodes", VIEWER)
+            .done(409)
+            .body(|_| json!({ "password": "long enough, surely", "code": "000000" })),
+        row("removeOwnSecondFactor", VIEWER).done(400),
+        row("removeSecondFactor", OWNER).about(About::User).done(409),
+        row("getSignInSettings", VIEWER),
+        row("patchSignInSettings", OWNER)
+            .elsewhere(Elsewhere::ForTheUnbound)
+            .body(|_| json!({ "secondFactor": "optional" })),
         row("listUsers", ADMIN),
         row("createUser", ADMIN)
             .elsewhere(Elsewhere::Refused)

@@ -35,6 +35,11 @@ fn shown(visit: &Visit, failure: Option<&Failure>) -> Response {
                 (fact("Id", html! { code { (visit.person.id) } }))
             }
         }
+        section class="panel narrow" {
+            h2 { "Second factor" }
+            p { "A code of an app on your phone, besides the password." }
+            div class="actions" { a class="button" href="/console/second-factor" { "Second factor…" } }
+        }
         form class="panel narrow" method="post" action="/console/account/password" {
             (visit.csrf())
             h2 { "Change your password" }

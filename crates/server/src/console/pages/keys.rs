@@ -8,14 +8,13 @@ use countersign_authority::enrollment_keys::{Approval, CreatedKey, EnrollmentKey
 use countersign_authority::{Operate, View};
 use countersign_core::time::Timestamp;
 use maud::{Markup, html};
-use qrcode::{Color, QrCode};
 
 use crate::console::error_page::Rendered;
 use crate::console::flash::{Flash, Tone};
 use crate::console::form::Form;
 use crate::console::icons::Icon;
 use crate::console::layout::{live, page};
-use crate::console::parts::{ago, copyable, empty, exactly, head, pill, problems, short, until};
+use crate::console::parts::{ago, copyable, empty, exactly, head, picture, pill, problems, short, until};
 use crate::console::visit::Visit;
 use crate::failure::{Failure, Outcome};
 use crate::request::{QueryFields, Segment, named};
@@ -308,7 +307,7 @@ fn shown_once(state: &ControlPlane, visit: &Visit, created: &CreatedKey) -> Resp
             p class="soft" {
                 "The fingerprint in it is that of this installation’s root: the device talks to nobody else."
             }
-            @if let Some(picture) = picture(&command) {
+            @if let Some(picture) = picture(&command, "The command as a QR code") {
                 details { summary { "As a picture, for a camera" } (picture) }
             }
             h2 { "The key alone" }
@@ -320,21 +319,6 @@ fn shown_once(state: &ControlPlane, visit: &Visit, created: &CreatedKey) -> Resp
         }
     };
     page(visit, "The key is made", &body)
-}
-
-/// A text as a QR code.
-fn picture(text: &str) -> Option<Markup> {
-    let code = QrCode::new(text.as_bytes()).ok()?;
-    let width = code.width();
-    let dark = code.to_colors().into_iter().enumerate().filter(|(_, color)| *color == Color::Dark);
-    let squares = dark.map(|(place, _)| format!("M{} {}h1v1h-1z", place % width + 4, place / width + 4));
-    let (path, size) = (squares.collect::<String>(), width + 8);
-    Some(html! {
-        svg class="code" role="img" aria-label="The command as a QR code" viewBox={ "0 0 " (size) " " (size) } {
-            rect width=(size) height=(size) fill="#fff" {}
-            path d=(path) fill="#000" {}
-        }
-    })
 }
 
 /// Asks before a key is revoked.

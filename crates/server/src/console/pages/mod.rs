@@ -14,4 +14,5 @@ pub(super) mod people;
 pub(super) mod quarantine;
 pub(super) mod rollout;
 pub(super) mod rules;
+pub(super) mod second_factor;
 pub(super) mod trust;

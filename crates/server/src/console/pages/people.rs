@@ -5,12 +5,14 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use countersign_authority::api_tokens::{ApiTokenRow, WantedToken};
+use countersign_authority::second_factor::SecondFactorPolicy;
 use countersign_authority::users::{AccountStanding, ListedUser, Role, Sight, UserChange, WantedUser};
-use countersign_authority::{Administer, View};
+use countersign_authority::{Administer, Own, View};
 use countersign_core::ids::UserId;
 use countersign_core::time::Timestamp;
 use maud::{Markup, html};
 
+use crate::admin::second_factor::policy;
 use crate::console::error_page::Rendered;
 use crate::console::flash::{Flash, Tone};
 use crate::console::form::Form;
@@ -39,11 +41,16 @@ pub(in crate::console) async fn people(State(state): State<ControlPlane>, visit:
 async fn everybody(state: &ControlPlane, visit: &Visit, failure: Option<&Failure>) -> Outcome<Response> {
     let by = visit.may::<Administer>()?;
     let people = state.authority.list_users(&by).await.map_err(|error| Failure::internal(&error))?;
+    let policy = state.authority.second_factor_policy(&visit.may::<View>()?).await;
+    let policy = policy.map_err(|error| Failure::internal(&error))?;
     let body = html! {
         (head("People", "Who signs in here, and what they may.", html! {}))
         div class="two" {
             (live("people", "administration", &html! { div class="panel flush" { (people_table(visit, &people)) } }))
-            (invitation(visit, failure))
+            div {
+                (invitation(visit, failure))
+                @if visit.is_unbound() && visit.can::<Own>() { (sign_in_settings(visit, policy)) }
+            }
         }
     };
     Ok(framed(visit, "People", &body))
@@ -62,7 +69,7 @@ fn people_table(visit: &Visit, people: &[ListedUser]) -> Markup {
                 }
             }
             tbody {
-                @for ListedUser { row, tenant } in people {
+                @for ListedUser { row, tenant, has_second_factor } in people {
                     tr {
                         td class="main" { (row.email) p class="soft" { "since " (ago(visit.now, row.created_at)) } }
                         td data-label="Role" { (row.role) }
@@ -73,6 +80,7 @@ fn people_table(visit: &Visit, people: &[ListedUser]) -> Markup {
                             @if row.disabled_at.is_some() { (pill("bad", "disabled")) }
                             @else if row.password_hash.is_none() { (pill("info", "invited")) }
                             @else { (pill("good", "may sign in")) }
+                            @if *has_second_factor { " " (pill("info", "second factor")) }
                         }
                         td class="decide" {
                             a class="button" href={ "/console/people/" (row.id) } {
@@ -100,6 +108,27 @@ fn invitation(visit: &Visit, failure: Option<&Failure>) -> Markup {
             (tenant_field(visit, None))
             button class="primary" { "Invite" }
             p class="hint" { "You get a one-time token for them, good for 24 hours. They set their password with it." }
+        }
+    }
+}
+
+fn sign_in_settings(visit: &Visit, chosen: SecondFactorPolicy) -> Markup {
+    let policies =
+        [(SecondFactorPolicy::Optional, "whoever set one up"), (SecondFactorPolicy::Required, "everybody")];
+    html! {
+        form class="panel" method="post" action="/console/sign-in-settings" {
+            (visit.csrf())
+            div class="panel-head" { h2 { "Second factor" } }
+            div class="field" {
+                label for="policy" { "Who needs one" }
+                select id="policy" name="secondFactor" {
+                    @for (policy, name) in policies {
+                        option value=(policy) selected[policy == chosen] { (name) }
+                    }
+                }
+            }
+            button { "Save" }
+            p class="hint" { "Whoever has none is led to set one up before anything else. API tokens go on." }
         }
     }
 }
@@ -220,6 +249,14 @@ pub(in crate::console) async fn person(
             p { "A one-time token with which they set a new one, good for 24 hours. Until then nothing changes." }
             div class="actions" { button { "Make a token" } }
         }
+        @if user.has_second_factor && visit.can::<Own>() {
+            form class="panel narrow" method="post" action={ "/console/people/" (user.row.id) "/second-factor" } {
+                (visit.csrf())
+                h2 { "Lost second factor" }
+                p { "Their password alone lets them in then, to set up another one. Their sessions end." }
+                div class="actions" { button class="danger" { "Remove the second factor" } }
+            }
+        }
     };
     Ok(framed(&visit, "Change a person", &body))
 }
@@ -251,6 +288,34 @@ pub(in crate::console) async fn change(
     };
     let user = state.authority.change_user(&by, id, change).await?;
     Ok(told("/console/people", format!("{} is changed.", user.row.email)))
+}
+
+/// Removes somebody's second factor, who lost it.
+pub(in crate::console) async fn remove_second_factor(
+    State(state): State<ControlPlane>,
+    visit: Visit,
+    Segment(id): Segment,
+) -> Outcome<Response> {
+    let by = visit.may::<Own>()?;
+    state.authority.remove_second_factor(&by, named(&id, "user")?).await?;
+    Ok(told("/console/people", "The second factor is removed.".to_owned()))
+}
+
+/// Says whether everybody needs a second factor.
+pub(in crate::console) async fn change_sign_in_settings(
+    State(state): State<ControlPlane>,
+    visit: Visit,
+    form: Form,
+) -> Outcome<Response> {
+    let by = visit.may::<Own>()?;
+    by.covers_all()?;
+    let policy = policy(form.fields(&[]))?;
+    state.authority.set_second_factor_policy(&by, policy).await?;
+    let said = match policy {
+        SecondFactorPolicy::Optional => "Whoever set up a second factor signs in with it.",
+        SecondFactorPolicy::Required => "Everybody needs a second factor from now on.",
+    };
+    Ok(told("/console/people", said.to_owned()))
 }
 
 /// Makes a one-time token with which somebody sets a new password.

@@ -5,8 +5,8 @@ use countersign_core::device::DeviceStatus;
 use countersign_core::ids::{ApiTokenId, SecretHash, SiteId, UserId};
 use countersign_core::scope::{Scope, Scopes};
 use countersign_store::{
-    ApiTokenFilter, ApiTokenRow, DeviceFilter, PasswordHash, PasswordTokenRow, Role, SessionRow, SiteFilter,
-    SiteRow, UserRow,
+    ApiTokenFilter, ApiTokenRow, DeviceFilter, PasswordHash, PasswordTokenRow, Role, SecondFactorPolicy,
+    SessionRow, SiteFilter, SiteRow, TotpKeyRow, UserRow,
 };
 
 use super::fixture::{DAY, Fixture, HOUR, insert_tenant, now, random, read, write};
@@ -175,6 +175,101 @@ async fn the_other_sessions_of_a_person_end_and_one_stays() {
         let token = SecretHash::from([token; 32]);
         assert_eq!(read!(fixture.store, |r| r.session(&token, now())).unwrap().is_some(), is_there);
     }
+}
+
+fn totp_key(user: UserId, sealed: u8) -> TotpKeyRow {
+    TotpKeyRow { user, sealed_key: vec![sealed], created_at: now(), confirmed_at: None, last_step: 0 }
+}
+
+#[tokio::test]
+async fn a_key_of_codes_counts_once_confirmed_and_takes_each_step_once() {
+    let fixture = Fixture::new().await;
+    let user = person(&fixture, "ada@example.org", Role::Viewer).await.id;
+    let put = async |key: &TotpKeyRow| {
+        let key = key.clone();
+        write!(fixture.store, |w| w.put_totp_key(&key)).unwrap()
+    };
+    let confirm = async |key: &TotpKeyRow, step| {
+        let key = key.clone();
+        write!(fixture.store, |w| w.confirm_totp_key(&key, step, now())).unwrap()
+    };
+    let take = async |key: &TotpKeyRow, step| {
+        let key = key.clone();
+        write!(fixture.store, |w| w.take_totp_step(&key, step)).unwrap()
+    };
+    let (replaced, key) = (totp_key(user, 1), totp_key(user, 2));
+    assert!(put(&replaced).await && put(&key).await);
+    assert!(!take(&key, 7).await, "not confirmed");
+    assert!(!confirm(&replaced, 7).await, "replaced");
+    assert!(confirm(&key, 7).await && !confirm(&key, 8).await, "once");
+    assert!(!put(&totp_key(user, 3)).await, "there is one that counts");
+    assert!(!take(&key, 7).await && take(&key, 9).await && !take(&key, 9).await && !take(&key, 8).await);
+    assert!(!take(&replaced, 10).await);
+    let row = read!(fixture.store, |r| r.totp_key(user)).unwrap().unwrap();
+    assert_eq!((row.confirmed_at, row.last_step), (Some(now()), 9));
+    assert!(!format!("{row:?}").contains("[2]"));
+    assert!(write!(fixture.store, |w| w.set_sealed_totp_key(user, &[4])).unwrap());
+    assert_eq!(read!(fixture.store, |r| r.totp_keys()).unwrap()[0].sealed_key, [4]);
+    assert_eq!(read!(fixture.store, |r| r.people_with_second_factor()).unwrap(), [user]);
+    assert!(write!(fixture.store, |w| w.delete_second_factor(user)).unwrap());
+    assert!(!write!(fixture.store, |w| w.delete_second_factor(user)).unwrap());
+}
+
+#[tokio::test]
+async fn recovery_codes_are_their_owners_and_taken_once() {
+    let fixture = Fixture::new().await;
+    let ada = person(&fixture, "ada@example.org", Role::Viewer).await.id;
+    let bob = person(&fixture, "bob@example.org", Role::Viewer).await.id;
+    let codes = [1, 2, 3].map(|byte| SecretHash::from([byte; 32]));
+    let put = async |user, codes: &[SecretHash]| {
+        let codes = codes.to_vec();
+        write!(fixture.store, |w| w.put_recovery_codes(user, &codes)).unwrap();
+    };
+    let take = async |user, code| write!(fixture.store, |w| w.take_recovery_code(user, &code)).unwrap();
+    put(ada, &codes[..2]).await;
+    put(bob, &codes[2..]).await;
+    assert!(!take(bob, codes[0]).await, "somebody else's");
+    assert!(take(ada, codes[0]).await && !take(ada, codes[0]).await);
+    put(ada, &codes[..1]).await;
+    assert!(!take(ada, codes[1]).await, "from before");
+    assert_eq!(read!(fixture.store, |r| r.count_recovery_codes(ada)).unwrap(), 1);
+    write!(fixture.store, |w| w.delete_second_factor(ada)).unwrap();
+    assert_eq!(read!(fixture.store, |r| r.count_recovery_codes(ada)).unwrap(), 0);
+    assert_eq!(read!(fixture.store, |r| r.count_recovery_codes(bob)).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_sign_in_waits_until_its_time_and_a_policy_tells_who_lacks_what() {
+    let fixture = Fixture::new().await;
+    let user = person(&fixture, "ada@example.org", Role::Viewer).await.id;
+    let begin = async |byte| {
+        let token = SecretHash::from([byte; 32]);
+        write!(fixture.store, |w| w.insert_begun_sign_in(&token, user, now() + HOUR)).unwrap();
+        token
+    };
+    let found = async |token, at| read!(fixture.store, |r| r.begun_sign_in(&token, at)).unwrap();
+    let (one, two) = (begin(1).await, begin(2).await);
+    assert_eq!((found(one, now()).await, found(one, now() + HOUR).await), (Some(user), None));
+    assert!(write!(fixture.store, |w| w.delete_begun_sign_in(&one)).unwrap());
+    assert!(!write!(fixture.store, |w| w.delete_begun_sign_in(&one)).unwrap());
+    assert_eq!(write!(fixture.store, |w| w.prune_begun_sign_ins(now())).unwrap(), 0);
+    assert_eq!(write!(fixture.store, |w| w.delete_begun_sign_ins_of(user)).unwrap(), 1);
+    assert_eq!(found(two, now()).await, None);
+    begin(3).await;
+    assert_eq!(write!(fixture.store, |w| w.prune_begun_sign_ins(now() + HOUR)).unwrap(), 1);
+
+    let lacks = async || read!(fixture.store, |r| r.lacks_second_factor(user)).unwrap();
+    let set = async |policy| write!(fixture.store, |w| w.set_second_factor_policy(policy)).unwrap();
+    assert!(!lacks().await && !set(SecondFactorPolicy::Optional).await);
+    assert!(set(SecondFactorPolicy::Required).await && lacks().await);
+    let key = totp_key(user, 1);
+    write!(fixture.store, |w| w.put_totp_key(&key)).unwrap();
+    assert!(lacks().await, "not confirmed");
+    let key = totp_key(user, 1);
+    write!(fixture.store, |w| w.confirm_totp_key(&key, 1, now())).unwrap();
+    assert!(!lacks().await);
+    let policy = read!(fixture.store, |r| r.second_factor_policy()).unwrap();
+    assert_eq!(policy, SecondFactorPolicy::Required);
 }
 
 #[tokio::test]

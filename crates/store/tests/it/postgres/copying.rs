@@ -18,10 +18,10 @@ use countersign_store::{
     AgentReport, ApiTokenRow, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow,
     DeniedKeyRow, DeviceFilter, EdgeReportRow, IssuerRole, IssuerRow, KeptKey, OVER_CERTIFICATE, Origin,
     PasswordHash, PasswordTokenRow, Presence, ProvisioningTokenRow, RefusalRow, RevocationSelector, Role,
-    RotationRow, SealedServiceKey, SelectionRow, ServiceCertificateFilter, ServiceCertificateRow, SessionRow,
-    StagedTokenRow, Store, StoreError, StoreUrl, TelemetryFilter, TraitKind, TrustBundleReport,
-    UnprovedPeriodRow, UpstreamCertificateRow, UpstreamIntentRow, UpstreamRevocationRow, UsageRow, UserRow,
-    copy,
+    RotationRow, SealedServiceKey, SecondFactorPolicy, SelectionRow, ServiceCertificateFilter,
+    ServiceCertificateRow, SessionRow, StagedTokenRow, Store, StoreError, StoreUrl, TelemetryFilter,
+    TotpKeyRow, TraitKind, TrustBundleReport, UnprovedPeriodRow, UpstreamCertificateRow, UpstreamIntentRow,
+    UpstreamRevocationRow, UsageRow, UserRow, copy,
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -120,6 +120,7 @@ pub(super) async fn filled() -> Fixture {
     fixture.revoke(&active).await;
     fixture.enrollment_key(3).await;
     fill_the_rest(&fixture).await;
+    fill_how_people_sign_in(&fixture).await;
     fill_the_pki(&fixture).await;
     fill_what_another_ca_signed(&fixture).await;
     fill_what_is_watched(&fixture).await;
@@ -200,6 +201,26 @@ async fn fill_the_rest(fixture: &Fixture) {
             w.insert_refusals(&[refusal]).await?;
             w.insert_selection(&selection, now()).await?;
             w.insert_intent(&intent).await
+        })
+    });
+    done.await.unwrap();
+}
+
+async fn fill_how_people_sign_in(fixture: &Fixture) {
+    let done = fixture.store.write::<_, StoreError, _>(move |w| {
+        Box::pin(async move {
+            let user = w.user_by_email("owner@example").await?.unwrap();
+            let key = TotpKeyRow {
+                user: user.id,
+                sealed_key: vec![1, 0, 255],
+                created_at: now(),
+                confirmed_at: Some(now()),
+                last_step: 7,
+            };
+            w.put_totp_key(&key).await?;
+            w.put_recovery_codes(user.id, &[random().into(), random().into()]).await?;
+            w.insert_begun_sign_in(&random().into(), user.id, now() + DAY).await?;
+            w.set_second_factor_policy(SecondFactorPolicy::Required).await.map(drop)
         })
     });
     done.await.unwrap();
@@ -372,6 +393,11 @@ pub(super) async fn everything(store: &Store) -> Vec<String> {
     facts.push(format!("{:?}", read!(store, |r| r.edge_reports(now())).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.unfinished_intents()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.user_by_email("owner@example")).unwrap()));
+    for key in read!(store, |r| r.totp_keys()).unwrap() {
+        facts.push(format!("{key:?} {:?}", key.sealed_key));
+        facts.push(format!("{:?}", read!(store, |r| r.count_recovery_codes(key.user)).unwrap()));
+    }
+    facts.push(format!("{:?}", read!(store, |r| r.second_factor_policy()).unwrap()));
     let web = "web".parse().unwrap();
     facts.push(format!("{:?}", read!(store, |r| r.monitor(&web, "web.example.com:443")).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.open_alerts()).unwrap()));

@@ -32,6 +32,7 @@ use crate::issuers::{Issuers, Registry};
 use crate::limits::Limits;
 use crate::monitors::{Monitors, Watch};
 use crate::ocsp::Ocsp;
+use crate::oidc::{OidcConfig, OidcTransport, Provider};
 use crate::plan::PlannedCa;
 use crate::presence::PresenceQueue;
 use crate::publish::Publisher;
@@ -86,6 +87,8 @@ pub struct OpenWith<'a> {
     pub device_ca: Option<&'a CaImport>,
     /// Certificates elsewhere that are watched.
     pub monitors: Vec<Watch>,
+    /// Where people sign in besides here, and how it is asked.
+    pub oidc: Option<(OidcConfig, Arc<dyn OidcTransport>)>,
     /// How long telemetry and messages that were set aside are kept; 30 days, when absent.
     pub messages_kept: Option<std::time::Duration>,
 }
@@ -118,6 +121,7 @@ pub struct Authority {
     pub(crate) monitors: Monitors,
     pub(crate) glances: Arc<Glances>,
     pub(crate) rules: RulesInForce,
+    pub(crate) oidc: Option<Provider>,
     pub(crate) alerts: crate::alerts::AlertWatch,
     pub(crate) streams: crate::audit_streams::Streams,
     /// The last count of everything.
@@ -217,6 +221,7 @@ impl Authority {
             monitors: Monitors::new(with.monitors),
             glances: Arc::default(),
             rules: RulesInForce::new(&config),
+            oidc: with.oidc.map(|(config, transport)| Provider::new(config, transport, Arc::clone(&clock))),
             alerts: crate::alerts::AlertWatch::default(),
             streams: crate::audit_streams::Streams::default(),
             census: crate::census::KeptCensus::default(),

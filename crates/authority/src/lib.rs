@@ -53,6 +53,7 @@ mod names;
 pub mod notices;
 pub mod ocsp;
 pub mod offline;
+pub mod oidc;
 pub mod passwords;
 pub mod people;
 pub mod plan;

@@ -65,6 +65,9 @@ pub enum ResetPasswordError {
     /// The person may not sign in.
     #[error("the person is disabled")]
     Disabled,
+    /// The person signs in at the identity provider, and has no password here.
+    #[error("the person signs in at the identity provider")]
+    AtProvider,
     /// Nobody resets their own: a stolen session must not come by the password.
     #[error("this is the caller's own password")]
     Own,
@@ -163,6 +166,9 @@ async fn issue(
 ) -> Result<(), ResetPasswordError> {
     if user.disabled_at.is_some() {
         return Err(ResetPasswordError::Disabled);
+    }
+    if w.is_of_oidc(user.id).await? {
+        return Err(ResetPasswordError::AtProvider);
     }
     w.put_password_token(token).await?;
     let chain = chain_of(w, user.tenant).await?;

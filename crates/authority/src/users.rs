@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use countersign_ca::KeyError;
-use countersign_core::audit::{AuditEntry, AuditEvent};
+use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::ids::{Tenant, TenantId, UserId};
 use countersign_core::time::Timestamp;
 use countersign_store::{PasswordHash, StoreError, Writing};
@@ -40,6 +40,23 @@ pub struct ListedUser {
     pub tenant: Option<Tenant>,
     /// Whether they sign in with a second factor.
     pub has_second_factor: bool,
+    /// Where they sign in.
+    pub signs_in: SignsIn,
+}
+
+/// Where somebody signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignsIn {
+    /// Here, by password.
+    Here,
+    /// At the identity provider.
+    AtProvider,
+}
+
+impl SignsIn {
+    fn of(is_of_oidc: bool) -> Self {
+        if is_of_oidc { Self::AtProvider } else { Self::Here }
+    }
 }
 
 /// Somebody was let in.
@@ -203,7 +220,7 @@ impl Authority {
                 })
             })
             .await?;
-        let user = ListedUser { row, tenant: slug, has_second_factor: false };
+        let user = ListedUser { row, tenant: slug, has_second_factor: false, signs_in: SignsIn::Here };
         Ok(CreatedUser { user, invitation: fresh.map(FreshPasswordToken::shown) })
     }
 
@@ -213,21 +230,25 @@ impl Authority {
     /// When the store fails.
     pub async fn list_users(&self, by: &Authorized<Administer>) -> Result<Vec<ListedUser>, StoreError> {
         let scope = by.scope();
-        let (rows, tenants, with_second_factor) = self
+        let (rows, tenants, with_second_factor, of_oidc) = self
             .store
             .read(move |r| {
                 Box::pin(async move {
                     let (rows, tenants) = (r.users(scope).await?, r.tenants().await?);
-                    Ok::<_, StoreError>((rows, tenants, r.people_with_second_factor().await?))
+                    let with_second_factor = r.people_with_second_factor().await?;
+                    Ok::<_, StoreError>((rows, tenants, with_second_factor, r.people_of_oidc().await?))
                 })
             })
             .await?;
         let with_second_factor: HashSet<UserId> = with_second_factor.into_iter().collect();
+        let of_oidc: HashSet<UserId> = of_oidc.into_iter().collect();
         let slugs: HashMap<TenantId, Tenant> =
             tenants.into_iter().map(|tenant| (tenant.id, tenant.slug)).collect();
         let listed = |row: UserRow| {
             let tenant = row.tenant.and_then(|id| slugs.get(&id).cloned());
-            ListedUser { has_second_factor: with_second_factor.contains(&row.id), row, tenant }
+            let has_second_factor = with_second_factor.contains(&row.id);
+            let signs_in = SignsIn::of(of_oidc.contains(&row.id));
+            ListedUser { row, tenant, has_second_factor, signs_in }
         };
         Ok(rows.into_iter().map(listed).collect())
     }
@@ -288,7 +309,7 @@ impl Authority {
                     {
                         return Err(UserError::LastOwner);
                     }
-                    write_down(w, &before, &after, now, &by).await?;
+                    write_down(w, &before, &after, now, by.actor()).await?;
                     Ok(after)
                 })
             })
@@ -302,7 +323,9 @@ impl Authority {
             None => None,
         };
         let has_second_factor = self.confirmed_key(&row).await?.is_some();
-        Ok(ListedUser { row, tenant, has_second_factor })
+        let id = row.id;
+        let is_of_oidc = self.store.read(move |r| Box::pin(async move { r.is_of_oidc(id).await })).await?;
+        Ok(ListedUser { row, tenant, has_second_factor, signs_in: SignsIn::of(is_of_oidc) })
     }
 }
 
@@ -327,12 +350,12 @@ fn is_acting_owner(user: &UserRow) -> bool {
 }
 
 /// Writes a changed person down, ends what they had, and tells every audit that it concerns.
-async fn write_down(
+pub(crate) async fn write_down(
     w: &mut Writing<'_>,
     before: &UserRow,
     after: &UserRow,
     now: Timestamp,
-    by: &Authorized<Administer>,
+    actor: Actor,
 ) -> Result<(), StoreError> {
     w.update_user(after).await?;
     let sessions = w.delete_sessions_of(after.id).await?;
@@ -340,9 +363,9 @@ async fn write_down(
         w.delete_password_token_of(after.id).await?;
     }
     let chain = chain_of(w, before.tenant).await?;
-    let tokens = revoke_all_of(w, after.id, chain.clone(), now, by.actor()).await?;
+    let tokens = revoke_all_of(w, after.id, chain.clone(), now, actor.clone()).await?;
     let new_chain = chain_of(w, after.tenant).await?;
-    let mut entry = AuditEntry::new(chain.clone(), now, AuditEvent::UserChanged, by.actor())
+    let mut entry = AuditEntry::new(chain.clone(), now, AuditEvent::UserChanged, actor)
         .detail("id", after.id)
         .detail("email", &after.email)
         .detail("sessionsEnded", sessions)

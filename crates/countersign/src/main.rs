@@ -20,6 +20,7 @@ mod logging;
 mod look;
 mod metrics;
 mod mosquitto;
+mod oidc;
 mod own_ca;
 mod plan;
 mod ports;

@@ -75,6 +75,7 @@ pub use records::messages::{
     MessagePart, NewTelemetry, SetAsideFilter, SetAsideRow, TelemetryFilter, TelemetryRow,
 };
 pub use records::monitors::{AcceptedPin, CertificateMark, MonitorRow, SeenCertificate};
+pub use records::oidc_links::OidcSubject;
 pub use records::password_tokens::PasswordTokenRow;
 pub use records::presence::Presence;
 pub use records::provisioning_tokens::ProvisioningTokenRow;

@@ -55,6 +55,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0030_provisioning_tokens"),
     migration!("0031_audit_streams"),
     migration!("0027_second_factors"),
+    migration!("0028_oidc"),
 ];
 
 const TABLE: &str = "schema_migrations";

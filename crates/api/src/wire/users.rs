@@ -62,6 +62,9 @@ pub struct UserBody {
     pub tenant: Option<Tenant>,
     /// Whether they were invited and have set no password yet.
     pub invited: bool,
+    /// Whether they sign in at the identity provider, and have no password here.
+    #[serde(default)]
+    pub at_provider: bool,
     /// Whether they sign in with a second factor.
     pub second_factor: bool,
     /// When the account was made.

@@ -31,6 +31,7 @@ mod jobs_and_shadows;
 mod monitors;
 mod ocsp;
 mod offline;
+mod oidc;
 mod one_step;
 mod passwords;
 mod people;

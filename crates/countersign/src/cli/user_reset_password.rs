@@ -46,6 +46,9 @@ fn failure(error: ResetPasswordError, email: &str) -> Failure {
         ResetPasswordError::Unknown => Failure::bad_answer(format!("nobody signs in as {email}")),
         ResetPasswordError::Disabled => Failure::bad_answer(format!("{email} is disabled"))
             .hint("an owner or admin enables the account, at PATCH /api/v1/users/<id>"),
+        ResetPasswordError::AtProvider => {
+            Failure::bad_answer(format!("{email} signs in at the identity provider and has no password here"))
+        }
         ResetPasswordError::Own
         | ResetPasswordError::Forbidden(_)
         | ResetPasswordError::Secret(_)

@@ -17,10 +17,10 @@ const DEFAULT_FILE: &str = "key-encryption-key";
 const DEFAULT_SESSIONS: u64 = 4;
 
 /// A file with a secret, and which setting names it.
-struct Named {
-    key: &'static str,
-    file: SecretFile,
-    origin: Origin,
+pub(super) struct Named {
+    pub(super) key: &'static str,
+    pub(super) file: SecretFile,
+    pub(super) origin: Origin,
 }
 
 /// Where the key-encryption key comes from, and the token.
@@ -57,7 +57,7 @@ fn own(pick: &mut Picker<'_>, layers: Layers<String>) -> Option<Named> {
 }
 
 /// A credential by its name; it must be there.
-fn credential(pick: &mut Picker<'_>, layers: Layers<String>) -> Option<Named> {
+pub(super) fn credential(pick: &mut Picker<'_>, layers: Layers<String>) -> Option<Named> {
     let key = layers.key();
     let (name, origin) = pick.given(layers)?;
     let Some(directory) = pick.variable(CREDENTIALS).map(PathBuf::from) else {

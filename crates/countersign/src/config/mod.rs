@@ -25,6 +25,7 @@ mod mqtt_door;
 mod mqtt_door_settings;
 mod mqtt_grants;
 mod names;
+mod oidc;
 mod pick;
 mod problem;
 mod raw;
@@ -60,6 +61,7 @@ pub(crate) use mosquitto::{BrokerIngest, DRIVER, Mosquitto};
 pub(crate) use mqtt_door::{Messages, MqttAccount, MqttDoor, MqttUpstream, Proofs};
 pub(crate) use mqtt_grants::MqttGrant;
 pub(crate) use names::{HttpUrl, PublicName};
+pub(crate) use oidc::Oidc;
 pub(crate) use problem::{ConfigError, Origin, Problem};
 pub(crate) use resolve::{Loaded, load};
 pub(crate) use resolved::{

@@ -18,6 +18,7 @@ use super::metrics::RawMetrics;
 use super::mosquitto::RawMosquitto;
 use super::mqtt_door::RawMqttDoor;
 use super::mqtt_grants::RawGrant;
+use super::oidc::{RawOidc, RawOidcRole};
 
 /// A value and where it stands.
 pub(super) type Place<T> = Option<Spanned<T>>;
@@ -60,6 +61,8 @@ pub(super) struct Raw {
     pub(super) monitor: Vec<Spanned<RawMonitor>>,
     pub(super) alert_to: Vec<Spanned<RawAlertTo>>,
     pub(super) audit_to: Vec<Spanned<RawAuditTo>>,
+    pub(super) oidc: RawOidc,
+    pub(super) oidc_role: Vec<Spanned<RawOidcRole>>,
     pub(super) tcp_door: Vec<Spanned<RawTcpDoor>>,
 }
 

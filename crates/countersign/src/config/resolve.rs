@@ -30,6 +30,7 @@ use super::mosquitto;
 use super::mqtt_door;
 use super::mqtt_grants;
 use super::names::PublicName;
+use super::oidc;
 use super::pick::{Layers, Picker};
 use super::problem::ConfigError;
 use super::raw::{Raw, RawAdmin};
@@ -172,6 +173,7 @@ fn settings_of(
         monitors: monitors::monitors(pick, raw.monitor),
         alert_to: alert_to::alert_to(pick, raw.alert_to),
         audit_to: audit_to::audit_to(pick, raw.audit_to),
+        oidc: oidc::oidc(pick, raw.oidc, raw.oidc_role),
         tcp_doors: tcp_doors::tcp_doors(pick, raw.tcp_door, machine),
         mosquitto: mosquitto::mosquitto(pick, raw.mosquitto, layout),
         mqtt_grants: mqtt_grants::grants(pick, raw.mqtt_grant, mqtt_door.as_ref()),

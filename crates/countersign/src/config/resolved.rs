@@ -32,6 +32,7 @@ use super::mosquitto::Mosquitto;
 use super::mqtt_door::MqttDoor;
 use super::mqtt_grants::MqttGrant;
 use super::names::{HttpUrl, PublicName};
+use super::oidc::Oidc;
 use super::sandbox::SandboxSettings;
 use super::tcp_doors::TcpDoor;
 use crate::own_ca::CaFiles;
@@ -102,6 +103,8 @@ pub(crate) struct Resolved {
     pub(crate) alert_to: Vec<AlertTo>,
     /// Where copies of the audit go.
     pub(crate) audit_to: Vec<AuditTo>,
+    /// Where people sign in besides here.
+    pub(crate) oidc: Option<Oidc>,
     /// The TCP doors.
     pub(crate) tcp_doors: Vec<TcpDoor>,
     /// The door for MQTT, if there is one.

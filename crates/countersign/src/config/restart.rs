@@ -33,6 +33,7 @@ pub(crate) fn settle(mut new: Resolved, running: &Resolved) -> (Resolved, Vec<&'
         metrics => "metrics.listen",
         alert_to => "alert_to",
         audit_to => "audit_to",
+        oidc => "oidc",
         edge => "edge",
         http_door.listen => "http_door.listen",
         http_door.workers => "http_door.workers",

@@ -15,6 +15,7 @@ use super::metrics;
 use super::mosquitto;
 use super::mqtt_door_settings::MQTT_DOOR;
 use super::mqtt_grants;
+use super::oidc;
 use super::rule_settings::RULES_AND_MONITORS;
 use super::tcp_door_settings::TCP_DOOR;
 use super::upstream_settings::{OF_EGRESS, OF_ROUTES};
@@ -70,6 +71,7 @@ impl Setting {
             "monitor.",
             "alert_to.",
             "audit_to.",
+            "oidc_role.",
             "tcp_door.",
             "ingest_sink.",
             "mqtt_grant.",
@@ -93,6 +95,7 @@ pub(super) fn all() -> Vec<&'static Setting> {
         metrics::SETTINGS,
         alert_to::SETTINGS,
         audit_to::SETTINGS,
+        oidc::SETTINGS,
         ingest_sinks::SETTINGS,
     ];
     let parts = [SETTINGS, RULES_AND_MONITORS, acme::SETTINGS, hosts::SETTINGS, OF_ROUTES, OF_EGRESS]

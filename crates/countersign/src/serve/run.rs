@@ -32,6 +32,7 @@ use crate::cloudflare;
 use crate::config::{Issuer, Resolved};
 use crate::doors::{self, Doors};
 use crate::metrics::{self, Measure};
+use crate::oidc;
 use crate::own_ca::{self, ImportedAs};
 use crate::ports::Ports;
 
@@ -220,7 +221,9 @@ async fn open_authority(config: &Resolved, supervisor: &Supervisor) -> anyhow::R
     let monitors = config.monitors.clone();
     let messages_kept = Some(config.ingest.kept);
     let device_ca = device_ca.as_ref();
-    let with = OpenWith { upstream, device_ca, monitors, messages_kept, ..OpenWith::default() };
+    let oidc =
+        config.oidc.as_ref().map(oidc::provider).transpose().context("prepare the identity provider")?;
+    let with = OpenWith { upstream, device_ca, monitors, messages_kept, oidc, ..OpenWith::default() };
     Authority::open_with(store, clock, authority_config(config), with).await.context("open the authority")
 }
 

@@ -91,6 +91,7 @@ mod on_sqlite;
 mod openssl_accepts_what_is_issued_and_published;
 mod other_libraries_agree_about_what_is_revoked;
 mod pasted_rules_hold_at_the_door;
+mod people_sign_in_at_a_real_identity_provider;
 mod postgresql_goes_through_the_tunnel;
 mod program;
 mod prometheus_reads_what_is_counted;

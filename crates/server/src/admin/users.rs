@@ -8,7 +8,9 @@ use countersign_api::wire::users::{
 };
 use countersign_authority::Administer;
 use countersign_authority::passwords::OneTimeToken;
-use countersign_authority::users::{AccountStanding, ListedUser, Role, Sight, UserChange, WantedUser};
+use countersign_authority::users::{
+    AccountStanding, ListedUser, Role, Sight, SignsIn, UserChange, WantedUser,
+};
 use http::StatusCode;
 use serde_json::Value;
 
@@ -103,7 +105,7 @@ pub(crate) async fn patch(
     params(("id" = uuid::Uuid, Path, description = "user id")),
     responses(
         (status = 201, body = PasswordTokenBody),
-        (status = 409, body = ErrorBody, description = "`USER_DISABLED`"),
+        (status = 409, body = ErrorBody, description = "`USER_DISABLED`; `SIGNS_IN_AT_PROVIDER`"),
     ), security(("session" = []), ("apiToken" = ["users:write"])))]
 pub(crate) async fn reset_password(
     State(state): State<ControlPlane>,
@@ -129,7 +131,8 @@ fn sight(fields: &mut Fields) -> Option<Sight> {
 fn wire_user(user: ListedUser) -> UserBody {
     UserBody {
         id: user.row.id,
-        invited: user.row.password_hash.is_none(),
+        invited: user.signs_in == SignsIn::Here && user.row.password_hash.is_none(),
+        at_provider: user.signs_in == SignsIn::AtProvider,
         second_factor: user.has_second_factor,
         email: user.row.email,
         role: user.row.role.to_string(),

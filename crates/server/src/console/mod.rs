@@ -14,6 +14,7 @@ mod gate;
 mod icons;
 mod layout;
 mod live;
+mod oidc;
 mod pages;
 mod parts;
 mod routes;

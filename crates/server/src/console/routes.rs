@@ -8,7 +8,7 @@ use countersign_authority::users::Role;
 use http::Method;
 
 use super::gate::{self, Gate};
-use super::{assets, error_page, live, pages, session};
+use super::{assets, error_page, live, oidc, pages, session};
 use crate::state::ControlPlane;
 
 /// What it takes to be let in.
@@ -77,6 +77,9 @@ const ROUTES: &[ConsoleRoute] = routes! {
     post "/console/second-factor/confirm" Account => pages::second_factor::confirm;
     post "/console/second-factor/codes" Account => pages::second_factor::renew_codes;
     post "/console/second-factor/remove" Account => pages::second_factor::remove;
+    get "/console/oidc" Nothing => oidc::begin;
+    get "/console/oidc/callback" Nothing => oidc::finish;
+    get "/console/oidc/sign-out" Nothing => oidc::sign_out;
     post "/console/logout" Account => session::log_out;
     post "/console/theme" Viewer => session::choose_theme;
     post "/console/tenant" Viewer => session::choose_tenant;

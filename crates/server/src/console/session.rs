@@ -13,7 +13,7 @@ use super::flash::{Flash, Tone};
 use super::form::Form;
 use super::gate::Entered;
 use super::visit::Visit;
-use super::{layout, pages, parts};
+use super::{layout, oidc, pages, parts};
 use crate::failure::{Failure, Outcome};
 use crate::request::{ClientAddress, QueryFields};
 use crate::state::ControlPlane;
@@ -88,10 +88,16 @@ pub(super) async fn form(
         return Ok(Redirect::to(next).into_response());
     }
     let flash = Flash::read(&headers);
-    Ok(page(StatusCode::OK, next, None, flash.as_ref()))
+    Ok(page(&state, StatusCode::OK, next, None, flash.as_ref()))
 }
 
-fn page(status: StatusCode, next: &str, problem: Option<(&str, &str)>, flash: Option<&Flash>) -> Response {
+fn page(
+    state: &ControlPlane,
+    status: StatusCode,
+    next: &str,
+    problem: Option<(&str, &str)>,
+    flash: Option<&Flash>,
+) -> Response {
     let (email, said) = problem.map_or(("", None), |(email, said)| (email, Some(said)));
     let body = html! {
         div class="door" {
@@ -114,6 +120,12 @@ fn page(status: StatusCode, next: &str, problem: Option<(&str, &str)>, flash: Op
                         maxlength="1024" autofocus[!email.is_empty()];
                 }
                 button class="primary wide" { "Sign in" }
+            }
+            (oidc::button(state))
+            @if flash.is_some() && state.authority.oidc_name().is_some() {
+                p class="small" {
+                    a href="/console/oidc/sign-out" { "Sign out at " (state.authority.oidc_name().unwrap_or("")) " too" }
+                }
             }
             p class="soft small" {
                 "Forgotten? An admin can make you a new one-time token; an owner who is locked out runs "
@@ -139,7 +151,7 @@ pub(super) async fn log_in(
     let next = form.first("next").and_then(own_path).unwrap_or("/console/");
     if email.is_empty() || email.len() > 254 || password.is_empty() || password.len() > 4096 {
         let said = "Enter your e-mail address and your password.";
-        return Ok(Rendered::of(page(StatusCode::BAD_REQUEST, next, Some((&email, said)), None)));
+        return Ok(Rendered::of(page(&state, StatusCode::BAD_REQUEST, next, Some((&email, said)), None)));
     }
     match state.authority.log_in(&email, password, address).await {
         Ok(signed_in) => Ok(entered(&state, &headers, &signed_in, next)),
@@ -147,7 +159,8 @@ pub(super) async fn log_in(
         Err(error) => {
             let said = problem(&error);
             let failure = Failure::from(error);
-            let shown = page(failure.status, next, said.as_deref().map(|said| (email.as_str(), said)), None);
+            let shown =
+                page(&state, failure.status, next, said.as_deref().map(|said| (email.as_str(), said)), None);
             if said.is_some() { Ok(Rendered::instead(failure, shown)) } else { Err(failure) }
         }
     }
@@ -210,7 +223,7 @@ pub(super) async fn finish(
             let failure = Failure::from(error);
             let Some(said) = said else { return Err(failure) };
             let shown = if is_over {
-                page(failure.status, next, Some(("", &said)), None)
+                page(&state, failure.status, next, Some(("", &said)), None)
             } else {
                 code_page(&begun.0, next, Some(&said))
             };
@@ -220,11 +233,19 @@ pub(super) async fn finish(
 }
 
 fn entered(state: &ControlPlane, headers: &HeaderMap, signed_in: &SignedIn, next: &str) -> Response {
-    let seconds = signed_in.expires_at.since(state.authority.now()).as_secs();
-    let name = if is_over_tls(headers) { SESSION_TLS } else { SESSION };
     let mut response = Redirect::to(next).into_response();
-    response.headers_mut().extend([set_cookie(name, &signed_in.token, seconds)]);
+    response.headers_mut().extend([keep_session(state, signed_in, is_over_tls(headers))]);
     response
+}
+
+/// The cookie that keeps a session.
+pub(super) fn keep_session(
+    state: &ControlPlane,
+    signed_in: &SignedIn,
+    is_over_tls: bool,
+) -> (HeaderName, HeaderValue) {
+    let seconds = signed_in.expires_at.since(state.authority.now()).as_secs();
+    set_cookie(if is_over_tls { SESSION_TLS } else { SESSION }, &signed_in.token, seconds)
 }
 
 /// Whether the browser came over TLS, as it says itself: the Origin of a form is that of its page.

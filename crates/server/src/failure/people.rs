@@ -2,6 +2,7 @@
 
 use countersign_authority::api_tokens::{CreateApiTokenError, RevokeApiTokenError};
 
+use countersign_authority::oidc::OidcError;
 use countersign_authority::passwords::{ChangePasswordError, ResetPasswordError, SetPasswordError};
 use countersign_authority::second_factor::{RemoveError, SecondFactorError};
 use countersign_authority::sign_in::LoginError;
@@ -81,6 +82,11 @@ impl From<ResetPasswordError> for Failure {
                 StatusCode::CONFLICT,
                 "USER_DISABLED",
                 "The person may not sign in; enable them first",
+            ),
+            ResetPasswordError::AtProvider => Self::new(
+                StatusCode::CONFLICT,
+                "SIGNS_IN_AT_PROVIDER",
+                "The person signs in at the identity provider and has no password here",
             ),
             ResetPasswordError::Own => Self::new(
                 StatusCode::FORBIDDEN,
@@ -176,6 +182,37 @@ impl From<RemoveError> for Failure {
             ),
             RemoveError::Forbidden(forbidden) => forbidden.into(),
             RemoveError::Store(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<OidcError> for Failure {
+    fn from(error: OidcError) -> Self {
+        match error {
+            OidcError::Off => Self::not_found("identity provider"),
+            OidcError::Provider(fault) => Self::new(
+                StatusCode::BAD_GATEWAY,
+                "IDENTITY_PROVIDER_FAILED",
+                "The identity provider cannot be reached, or answers what cannot be read; the log has more",
+            )
+            .caused_by(&fault),
+            OidcError::NotBegun => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "SIGN_IN_NOT_BEGUN",
+                "This browser has not begun this sign-in, or it took too long; begin again",
+            ),
+            OidcError::Refused(_) => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "IDENTITY_REFUSED",
+                "What the identity provider says is not good; the audit says why",
+            ),
+            OidcError::NotLetIn(_) => Self::new(
+                StatusCode::FORBIDDEN,
+                "NOT_LET_IN",
+                "The identity provider knows you, and nobody here has said what you may do; the audit says more",
+            ),
+            OidcError::TooMany(limit) => Self::too_many(limit),
+            OidcError::Internal(error) => Self::internal(&error),
         }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) mod jobs;
 pub(crate) mod journal;
 pub(crate) mod messages;
 pub(crate) mod monitors;
+pub(crate) mod oidc_links;
 pub(crate) mod password_tokens;
 pub(crate) mod presence;
 pub(crate) mod provisioning_tokens;

@@ -97,7 +97,8 @@ impl Reading<'_> {
         Ok(found.into_iter().map(|Item(user)| user).collect())
     }
 
-    /// Whether somebody has to set up a second factor before they do anything else.
+    /// Whether somebody has to set up a second factor before they do anything else. Whoever signs in at an
+    /// identity provider shows there what is asked for.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -105,7 +106,8 @@ impl Reading<'_> {
         let Number(count) = sql(
             INSTALLATION,
             "SELECT count(*) AS number FROM installation WHERE second_factor = 'required'
-                 AND NOT EXISTS (SELECT 1 FROM totp_keys WHERE user_id = $1 AND confirmed_at IS NOT NULL)",
+                 AND NOT EXISTS (SELECT 1 FROM totp_keys WHERE user_id = $1 AND confirmed_at IS NOT NULL)
+                 AND NOT EXISTS (SELECT 1 FROM oidc_links WHERE user_id = $1)",
         )
         .bind(user)
         .one(&mut self.connection)

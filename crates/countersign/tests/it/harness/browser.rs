@@ -119,7 +119,7 @@ impl Window<'_> {
 
     /// What is to be read on the page.
     pub(crate) async fn text(&self) -> String {
-        self.run("return document.querySelector('main').innerText").await.as_str().unwrap().to_owned()
+        self.run("return document.querySelector('main')?.innerText ?? ''").await.as_str().unwrap().to_owned()
     }
 
     /// Waits until the page says this.

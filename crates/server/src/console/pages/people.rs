@@ -6,7 +6,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use countersign_authority::api_tokens::{ApiTokenRow, WantedToken};
 use countersign_authority::second_factor::SecondFactorPolicy;
-use countersign_authority::users::{AccountStanding, ListedUser, Role, Sight, UserChange, WantedUser};
+use countersign_authority::users::{
+    AccountStanding, ListedUser, Role, Sight, SignsIn, UserChange, WantedUser,
+};
 use countersign_authority::{Administer, Own, View};
 use countersign_core::ids::UserId;
 use countersign_core::time::Timestamp;
@@ -69,7 +71,7 @@ fn people_table(visit: &Visit, people: &[ListedUser]) -> Markup {
                 }
             }
             tbody {
-                @for ListedUser { row, tenant, has_second_factor } in people {
+                @for ListedUser { row, tenant, has_second_factor, signs_in } in people {
                     tr {
                         td class="main" { (row.email) p class="soft" { "since " (ago(visit.now, row.created_at)) } }
                         td data-label="Role" { (row.role) }
@@ -78,6 +80,7 @@ fn people_table(visit: &Visit, people: &[ListedUser]) -> Markup {
                         }
                         td data-label="Standing" {
                             @if row.disabled_at.is_some() { (pill("bad", "disabled")) }
+                            @else if *signs_in == SignsIn::AtProvider { (pill("good", "at the provider")) }
                             @else if row.password_hash.is_none() { (pill("info", "invited")) }
                             @else { (pill("good", "may sign in")) }
                             @if *has_second_factor { " " (pill("info", "second factor")) }
@@ -243,11 +246,13 @@ pub(in crate::console) async fn person(
                 a class="button quiet" href="/console/people" { "Back" }
             }
         }
-        form class="panel narrow" method="post" action={ "/console/people/" (user.row.id) "/token" } {
-            (visit.csrf())
-            h2 { "Forgotten password" }
-            p { "A one-time token with which they set a new one, good for 24 hours. Until then nothing changes." }
-            div class="actions" { button { "Make a token" } }
+        @if user.signs_in == SignsIn::Here {
+            form class="panel narrow" method="post" action={ "/console/people/" (user.row.id) "/token" } {
+                (visit.csrf())
+                h2 { "Forgotten password" }
+                p { "A one-time token with which they set a new one, good for 24 hours. Until then nothing changes." }
+                div class="actions" { button { "Make a token" } }
+            }
         }
         @if user.has_second_factor && visit.can::<Own>() {
             form class="panel narrow" method="post" action={ "/console/people/" (user.row.id) "/second-factor" } {

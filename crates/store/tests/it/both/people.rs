@@ -5,8 +5,8 @@ use countersign_core::device::DeviceStatus;
 use countersign_core::ids::{ApiTokenId, SecretHash, SiteId, UserId};
 use countersign_core::scope::{Scope, Scopes};
 use countersign_store::{
-    ApiTokenFilter, ApiTokenRow, DeviceFilter, PasswordHash, PasswordTokenRow, Role, SecondFactorPolicy,
-    SessionRow, SiteFilter, SiteRow, TotpKeyRow, UserRow,
+    ApiTokenFilter, ApiTokenRow, DeviceFilter, OidcSubject, PasswordHash, PasswordTokenRow, Role,
+    SecondFactorPolicy, SessionRow, SiteFilter, SiteRow, TotpKeyRow, UserRow,
 };
 
 use super::fixture::{DAY, Fixture, HOUR, insert_tenant, now, random, read, write};
@@ -270,6 +270,35 @@ async fn a_sign_in_waits_until_its_time_and_a_policy_tells_who_lacks_what() {
     assert!(!lacks().await);
     let policy = read!(fixture.store, |r| r.second_factor_policy()).unwrap();
     assert_eq!(policy, SecondFactorPolicy::Required);
+}
+
+#[tokio::test]
+async fn a_providers_name_is_one_persons_and_frees_them_from_a_second_factor_here() {
+    let fixture = Fixture::new().await;
+    let ada = person(&fixture, "ada@example.org", Role::Viewer).await;
+    let bob = person(&fixture, "bob@example.org", Role::Viewer).await;
+    let named = |issuer: &str, subject: &str| OidcSubject { issuer: issuer.into(), subject: subject.into() };
+    let link = async |named: &OidcSubject, user: &UserRow| {
+        let (named, user) = (named.clone(), user.id);
+        write!(fixture.store, |w| w.insert_oidc_link(&named, user, now())).unwrap()
+    };
+    let found = async |named: &OidcSubject| {
+        let named = named.clone();
+        read!(fixture.store, |r| r.user_of_oidc(&named)).unwrap()
+    };
+    let one = named("https://id.example.com", "7");
+    assert_eq!(found(&one).await, None);
+    assert!(link(&one, &ada).await && !link(&one, &bob).await, "it is somebody else's");
+    assert!(!link(&named("https://id.example.com", "8"), &ada).await, "one name a person");
+    assert_eq!(found(&one).await, Some(ada.clone()));
+    assert_eq!(found(&named("https://other.example.com", "7")).await, None);
+    let (ada, bob) = (ada.id, bob.id);
+    assert_eq!(read!(fixture.store, |r| r.people_of_oidc()).unwrap(), [ada]);
+    assert!(read!(fixture.store, |r| r.is_of_oidc(ada)).unwrap());
+    assert!(!read!(fixture.store, |r| r.is_of_oidc(bob)).unwrap());
+    write!(fixture.store, |w| w.set_second_factor_policy(SecondFactorPolicy::Required)).unwrap();
+    assert!(!read!(fixture.store, |r| r.lacks_second_factor(ada)).unwrap());
+    assert!(read!(fixture.store, |r| r.lacks_second_factor(bob)).unwrap());
 }
 
 #[tokio::test]

@@ -16,9 +16,9 @@ use countersign_core::scope::{Scope, Scopes};
 use countersign_core::snapshot::UnprovedPeriod;
 use countersign_store::{
     AgentReport, ApiTokenRow, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow,
-    DeniedKeyRow, DeviceFilter, EdgeReportRow, IssuerRole, IssuerRow, KeptKey, OVER_CERTIFICATE, Origin,
-    PasswordHash, PasswordTokenRow, Presence, ProvisioningTokenRow, RefusalRow, RevocationSelector, Role,
-    RotationRow, SealedServiceKey, SecondFactorPolicy, SelectionRow, ServiceCertificateFilter,
+    DeniedKeyRow, DeviceFilter, EdgeReportRow, IssuerRole, IssuerRow, KeptKey, OVER_CERTIFICATE, OidcSubject,
+    Origin, PasswordHash, PasswordTokenRow, Presence, ProvisioningTokenRow, RefusalRow, RevocationSelector,
+    Role, RotationRow, SealedServiceKey, SecondFactorPolicy, SelectionRow, ServiceCertificateFilter,
     ServiceCertificateRow, SessionRow, StagedTokenRow, Store, StoreError, StoreUrl, TelemetryFilter,
     TotpKeyRow, TraitKind, TrustBundleReport, UnprovedPeriodRow, UpstreamCertificateRow, UpstreamIntentRow,
     UpstreamRevocationRow, UsageRow, UserRow, copy,
@@ -220,6 +220,8 @@ async fn fill_how_people_sign_in(fixture: &Fixture) {
             w.put_totp_key(&key).await?;
             w.put_recovery_codes(user.id, &[random().into(), random().into()]).await?;
             w.insert_begun_sign_in(&random().into(), user.id, now() + DAY).await?;
+            let named = OidcSubject { issuer: "https://id.example.com".into(), subject: "Ü".into() };
+            w.insert_oidc_link(&named, user.id, now()).await?;
             w.set_second_factor_policy(SecondFactorPolicy::Required).await.map(drop)
         })
     });
@@ -397,6 +399,7 @@ pub(super) async fn everything(store: &Store) -> Vec<String> {
         facts.push(format!("{key:?} {:?}", key.sealed_key));
         facts.push(format!("{:?}", read!(store, |r| r.count_recovery_codes(key.user)).unwrap()));
     }
+    facts.push(format!("{:?}", read!(store, |r| r.people_of_oidc()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.second_factor_policy()).unwrap()));
     let web = "web".parse().unwrap();
     facts.push(format!("{:?}", read!(store, |r| r.monitor(&web, "web.example.com:443")).unwrap()));

@@ -6,6 +6,7 @@
 //! takes the delivery, at least once, for it is forgotten only after it has arrived.
 
 mod causes;
+mod ending;
 mod kind;
 mod spikes;
 mod tell;
@@ -47,6 +48,7 @@ pub(crate) struct AlertWatch {
     looked_at: Mutex<Option<Timestamp>>,
     targets: Mutex<Vec<AlertTarget>>,
     pub(crate) spikes: Spikes,
+    ending: ending::Ending,
     /// What was wrong with the audit when it was recomputed last.
     broken: Mutex<Option<String>>,
 }

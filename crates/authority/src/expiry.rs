@@ -27,7 +27,7 @@ const SAID_AFTER: Duration = Duration::from_secs(30 * 86_400);
 
 /// A device renews at two thirds of its certificate's life; it has failed to when so many times what is left
 /// have gone by: at five sixths.
-const OVERDUE: u32 = 5;
+pub(crate) const OVERDUE: u32 = 5;
 
 /// What is remembered about looking.
 #[derive(Debug, Default)]
@@ -60,11 +60,7 @@ struct Facts {
 
 impl Issued {
     fn of_service(row: &ServiceCertificateRow) -> Self {
-        let what = match row.label.as_ref().map(|label| label.as_str()) {
-            Some("door") => "door".to_owned(),
-            Some(label) => format!("service {label}"),
-            None => format!("service {}", row.subject),
-        };
+        let what = name_of(row);
         let (issuer, serial) = (row.reference.issuer.to_string(), row.reference.serial.to_string());
         Self {
             key: format!("{issuer}:{serial}"),
@@ -101,6 +97,15 @@ impl Issued {
             .detail("spkiSha256", &self.entry.spki);
         tracing::warn!(what = %self.entry.what, serial = %self.entry.serial, days = step.days(), "certificate expires");
         w.append_audit(&entry).await
+    }
+}
+
+/// What the certificate of a service is called.
+pub(crate) fn name_of(row: &ServiceCertificateRow) -> String {
+    match row.label.as_ref().map(|label| label.as_str()) {
+        Some("door") => "door".to_owned(),
+        Some(label) => format!("service {label}"),
+        None => format!("service {}", row.subject),
     }
 }
 

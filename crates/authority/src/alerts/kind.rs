@@ -16,6 +16,10 @@ pub enum AlertKind {
     CertificateChanged,
     /// A watched certificate cannot be looked at.
     CertificateUnreachable,
+    /// The certificate of a service, issued here, ends within a week.
+    ServiceExpiring,
+    /// Devices have not renewed certificates that end within a week.
+    RenewalOverdue,
     /// Devices wait for a decision.
     Quarantine,
     /// An edge cannot be reached.
@@ -36,11 +40,13 @@ pub enum AlertKind {
 
 impl AlertKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::CaExpiring,
         Self::CertificateExpiring,
         Self::CertificateChanged,
         Self::CertificateUnreachable,
+        Self::ServiceExpiring,
+        Self::RenewalOverdue,
         Self::Quarantine,
         Self::EdgeSilent,
         Self::CrlDue,
@@ -59,6 +65,8 @@ impl AlertKind {
             Self::CertificateExpiring => "certificate_expiring",
             Self::CertificateChanged => "certificate_changed",
             Self::CertificateUnreachable => "certificate_unreachable",
+            Self::ServiceExpiring => "service_expiring",
+            Self::RenewalOverdue => "renewal_overdue",
             Self::Quarantine => "quarantine",
             Self::EdgeSilent => "edge_silent",
             Self::CrlDue => "crl_due",
@@ -70,13 +78,17 @@ impl AlertKind {
         }
     }
 
-    /// Whether one authority alone sees the cause: then its alert ends when nobody has seen it for a while.
+    /// Whether not every authority sees the cause at once: then its alert ends when none has seen it for a while.
     /// Any other cause is in the database, where every authority sees that it is gone.
     pub(super) const fn is_seen_by_one(self) -> bool {
         match self {
-            Self::RefusedSpike | Self::EnrollmentAbuse | Self::CrlDue | Self::AuditBroken | Self::Test => {
-                true
-            }
+            Self::ServiceExpiring
+            | Self::RenewalOverdue
+            | Self::RefusedSpike
+            | Self::EnrollmentAbuse
+            | Self::CrlDue
+            | Self::AuditBroken
+            | Self::Test => true,
             Self::CaExpiring
             | Self::CertificateExpiring
             | Self::CertificateChanged

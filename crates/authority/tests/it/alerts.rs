@@ -6,10 +6,15 @@ use std::time::Duration;
 use countersign_authority::alerts::{
     AlertError, AlertFilter, AlertKind, AlertRow, AlertTarget, AlertsOnly, News, Severity, WantedSilence,
 };
+use countersign_authority::plan::ServiceNames;
+use countersign_authority::service_certificates::issue::WantedService;
+use countersign_authority::service_certificates::wanted::ServiceProfile;
 use countersign_authority::{IssuerMode, Operate, View};
+use countersign_core::alternative_names::AlternativeNames;
+use countersign_core::certificate::CertificateState;
 use countersign_store::Role;
 
-use super::house::{DAY, HOUR, House, MINUTE, SECOND};
+use super::house::{Csr, DAY, HOUR, House, MINUTE, SECOND, fresh_key};
 
 fn targets() -> Vec<AlertTarget> {
     vec![
@@ -149,4 +154,53 @@ async fn whoever_is_bound_to_a_tenant_sees_and_acknowledges_its_alerts_alone() {
     house.authority.acknowledge_alert(&house.operate(), id).await.unwrap();
     let again = house.authority.acknowledge_alert(&house.operate(), id).await;
     assert!(matches!(again, Err(AlertError::Acknowledged(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn devices_that_did_not_renew_are_an_alert_until_they_have() {
+    let house = house().await;
+    let device = house.device("ws-01").await;
+    let end = house.in_state(device.id, CertificateState::Active).await.lifetime.expires_at;
+    house.pass(end.since(house.now()) - DAY * 8);
+    look(&house).await;
+    assert!(open(&house).await.is_empty());
+    house.pass(DAY * 2);
+    look(&house).await;
+    let alert = open(&house).await.remove(0);
+    assert_eq!((alert.kind.as_str(), alert.subject.as_str()), ("renewal_overdue", "default"));
+    assert!(alert.summary.starts_with("1 device has not renewed"), "{}", alert.summary);
+    house.renewed(device).await;
+    for _ in 0..3 {
+        house.pass(MINUTE * 6);
+        look(&house).await;
+    }
+    assert!(open(&house).await.is_empty(), "it is over");
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_service_that_ends_is_an_alert_and_its_successor_none() {
+    let house = house().await;
+    let wanted = || WantedService {
+        ca: None,
+        profile: ServiceProfile::ServerAndClient,
+        names: ServiceNames::from(AlternativeNames {
+            dns: vec!["web.example.com".to_owned()],
+            ..AlternativeNames::default()
+        }),
+        label: Some("web".parse().unwrap()),
+        lifetime: None,
+    };
+    let by = house.administer();
+    let issued = house.authority.issue_service(&by, wanted(), &Csr::of(&fresh_key()).pem).await.unwrap();
+    house.pass(issued.row.lifetime.expires_at.since(house.now()) - DAY * 6);
+    look(&house).await;
+    let alert = open(&house).await.remove(0);
+    assert_eq!(alert.kind, "service_expiring");
+    assert!(alert.subject.starts_with("service web "), "{}", alert.subject);
+    house.authority.issue_service(&by, wanted(), &Csr::of(&fresh_key()).pem).await.unwrap();
+    for _ in 0..3 {
+        house.pass(MINUTE * 6);
+        look(&house).await;
+    }
+    assert!(open(&house).await.is_empty(), "it has a successor");
 }

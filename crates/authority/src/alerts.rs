@@ -28,6 +28,8 @@ use crate::authorized::{Authorized, Forbidden, Operate, View};
 
 pub use kind::{AlertKind, UnknownAlertKind};
 pub(crate) use spikes::Spikes;
+pub use verify::AuditVerified;
+
 pub(crate) use tell::{TAKEN, pause};
 
 /// How often causes are looked for.
@@ -49,8 +51,8 @@ pub(crate) struct AlertWatch {
     targets: Mutex<Vec<AlertTarget>>,
     pub(crate) spikes: Spikes,
     ending: ending::Ending,
-    /// What was wrong with the audit when it was recomputed last.
-    broken: Mutex<Option<String>>,
+    /// What recomputing the audit showed last.
+    pub(crate) verified: Mutex<Option<AuditVerified>>,
 }
 
 /// Somebody who is told.

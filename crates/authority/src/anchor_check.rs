@@ -1,6 +1,7 @@
 //! Holding the audit log against its anchors, those on record and those that were kept elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
@@ -86,6 +87,45 @@ pub enum Became {
     Rewritten,
 }
 
+impl fmt::Display for AnchorFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyReplaced => f.write_str("the anchor key on record is not the expected one"),
+            Self::OtherKey(number) => {
+                write!(
+                    f,
+                    "anchor {number}, as it was given, is signed by another key than this installation's"
+                )
+            }
+            Self::OtherInstallation(number) => write!(f, "anchor {number} is of another installation"),
+            Self::NotSigned(number) => write!(f, "anchor {number} on record is not signed by the anchor key"),
+            Self::AnchorMissing(number) => {
+                write!(f, "anchor {number} was made and is not on record any more")
+            }
+            Self::AnchorReplaced(number) => {
+                write!(f, "anchor {number} on record is not the one that was made")
+            }
+            Self::Chain(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for ChainFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { anchor, at, sequence, from, .. } = self;
+        match &self.tenant {
+            Some(tenant) => write!(f, "tenant {tenant}: ")?,
+            None => f.write_str("platform: ")?,
+        }
+        match self.became {
+            Became::Gone => f.write_str("the whole chain is gone")?,
+            Became::Cut => write!(f, "entries are missing from {from} on")?,
+            Became::Rewritten => write!(f, "entries were rewritten, somewhere from {from} to {sequence}")?,
+        }
+        write!(f, "; anchor {anchor} of {at} vouches for {sequence}")
+    }
+}
+
 /// Holds the log against the anchors on record and the given ones. Recomputing the chains themselves is
 /// [`Reading::verify_audit`]'s: this compares what they hold now with what they held.
 ///
@@ -101,6 +141,8 @@ struct Check {
     installation: Option<ChainHash>,
     given: Peekable<IntoIter<SignedAnchor>>,
     ends: BTreeMap<Option<Tenant>, u64>,
+    /// The last entry of each chain that was removed.
+    cuts: BTreeMap<Option<Tenant>, u64>,
     chains: BTreeMap<Option<Tenant>, Seen>,
     report: AnchorReport,
 }
@@ -135,6 +177,7 @@ impl Check {
             key: evidence.key.or(own),
             installation: root.map(|root| hash_of(&root.certificate)),
             given: given.into_iter().peekable(),
+            cuts: r.audit_cuts().await?.into_iter().map(|cut| (cut.end.tenant, cut.end.sequence)).collect(),
             ends: heads.into_iter().map(|head| (head.tenant, head.sequence)).collect(),
             chains: BTreeMap::new(),
             report,
@@ -231,8 +274,10 @@ impl Check {
         {
             return Ok(());
         }
+        let is_removed = self.cuts.get(&head.tenant).is_some_and(|cut| head.sequence < *cut);
         let stored = r.audit_hash(head.tenant.as_ref(), head.sequence).await?;
-        if stored == Some(head.hash) {
+        // Of what was removed nothing is known any more.
+        if stored == Some(head.hash) || (is_removed && stored.is_none()) {
             seen.matched.insert(head.sequence);
             return Ok(());
         }

@@ -60,6 +60,13 @@ pub struct AnchorPage {
 }
 
 impl Anchors {
+    /// An anchor on record, if it is one.
+    pub(crate) fn signed(&self, row: AnchorRow) -> Result<SignedAnchor, AnchorError> {
+        let number = row.statement.number;
+        SignedAnchor::verified(row.statement, row.signature, self.key.public_key().clone())
+            .map_err(|_not_its| AnchorError::Altered(number))
+    }
+
     /// Opens the key that signs anchors, making it when there is none. It signs nothing else.
     pub(crate) async fn open(
         store: &Store,
@@ -208,8 +215,7 @@ impl Authority {
             self.store.read(move |r| Box::pin(async move { r.anchors(before, limit).await })).await?;
         let is_full = rows.len() >= limit as usize;
         let next = rows.last().filter(|_| is_full).map(|row| row.statement.number);
-        let key = self.anchors.key.public_key();
-        let anchors = rows.into_iter().map(|row| signed(row, key)).collect::<Result<_, _>>()?;
+        let anchors = rows.into_iter().map(|row| self.anchors.signed(row)).collect::<Result<_, _>>()?;
         Ok(AnchorPage { anchors, next })
     }
 
@@ -227,7 +233,7 @@ impl Authority {
         let rows = self.store.read(move |r| Box::pin(async move { r.anchors_after(before, 1).await }));
         let rows: Vec<AnchorRow> = rows.await?;
         let row = rows.into_iter().find(|row| row.statement.number == number).ok_or(AnchorError::Unknown)?;
-        signed(row, self.anchors.key.public_key())
+        self.anchors.signed(row)
     }
 
     /// The newest anchor.
@@ -238,7 +244,7 @@ impl Authority {
         by.covers_all()?;
         let row: Option<AnchorRow> =
             self.store.read(|r| Box::pin(async move { r.latest_anchor().await })).await?;
-        signed(row.ok_or(AnchorError::Unknown)?, self.anchors.key.public_key())
+        self.anchors.signed(row.ok_or(AnchorError::Unknown)?)
     }
 }
 
@@ -279,10 +285,4 @@ pub(crate) fn installation_of(root: &[u8]) -> ChainHash {
 
 pub(crate) fn hash_of(certificate: &[u8]) -> ChainHash {
     sha2::Sha256::digest(certificate).into()
-}
-
-fn signed(row: AnchorRow, key: &PublicKey) -> Result<SignedAnchor, AnchorError> {
-    let number = row.statement.number;
-    SignedAnchor::verified(row.statement, row.signature, key.clone())
-        .map_err(|_not_its| AnchorError::Altered(number))
 }

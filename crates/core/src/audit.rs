@@ -254,6 +254,8 @@ events! {
     AnchorKeyCreated => "audit.anchor_key_created",
     /// The ends of all chains were signed.
     AuditAnchored => "audit.anchored",
+    /// Old entries were removed, up to an end that an anchor vouches for.
+    AuditCut => "audit.cut",
     /// Somebody took a copy of audit entries.
     AuditExported => "audit.exported",
     /// Somebody reported an access to data; nothing that this platform saw itself.

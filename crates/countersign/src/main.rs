@@ -6,6 +6,7 @@
 
 mod acme;
 mod alerts;
+mod audit_file;
 mod audit_streams;
 mod banner;
 mod cli;
@@ -24,6 +25,7 @@ mod oidc;
 mod own_ca;
 mod plan;
 mod ports;
+mod retention;
 mod sandbox;
 mod serve;
 mod sinks;

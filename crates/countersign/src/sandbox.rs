@@ -108,6 +108,7 @@ fn writable(config: &Resolved) -> anyhow::Result<BTreeSet<PathBuf>> {
         .chain(sockets);
     paths.extend(files.map(folder_of));
     paths.extend(config.sandbox.write.iter().cloned());
+    paths.extend(config.audit_kept.iter().filter_map(|kept| kept.folder.clone()));
     let canonical = paths
         .iter()
         .map(|path| fs_err::canonicalize(path).context("find what stays writable in the sandbox"));

@@ -42,6 +42,7 @@ pub use records::alerts::{AlertFilter, AlertRow, AlertsOnly, DeliveryRow, News, 
 pub use records::anchors::{AnchorKeyRow, AnchorRow};
 pub use records::api_tokens::{ApiTokenFilter, ApiTokenRow};
 pub use records::audit::{AuditFilter, AuditRecord, ChainScope, LinkedRecord, LogPart};
+pub use records::audit_cuts::AuditCutRow;
 pub use records::audit_streams::{AuditStreamRow, StreamFailure};
 pub use records::audit_verification::{AuditFault, AuditReport, BrokenEntry, ChainReport};
 pub use records::brokered::BrokeredDevice;

@@ -56,6 +56,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0031_audit_streams"),
     migration!("0027_second_factors"),
     migration!("0028_oidc"),
+    migration!("0032_audit_cuts"),
 ];
 
 const TABLE: &str = "schema_migrations";

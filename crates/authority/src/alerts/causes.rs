@@ -120,7 +120,7 @@ impl Authority {
     }
 
     fn broken_audit(&self) -> Option<Cause> {
-        let fault = self.alerts.broken.lock().clone()?;
+        let fault = self.alerts.verified.lock().clone()?.broken?;
         let said = format!("the audit is not as it was written: {fault}; countersign audit verify");
         Some(Cause::of(AlertKind::AuditBroken, &"audit", Severity::Critical, said))
     }

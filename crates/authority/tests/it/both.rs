@@ -6,6 +6,7 @@ mod alerts;
 mod anchors;
 mod api_tokens;
 mod audit_export;
+mod audit_retention;
 mod audit_streams;
 mod bulk_revoke;
 mod ceremony;

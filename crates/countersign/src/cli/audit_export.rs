@@ -1,18 +1,15 @@
 //! `countersign audit export`: copies entries to a file, also beside a running server.
 
-use std::io::Write as _;
-use std::path::Path;
-
 use anyhow::Context as _;
 use countersign_authority::audit::{AuditFilter, ChainScope};
 use countersign_authority::audit_export::{AuditExport, ExportFormat};
 use countersign_store::Store;
-use fs_err::os::unix::fs::OpenOptionsExt as _;
 
 use super::arguments::{AuditExportArguments, AuditExportFormat};
 use super::failure::Failure;
 use super::output::print;
 use super::run::{block_on, loaded};
+use crate::audit_file;
 
 /// Copies what matches; the file appears when it is whole.
 pub(super) fn run(arguments: AuditExportArguments) -> Result<(), Failure> {
@@ -31,7 +28,7 @@ pub(super) fn run(arguments: AuditExportArguments) -> Result<(), Failure> {
         let store = Store::open_for_reading(&config.database).await.context("open the database")?;
         let export = AuditExport::begin(store, filter, format).await.context("read the audit")?;
         match &arguments.output {
-            Some(path) => Ok(to_file(export, path).await?),
+            Some(path) => Ok(audit_file::write(vec![export], path).await?),
             None => Ok(to_stdout(export).await?),
         }
     })
@@ -42,16 +39,4 @@ async fn to_stdout(mut export: AuditExport) -> anyhow::Result<()> {
         print(&piece)?;
     }
     Ok(())
-}
-
-async fn to_file(mut export: AuditExport, path: &Path) -> anyhow::Result<()> {
-    let beside = path.with_extension("new");
-    let mut options = fs_err::OpenOptions::new();
-    let mut file =
-        options.write(true).create(true).truncate(true).mode(0o600).open(&beside).context("create a file")?;
-    while let Some(piece) = export.next_piece().await.context("read the audit")? {
-        file.write_all(piece.as_bytes()).context("write the export")?;
-    }
-    file.sync_all().context("write the export")?;
-    fs_err::rename(&beside, path).context("put the export in place")
 }

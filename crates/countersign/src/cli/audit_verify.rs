@@ -9,7 +9,7 @@ use countersign_authority::anchors::{PublicKey, SignedAnchor, public_key_from_pe
 use countersign_store::{AuditFault, AuditReport, BrokenEntry, ChainReport, Store, StoreError};
 use serde_json::{Value, json};
 
-use super::anchor_faults::{fault_as_json, in_words};
+use super::anchor_faults::fault_as_json;
 use super::arguments::AuditVerifyArguments;
 use super::audit_verify_export;
 use super::failure::Failure;
@@ -63,7 +63,7 @@ fn verdict(report: &AuditReport, anchors: &AnchorReport) -> Result<(), Failure> 
         1 => String::new(),
         faults => format!(" (and {} more, see above)", faults - 1),
     };
-    let message = format!("the audit log is not what was anchored: {}{more}", in_words(first));
+    let message = format!("the audit log is not what was anchored: {first}{more}");
     Err(Failure::bad_answer(message)
         .hint("compare with a backup from before; what anchors confirm is told above"))
 }
@@ -82,7 +82,11 @@ fn failure(broken: &BrokenEntry) -> Failure {
 fn text(report: &AuditReport, anchors: &AnchorReport) -> String {
     let line = |chain: &ChainReport| {
         let name = chain_name(chain.tenant.as_ref().map_or("", |tenant| tenant.as_str()));
-        format!("{name}: {} entries, intact, head {}\n", chain.entries, hex::encode(chain.head))
+        let begins = chain.cut.as_ref().map(|cut| {
+            format!(" from {} on, before that removed up to anchor {}", cut.end.sequence + 1, cut.anchor)
+        });
+        let begins = begins.unwrap_or_default();
+        format!("{name}: {} entries, intact{begins}, head {}\n", chain.entries, hex::encode(chain.head))
     };
     let mut text: String = report.chains.iter().map(line).collect();
     let faults = match anchors.faults.len() {
@@ -94,7 +98,7 @@ fn text(report: &AuditReport, anchors: &AnchorReport) -> String {
     let (on_record, given) = (anchors.on_record, anchors.given);
     text.push_str(&format!("anchors: {on_record} on record, {given} given, {faults}, key {key}\n"));
     for fault in &anchors.faults {
-        text.push_str(&format!("  {}\n", in_words(fault)));
+        text.push_str(&format!("  {fault}\n"));
     }
     text
 }
@@ -109,6 +113,7 @@ const fn fault_in_words(fault: AuditFault) -> &'static str {
         AuditFault::Altered => "its content is not what was hashed",
         AuditFault::BeyondHead => "it comes after the recorded end of its chain",
         AuditFault::HeadAltered => "the recorded end of its chain is not its hash",
+        AuditFault::CutUnanchored => "the entries up to it were removed, and no anchor vouches for them",
     }
 }
 
@@ -118,6 +123,7 @@ const fn as_word(fault: AuditFault) -> &'static str {
         AuditFault::Altered => "altered",
         AuditFault::BeyondHead => "beyond_head",
         AuditFault::HeadAltered => "head_altered",
+        AuditFault::CutUnanchored => "cut_unanchored",
     }
 }
 
@@ -125,7 +131,11 @@ fn as_json(report: &AuditReport, anchors: &AnchorReport) -> Value {
     let chains: Vec<Value> = report
         .chains
         .iter()
-        .map(|chain| json!({ "tenant": chain.tenant, "entries": chain.entries, "head": hex::encode(chain.head) }))
+        .map(|chain| {
+            let (from, anchor) = chain.cut.as_ref().map_or((1, None), |cut| (cut.end.sequence + 1, Some(cut.anchor)));
+            let head = hex::encode(chain.head);
+            json!({ "tenant": chain.tenant, "entries": chain.entries, "from": from, "cutBy": anchor, "head": head })
+        })
         .collect();
     let broken = report.broken.as_ref().map(|broken| {
         json!({ "chain": broken.chain, "sequence": broken.sequence, "fault": as_word(broken.fault) })

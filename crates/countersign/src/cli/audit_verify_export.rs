@@ -9,7 +9,7 @@ use countersign_authority::anchor_check::Evidence;
 use countersign_authority::audit_export::{ExportReport, check_export};
 use serde_json::{Value, json};
 
-use super::anchor_faults::{fault_as_json, in_words};
+use super::anchor_faults::fault_as_json;
 use super::audit_verify::chain_name;
 use super::failure::Failure;
 use super::output::{print, print_json};
@@ -29,9 +29,7 @@ pub(super) fn run(path: &Path, evidence: &Evidence, as_json: bool) -> Result<(),
         return Err(Failure::bad_answer(format!("the export is broken: {chain}, entry {sequence}: {fault}")));
     }
     match report.faults.first() {
-        Some(fault) => {
-            Err(Failure::bad_answer(format!("the export is not what was anchored: {}", in_words(fault))))
-        }
+        Some(fault) => Err(Failure::bad_answer(format!("the export is not what was anchored: {fault}"))),
         None => Ok(()),
     }
 }
@@ -49,7 +47,7 @@ fn text(report: &ExportReport) -> String {
         let _written = writeln!(text, "anchors: {faults} faults, {outside} ends outside, key {key}");
     }
     for fault in &report.faults {
-        let _written = writeln!(text, "  {}", in_words(fault));
+        let _written = writeln!(text, "  {fault}");
     }
     text
 }

@@ -4,6 +4,7 @@
 mod acme;
 mod alert_to;
 mod audience;
+mod audit;
 mod audit_to;
 mod cloudflare;
 mod device_ca;
@@ -47,6 +48,7 @@ mod upstreams;
 
 pub(crate) use acme::AcmeSettings;
 pub(crate) use alert_to::{AlertMail, AlertPlace, AlertTo, AlertWay, MailTls};
+pub(crate) use audit::AuditKept;
 pub(crate) use audit_to::{AuditPlace, AuditTo, SyslogPlace, SyslogTls};
 pub(crate) use cloudflare::{ApiToken, CloudflareApi};
 pub(crate) use edge::fingerprint_of;

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::acme::RawAcme;
 use super::alert_to::RawAlertTo;
+use super::audit::RawAudit;
 use super::audit_to::RawAuditTo;
 use super::edge::RawEdge;
 use super::egress::RawEgress;
@@ -60,6 +61,7 @@ pub(super) struct Raw {
     pub(super) list: Vec<Spanned<RawList>>,
     pub(super) monitor: Vec<Spanned<RawMonitor>>,
     pub(super) alert_to: Vec<Spanned<RawAlertTo>>,
+    pub(super) audit: RawAudit,
     pub(super) audit_to: Vec<Spanned<RawAuditTo>>,
     pub(super) oidc: RawOidc,
     pub(super) oidc_role: Vec<Spanned<RawOidcRole>>,

@@ -10,6 +10,7 @@ use countersign_store::StoreUrl;
 
 use super::acme;
 use super::alert_to;
+use super::audit;
 use super::audit_to;
 use super::cloudflare::{self, CloudflareApi};
 use super::device_ca;
@@ -33,7 +34,7 @@ use super::names::PublicName;
 use super::oidc;
 use super::pick::{Layers, Picker};
 use super::problem::ConfigError;
-use super::raw::{Raw, RawAdmin};
+use super::raw::{Place, Raw, RawAdmin};
 use super::resolved::{Admin, AdminOnDoor, Issuer, LogFormat, Resolved};
 use super::sandbox;
 use super::settings;
@@ -123,10 +124,6 @@ fn settings_of(
         pick.path(Layers::new("ports_file", raw.ports_file).flag("--ports-file", flags.ports_file));
     let base =
         Layers::new("public_base_url", raw.public_base_url).flag("--public-base-url", flags.public_base_url);
-    let public_base_url = pick.optional(base, |text| text.parse()).map(|(url, _)| url);
-    let drain = seconds(pick, Layers::new("drain_seconds", raw.drain_seconds), 0, 30);
-    let interval = Layers::new("audit_anchor_interval_minutes", raw.audit_anchor_interval_minutes);
-    let audit_anchor_interval = Duration::from_secs(number(pick, interval, 1, 60).saturating_mul(60));
     let admin = admin(pick, raw.admin, admin_flags, &public_names);
     let http_door = http_door::http_door(pick, raw.http_door, flags.listen_http, machine);
     let hosts = hosts::hosts(pick, raw.host);
@@ -149,9 +146,9 @@ fn settings_of(
         log_filter,
         public_names,
         ports_file,
-        public_base_url,
-        drain,
-        audit_anchor_interval,
+        public_base_url: pick.optional(base, |text| text.parse()).map(|(url, _)| url),
+        drain: seconds(pick, Layers::new("drain_seconds", raw.drain_seconds), 0, 30),
+        audit_anchor_interval: anchor_interval(pick, raw.audit_anchor_interval_minutes),
         sandbox: sandbox::sandbox(pick, raw.sandbox, raw.sandbox_write),
         admin,
         http_door,
@@ -172,6 +169,7 @@ fn settings_of(
         lists,
         monitors: monitors::monitors(pick, raw.monitor),
         alert_to: alert_to::alert_to(pick, raw.alert_to),
+        audit_kept: audit::audit(pick, raw.audit),
         audit_to: audit_to::audit_to(pick, raw.audit_to),
         oidc: oidc::oidc(pick, raw.oidc, raw.oidc_role),
         tcp_doors: tcp_doors::tcp_doors(pick, raw.tcp_door, machine),
@@ -180,6 +178,11 @@ fn settings_of(
         mqtt_door,
         ingest: ingest_sinks::ingest(pick, raw.ingest, raw.ingest_sink),
     }
+}
+
+fn anchor_interval(pick: &mut Picker<'_>, minutes: Place<u64>) -> Duration {
+    let minutes = number(pick, Layers::new("audit_anchor_interval_minutes", minutes), 1, 60);
+    Duration::from_secs(minutes.saturating_mul(60))
 }
 
 fn log_format(pick: &mut Picker<'_>, layers: Layers<String>) -> LogFormat {

@@ -22,6 +22,7 @@ use ipnet::IpNet;
 
 use super::acme::AcmeSettings;
 use super::alert_to::AlertTo;
+use super::audit::AuditKept;
 use super::audit_to::AuditTo;
 use super::cloudflare::CloudflareApi;
 use super::edge::EdgeSettings;
@@ -101,6 +102,8 @@ pub(crate) struct Resolved {
     pub(crate) monitors: Vec<Watch>,
     /// Who is told of alerts.
     pub(crate) alert_to: Vec<AlertTo>,
+    /// For how long entries of the audit are kept; `None`: for ever.
+    pub(crate) audit_kept: Option<AuditKept>,
     /// Where copies of the audit go.
     pub(crate) audit_to: Vec<AuditTo>,
     /// Where people sign in besides here.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::acme;
 use super::alert_to;
 use super::audience;
+use super::audit;
 use super::audit_to;
 use super::environment::variable_of;
 use super::front;
@@ -94,6 +95,7 @@ pub(super) fn all() -> Vec<&'static Setting> {
         mosquitto::SETTINGS,
         metrics::SETTINGS,
         alert_to::SETTINGS,
+        audit::SETTINGS,
         audit_to::SETTINGS,
         oidc::SETTINGS,
         ingest_sinks::SETTINGS,

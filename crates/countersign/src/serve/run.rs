@@ -35,6 +35,7 @@ use crate::metrics::{self, Measure};
 use crate::oidc;
 use crate::own_ca::{self, ImportedAs};
 use crate::ports::Ports;
+use crate::retention;
 
 /// How many refusals may wait to be written down.
 const REFUSALS_WAITING: usize = 4096;
@@ -296,6 +297,9 @@ async fn background(authority: &Arc<Authority>, config: &Resolved) -> anyhow::Re
     let host = config.public_names.first().map(ToString::to_string).unwrap_or_default();
     for place in &config.audit_to {
         tasks.spawn(audit_streams::Sender::new(place, &host)?.send(Arc::clone(authority)));
+    }
+    if let Some(kept) = &config.audit_kept {
+        tasks.spawn(retention::keep(Arc::clone(authority), kept.clone()));
     }
     tasks.spawn(Arc::clone(authority).gather_presence());
     tasks.spawn(Arc::clone(authority).follow_changes());

@@ -18,6 +18,7 @@ mod jobs_and_wanted_states_reach_devices_over_mqtt;
 mod many_are_decided_about_at_once;
 mod mqtt_messages_arrive_until_their_device_is_quarantined;
 mod of_two_at_once_one_wins;
+mod old_audit_goes_elsewhere_and_the_rest_verifies;
 mod people_are_invited_changed_and_sent_away;
 mod the_audit_is_copied_and_counts_what_is_refused;
 

@@ -53,6 +53,7 @@ pub(crate) async fn query(
         until: fields.read("to", Timestamp::parse),
         limit,
         before: cursor(&mut fields),
+        up_to: None,
     };
     if let Some(tenant) = lists::read_whole(fields, &state, &by, tenant).await? {
         filter.scope = ChainScope::Tenant(tenant.slug);

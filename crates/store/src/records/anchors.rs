@@ -155,7 +155,8 @@ impl Reading<'_> {
             .await
     }
 
-    /// The hash after an entry, as it is stored; `None` when there is no such entry.
+    /// The hash after an entry, as it is stored, also after the last one that was removed; `None` when there is no
+    /// such entry.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -164,12 +165,15 @@ impl Reading<'_> {
         tenant: Option<&Tenant>,
         sequence: u64,
     ) -> Result<Option<ChainHash>, StoreError> {
-        let found: Option<Hash> =
-            sql(ENTRIES, "SELECT hash FROM audit_entries WHERE chain = $1 AND sequence = $2")
-                .bind(tenant.map_or("", Tenant::as_str))
-                .bind(sequence)
-                .optional(&mut self.connection)
-                .await?;
+        let found: Option<Hash> = sql(
+            ENTRIES,
+            "SELECT hash FROM audit_entries WHERE chain = $1 AND sequence = $2
+                 UNION SELECT hash FROM audit_cuts WHERE chain = $1 AND sequence = $2",
+        )
+        .bind(tenant.map_or("", Tenant::as_str))
+        .bind(sequence)
+        .optional(&mut self.connection)
+        .await?;
         Ok(found.map(|Hash(hash)| hash))
     }
 }

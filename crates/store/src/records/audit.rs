@@ -60,6 +60,8 @@ pub struct AuditFilter {
     pub limit: u32,
     /// Only entries older than the one with this [`AuditRecord::id`].
     pub before: Option<u64>,
+    /// Only entries up to this [`AuditRecord::sequence`].
+    pub up_to: Option<u64>,
 }
 
 /// An entry on record.
@@ -190,6 +192,7 @@ impl AuditFilter {
             )
             .and("at >= ?", self.since)
             .and("at < ?", self.until)
+            .and("sequence <= ?", self.up_to)
     }
 }
 
@@ -206,7 +209,7 @@ impl Reading<'_> {
         Ok(last.map_or(0, |Number(id)| id))
     }
 
-    /// The entries of a part of the log that match, in the order of the log.
+    /// The entries of a part of the log that match, in the order of the log; not what lies behind a cut.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -221,10 +224,15 @@ impl Reading<'_> {
             .and("id <= ?", Some(part.last))
             .select(
                 TABLE,
-                "SELECT *, (SELECT before.hash FROM audit_entries AS before
-                            WHERE before.chain = audit_entries.chain
-                                AND before.sequence = audit_entries.sequence - 1) AS previous
-                 FROM audit_entries",
+                "SELECT *, coalesce(
+                     (SELECT before.hash FROM audit_entries AS before
+                      WHERE before.chain = log.chain AND before.sequence = log.sequence - 1),
+                     (SELECT cut.hash FROM audit_cuts AS cut
+                      WHERE cut.chain = log.chain AND cut.sequence = log.sequence - 1)) AS previous
+                 FROM (SELECT * FROM audit_entries
+                       WHERE NOT EXISTS (SELECT 1 FROM audit_cuts AS cut
+                           WHERE cut.chain = audit_entries.chain AND cut.sequence >= audit_entries.sequence))
+                     AS log",
                 "ORDER BY id",
                 filter.limit.clamp(1, LIST_LIMIT),
             )

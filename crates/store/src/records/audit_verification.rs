@@ -1,9 +1,11 @@
 //! Recomputing the audit log.
 
+use countersign_core::anchor::AnchoredHead;
 use countersign_core::audit::{CHAIN_START, ChainHash, ChainedEntry};
 use countersign_core::ids::Tenant;
 
 use super::audit::{HEADS, Head, TABLE, hash};
+use super::audit_cuts::AuditCutRow;
 use crate::error::StoreError;
 use crate::row::{FromRow, Row};
 use crate::statement::sql;
@@ -35,8 +37,10 @@ impl AuditReport {
 pub struct ChainReport {
     /// Whose; `None`: the platform's own.
     pub tenant: Option<Tenant>,
-    /// How many entries it has.
+    /// How many entries it has had.
     pub entries: u64,
+    /// Where it was cut: it was recomputed from there.
+    pub cut: Option<AuditCutRow>,
     /// Its hash after the last.
     pub head: ChainHash,
 }
@@ -63,6 +67,8 @@ pub enum AuditFault {
     BeyondHead,
     /// The recorded end's hash is not the last entry's.
     HeadAltered,
+    /// The entries up to it were removed, and no anchor on record vouches for what they were.
+    CutUnanchored,
 }
 
 /// An entry as it is stored, unjudged.
@@ -148,6 +154,7 @@ impl Reading<'_> {
                     tenant: tenant_of(&chain)?,
                     entries: end.sequence,
                     head: end.hash,
+                    cut: self.audit_cut(&chain).await?,
                 }),
                 Err((sequence, fault)) => {
                     let broken = Some(BrokenEntry { chain, sequence, fault });
@@ -164,6 +171,12 @@ impl Reading<'_> {
             .optional(&mut self.connection)
             .await?;
         let mut progress = Progress { sequence: 0, hash: CHAIN_START };
+        if let Some(AuditCutRow { end, anchor, .. }) = self.audit_cut(chain).await? {
+            if !self.vouches(anchor, &end).await? {
+                return Ok(Err((end.sequence, AuditFault::CutUnanchored)));
+            }
+            progress = Progress { sequence: end.sequence, hash: end.hash };
+        }
         loop {
             let page: Vec<Stored> = sql(
                 TABLE,
@@ -184,6 +197,15 @@ impl Reading<'_> {
                 return Ok(progress.end(head.as_ref()));
             }
         }
+    }
+}
+
+impl Reading<'_> {
+    /// Whether an anchor on record names this end of a chain. Who signed it is for others to check.
+    async fn vouches(&mut self, anchor: u64, end: &AnchoredHead) -> Result<bool, StoreError> {
+        let rows = self.anchors_after(anchor.saturating_sub(1), 1).await?;
+        let named = rows.iter().find(|row| row.statement.number == anchor);
+        Ok(named.is_some_and(|row| row.statement.head(end.tenant.as_ref()) == Some(end)))
     }
 }
 

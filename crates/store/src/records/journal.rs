@@ -171,6 +171,11 @@ async fn heads_of(
     Ok(heads.into_iter().map(|named| (named.chain, named.head)).collect())
 }
 
+/// The requests under which an entry with these details is to be found.
+pub(crate) fn requests_of(details: &BTreeMap<String, String>) -> Vec<String> {
+    REQUEST_DETAILS.iter().filter_map(|name| details.get(*name)).cloned().collect()
+}
+
 impl Entry {
     fn of(entry: &AuditEntry) -> Result<Self, StoreError> {
         Ok(Self {
@@ -182,7 +187,7 @@ impl Entry {
             certificate: entry.certificate.map(|id| id.to_string()).unwrap_or_default(),
             details: serde_json::to_string(&entry.details)
                 .map_err(|error| StoreError::corrupt(TABLE, "details", &error.to_string()))?,
-            requests: REQUEST_DETAILS.iter().filter_map(|name| entry.details.get(*name)).cloned().collect(),
+            requests: requests_of(&entry.details),
         })
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod alerts;
 pub(crate) mod anchors;
 pub(crate) mod api_tokens;
 pub(crate) mod audit;
+pub(crate) mod audit_cuts;
 pub(crate) mod audit_streams;
 pub(crate) mod audit_verification;
 pub(crate) mod brokered;

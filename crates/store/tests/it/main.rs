@@ -12,6 +12,7 @@ mod on_sqlite {
 
     pub(crate) mod alerts;
     pub(crate) mod anchors;
+    pub(crate) mod audit_cuts;
     pub(crate) mod audit_streams;
     mod audit_tampering;
     mod brokered;
@@ -57,6 +58,7 @@ mod on_postgres {
 
     mod alerts;
     mod anchors;
+    mod audit_cuts;
     mod audit_streams;
     mod audit_tampering;
     mod brokered;

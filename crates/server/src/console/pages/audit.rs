@@ -13,6 +13,7 @@ use countersign_core::ids::DeviceId;
 use countersign_core::time::Timestamp;
 use maud::{Markup, html};
 
+use super::audit_standing::standing;
 use crate::admin::audit_export::file;
 use crate::admin::lists::cursor;
 use crate::console::icons::Icon;
@@ -66,6 +67,7 @@ pub(in crate::console) async fn page(
         a class="button" href="/console/audit/export" { "Export as JSON lines" }
         a class="button" href="/console/audit/export?format=csv" { "CSV" }
     };
+    let standing = standing(&state, &visit).await?;
     let line = "Every change of state and every refusal, chained so that nothing can be taken out unseen.";
     let body = html! {
         (head("Audit", line, export))
@@ -82,10 +84,7 @@ pub(in crate::console) async fn page(
             }
             (pager(first.as_deref(), next.as_deref()))
         }))
-        p class="soft small" {
-            "Whether the chains are whole is told by " code { "countersign audit verify" }
-            ", against an anchor that is kept elsewhere."
-        }
+        (standing)
     };
     Ok(framed(&visit, "Audit", &body))
 }
@@ -115,6 +114,7 @@ fn read(mut fields: Fields, visit: &Visit) -> Outcome<(Wanted, AuditFilter)> {
         until: kept(&mut fields, "to", until),
         limit: ON_A_PAGE,
         before: cursor(&mut fields),
+        up_to: None,
     };
     fields.finish()?;
     Ok((wanted, filter))

@@ -3,6 +3,7 @@
 pub(super) mod account;
 pub(super) mod alerts;
 pub(super) mod audit;
+mod audit_standing;
 pub(super) mod decide;
 pub(super) mod device;
 pub(super) mod devices;

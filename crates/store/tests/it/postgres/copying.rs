@@ -27,6 +27,7 @@ use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
 use crate::on_sqlite::alerts::{alert, delivery, silence};
 use crate::on_sqlite::anchors;
+use crate::on_sqlite::audit_cuts;
 use crate::on_sqlite::audit_streams;
 use crate::on_sqlite::ca_requests::request;
 use crate::on_sqlite::commands::new_command;
@@ -132,7 +133,10 @@ async fn anchor(fixture: &Fixture) {
     let done = fixture.store.write::<_, StoreError, _>(|w| {
         Box::pin(async move {
             w.insert_anchor_key(&anchors::key()).await?;
-            w.insert_anchor(&anchors::anchor(1, Vec::new())).await
+            let ends = w.audit_heads().await?;
+            let end = ends.last().unwrap().clone();
+            w.insert_anchor(&anchors::anchor(1, ends)).await?;
+            w.cut_audit(&audit_cuts::cut(end)).await.map(drop)
         })
     });
     done.await.unwrap();
@@ -406,6 +410,7 @@ pub(super) async fn everything(store: &Store) -> Vec<String> {
     facts.push(format!("{:?}", read!(store, |r| r.open_alerts()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.silences(now())).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.audit_streams()).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.audit_cuts()).unwrap()));
     let filter = TelemetryFilter { limit: 100, ..TelemetryFilter::default() };
     facts.push(format!("{:?}", read!(store, |r| r.telemetry(&filter)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.set_aside_message(1)).unwrap()));

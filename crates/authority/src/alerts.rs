@@ -10,6 +10,7 @@ mod ending;
 mod kind;
 mod spikes;
 mod tell;
+mod unusual;
 mod verify;
 
 use std::time::Duration;
@@ -28,6 +29,7 @@ use crate::authorized::{Authorized, Forbidden, Operate, View};
 
 pub use kind::{AlertKind, UnknownAlertKind};
 pub(crate) use spikes::Spikes;
+pub use unusual::{Observed, UnusualAccess};
 pub use verify::AuditVerified;
 
 pub(crate) use tell::{TAKEN, pause};
@@ -50,6 +52,7 @@ pub(crate) struct AlertWatch {
     looked_at: Mutex<Option<Timestamp>>,
     targets: Mutex<Vec<AlertTarget>>,
     pub(crate) spikes: Spikes,
+    pub(crate) whereabouts: unusual::Whereabouts,
     ending: ending::Ending,
     /// What recomputing the audit showed last.
     pub(crate) verified: Mutex<Option<AuditVerified>>,
@@ -104,6 +107,11 @@ impl Authority {
     /// Says who is told of alerts from now on.
     pub fn tell_alerts_to(&self, targets: Vec<AlertTarget>) {
         *self.alerts.targets.lock() = targets;
+    }
+
+    /// Says what access by devices is unusual from now on.
+    pub fn observe_access(&self, wanted: UnusualAccess) {
+        self.alerts.whereabouts.want(wanted);
     }
 
     /// Looks for causes, when it is time to.

@@ -92,6 +92,7 @@ impl Authority {
             return Err(HeartbeatError::Quarantined);
         }
         self.limits.take(Limited::Heartbeat(agent.id()), now).map_err(HeartbeatError::TooMany)?;
+        self.alerts.whereabouts.hear(agent.device(), address, now);
         let presence = Presence { device: agent.id(), at: now, ip: Some(address), agent_version };
         match agent.device().status {
             DeviceStatus::Pending | DeviceStatus::Offline => self.together.arrivals.ask(presence).await?,

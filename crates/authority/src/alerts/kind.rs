@@ -34,13 +34,17 @@ pub enum AlertKind {
     RefusedSpike,
     /// Many enrolments with keys that do not work.
     EnrollmentAbuse,
+    /// A device is heard of from a network that it was not in before.
+    DeviceNewNetwork,
+    /// A device is heard of from two networks at once.
+    DeviceTwoPlaces,
     /// Nothing: somebody tries whether alerts arrive.
     Test,
 }
 
 impl AlertKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::CaExpiring,
         Self::CertificateExpiring,
         Self::CertificateChanged,
@@ -54,6 +58,8 @@ impl AlertKind {
         Self::AuditLate,
         Self::RefusedSpike,
         Self::EnrollmentAbuse,
+        Self::DeviceNewNetwork,
+        Self::DeviceTwoPlaces,
         Self::Test,
     ];
 
@@ -74,6 +80,8 @@ impl AlertKind {
             Self::AuditLate => "audit_late",
             Self::RefusedSpike => "refused_spike",
             Self::EnrollmentAbuse => "enrollment_abuse",
+            Self::DeviceNewNetwork => "device_new_network",
+            Self::DeviceTwoPlaces => "device_two_places",
             Self::Test => "test",
         }
     }
@@ -88,6 +96,8 @@ impl AlertKind {
             | Self::EnrollmentAbuse
             | Self::CrlDue
             | Self::AuditBroken
+            | Self::DeviceNewNetwork
+            | Self::DeviceTwoPlaces
             | Self::Test => true,
             Self::CaExpiring
             | Self::CertificateExpiring

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use countersign_authority::alerts::{
-    AlertError, AlertFilter, AlertKind, AlertRow, AlertTarget, AlertsOnly, News, Severity, WantedSilence,
+    AlertError, AlertFilter, AlertKind, AlertRow, AlertTarget, AlertsOnly, News, Observed, Severity,
+    UnusualAccess, WantedSilence,
 };
 use countersign_authority::plan::ServiceNames;
 use countersign_authority::service_certificates::issue::WantedService;
@@ -203,4 +204,44 @@ async fn a_certificate_of_a_service_that_ends_is_an_alert_and_its_successor_none
         look(&house).await;
     }
     assert!(open(&house).await.is_empty(), "it has a successor");
+}
+
+#[tokio::test]
+async fn a_device_that_is_heard_of_from_two_networks_in_turn_is_an_alert_and_one_that_moves_is_not() {
+    let house = house().await;
+    house
+        .authority
+        .observe_access(UnusualAccess { new_networks: Observed::Observe, ..UnusualAccess::default() });
+    let (copied, moved) = (house.device("ws-01").await, house.device("ws-02").await);
+    let hear = async |device, address: &str| {
+        let caller = house.caller(device).await;
+        house.authority.heartbeat(&caller, None, address.parse().unwrap()).await.unwrap();
+        house.authority.flush_presence().await.unwrap();
+        house.pass(MINUTE);
+    };
+    for device in [&copied, &moved] {
+        hear(device, "192.0.2.1").await;
+        hear(device, "192.0.2.77").await;
+    }
+    look(&house).await;
+    assert!(open(&house).await.is_empty());
+    hear(&moved, "198.51.100.1").await;
+    for address in ["203.0.113.5", "192.0.2.1", "203.0.113.5"] {
+        hear(&copied, address).await;
+    }
+    look(&house).await;
+    let mut told: Vec<(String, String)> =
+        open(&house).await.into_iter().map(|alert| (alert.kind, alert.subject)).collect();
+    told.sort();
+    let wanted = [
+        ("device_new_network", "default/ws-01"),
+        ("device_new_network", "default/ws-02"),
+        ("device_two_places", "default/ws-01"),
+    ];
+    assert_eq!(told, wanted.map(|(kind, subject)| (kind.to_owned(), subject.to_owned())));
+    for _ in 0..3 {
+        house.pass(MINUTE * 9);
+        look(&house).await;
+    }
+    assert!(open(&house).await.is_empty(), "it is over");
 }

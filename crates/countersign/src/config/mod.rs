@@ -43,6 +43,7 @@ mod settings;
 mod tables;
 mod tcp_door_settings;
 mod tcp_doors;
+mod unusual_access;
 mod upstream_settings;
 mod upstreams;
 

@@ -20,6 +20,7 @@ use super::mosquitto::RawMosquitto;
 use super::mqtt_door::RawMqttDoor;
 use super::mqtt_grants::RawGrant;
 use super::oidc::{RawOidc, RawOidcRole};
+use super::unusual_access::RawUnusualAccess;
 
 /// A value and where it stands.
 pub(super) type Place<T> = Option<Spanned<T>>;
@@ -61,6 +62,7 @@ pub(super) struct Raw {
     pub(super) list: Vec<Spanned<RawList>>,
     pub(super) monitor: Vec<Spanned<RawMonitor>>,
     pub(super) alert_to: Vec<Spanned<RawAlertTo>>,
+    pub(super) unusual_access: RawUnusualAccess,
     pub(super) audit: RawAudit,
     pub(super) audit_to: Vec<Spanned<RawAuditTo>>,
     pub(super) oidc: RawOidc,

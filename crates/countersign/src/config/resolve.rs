@@ -40,6 +40,7 @@ use super::sandbox;
 use super::settings;
 use super::tables;
 use super::tcp_doors;
+use super::unusual_access;
 
 /// Where keys, tokens and the embedded database live unless told otherwise.
 pub(super) const DEFAULT_DATA_DIR: &str = "countersign-data";
@@ -169,6 +170,7 @@ fn settings_of(
         lists,
         monitors: monitors::monitors(pick, raw.monitor),
         alert_to: alert_to::alert_to(pick, raw.alert_to),
+        unusual_access: unusual_access::unusual_access(pick, raw.unusual_access),
         audit_kept: audit::audit(pick, raw.audit),
         audit_to: audit_to::audit_to(pick, raw.audit_to),
         oidc: oidc::oidc(pick, raw.oidc, raw.oidc_role),

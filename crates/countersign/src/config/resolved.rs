@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_authority::alerts::UnusualAccess;
 use countersign_authority::monitors::Watch;
 use countersign_authority::{KeySource, TokenSettings};
 use countersign_core::TrustDomain;
@@ -102,6 +103,8 @@ pub(crate) struct Resolved {
     pub(crate) monitors: Vec<Watch>,
     /// Who is told of alerts.
     pub(crate) alert_to: Vec<AlertTo>,
+    /// Which access by devices somebody is told of.
+    pub(crate) unusual_access: UnusualAccess,
     /// For how long entries of the audit are kept; `None`: for ever.
     pub(crate) audit_kept: Option<AuditKept>,
     /// Where copies of the audit go.

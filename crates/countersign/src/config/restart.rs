@@ -32,6 +32,7 @@ pub(crate) fn settle(mut new: Resolved, running: &Resolved) -> (Resolved, Vec<&'
         admin.session => "admin.session_hours",
         metrics => "metrics.listen",
         alert_to => "alert_to",
+        unusual_access => "unusual_access",
         audit_kept => "audit",
         audit_to => "audit_to",
         oidc => "oidc",

@@ -19,6 +19,7 @@ use super::mqtt_grants;
 use super::oidc;
 use super::rule_settings::RULES_AND_MONITORS;
 use super::tcp_door_settings::TCP_DOOR;
+use super::unusual_access;
 use super::upstream_settings::{OF_EGRESS, OF_ROUTES};
 
 /// A setting in words.
@@ -95,6 +96,7 @@ pub(super) fn all() -> Vec<&'static Setting> {
         mosquitto::SETTINGS,
         metrics::SETTINGS,
         alert_to::SETTINGS,
+        unusual_access::SETTINGS,
         audit::SETTINGS,
         audit_to::SETTINGS,
         oidc::SETTINGS,

@@ -289,6 +289,7 @@ async fn background(authority: &Arc<Authority>, config: &Resolved) -> anyhow::Re
     tasks.spawn(Arc::clone(authority).sweep_regularly());
     tasks.spawn(Arc::clone(authority).keep_upstream());
     tasks.spawn(monitors::watch(Arc::clone(authority)));
+    authority.observe_access(config.unusual_access);
     authority.tell_alerts_to(alerts::whom(&config.alert_to));
     for target in &config.alert_to {
         tasks.spawn(alerts::tell(Arc::clone(authority), target.clone()));

@@ -28,6 +28,7 @@ fn every_key_of_the_file_is_a_documented_setting_and_the_other_way_round() {
         "mosquitto",
         "metrics",
         "audit",
+        "unusual_access",
         "ingest",
         "oidc",
         "redirect",

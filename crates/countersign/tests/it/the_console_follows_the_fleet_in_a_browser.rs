@@ -142,6 +142,7 @@ const PAGES: &[&str] = &[
     "/console/settings/default",
     "/console/certificates",
     "/console/cas",
+    "/console/cas/device/rotation",
     "/console/edges",
     "/console/audit",
     "/console/people",

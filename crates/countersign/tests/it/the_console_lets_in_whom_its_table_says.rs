@@ -43,6 +43,7 @@ impl About {
             Some("people") => &self.user,
             Some("tokens") => &self.token,
             Some("settings") => OWN,
+            Some("cas") => "device",
             _ => &self.device.id,
         };
         let path = route.path.replace("{id}", id);
@@ -78,7 +79,7 @@ fn is_of_a_tenant(route: &ConsoleRoute) -> bool {
 
 /// Whether a route is about the whole installation, and so not for whoever is bound to a tenant.
 fn is_of_everybody(route: &ConsoleRoute) -> bool {
-    ["/console/edges/", "/console/alerts/", "/console/sign-in-settings"]
+    ["/console/edges/", "/console/alerts/", "/console/sign-in-settings", "/console/cas/"]
         .iter()
         .any(|place| route.path.starts_with(place))
 }

@@ -209,6 +209,38 @@ async fn admins_change_settings_invite_people_and_read_the_audit() {
 }
 
 #[tokio::test]
+async fn an_owner_replaces_a_ca_step_by_step() {
+    let plane = installation().await;
+    let mut visitor = Visitor { plane: &plane, session: plane.owner.clone(), flash: String::new() };
+    let path = "/console/cas/device/rotation";
+    assert!(visitor.get("/console/cas").await.text.contains(path));
+    let page = visitor.get(path).await;
+    assert!(page.text.contains("No rotation has begun"), "{page:?}");
+    let refused = visitor.send(path, &page.mark(), &[("act", "retire")]).await;
+    assert!(refused.status.is_client_error(), "{refused:?}");
+    let mut step = async |fields: &[(&str, &str)], said: &str, step: &str| {
+        let answer = visitor.send(path, &page.mark(), fields).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{answer:?}");
+        let now = visitor.get(path).await;
+        assert!(now.text.contains(said) && now.text.contains(step), "{said} {step}: {now:?}");
+        now
+    };
+    let prepared = step(&[("act", "prepare")], "signs nothing yet", "prepared").await;
+    assert!(prepared.text.contains("device → device-2") && prepared.text.contains("Let some go first"));
+    step(&[("act", "canary"), ("percent", "5"), ("hours", "2")], "those that go first", "percent:5").await;
+    let active = step(&[("act", "activate"), ("anyway", "on")], "signs for all", "active").await;
+    assert!(active.text.contains("Until the old one can go") && !active.text.contains("Let some go first"));
+    step(&[("act", "rollback")], "taken back", "prepared").await;
+    step(&[("act", "rollback")], "taken back", "withdrawn").await;
+    for bad in [("percent", "100"), ("hours", "soon")] {
+        let refused = visitor.send(path, &page.mark(), &[("act", "canary"), bad]).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
+    }
+    let steps = plane.as_owner(Call::get("/api/v1/audit?event=ca.rotation_rolled_back")).await.json();
+    assert_eq!(steps["entries"].as_array().map(Vec::len), Some(2), "{steps}");
+}
+
+#[tokio::test]
 async fn signing_in_leads_to_the_console_alone_and_signing_out_ends_it() {
     let plane = installation().await;
     for next in ["https://evil.example/", "//evil.example", "/console/\\evil", "/api/v1/devices"] {

@@ -14,6 +14,7 @@ pub(super) mod overview;
 pub(super) mod people;
 pub(super) mod quarantine;
 pub(super) mod rollout;
+pub(super) mod rotation;
 pub(super) mod rules;
 pub(super) mod second_factor;
 pub(super) mod trust;

@@ -125,11 +125,11 @@ pub(in crate::console) async fn cas(State(state): State<ControlPlane>, visit: Vi
         (head("Certificate authorities", line, html! {}))
         (live("tree", "cas", &html! {
             ul class="tree" {
-                @for ca in all.iter().filter(|ca| is_top(ca, &all)) { (branch(ca, &all, visit.now, 0)) }
+                @for ca in all.iter().filter(|ca| is_top(ca, &all)) { (branch(ca, &all, &visit, 0)) }
             }
         }))
         p class="soft small" {
-            "Making, rotating and signing CAs is done where their keys are: " code { "countersign ca --help" } "."
+            "Making and signing CAs is done where their keys are: " code { "countersign ca --help" } "."
         }
     };
     Ok(framed(&visit, "Certificate authorities", &body))
@@ -143,21 +143,23 @@ fn is_top(ca: &CaFacts, all: &[CaFacts]) -> bool {
 /// How deep a tree is drawn: deeper than paths of CAs are long.
 const DEPTH: usize = 8;
 
-fn branch(ca: &CaFacts, all: &[CaFacts], now: Timestamp, depth: usize) -> Markup {
+fn branch(ca: &CaFacts, all: &[CaFacts], visit: &Visit, depth: usize) -> Markup {
     let below = |parent: IssuerKeyId| {
         all.iter().filter(move |one| one.parent == Some(parent) && one.key_id != parent)
     };
     html! {
         li {
-            (shown(ca, now))
+            (shown(ca, visit))
             @if depth < DEPTH && below(ca.key_id).next().is_some() {
-                ul { @for one in below(ca.key_id) { (branch(one, all, now, depth + 1)) } }
+                ul { @for one in below(ca.key_id) { (branch(one, all, visit, depth + 1)) } }
             }
         }
     }
 }
 
-fn shown(ca: &CaFacts, now: Timestamp) -> Markup {
+fn shown(ca: &CaFacts, visit: &Visit) -> Markup {
+    let now = visit.now;
+    let is_rotated = ca.role != IssuerRole::Root && ca.state != IssuerState::Retired && visit.is_unbound();
     let purpose = match ca.role {
         IssuerRole::Root => "signs CAs",
         IssuerRole::Device => "signs devices",
@@ -189,6 +191,9 @@ fn shown(ca: &CaFacts, now: Timestamp) -> Markup {
                 (fact("Origin", html! { (origin) ", " (ago(now, ca.created_at)) }))
                 @if let Some(environment) = &ca.environment { (fact("Environment", html! { (environment) })) }
                 (fact("Certificate", html! { a href={ "/pki/ca/" (ca.key_id) ".pem" } { "PEM" } }))
+                @if is_rotated {
+                    (fact("Rotation", html! { a href={ "/console/cas/" (ca.name) "/rotation" } { "Steps" } }))
+                }
             }
         }
     }

@@ -1,10 +1,13 @@
-//! The rules of the doors, which the configuration holds: those in force, and changing them.
+//! The rules of the doors: those that the configuration holds, and behind them those that people keep here; which are in
+//! force, and changing them.
+
+pub mod kept;
 
 use std::sync::Arc;
 
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::snapshot::{RuleList, RuleSource, TrustSnapshot};
-use countersign_store::StoreError;
+use countersign_store::{KeptRule, RuleUse, StoreError};
 use parking_lot::RwLock;
 
 use crate::authority::{Authority, AuthorityConfig};
@@ -18,24 +21,53 @@ pub(crate) struct RulesInForce(RwLock<Rules>);
 
 #[derive(Clone)]
 struct Rules {
-    rules: Arc<[RuleSource]>,
+    configured: Arc<[RuleSource]>,
     lists: Arc<[RuleList]>,
+    kept: Arc<[RuleSource]>,
+    /// All of them, in order.
+    all: Arc<[RuleSource]>,
+}
+
+impl Rules {
+    fn new(configured: Arc<[RuleSource]>, lists: Arc<[RuleList]>, kept: Arc<[RuleSource]>) -> Self {
+        let all = configured.iter().chain(kept.iter()).cloned().collect();
+        Self { configured, lists, kept, all }
+    }
 }
 
 impl RulesInForce {
     pub(crate) fn new(config: &AuthorityConfig) -> Self {
-        Self(RwLock::new(Rules { rules: config.rules.clone().into(), lists: config.lists.clone().into() }))
+        let (rules, lists) = (config.rules.clone().into(), config.lists.clone().into());
+        Self(RwLock::new(Rules::new(rules, lists, Arc::from([]))))
     }
 
     pub(crate) fn put_into(&self, snapshot: &mut TrustSnapshot) {
-        let Rules { rules, lists } = self.0.read().clone();
-        snapshot.rules = rules;
+        let Rules { all, lists, .. } = self.0.read().clone();
+        snapshot.rules = all;
         snapshot.lists = lists;
+    }
+
+    /// Those of the configuration.
+    fn configured(&self) -> (Arc<[RuleSource]>, Arc<[RuleList]>) {
+        let now = self.0.read();
+        (Arc::clone(&now.configured), Arc::clone(&now.lists))
+    }
+
+    fn configure(&self, rules: Vec<RuleSource>, lists: Vec<RuleList>) {
+        let mut now = self.0.write();
+        *now = Rules::new(rules.into(), lists.into(), Arc::clone(&now.kept));
+    }
+
+    /// Puts those that are kept here behind those of the configuration.
+    pub(crate) fn keep(&self, rules: Vec<KeptRule>) {
+        let used = rules.into_iter().filter(|rule| rule.used == RuleUse::Enabled).map(|rule| rule.source);
+        let mut now = self.0.write();
+        *now = Rules::new(Arc::clone(&now.configured), Arc::clone(&now.lists), used.collect());
     }
 
     fn are(&self, rules: &[RuleSource], lists: &[RuleList]) -> bool {
         let now = self.0.read();
-        *now.rules == *rules && *now.lists == *lists
+        *now.configured == *rules && *now.lists == *lists
     }
 }
 
@@ -99,7 +131,7 @@ impl Authority {
                 })
             })
             .await?;
-        *self.rules.0.write() = Rules { rules: rules.into(), lists: lists.into() };
+        self.rules.configure(rules, lists);
         self.publish_changes().await.map(Some)
     }
 

@@ -43,6 +43,7 @@ impl Authority {
         let material = self.store.read(move |r| Box::pin(async move { r.trust_material(now).await })).await?;
         let mut snapshot = TrustSnapshot::empty(self.config.trust_domain.clone(), now);
         snapshot.version = material.version;
+        self.rules.keep(material.rules);
         self.rules.put_into(&mut snapshot);
         set_issuers(&mut snapshot, &self.issuers());
         set_foreign_trusts(&mut snapshot, &material.foreign_trusts);
@@ -95,6 +96,9 @@ impl Authority {
             if !changes.issuers.is_empty() {
                 self.registry.reload(&self.store).await?;
                 set_issuers(&mut snapshot, &self.issuers());
+            }
+            if let Some(rules) = changes.rules.clone() {
+                self.rules.keep(rules);
             }
             apply(&mut snapshot, changes, now);
             self.rules.put_into(&mut snapshot);

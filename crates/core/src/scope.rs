@@ -78,6 +78,10 @@ scopes! {
     TrustsRead => "trusts:read",
     /// Add and remove CAs of others that doors trust.
     TrustsWrite => "trusts:write",
+    /// See rules, and try them.
+    RulesRead => "rules:read",
+    /// Change the rules that are kept in the database.
+    RulesWrite => "rules:write",
     /// See settings.
     SettingsRead => "settings:read",
     /// Change settings.

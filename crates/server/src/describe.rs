@@ -43,6 +43,7 @@ use crate::state::ControlPlane;
         (name = "edges", description = "Edges that run elsewhere, and what they call themselves."),
         (name = "messages", description = "What devices sent over MQTT, and what was set aside of it."),
         (name = "monitors", description = "Certificates elsewhere that are watched."),
+        (name = "rules", description = "What every door asks before a request goes on."),
         (name = "alerts", description = "What somebody must see to, and when nobody is told."),
         (name = "metrics", description = "Numbers for Prometheus."),
         (name = "trusts", description = "CAs of others that doors trust, where a route asks for it."),

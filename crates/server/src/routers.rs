@@ -130,6 +130,7 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::anchors::get))
         .merge(service_routes())
         .merge(alert_routes())
+        .merge(rule_routes())
         .routes(routes!(edges::admin::list, edges::admin::add))
         .routes(routes!(edges::admin::revoke))
         .routes(routes!(admin::messages::telemetry))
@@ -165,6 +166,13 @@ fn alert_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::alerts::acknowledge))
         .routes(routes!(admin::alerts::silences, admin::alerts::silence))
         .routes(routes!(admin::alerts::end_silence))
+}
+
+fn rule_routes() -> OpenApiRouter<ControlPlane> {
+    OpenApiRouter::new()
+        .routes(routes!(admin::rules::list, admin::rules::create))
+        .routes(routes!(admin::rules::replace, admin::rules::remove))
+        .routes(routes!(admin::rules::relocate))
 }
 
 fn service_routes() -> OpenApiRouter<ControlPlane> {

@@ -24,5 +24,5 @@ scoped! {
     TenantsRead, TenantsWrite, SitesRead, SitesWrite, UsersRead, UsersWrite,
     ApiTokensRead, ApiTokensWrite, EnrollmentKeysRead, EnrollmentKeysWrite, DevicesRead, DevicesWrite, CertificatesRead,
     CommandsRead, CommandsWrite, TelemetryRead, TelemetryWrite,
-    CertificatesWrite, ServiceCertificatesRead, ServiceCertificatesWrite, CasRead, CasWrite, EdgesRead, EdgesWrite, TrustsRead, TrustsWrite, SettingsRead, SettingsWrite, AuditRead, AuditWrite, AlertsRead, AlertsWrite, MetricsRead,
+    CertificatesWrite, ServiceCertificatesRead, ServiceCertificatesWrite, CasRead, CasWrite, EdgesRead, EdgesWrite, TrustsRead, TrustsWrite, RulesRead, RulesWrite, SettingsRead, SettingsWrite, AuditRead, AuditWrite, AlertsRead, AlertsWrite, MetricsRead,
 }

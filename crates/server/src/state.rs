@@ -91,6 +91,11 @@ impl ControlPlane {
         self.rule_bench.as_deref()
     }
 
+    /// The same, for whoever goes on without this control plane.
+    pub(crate) fn shared_rule_bench(&self) -> Option<Arc<dyn RuleBench>> {
+        self.rule_bench.clone()
+    }
+
     pub(crate) fn measured(&self) -> Option<&Arc<dyn Measured>> {
         self.measured.get()
     }

@@ -92,6 +92,7 @@ pub use records::rotation_adoption::{
     DependentCursor, DependentDevice, DependentPage, Dependents, SeenDevice,
 };
 pub use records::rotations::RotationRow;
+pub use records::rules::{KeptRule, RuleRevisionRow, RuleUse};
 pub use records::second_factors::{SecondFactorPolicy, TotpKeyRow};
 pub use records::selections::SelectionRow;
 pub use records::service_certificates::{

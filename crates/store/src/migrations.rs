@@ -57,6 +57,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0027_second_factors"),
     migration!("0028_oidc"),
     migration!("0032_audit_cuts"),
+    migration!("0033_kept_rules"),
 ];
 
 const TABLE: &str = "schema_migrations";

@@ -18,6 +18,7 @@ pub mod monitors;
 pub mod provisioning_tokens;
 pub mod reported;
 pub mod rotation;
+pub mod rules;
 pub mod schema;
 pub mod second_factors;
 pub mod service_certificates;

@@ -164,7 +164,7 @@ pub(super) enum Command {
     /// Work on the database itself
     #[command(subcommand)]
     Store(StoreCommand),
-    /// Test, check and import rules of doors
+    /// Test, check and import rules of doors, and change those of a running server
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Work with Cloudflare, in front of our doors or as issuer

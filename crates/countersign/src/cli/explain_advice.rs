@@ -141,6 +141,10 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "the certificate is not from a device CA of this installation, nor from a CA whose guests the route admits",
         "enrol the device here, or see who is trusted: \"untrusted\" says what is wrong with the chain",
     ),
+    ("RULE_TAKEN", "there is a rule of this name", "choose another name, or change that one"),
+    ("RULE_CONFIGURED", "the rule is in the configuration", "change it there, and reload"),
+    ("RULES_CHANGED", "somebody changed the rules meanwhile", "look at them again"),
+    ("TOO_MANY_RULES", "there are as many rules as there can be", "remove some, or ask lists"),
     ("TRUST_TAKEN", "there are trusted CAs of this name", "choose another name, or remove those first"),
     (
         "TOO_MANY_TRUSTS",

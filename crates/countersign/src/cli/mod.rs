@@ -77,6 +77,7 @@ mod rules;
 mod rules_arguments;
 mod rules_check;
 mod rules_import;
+mod rules_kept;
 mod rules_request;
 mod rules_test;
 mod run;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::failure::Failure;
 use super::rules_arguments::RulesCommand;
 use super::run::loaded;
-use super::{rules_check, rules_import, rules_test};
+use super::{rules_check, rules_import, rules_kept, rules_test};
 use crate::config::{ConfigError, ConfigFlags, Loaded};
 
 /// Runs one of them.
@@ -14,6 +14,11 @@ pub(super) fn run(command: RulesCommand) -> Result<(), Failure> {
         RulesCommand::Test(arguments) => rules_test::run(&arguments),
         RulesCommand::Check(arguments) => rules_check::run(&arguments),
         RulesCommand::Import(arguments) => rules_import::run(&arguments),
+        RulesCommand::List(flags) => rules_kept::list(&flags),
+        RulesCommand::Add(arguments) => rules_kept::add(*arguments),
+        RulesCommand::Change(arguments) => rules_kept::change(*arguments),
+        RulesCommand::Remove(arguments) => rules_kept::remove(&arguments),
+        RulesCommand::Move(arguments) => rules_kept::relocate(*arguments),
     }
 }
 

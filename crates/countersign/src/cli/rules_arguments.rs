@@ -7,6 +7,8 @@ use clap::{Subcommand, ValueEnum};
 use countersign_core::snapshot::Standing;
 use countersign_core::time::Timestamp;
 
+use super::rules_kept::{RulesAddArguments, RulesChangeArguments, RulesMoveArguments, RulesRemoveArguments};
+use super::server_flags::ServerFlags;
 use crate::config::ConfigFlags;
 
 /// `rules …`.
@@ -31,6 +33,33 @@ cannot be said here is named, as a comment and on stderr. `countersign cloudflar
 Example:
   countersign rules import ruleset.json >> countersign.toml")]
     Import(Box<RulesImportArguments>),
+    /// Show the rules that doors ask, those of the configuration first
+    #[command(after_help = "A token needs the scope rules:read.\n\nExample:\n  countersign rules list")]
+    List(Box<ServerFlags>),
+    /// Add a rule to the database, behind those of the configuration; every door asks it at once
+    #[command(after_help = "\
+A token needs the scope rules:write and to be an admin's.
+
+Example:
+  countersign rules add 'no admin pages' --expression 'http.request.uri.path contains \"/admin\"'")]
+    Add(Box<RulesAddArguments>),
+    /// Put another rule in the place of one of the database
+    #[command(after_help = "\
+A token needs the scope rules:write and to be an admin's.
+
+Example:
+  countersign rules change 'no admin pages' --action log --expression 'http.request.uri.path contains \"/admin\"'")]
+    Change(Box<RulesChangeArguments>),
+    /// Remove a rule of the database
+    #[command(
+        after_help = "A token needs the scope rules:write and to be an admin's.\n\nExample:\n  countersign rules remove 'no admin pages'"
+    )]
+    Remove(Box<RulesRemoveArguments>),
+    /// Move a rule of the database before another one, or to the end
+    #[command(
+        after_help = "A token needs the scope rules:write and to be an admin's.\n\nExample:\n  countersign rules move 'no admin pages' --before 'api needs a certificate'"
+    )]
+    Move(Box<RulesMoveArguments>),
 }
 
 /// `rules test`.

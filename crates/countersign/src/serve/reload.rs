@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use countersign_authority::Authority;
+use countersign_core::snapshot::{RuleList, RuleSource};
 use countersign_edge::rules::{DeviceCas, RuleSet};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -175,6 +176,7 @@ async fn change_rules(
 ) -> anyhow::Result<()> {
     let (count, of_lists) = (config.rules.len(), config.lists.len());
     let (rules, lists) = (config.rules.clone(), config.lists.clone());
+    check_with_kept(authority, &rules, &lists).await?;
     let changed = if config == running {
         authority.change_rules(rules, lists).await
     } else {
@@ -193,6 +195,20 @@ async fn change_rules(
         None => tracing::info!(rules = count, "configuration reloaded, rules unchanged"),
     }
     Ok(())
+}
+
+/// Those that are kept in the database come behind these, and may ask these lists.
+async fn check_with_kept(
+    authority: &Authority,
+    rules: &[RuleSource],
+    lists: &[RuleList],
+) -> anyhow::Result<()> {
+    let kept = authority.kept_rules().await.context("read the rules that are kept in the database")?.kept;
+    let all: Vec<RuleSource> =
+        rules.iter().cloned().chain(kept.into_iter().map(|rule| rule.source)).collect();
+    let Err(errors) = RuleSet::compile(&all, lists) else { return Ok(()) };
+    let said: Vec<String> = errors.iter().map(|error| error.render()).collect();
+    anyhow::bail!("with the rules that are kept in the database: {}", said.join("; "))
 }
 
 /// What only who knows the CAs can doubt about the rules in force.

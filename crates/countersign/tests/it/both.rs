@@ -20,6 +20,7 @@ mod mqtt_messages_arrive_until_their_device_is_quarantined;
 mod of_two_at_once_one_wins;
 mod old_audit_goes_elsewhere_and_the_rest_verifies;
 mod people_are_invited_changed_and_sent_away;
+mod rules_kept_in_the_database_hold_at_every_door;
 mod the_audit_is_copied_and_counts_what_is_refused;
 
 use crate::harness::{Database, Installation, Time};

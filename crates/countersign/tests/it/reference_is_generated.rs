@@ -131,6 +131,11 @@ const COMMANDS: &[&[&str]] = &[
     &["rules", "test"],
     &["rules", "check"],
     &["rules", "import"],
+    &["rules", "list"],
+    &["rules", "add"],
+    &["rules", "change"],
+    &["rules", "remove"],
+    &["rules", "move"],
     &["completions"],
     &["man"],
 ];

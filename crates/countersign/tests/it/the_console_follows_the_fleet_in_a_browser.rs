@@ -76,6 +76,7 @@ async fn a_fleet_is_seen_and_decided_about() {
 
     a_key_is_shown_once(&owner, &installation).await;
     a_rule_is_tried(&owner).await;
+    a_rule_is_added(&owner, &installation).await;
     a_viewer_does_not_decide(&browser, &installation, &device).await;
     owner.close().await;
 }
@@ -110,6 +111,30 @@ async fn a_rule_is_tried(owner: &Window<'_>) {
     owner.reads("Let through by the rules").await;
 }
 
+async fn a_rule_is_added(owner: &Window<'_>, installation: &Installation) {
+    let save = async |expression: &str| {
+        let field = "document.getElementById('expression').value";
+        owner.run(&format!("{field} = {expression:?}; return null")).await;
+        owner.click("form button.primary").await;
+    };
+    let status = async || installation.connect().await.json("GET", "/kept", None, None).await.unwrap().status;
+    owner.go("/console/rules").await;
+    owner.click("a[href='/console/rules/edit']").await;
+    owner.write("#name", "nothing is kept").await;
+    save("http.request.uri.pth eq \"/kept\"").await;
+    owner.reads("This is not right yet. Nothing was changed.").await;
+    owner.reads("^").await;
+    assert_eq!(status().await, 404);
+    save("http.request.uri.path eq \"/kept\"").await;
+    owner.reads("The rules are changed. Applied at every edge").await;
+    owner.reads("nothing is kept").await;
+    assert_eq!(status().await, 403);
+    owner.click("a[href*='rules/edit?name=']").await;
+    owner.click("form button.danger").await;
+    owner.reads("The rules are changed").await;
+    assert_eq!(status().await, 404);
+}
+
 async fn a_viewer_does_not_decide(browser: &Browser, installation: &Installation, device: &Device) {
     person(installation, "viewer@example.com", "viewer").await;
     let viewer = browser.window(installation.admin_address()).await;
@@ -137,6 +162,7 @@ const PAGES: &[&str] = &[
     "/console/messages",
     "/console/messages/aside",
     "/console/rules",
+    "/console/rules/edit",
     "/console/account",
     "/console/rollout",
     "/console/settings/default",

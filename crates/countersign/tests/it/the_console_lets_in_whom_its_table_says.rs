@@ -79,7 +79,7 @@ fn is_of_a_tenant(route: &ConsoleRoute) -> bool {
 
 /// Whether a route is about the whole installation, and so not for whoever is bound to a tenant.
 fn is_of_everybody(route: &ConsoleRoute) -> bool {
-    ["/console/edges/", "/console/alerts/", "/console/sign-in-settings", "/console/cas/"]
+    ["/console/edges/", "/console/alerts/", "/console/sign-in-settings", "/console/cas/", "/console/rules/"]
         .iter()
         .any(|place| route.path.starts_with(place))
 }

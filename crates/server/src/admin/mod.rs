@@ -27,6 +27,7 @@ pub(crate) mod quarantine;
 pub(crate) mod reported;
 pub(crate) mod rollout;
 pub(crate) mod rotation;
+pub(crate) mod rules;
 pub(crate) mod second_factor;
 pub(crate) mod service_certificates;
 pub(crate) mod service_imports;

@@ -44,6 +44,7 @@ pub(crate) mod revocations;
 pub(crate) mod rollout;
 pub(crate) mod rotation_adoption;
 pub(crate) mod rotations;
+pub(crate) mod rules;
 pub(crate) mod second_factors;
 pub(crate) mod selections;
 pub(crate) mod service_certificates;

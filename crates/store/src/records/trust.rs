@@ -14,6 +14,7 @@ use countersign_core::time::Timestamp;
 use super::foreign_trusts::ForeignTrustRow;
 use super::restorations::UnprovedPeriodRow;
 use super::revocations::RevocationRow;
+use super::rules::KeptRule;
 use super::tenants::TenantRow;
 use crate::error::StoreError;
 use crate::row::{FromRow, Item, Row};
@@ -35,6 +36,8 @@ pub struct TrustMaterial {
     pub pending: Vec<CertificateRef>,
     /// The CAs of others that are trusted.
     pub foreign_trusts: Vec<ForeignTrustRow>,
+    /// The rules that are kept here.
+    pub rules: Vec<KeptRule>,
     /// Of which certificates are denied that are not on record.
     pub unproved: Vec<UnprovedPeriodRow>,
     /// Those that such a period may concern and that are.
@@ -62,6 +65,8 @@ pub struct TrustChanges {
     pub issuers: Vec<IssuerKeyId>,
     /// The CAs of others that are trusted now, if any was added or removed.
     pub foreign_trusts: Option<Vec<ForeignTrustRow>>,
+    /// The rules that are kept here, if they changed.
+    pub rules: Option<Vec<KeptRule>>,
     /// Certificates of services that doors deny unless they are told that they are on record.
     pub services: Vec<CertificateRef>,
     /// The certificates of services that were revoked.
@@ -285,6 +290,7 @@ impl Reading<'_> {
             .all(&mut self.connection)
             .await?,
             foreign_trusts: self.foreign_trusts().await?,
+            rules: self.kept_rules().await?.map(|row| row.rules).unwrap_or_default(),
             unproved,
             proved,
             revocations: self.live_revocations(now).await?,
@@ -327,12 +333,14 @@ impl Reading<'_> {
         let issuers = issuers.into_iter().map(|Item(issuer)| issuer).collect();
         let denied_service_keys = denied.into_iter().map(|Item(key)| key).collect();
         let foreign_trusts = self.foreign_trusts_if_changed_since(epoch).await?;
+        let rules = self.kept_rules_if_changed_since(epoch).await?;
         Ok(TrustChanges {
             version,
             tenants,
             devices,
             issuers,
             foreign_trusts,
+            rules,
             services,
             revoked_services,
             denied_service_keys,

@@ -42,6 +42,7 @@ mod on_sqlite {
     mod restorations;
     mod rollout;
     mod round_trips;
+    pub(crate) mod rules;
     pub(crate) mod service_certificates;
     mod service_keys;
     mod staged_tokens;
@@ -88,6 +89,7 @@ mod on_postgres {
     mod restorations;
     mod rollout;
     mod round_trips;
+    mod rules;
     mod service_certificates;
     mod service_keys;
     mod staged_tokens;

@@ -363,9 +363,23 @@ pub(super) fn table() -> Vec<Row> {
     rows.extend(trusts());
     rows.extend(messages());
     rows.extend(jobs_and_shadows());
+    rows.extend(rules());
     rows.extend(rows_of_the_audit());
     rows.push(row("logOut", VIEWER).done(204));
     rows
+}
+
+/// What is about rules. The plane of this test does not know their language, and so changes none.
+fn rules() -> Vec<Row> {
+    let change = |operation| row(operation, ADMIN).elsewhere(Elsewhere::ForTheUnbound).done(404);
+    let wanted: fn(u32) -> Value = |n| json!({ "name": format!("rule {n}"), "expression": "true" });
+    vec![
+        row("listRules", VIEWER).elsewhere(Elsewhere::Same),
+        change("createRule").body(wanted),
+        change("replaceRule").about(About::Trust).elsewhere(Elsewhere::ForTheUnbound).body(wanted),
+        change("deleteRule").about(About::Trust).elsewhere(Elsewhere::ForTheUnbound),
+        change("moveRule").about(About::Trust).elsewhere(Elsewhere::ForTheUnbound),
+    ]
 }
 
 fn rows_of_the_audit() -> Vec<Row> {

@@ -1,5 +1,4 @@
-//! `/console/rules`: the rules that the doors run, and a bench on which another one is tried before it is written
-//! into the configuration.
+//! `/console/rules`: the rules that the doors run, and a bench on which another one is tried before it is in force.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -9,6 +8,7 @@ use countersign_authority::View;
 use countersign_core::snapshot::{BlockResponse, RuleAction, RuleSource, Standing, TrustSnapshot};
 use maud::{Markup, html};
 
+use super::rule_editor::kept;
 use crate::console::form::Form;
 use crate::console::icons::Icon;
 use crate::console::layout::{live, page};
@@ -38,7 +38,7 @@ const STANDINGS: [(&str, &str, Option<Standing>); 6] = [
 /// The rules in force, and the bench.
 pub(in crate::console) async fn list(State(state): State<ControlPlane>, visit: Visit) -> Outcome<Response> {
     visit.may::<View>()?;
-    Ok(shown(&state, &visit, &Form::default(), &html! {}))
+    shown(&state, &visit, &Form::default(), &html! {}).await
 }
 
 /// Tries a rule, or those in force, on a request.
@@ -52,13 +52,14 @@ pub(in crate::console) async fn attempt(
         Some(bench) => outcome(bench, &state.authority.snapshot(), &form),
         None => html! { p class="notice bad" role="alert" { "There is no bench in this process." } },
     };
-    Ok(shown(&state, &visit, &form, &result))
+    shown(&state, &visit, &form, &result).await
 }
 
-fn shown(state: &ControlPlane, visit: &Visit, form: &Form, result: &Markup) -> Response {
+async fn shown(state: &ControlPlane, visit: &Visit, form: &Form, result: &Markup) -> Outcome<Response> {
     let snapshot = state.authority.snapshot();
-    let line = "Asked in this order at every door, before a request goes on. They are written in the configuration, \
-                which is read again at SIGHUP.";
+    let kept = kept(state, visit).await?;
+    let line = "Asked in this order at every door, before a request goes on: those of the configuration, which is read \
+                again at SIGHUP, then those that are kept in the database.";
     let body = html! {
         (head("Rules", line, html! {}))
         (live("rules", "edges", &html! {
@@ -75,9 +76,10 @@ fn shown(state: &ControlPlane, visit: &Visit, form: &Form, result: &Markup) -> R
                 (table(&snapshot))
             }
         }))
+        (kept)
         @if state.rule_bench().is_some() { (bench(visit, form, result)) }
     };
-    page(visit, "Rules", &body)
+    Ok(page(visit, "Rules", &body))
 }
 
 fn table(snapshot: &TrustSnapshot) -> Markup {

@@ -39,6 +39,7 @@ use crate::on_sqlite::foreign_trusts::partner;
 use crate::on_sqlite::jobs_and_shadows::{new_job, part};
 use crate::on_sqlite::messages::{new_telemetry, set_aside};
 use crate::on_sqlite::monitors::monitor;
+use crate::on_sqlite::rules;
 use crate::on_sqlite::service_certificates::server;
 use crate::postgres::database::Database;
 use crate::sqlite::database::drop_audit_triggers;
@@ -334,6 +335,7 @@ async fn fill_what_is_watched(fixture: &Fixture) {
             w.raise_alert(&raised).await?;
             w.queue_delivery(&delivery(&raised, "on-call")).await?;
             w.insert_silence(&silence(now() + DAY)).await?;
+            w.keep_rules(&rules::revision(1), 9).await?;
             w.begin_audit_stream("siem", 3, now()).await?;
             let taken = w.take_audit_stream("siem", (now(), now() + DAY)).await?;
             w.put_off_audit_stream(&taken.unwrap(), &audit_streams::failure(), now()).await?;
@@ -410,6 +412,7 @@ pub(super) async fn everything(store: &Store) -> Vec<String> {
     facts.push(format!("{:?}", read!(store, |r| r.open_alerts()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.silences(now())).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.audit_streams()).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.rule_revisions(9)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.audit_cuts()).unwrap()));
     let filter = TelemetryFilter { limit: 100, ..TelemetryFilter::default() };
     facts.push(format!("{:?}", read!(store, |r| r.telemetry(&filter)).unwrap()));

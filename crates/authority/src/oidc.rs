@@ -219,10 +219,8 @@ impl Authority {
 
     async fn finish(&self, secret: &str, back: OidcReturn, address: IpAddr) -> Result<SignedIn, OidcError> {
         let provider = self.provider()?;
-        let secret = OidcSecret::of(secret);
-        if !secret.is_state(&back.state) {
-            return Err(OidcError::NotBegun);
-        }
+        let secret = OidcSecret::of(secret).filter(|secret| secret.is_state(&back.state));
+        let secret = secret.ok_or(OidcError::NotBegun)?;
         let token = provider.id_token(&secret, &back.code).await?;
         let config = &provider.config;
         let now = self.now();

@@ -214,7 +214,7 @@ mod tests {
         text.parse::<IpAddr>().unwrap().into()
     }
 
-    fn moves() -> Moves {
+    fn watching() -> Moves {
         Moves {
             tenant: "acme".parse().unwrap(),
             name: "acme/ws-01".to_owned(),
@@ -239,7 +239,7 @@ mod tests {
     fn to_and_fro_in_short_is_two_places_and_a_move_is_not() {
         let window = Some(Duration::from_secs(600));
         let (home, away) = (place("192.0.2.1"), place("198.51.100.1"));
-        let mut moves = moves();
+        let mut moves = watching();
         moves.take(home, away, (at(0), window));
         assert_eq!(moves.new, Some((at(0), away)));
         moves.take(away, home, (at(60), window));
@@ -248,14 +248,14 @@ mod tests {
         moves.take(home, away, (at(120), window));
         assert_eq!(moves.twice, Some((at(120), home, away)));
 
-        let mut commuter = super::tests::moves();
+        let mut commuter = watching();
         for (day, (before, place)) in
             [(home, away), (away, home), (home, away), (away, home)].into_iter().enumerate()
         {
             commuter.take(before, place, (at(i64::try_from(day).unwrap() * 36_000), window));
         }
         assert_eq!(commuter.twice, None);
-        let mut unwatched = super::tests::moves();
+        let mut unwatched = watching();
         (0..9).for_each(|second| unwatched.take(home, away, (at(second), None)));
         assert_eq!(unwatched.twice, None);
     }
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn many_are_told_together() {
         let found = (0..60).map(|number| {
-            (at(number), moves().cause(AlertKind::DeviceTwoPlaces, Severity::Warning, String::new()))
+            (at(number), watching().cause(AlertKind::DeviceTwoPlaces, Severity::Warning, String::new()))
         });
         let causes = cut(AlertKind::DeviceTwoPlaces, Severity::Warning, found.collect());
         assert_eq!(causes.len(), ONE_BY_ONE + 1);

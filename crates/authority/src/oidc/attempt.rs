@@ -10,17 +10,23 @@ use zeroize::Zeroizing;
 
 use crate::names::FreshSecret;
 
+/// What the secret of a sign-in begins with.
+const PREFIX: &str = "cso_";
+
 /// The secret of one sign-in.
 pub(super) struct OidcSecret(Zeroizing<String>);
 
 impl OidcSecret {
     pub(super) fn fresh() -> Result<Self, KeyError> {
-        Ok(Self(Zeroizing::new(FreshSecret::new("cso_")?.text)))
+        Ok(Self(Zeroizing::new(FreshSecret::new(PREFIX)?.text)))
     }
 
-    /// As a browser shows it again; whatever it shows, what is derived of it fits nothing else.
-    pub(super) fn of(text: &str) -> Self {
-        Self(Zeroizing::new(text.to_owned()))
+    /// As a browser shows it again. Fails closed: a browser that has none is not taken to have the empty one,
+    /// of which anybody can derive everything.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        let random = text.strip_prefix(PREFIX)?;
+        let is_one = random.len() == 64 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_one.then(|| Self(Zeroizing::new(text.to_owned())))
     }
 
     pub(super) fn into_text(self) -> Zeroizing<String> {
@@ -69,6 +75,13 @@ mod tests {
             assert!(!seen[..place].contains(text) && !text.contains(&*one.0));
         }
         assert!(one.is_state(&one.state()) && !one.is_state(&two.state()) && !one.is_state(""));
-        assert!(OidcSecret::of(&one.0).is_state(&one.state()));
+        assert!(OidcSecret::of(&one.0).unwrap().is_state(&one.state()));
+    }
+
+    #[test]
+    fn a_browser_that_kept_nothing_has_no_secret() {
+        for text in ["", "cso_", "cso_00", &"0".repeat(64), &format!("cso_{}", "x".repeat(64))] {
+            assert!(OidcSecret::of(text).is_none(), "{text}");
+        }
     }
 }

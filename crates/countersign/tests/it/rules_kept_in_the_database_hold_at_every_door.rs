@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{Time, done, until};
 use crate::program::Ran;
 
-const OWN: &str = "[[rule]]\nname = \"own\"\nexpression = '''http.request.uri.path eq \"/own\"'''\n";
+const OWN: &str = "[[rule]]\nname = \"own\"\nexpression = '''http.request.uri.path eq \"/pki/own\"'''\n";
 
 #[tokio::test]
 async fn a_rule_holds_from_the_moment_that_it_is_added() {
@@ -21,24 +21,24 @@ async fn a_rule_holds_from_the_moment_that_it_is_added() {
         let answer = installation.connect().await.json("GET", path, None, None).await.unwrap();
         answer.status
     };
-    assert_eq!((status("/own").await, status("/kept").await), (403, 404));
+    assert_eq!((status("/pki/own").await, status("/pki/kept").await), (403, 404));
 
-    let wrong = run(&["add", "kept", "--expression", "http.request.uri.pth eq \"/kept\""]);
+    let wrong = run(&["add", "kept", "--expression", "http.request.uri.pth eq \"/pki/kept\""]);
     assert_eq!(wrong.code, 1, "{}", wrong.stdout);
     assert!(wrong.stderr.contains('^') && wrong.stderr.contains("http.request.uri.pth"), "{}", wrong.stderr);
-    let expression = "http.request.uri.path eq \"/kept\" and ip.src in $office";
+    let expression = "http.request.uri.path eq \"/pki/kept\" and ip.src in $office";
     let added = run(&["add", "kept", "--expression", expression, "--status", "418"]);
     assert_eq!(added.code, 0, "{}", added.stderr);
-    assert_eq!((status("/own").await, status("/kept").await), (403, 418));
+    assert_eq!((status("/pki/own").await, status("/pki/kept").await), (403, 418));
     assert_eq!(run(&["add", "own", "--expression", "true"]).code, 1, "the name is taken");
     assert_eq!(run(&["remove", "own"]).code, 1, "it is the configuration's");
     assert_eq!(
         run(&["add", "let go", "--expression", "true", "--action", "skip", "--before", "kept"]).code,
         0
     );
-    assert_eq!((status("/own").await, status("/kept").await), (403, 404));
+    assert_eq!((status("/pki/own").await, status("/pki/kept").await), (403, 404));
     assert_eq!(run(&["move", "let go"]).code, 0);
-    assert_eq!(status("/kept").await, 418);
+    assert_eq!(status("/pki/kept").await, 418);
     let listed: Value = serde_json::from_str(&run(&["list", "--json"]).stdout).unwrap();
     let names: Vec<&Value> = listed["rules"].as_array().unwrap().iter().map(|rule| &rule["name"]).collect();
     assert_eq!(
@@ -57,16 +57,16 @@ async fn a_rule_holds_from_the_moment_that_it_is_added() {
     installation.signal(Signal::HUP);
     until("the reload is refused", async || installation.log().contains("configuration not reloaded")).await;
     assert!(installation.log().contains("kept in the database"), "{}", installation.log());
-    assert_eq!(status("/kept").await, 418);
+    assert_eq!(status("/pki/kept").await, 418);
     fs_err::write(&config, text).unwrap();
 
     assert!(installation.terminate().await.success());
     installation.start_again().await;
     installation.sign_in().await;
-    let answer = installation.connect().await.json("GET", "/kept", None, None).await.unwrap();
+    let answer = installation.connect().await.json("GET", "/pki/kept", None, None).await.unwrap();
     assert_eq!(answer.status, 418);
     let admin = installation.admin();
     done(&admin.call("DELETE", "/rules/kept", None).await);
-    let answer = installation.connect().await.json("GET", "/kept", None, None).await.unwrap();
+    let answer = installation.connect().await.json("GET", "/pki/kept", None, None).await.unwrap();
     assert_eq!(answer.status, 404);
 }

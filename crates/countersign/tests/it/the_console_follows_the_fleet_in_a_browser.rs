@@ -117,15 +117,16 @@ async fn a_rule_is_added(owner: &Window<'_>, installation: &Installation) {
         owner.run(&format!("{field} = {expression:?}; return null")).await;
         owner.click("form button.primary").await;
     };
-    let status = async || installation.connect().await.json("GET", "/kept", None, None).await.unwrap().status;
+    let status =
+        async || installation.connect().await.json("GET", "/pki/kept", None, None).await.unwrap().status;
     owner.go("/console/rules").await;
     owner.click("a[href='/console/rules/edit']").await;
     owner.write("#name", "nothing is kept").await;
-    save("http.request.uri.pth eq \"/kept\"").await;
+    save("http.request.uri.pth eq \"/pki/kept\"").await;
     owner.reads("This is not right yet. Nothing was changed.").await;
     owner.reads("^").await;
     assert_eq!(status().await, 404);
-    save("http.request.uri.path eq \"/kept\"").await;
+    save("http.request.uri.path eq \"/pki/kept\"").await;
     owner.reads("The rules are changed. Applied at every edge").await;
     owner.reads("nothing is kept").await;
     assert_eq!(status().await, 403);

@@ -491,7 +491,7 @@ async fn a_source_that_is_open_or_not_there_is_not_copied() {
 #[tokio::test]
 async fn what_cannot_be_copied_leaves_the_target_empty() {
     for (damage, wanted) in [
-        ("UPDATE audit_entries SET details = '{}' WHERE sequence = 1", "audit log is broken"),
+        ("UPDATE audit_entries SET details = '{\"more\":\"1\"}' WHERE sequence = 1", "audit log is broken"),
         ("UPDATE devices SET id = 'no uuid' WHERE name = 'd1'", "corrupt value in devices.id"),
         ("UPDATE tenants SET created_at = 9223372036854775", "corrupt value in tenants.created_at"),
         ("UPDATE sessions SET user_id = '00000000-0000-4000-8000-000000000000'", "cannot copy sessions"),

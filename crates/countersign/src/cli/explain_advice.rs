@@ -225,6 +225,57 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
         "many from one address are somebody guessing; otherwise let an owner set a new password",
     ),
     (
+        "SECOND_FACTOR_REQUIRED",
+        "the password is right, and this account has a second factor",
+        "show a code of the app, or a recovery code, as well",
+    ),
+    (
+        "SECOND_FACTOR_WRONG",
+        "the password is right, the code is wrong or was used before",
+        "wait for the next code; many of these are somebody who has the password: change it",
+    ),
+    (
+        "SECOND_FACTOR_SETUP_REQUIRED",
+        "everybody needs a second factor, and this person has none yet",
+        "have them set it up at /console/second-factor",
+    ),
+    ("SECOND_FACTOR_SET", "there is a second factor already", "remove it first to set up another one"),
+    (
+        "SECOND_FACTOR_MISSING",
+        "there is no second factor, or its first code came after 15 minutes",
+        "begin to set it up again",
+    ),
+    (
+        "WRONG_CODE",
+        "the code is wrong or was used before",
+        "wait for the next one, and look at the clock of whatever shows it",
+    ),
+    (
+        "IDENTITY_PROVIDER_FAILED",
+        "the identity provider cannot be reached, or answers what cannot be read",
+        "the server's log says which URL and why",
+    ),
+    (
+        "SIGN_IN_NOT_BEGUN",
+        "this browser has not begun this sign-in, or more than ten minutes ago",
+        "begin at the sign-in page; if nobody did, somebody sent them a link",
+    ),
+    (
+        "IDENTITY_REFUSED",
+        "what the identity provider says is not good",
+        "login.failed in the audit says why: compare [oidc] with the client there, and the clocks",
+    ),
+    (
+        "NOT_LET_IN",
+        "the identity provider knows the person, and nothing here lets them in",
+        "login.failed in the audit says why: an [[oidc_role]] may be missing",
+    ),
+    (
+        "SIGNS_IN_AT_PROVIDER",
+        "the person signs in at the identity provider and has no password here",
+        "change their password there",
+    ),
+    (
         "FORBIDDEN",
         "signed in, but role or tenant do not allow this",
         "look at \"user\" and \"role\"; let an owner give the role if it is meant to be",

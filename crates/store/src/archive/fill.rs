@@ -220,7 +220,11 @@ mod tests {
             columns: table.columns.iter().map(|column| column.name.clone()).collect(),
             rows: u64::from(table.name == "installation"),
         };
-        let tables = tables.iter().map(archived).collect();
+        let tables: Vec<_> = tables.iter().map(archived).collect();
+        let has = |table: &ArchivedTable| {
+            table.name == "installation" && table.columns.iter().any(|column| column == "second_factor")
+        };
+        let policy = tables.iter().any(has).then(|| Cell::Text("optional".to_owned()));
         let facts = ArchiveFacts::new(Timestamp::from_secs(1), "acme.example".to_owned(), migrations, tables);
         let mut bytes = Vec::new();
         facts.write(&mut bytes).unwrap();
@@ -232,7 +236,7 @@ mod tests {
             Cell::Integer(3),
             Cell::Integer(4),
         ];
-        for cell in cells {
+        for cell in cells.into_iter().chain(policy) {
             cell.write(&mut bytes).unwrap();
         }
         bytes

@@ -131,6 +131,17 @@ pub(super) fn every_device() -> Markup {
     }
 }
 
+/// The path of a list with what is looked for; what is not is left out.
+pub(super) fn path_of(list: &str, wanted: &[(&str, Option<&str>)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in wanted {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    format!("{list}?{}", query.finish())
+}
+
 /// The way to further pages of a list.
 pub(super) fn pager(first: Option<&str>, next: Option<&str>) -> Markup {
     html! {

@@ -7,7 +7,7 @@ use super::LIST_LIMIT;
 use super::spelled::spelled_enum;
 use crate::error::StoreError;
 use crate::row::{FromRow, Row};
-use crate::statement::{Conditions, sql};
+use crate::statement::{Conditions, Statement, sql};
 use crate::transaction::{Reading, Writing};
 
 const TABLE: &str = "alerts";
@@ -375,19 +375,13 @@ impl Writing<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn put_off(&mut self, row: &DeliveryRow) -> Result<(), StoreError> {
-        sql(
+        let put_off = sql(
             DELIVERIES,
             "UPDATE alert_deliveries SET due_at = $1, attempts = $2
              WHERE alert_id = $3 AND target = $4 AND news = $5",
-        )
-        .bind(row.due_at)
-        .bind(row.attempts)
-        .bind(row.alert.to_string())
-        .bind(row.target.as_str())
-        .bind(row.news.as_str())
-        .run(&mut self.connection)
-        .await
-        .map(|_one| ())
+        );
+        let put_off = of_delivery(put_off.bind(row.due_at).bind(row.attempts), row);
+        put_off.run(&mut self.connection).await.map(|_one| ())
     }
 
     /// Somebody was told, or is not to be told any more.
@@ -395,13 +389,9 @@ impl Writing<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn end_delivery(&mut self, row: &DeliveryRow) -> Result<(), StoreError> {
-        sql(DELIVERIES, "DELETE FROM alert_deliveries WHERE alert_id = $1 AND target = $2 AND news = $3")
-            .bind(row.alert.to_string())
-            .bind(row.target.as_str())
-            .bind(row.news.as_str())
-            .run(&mut self.connection)
-            .await
-            .map(|_one| ())
+        let end =
+            sql(DELIVERIES, "DELETE FROM alert_deliveries WHERE alert_id = $1 AND target = $2 AND news = $3");
+        of_delivery(end, row).run(&mut self.connection).await.map(|_one| ())
     }
 
     /// Makes a window in which nobody is told.
@@ -436,4 +426,9 @@ impl Writing<'_> {
             .changed(&mut self.connection)
             .await
     }
+}
+
+/// Binds the key of a delivery, as the next values.
+fn of_delivery(statement: Statement, row: &DeliveryRow) -> Statement {
+    statement.bind(row.alert.to_string()).bind(row.target.as_str()).bind(row.news.as_str())
 }

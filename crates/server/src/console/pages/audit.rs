@@ -18,7 +18,7 @@ use crate::admin::audit_export::file;
 use crate::admin::lists::cursor;
 use crate::console::icons::Icon;
 use crate::console::layout::{live, page as framed};
-use crate::console::parts::{ago, empty, head, pager, short};
+use crate::console::parts::{ago, empty, head, pager, path_of, short};
 use crate::console::visit::Visit;
 use crate::console::words;
 use crate::failure::{Failure, Outcome};
@@ -143,7 +143,7 @@ pub(super) fn scope(visit: &Visit) -> ChainScope {
 
 impl Wanted {
     fn path(&self, cursor: Option<&str>) -> String {
-        let pairs = [
+        let wanted = [
             ("event", self.event.as_deref()),
             ("actor", self.actor.as_deref()),
             ("device", self.device.as_deref()),
@@ -151,13 +151,7 @@ impl Wanted {
             ("to", self.to.as_deref()),
             ("cursor", cursor),
         ];
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in pairs {
-            if let Some(value) = value {
-                query.append_pair(name, value);
-            }
-        }
-        format!("/console/audit?{}", query.finish())
+        path_of("/console/audit", &wanted)
     }
 
     const fn is_everything(&self) -> bool {

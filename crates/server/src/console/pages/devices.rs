@@ -14,7 +14,7 @@ use maud::{Markup, html};
 use crate::admin::lists::cursor;
 use crate::console::icons::Icon;
 use crate::console::layout::{live, page};
-use crate::console::parts::{ago_or, empty, every_device, head, pager, pill, status, until};
+use crate::console::parts::{ago_or, empty, every_device, head, pager, path_of, pill, status, until};
 use crate::console::visit::Visit;
 use crate::console::words::count;
 use crate::failure::{Failure, Outcome};
@@ -87,19 +87,13 @@ impl Wanted {
     /// The path of the list with what is looked for, from a place on.
     fn path(&self, cursor: Option<&str>) -> String {
         let status = self.status.map(DeviceStatus::as_str);
-        let pairs = [
+        let wanted = [
             ("q", self.text.as_deref()),
             ("status", status),
             ("site", self.site.as_deref()),
             ("cursor", cursor),
         ];
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in pairs {
-            if let Some(value) = value {
-                query.append_pair(name, value);
-            }
-        }
-        format!("/console/devices?{}", query.finish())
+        path_of("/console/devices", &wanted)
     }
 
     const fn is_everything(&self) -> bool {

@@ -7,17 +7,13 @@ use anyhow::Context as _;
 use aws_lc_rs::hmac;
 use countersign_core::time::{Clock as _, SystemClock};
 use countersign_tls::{ClientTls, ServerTrust};
-use http::uri::Scheme;
-use http::{Method, Request, Uri, header};
+use http::{Method, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::config::HttpUrl;
+use crate::http_client::{Sender, open, request};
 use crate::system_roots::roots;
 
 /// How long the way there may take, and the answer.
@@ -34,13 +30,11 @@ const SHORTEST_SECRET: usize = 16;
 
 /// A signed webhook.
 pub(crate) struct Hook {
-    url: Uri,
-    host: String,
-    port: u16,
+    url: HttpUrl,
     /// `None`: it is on this machine, without TLS.
     tls: Option<ClientTls>,
     secret: hmac::Key,
-    connection: Option<http1::SendRequest<Full<Bytes>>>,
+    connection: Option<Sender>,
 }
 
 impl Hook {
@@ -58,19 +52,15 @@ impl Hook {
             secret.len() >= SHORTEST_SECRET,
             "the secret is shorter than {SHORTEST_SECRET} characters"
         );
-        let url = url.uri().clone();
-        let is_tls = url.scheme() == Some(&Scheme::HTTPS);
-        let tls = is_tls.then(|| {
+        let tls = url.is_tls().then(|| {
             let trust = ServerTrust::Roots(roots(ca_file, roots_key)?);
             ClientTls::new(&trust, None).context("set up TLS")
         });
         Ok(Self {
-            host: url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned(),
-            port: url.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+            url: url.clone(),
             tls: tls.transpose()?,
             secret: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
             connection: None,
-            url,
         })
     }
 
@@ -82,34 +72,16 @@ impl Hook {
         timeout(PATIENCE, self.post(name, kind, body)).await.context("wait for the webhook")?
     }
 
-    async fn open(&self) -> anyhow::Result<http1::SendRequest<Full<Bytes>>> {
-        let place = format!("connect to {}:{}", self.host, self.port);
-        if let Some(tls) = &self.tls {
-            let stream = tls.connect(&self.host, self.port).await.with_context(|| place)?;
-            let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-            tokio::spawn(connection);
-            return Ok(sender);
-        }
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.with_context(|| place)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        Ok(sender)
-    }
-
     async fn post(&mut self, name: &str, kind: &'static str, body: String) -> anyhow::Result<()> {
         let moment = SystemClock.now().secs();
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(self.url.path_and_query().map_or("/", |path| path.as_str()))
-            .header(header::HOST, self.url.authority().map_or("", |authority| authority.as_str()))
+        let request = request(&self.url, Method::POST, self.url.path())
             .header(header::CONTENT_TYPE, kind)
-            .header(header::USER_AGENT, concat!("countersign/", env!("CARGO_PKG_VERSION")))
             .header(SIGNATURE, signature(&self.secret, moment, body.as_bytes()))
             .header(BATCH, name)
             .body(Full::from(body))?;
         let mut sender = match self.connection.take().filter(|sender| !sender.is_closed()) {
             Some(sender) => sender,
-            None => self.open().await?,
+            None => open(&self.url, self.tls.as_ref()).await?,
         };
         sender.ready().await.context("use the connection")?;
         let response = sender.send_request(request).await.context("send the batch")?;

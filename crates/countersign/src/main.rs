@@ -17,6 +17,7 @@ mod doors;
 mod edge;
 mod files_limit;
 mod hook;
+mod http_client;
 mod logging;
 mod look;
 mod metrics;

@@ -8,18 +8,14 @@ use anyhow::Context as _;
 use countersign_authority::oidc::{Answered, OidcConfig, OidcTransport, Unanswered};
 use countersign_tls::{ClientTls, ServerTrust};
 use futures_util::future::BoxFuture;
-use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::config::{HttpUrl, Oidc};
+use crate::http_client::{open, request};
 use crate::system_roots::roots;
 
 /// How long a question may take.
@@ -82,32 +78,25 @@ impl HttpTransport {
         let (place, _) = url.split_once('?').unwrap_or((url, ""));
         let place: HttpUrl = place.parse().context("read the URL")?;
         anyhow::ensure!(place.is_confidential(), "plain HTTP leaves this machine");
-        let request = request(&place, url, asked)?;
+        let request = asking(&place, url, asked)?;
         timeout(PATIENCE, self.exchange(&place, request)).await.context("no answer in time")?
     }
 
     async fn exchange(&self, place: &HttpUrl, request: Request<Full<Bytes>>) -> anyhow::Result<Answered> {
-        let uri = place.uri();
-        let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
-        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        if is_tls {
-            send(self.tls.connect(host, port).await.context("connect")?, request).await
-        } else {
-            send(TcpStream::connect((host, port)).await.context("connect")?, request).await
-        }
+        let mut sender = open(place, Some(&self.tls)).await?;
+        let response = sender.send_request(request).await.context("send")?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
+        let body = body.map_err(|error| anyhow::anyhow!(error)).context("read the answer")?;
+        Ok(Answered { status, body: Zeroizing::new(body.to_bytes().to_vec()) })
     }
 }
 
-fn request(place: &HttpUrl, url: &str, asked: Asked) -> anyhow::Result<Request<Full<Bytes>>> {
+fn asking(place: &HttpUrl, url: &str, asked: Asked) -> anyhow::Result<Request<Full<Bytes>>> {
     let uri: http::Uri = url.parse().context("read the URL")?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = Request::builder()
-        .method(if asked.form.is_some() { Method::POST } else { Method::GET })
-        .uri(path)
-        .header(header::HOST, place.uri().authority().map_or("", |authority| authority.as_str()))
-        .header(header::ACCEPT, "application/json")
-        .header(header::USER_AGENT, concat!("countersign/", env!("CARGO_PKG_VERSION")));
+    let method = if asked.form.is_some() { Method::POST } else { Method::GET };
+    let mut request = request(place, method, path).header(header::ACCEPT, "application/json");
     if let Some(authorization) = asked.authorization {
         let mut value = HeaderValue::from_str(&authorization).context("build the request")?;
         value.set_sensitive(true);
@@ -118,18 +107,4 @@ fn request(place: &HttpUrl, url: &str, asked: Asked) -> anyhow::Result<Request<F
     }
     let form = asked.form.map(|form| form.to_string()).unwrap_or_default();
     request.body(Full::from(form)).context("build the request")
-}
-
-async fn send<S>(stream: S, request: Request<Full<Bytes>>) -> anyhow::Result<Answered>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.context("start HTTP")?;
-    let driver = tokio::spawn(connection);
-    let response = sender.send_request(request).await.context("send")?;
-    let status = response.status().as_u16();
-    let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
-    driver.abort();
-    let body = body.map_err(|error| anyhow::anyhow!(error)).context("read the answer")?;
-    Ok(Answered { status, body: Zeroizing::new(body.to_bytes().to_vec()) })
 }

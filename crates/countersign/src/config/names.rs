@@ -83,11 +83,31 @@ impl HttpUrl {
         &self.0
     }
 
+    /// The host's name or address, without the brackets of an IPv6 address.
+    pub(crate) fn host(&self) -> &str {
+        self.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The port, which follows from the scheme where none is named.
+    pub(crate) fn port(&self) -> u16 {
+        self.0.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 })
+    }
+
+    /// The path, at least a slash.
+    pub(crate) fn path(&self) -> &str {
+        self.0.path_and_query().map_or("/", |path| path.as_str())
+    }
+
+    /// Whether it begins with `https`.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.0.scheme() == Some(&Scheme::HTTPS)
+    }
+
     /// Whether what goes there is for nobody else: over TLS, or within this machine.
     pub(crate) fn is_confidential(&self) -> bool {
-        let host = self.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let host = self.host();
         let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        self.0.scheme() == Some(&Scheme::HTTPS) || is_here
+        self.is_tls() || is_here
     }
 
     /// This machine.

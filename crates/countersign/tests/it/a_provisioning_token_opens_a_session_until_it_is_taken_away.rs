@@ -3,12 +3,12 @@
 //! live session ends within a second of whatever ends it: a new token, none any more, quarantine, its tenant
 //! suspended, or certificates enforced.
 
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Device, Installation, Mosquitto, Time, done, until};
+use crate::harness::{Device, Installation, Mosquitto, Running, Time, done, until};
 
 /// Within which a session is to be over.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -66,12 +66,12 @@ impl<'a> Legacy<'a> {
     }
 
     /// Listens, and does so by the time it returns: it has heard of the command that waits for it.
-    async fn listening(&self) -> Child {
+    async fn listening(&self) -> Running {
         let log = self.installation.folder().join(format!("{}.heard", self.device.name));
         let heard = fs_err::File::create(&log).unwrap().into_file();
         let mut command = self.client("mosquitto_sub", Some(&self.token));
         command.args(["-t", &self.topic("commands")]).stdout(heard).stderr(Stdio::null());
-        let process = command.spawn().unwrap();
+        let process = Running::start(&mut command);
         until("it listens", async || fs_err::read_to_string(&log).unwrap().contains("ping")).await;
         process
     }
@@ -167,7 +167,7 @@ async fn whatever_ends_it_ends_it_at_once() {
     };
     admin.queue_command(pump.device.id, &json!({ "type": "ping" })).await;
     for ending in ["replaced", "removed", "enforced", "suspended", "quarantined"] {
-        let mut listening = pump.listening().await;
+        let listening = pump.listening().await;
         let (before, began) = (cuts(&installation), Instant::now());
         match ending {
             "replaced" => drop(pump.set().await),
@@ -178,8 +178,7 @@ async fn whatever_ends_it_ends_it_at_once() {
         }
         until(ending, async || cuts(&installation) > before).await;
         assert!(began.elapsed() < AT_ONCE, "{ending}: {:?}", began.elapsed());
-        listening.kill().unwrap();
-        listening.wait().unwrap();
+        drop(listening);
         assert!(!pump.says_telemetry(&pump.token), "{ending}");
         match ending {
             "replaced" | "removed" => pump.token = pump.set().await,
@@ -213,7 +212,7 @@ async fn messages_bear_it_where_that_is_asked_and_nobody_reads_it() {
     assert!(kept.status.success(), "{kept:?}");
     let mut witness = here("mosquitto_sub", &["-t", "tenant/#"]);
     let heard = || fs_err::read_to_string(&log).unwrap_or_default();
-    let mut witness = witness.stdout(fs_err::File::create(&log).unwrap().into_file()).spawn().unwrap();
+    let witness = Running::start(witness.stdout(fs_err::File::create(&log).unwrap().into_file()));
     until("the witness listens", async || heard().contains("hello")).await;
 
     let proved = |token: &str| {
@@ -238,8 +237,7 @@ async fn messages_bear_it_where_that_is_asked_and_nobody_reads_it() {
     assert!(String::from_utf8_lossy(&hidden.stderr).contains("Not authorized"), "{hidden:?}");
 
     until("the broker has what is right", async || heard().matches("22.5").count() >= 2).await;
-    witness.kill().unwrap();
-    witness.wait().unwrap();
+    drop(witness);
     assert!(!heard().contains("provision_token") && !heard().contains(&pump.token), "{}", heard());
     assert!(!taken.to_string().contains(&pump.token) && !aside.to_string().contains(&pump.token));
 }

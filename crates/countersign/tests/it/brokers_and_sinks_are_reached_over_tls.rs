@@ -3,25 +3,14 @@
 //! nothing to a server that another CA vouches for, nor get in without a certificate.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use countersign_testkit::{LeafSpec, TestCa, TestCertificate, vacant_address};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 
-use crate::harness::{Device, Installation, MqttDevice, Time, done, until};
+use crate::harness::{Device, Installation, MqttDevice, Running, Time, done, until};
 use crate::messages_wait_for_their_sinks::jetstream;
-
-/// A program that ends with the test.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _ended = self.0.wait();
-    }
-}
 
 /// The servers' side: a CA, what both servers show, and what they ask of clients.
 struct Bus {
@@ -54,7 +43,7 @@ impl Bus {
         fs_err::write(self.path(&format!("{name}.key")), certificate.key_pem()).unwrap();
     }
 
-    async fn mosquitto(&self) -> Program {
+    async fn mosquitto(&self) -> Running {
         let text = format!(
             "user root\nlistener {} 127.0.0.1\nallow_anonymous true\nrequire_certificate true\ncafile {}\ncertfile {}\nkeyfile {}\n",
             self.broker,
@@ -63,11 +52,12 @@ impl Bus {
             self.path("server.key").display()
         );
         fs_err::write(self.path("mosquitto.conf"), text).unwrap();
-        start(Command::new("mosquitto").arg("-c").arg(self.path("mosquitto.conf")), self.broker).await
+        Running::server(Command::new("mosquitto").arg("-c").arg(self.path("mosquitto.conf")), self.broker)
+            .await
     }
 
     /// With TLS, or in clear where a test makes or looks at a stream.
-    async fn nats(&self, tls: bool) -> Program {
+    async fn nats(&self, tls: bool) -> Running {
         let secret = format!(
             "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: true }}\n",
             self.path("server.pem"),
@@ -81,11 +71,11 @@ impl Bus {
             if tls { &secret } else { "" }
         );
         fs_err::write(self.path("nats.conf"), text).unwrap();
-        start(Command::new("nats-server").arg("-c").arg(self.path("nats.conf")), self.nats).await
+        Running::server(Command::new("nats-server").arg("-c").arg(self.path("nats.conf")), self.nats).await
     }
 
     /// Who hears everything at the broker.
-    async fn witness(&self) -> Program {
+    async fn witness(&self) -> Running {
         let heard = fs_err::File::create(self.path("heard")).unwrap().into_file();
         let client = |program: &str| {
             let mut command = Command::new(program);
@@ -99,7 +89,7 @@ impl Bus {
         assert!(kept.status.success(), "{kept:?}");
         let mut command = client("mosquitto_sub");
         let witness = command.args(["-v", "-t", "#"]).stdout(heard).stderr(Stdio::null());
-        let witness = Program(witness.spawn().unwrap());
+        let witness = Running::start(witness);
         until("the witness listens", async || self.heard().contains("hello")).await;
         witness
     }
@@ -127,13 +117,6 @@ impl Bus {
         let shown = self.shown("", "_file");
         format!("[[ingest_sink]]\nname = {name:?}\nurl = {url:?}\nca_file = {ca:?}\n{shown}")
     }
-}
-
-async fn start(command: &mut Command, port: u16) -> Program {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let program = Program(child);
-    until("the program listens", async || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
-    program
 }
 
 async fn installed(config: &str) -> (Installation, Device, MqttDevice) {
@@ -203,9 +186,9 @@ async fn a_sink_of_another_ca_gets_nothing_and_its_devices_wait() {
     let servers = [format!("mqtts://127.0.0.1:{}", bus.broker), format!("nats+tls://127.0.0.1:{}", bus.nats)];
     for url in servers {
         let (installation, device, mqtt) = installed(&bus.sink("bus", &url, "twin.pem")).await;
-        let mut waiting = Program(mqtt.begin_to_say("telemetry", &good(&installation, &device).await));
+        let mut waiting = mqtt.begin_to_say("telemetry", &good(&installation, &device).await);
         until("the sink is refused", async || installation.log().contains("TLS with")).await;
-        assert!(waiting.0.try_wait().unwrap().is_none(), "the device waits");
+        assert!(waiting.goes_on(), "the device waits");
         let taken = done(&installation.admin().get("/telemetry").await);
         assert_eq!(taken["messages"].as_array().unwrap().len(), 0, "{taken}");
     }

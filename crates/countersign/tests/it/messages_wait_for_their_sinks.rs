@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::harness::{Device, Installation, Time, done, until};
+use crate::harness::{Device, Installation, MqttDevice, Running, Time, done, until};
 
 const SECRET: &str = "a secret of sixteen and more";
 
@@ -64,25 +64,8 @@ impl Webhook {
     }
 }
 
-/// A program that ends with the test.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _ended = self.0.wait();
-    }
-}
-
 fn vacant_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-async fn start(command: &mut Command, port: u16) -> Program {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let program = Program(child);
-    until("the program listens", async || TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
-    program
 }
 
 /// Asks JetStream's API, in NATS' own protocol.
@@ -99,33 +82,6 @@ pub(crate) fn jetstream(port: u16, subject: &str, question: &Value) -> Value {
     serde_json::from_str(&lines.next().unwrap()).unwrap()
 }
 
-fn publish(installation: &Installation, device: &Device, body: &Value, message: &str) -> Child {
-    let folder = installation.folder();
-    fs_err::write(folder.join("root.pem"), installation.root_pem()).unwrap();
-    fs_err::write(folder.join("device.pem"), device.identity_pem()).unwrap();
-    let ports: Value =
-        serde_json::from_str(&fs_err::read_to_string(folder.join("ports.json")).unwrap()).unwrap();
-    let topic = format!("tenant/{}/device/{}/telemetry", body["tenant"].as_str().unwrap(), device.name);
-    Command::new("mosquitto_pub")
-        .current_dir(folder)
-        .args([
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &ports["mqttDoor"].to_string(),
-            "--cafile",
-            "root.pem",
-            "-V",
-            "mqttv5",
-        ])
-        .args(["--cert", "device.pem", "--key", "device.pem", "-q", "1", "-t", &topic, "-m", message])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
 async fn telemetry(installation: &Installation) -> Vec<Value> {
     let answer = installation.admin().get("/telemetry").await;
     done(&answer)["messages"].as_array().unwrap().clone()
@@ -137,8 +93,8 @@ async fn a_message_counts_once_every_sink_has_it() {
     let (broker_port, nats_port) = (vacant_port(), vacant_port());
     let conf = folder.path().join("mosquitto.conf");
     fs_err::write(&conf, format!("listener {broker_port} 127.0.0.1\nallow_anonymous true\n")).unwrap();
-    let _broker = start(Command::new("mosquitto").arg("-c").arg(&conf), broker_port).await;
-    let _nats = start(
+    let _broker = Running::server(Command::new("mosquitto").arg("-c").arg(&conf), broker_port).await;
+    let _nats = Running::server(
         Command::new("nats-server")
             .args(["-js", "-a", "127.0.0.1", "-p", &nats_port.to_string(), "-sd"])
             .arg(folder.path()),
@@ -147,12 +103,10 @@ async fn a_message_counts_once_every_sink_has_it() {
     .await;
     jetstream(nats_port, "STREAM.CREATE.T", &json!({ "name": "T", "subjects": ["countersign.>"] }));
     let heard = folder.path().join("heard");
-    let _listener = Program(
+    let _listener = Running::start(
         Command::new("mosquitto_sub")
             .args(["-h", "127.0.0.1", "-p", &broker_port.to_string(), "-q", "1", "-v", "-t", "ingest/#"])
-            .stdout(fs_err::File::create(&heard).unwrap().into_file())
-            .spawn()
-            .unwrap(),
+            .stdout(fs_err::File::create(&heard).unwrap().into_file()),
     );
     let (webhook, address) = Webhook::start().await;
     let secret = folder.path().join("secret");
@@ -168,18 +122,16 @@ async fn a_message_counts_once_every_sink_has_it() {
     let message =
         json!({ "site_id": body["site"], "metrics": { "temp": 22.5 }, "provision_token": "s3cret" });
 
-    let mut waiting = publish(&installation, &device, &body, &message.to_string());
+    let mut waiting = MqttDevice::of(&installation, &device).await.begin_to_say("telemetry", &message);
     until("the webhook was asked in vain", async || webhook.asked.load(Ordering::SeqCst) > 1).await;
-    assert!(waiting.try_wait().unwrap().is_none(), "the device waits");
+    assert!(waiting.goes_on(), "the device waits");
     assert!(telemetry(&installation).await.is_empty());
     installation.kill().await;
-    waiting.kill().unwrap();
-    waiting.wait().unwrap();
+    drop(waiting);
 
     webhook.is_there.store(true, Ordering::SeqCst);
     installation.start_again().await;
-    let mut sent = publish(&installation, &device, &body, &message.to_string());
-    assert!(sent.wait().unwrap().success());
+    MqttDevice::of(&installation, &device).await.say("telemetry", &message);
     // The device knows that it arrived: so all of them have it.
     let (signature, text) = webhook.bodies.lock().unwrap().first().unwrap().clone();
     let (moment, mac) = signature.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();

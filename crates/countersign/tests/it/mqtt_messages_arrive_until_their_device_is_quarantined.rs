@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Device, Installation, done, until};
+use crate::harness::{Device, Installation, Running, done, until};
 
 struct Mqtt<'a> {
     installation: &'a Installation,
@@ -90,14 +90,13 @@ async fn mqtt_messages_arrive_until_their_device_is_quarantined() {
     let folder = installation.folder();
     let mut listening = mqtt.command("mosquitto_sub", &mqtt.own("commands"));
     let listening = listening.stdout(fs_err::File::create(folder.join("sub.log")).unwrap().into_file());
-    let mut listening = listening.stderr(Stdio::null()).spawn().unwrap();
+    let listening = Running::start(listening.stderr(Stdio::null()));
     let heard = || fs_err::read_to_string(folder.join("sub.log")).unwrap_or_default();
     installation.admin().queue_command(device.id, &json!({ "type": "ping" })).await;
     until("the device listens", async || heard().contains("ping")).await;
     done(&installation.admin().quarantine(device.id, "test").await);
     until("the session is cut", async || installation.log().contains("end=Cut")).await;
-    listening.kill().unwrap();
-    listening.wait().unwrap();
+    drop(listening);
     let refused = mqtt.publish(&mqtt.own("telemetry"), &good);
     assert!(!refused.status.success(), "{refused:?}");
 }

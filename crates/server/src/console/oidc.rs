@@ -3,13 +3,13 @@
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use countersign_authority::oidc::{OidcError, OidcReturn};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use maud::{Markup, html};
 use zeroize::Zeroizing;
 
 use super::error_page::Rendered;
 use super::layout;
-use super::session::{cookie, keep_session, set_cookie};
+use super::session::{SameSite, cookie, keep_session, set_cookie_from};
 use crate::failure::{Failure, Outcome};
 use crate::request::{ClientAddress, QueryFields};
 use crate::state::ControlPlane;
@@ -112,9 +112,7 @@ fn refused(failure: &Failure) -> Response {
 /// sends along.
 fn begun_cookie(state: &ControlPlane, secret: &str, seconds: u64) -> (HeaderName, HeaderValue) {
     let name = if console_is_over_tls(state) { BEGUN_TLS } else { BEGUN };
-    let (_, strict) = set_cookie(name, secret, seconds);
-    let lax = strict.to_str().unwrap_or_default().replace("SameSite=Strict", "SameSite=Lax");
-    (header::SET_COOKIE, HeaderValue::from_str(&lax).unwrap_or(HeaderValue::from_static("")))
+    set_cookie_from(SameSite::Lax, name, secret, seconds)
 }
 
 fn console_is_over_tls(state: &ControlPlane) -> bool {

@@ -40,10 +40,29 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
     pairs.into_iter().find(|(one, _)| *one == name).map(|(_, value)| value)
 }
 
+/// From where a browser brings a cookie along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SameSite {
+    /// From pages of this site alone.
+    Strict,
+    /// Also when another site leads here.
+    Lax,
+}
+
 /// A cookie to set, for so many seconds; none at all: to forget.
 pub(super) fn set_cookie(name: &str, value: &str, seconds: u64) -> (HeaderName, HeaderValue) {
+    set_cookie_from(SameSite::Strict, name, value, seconds)
+}
+
+/// The same, brought along from where it is said.
+pub(super) fn set_cookie_from(
+    site: SameSite,
+    name: &str,
+    value: &str,
+    seconds: u64,
+) -> (HeaderName, HeaderValue) {
     let secure = if name.starts_with("__Host-") { "; Secure" } else { "" };
-    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite={site:?}; Max-Age={seconds}{secure}");
     (header::SET_COOKIE, HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("")))
 }
 

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use super::device::Device;
 use super::installation::Installation;
+use super::running::Running;
 use super::waiting::until;
 
 /// A device that talks with Mosquitto's clients.
@@ -57,8 +58,8 @@ impl MqttDevice {
     }
 
     /// Says this, and waits for nothing.
-    pub(crate) fn begin_to_say(&self, rest: &str, message: &Value) -> Child {
-        self.saying(rest, message).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    pub(crate) fn begin_to_say(&self, rest: &str, message: &Value) -> Running {
+        Running::start(self.saying(rest, message).stdout(Stdio::null()).stderr(Stdio::null()))
     }
 
     fn saying(&self, rest: &str, message: &Value) -> Command {
@@ -76,14 +77,14 @@ impl MqttDevice {
             command.args(["-t", &self.topic(topic)]);
         }
         command.args(["-F", "%t %p"]).args(options);
-        let process = command.stdout(heard).stderr(Stdio::null()).spawn().unwrap();
-        MqttListener { process, log, prefix: self.prefix.clone() }
+        let process = Running::start(command.stdout(heard).stderr(Stdio::null()));
+        MqttListener { _process: process, log, prefix: self.prefix.clone() }
     }
 }
 
 /// A device that listens; it stops with the value.
 pub(crate) struct MqttListener {
-    process: Child,
+    _process: Running,
     log: std::path::PathBuf,
     prefix: String,
 }
@@ -98,13 +99,6 @@ impl MqttListener {
             Some((topic, serde_json::from_str(payload).ok()?))
         };
         text.lines().filter_map(line).collect()
-    }
-}
-
-impl Drop for MqttListener {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
     }
 }
 
@@ -155,8 +149,8 @@ impl Mosquitto {
         let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
         let mut command = Command::new("mosquitto_sub");
         command.args(["-h", &host, "-p", &port, "-q", "1", "-t", "#", "-F", "%t"]);
-        let process = command.stdout(heard).stderr(Stdio::null()).spawn().unwrap();
-        let witness = Witness { broker: self, process, log };
+        let process = Running::start(command.stdout(heard).stderr(Stdio::null()));
+        let witness = Witness { broker: self, _process: process, log };
         witness.until("begun").await;
         witness
     }
@@ -165,7 +159,7 @@ impl Mosquitto {
 /// Sees the topics of what is said at a broker; it stops with the value.
 pub(crate) struct Witness<'b> {
     broker: &'b Mosquitto,
-    process: Child,
+    _process: Running,
     log: std::path::PathBuf,
 }
 
@@ -185,13 +179,6 @@ impl Witness<'_> {
             fs_err::read_to_string(&self.log).unwrap_or_default().contains(&topic)
         };
         until("the witness sees it", seen).await;
-    }
-}
-
-impl Drop for Witness<'_> {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
     }
 }
 

@@ -39,20 +39,13 @@ pub(in crate::console) async fn telemetry(
     let filter =
         TelemetryFilter { tenant: visit.tenant_id(), part, limit: ON_A_PAGE, ..TelemetryFilter::default() };
     let rows = state.authority.telemetry(&by, filter).await?;
-    let next = next_of(&rows, |row| row.id, "/console/messages?before=");
-    let text = "What devices publish at the MQTT door below telemetry is here, once it was checked and kept.";
-    let body = html! {
-        (top(&visit, "/console/messages"))
-        (live("telemetry", "devices", &html! {
-            @if rows.is_empty() {
-                div class="panel" { (empty(Icon::Messages, "No message yet", text, html! {})) }
-            } @else {
-                (telemetry_table(&visit, &rows))
-            }
-        }))
-        (pager(before.map(|_id| "/console/messages"), next.as_deref()))
-    };
-    Ok(page(&visit, TITLE, &body))
+    let nothing = (
+        "No message yet",
+        "What devices publish at the MQTT door below telemetry is here, once it was checked and kept.",
+    );
+    let list = List { title: TITLE, id: "telemetry", path: "/console/messages", nothing };
+    let table = (!rows.is_empty()).then(|| telemetry_table(&visit, &rows));
+    Ok(list.page(&visit, table, (before, next_of(&rows, |row| row.id))))
 }
 
 fn telemetry_table(visit: &Visit, rows: &[TelemetryRow]) -> Markup {
@@ -99,20 +92,13 @@ pub(in crate::console) async fn set_aside(
     query.finish()?;
     let filter = SetAsideFilter { tenant: visit.tenant_id(), reason: None, before, limit: ON_A_PAGE };
     let rows = state.authority.messages_set_aside(&by, filter).await?;
-    let next = next_of(&rows, |row| row.id, "/console/messages/aside?before=");
-    let text = "Messages that are not what their device may say, or that nobody can read, would be here with the reason.";
-    let body = html! {
-        (top(&visit, "/console/messages/aside"))
-        (live("aside", "devices", &html! {
-            @if rows.is_empty() {
-                div class="panel" { (empty(Icon::Messages, "Nothing was set aside", text, html! {})) }
-            } @else {
-                (aside_table(&visit, &rows))
-            }
-        }))
-        (pager(before.map(|_id| "/console/messages/aside"), next.as_deref()))
-    };
-    Ok(page(&visit, "Messages set aside", &body))
+    let nothing = (
+        "Nothing was set aside",
+        "Messages that are not what their device may say, or that nobody can read, would be here with the reason.",
+    );
+    let list = List { title: "Messages set aside", id: "aside", path: "/console/messages/aside", nothing };
+    let table = (!rows.is_empty()).then(|| aside_table(&visit, &rows));
+    Ok(list.page(&visit, table, (before, next_of(&rows, |row| row.id))))
 }
 
 fn aside_table(visit: &Visit, rows: &[SetAsideRow]) -> Markup {
@@ -236,6 +222,34 @@ pub(in crate::console) async fn release(
     Ok(flash.then(&format!("/console/messages/aside/{id}")))
 }
 
+/// What one of the two lists is called, where it is, and what stands there while it is empty.
+struct List {
+    title: &'static str,
+    id: &'static str,
+    path: &'static str,
+    nothing: (&'static str, &'static str),
+}
+
+impl List {
+    /// A page of it: from before a message on, and on to those before the last one.
+    fn page(
+        &self,
+        visit: &Visit,
+        table: Option<Markup>,
+        (before, last): (Option<u64>, Option<u64>),
+    ) -> Response {
+        let (title, text) = self.nothing;
+        let nothing = || html! { div class="panel" { (empty(Icon::Messages, title, text, html! {})) } };
+        let next = last.map(|last| format!("{}?before={last}", self.path));
+        let body = html! {
+            (top(visit, self.path))
+            (live(self.id, "devices", &table.unwrap_or_else(nothing)))
+            (pager(before.map(|_id| self.path), next.as_deref()))
+        };
+        page(visit, self.title, &body)
+    }
+}
+
 /// The head of both lists, with the way to the other.
 fn top(visit: &Visit, here: &str) -> Markup {
     let lists = [("/console/messages", "Arrived"), ("/console/messages/aside", "Set aside")];
@@ -252,10 +266,9 @@ fn before(query: &mut crate::fields::Fields) -> Option<u64> {
     query.read("before", |text| text.parse().map_err(|_invalid| "must be a whole number"))
 }
 
-/// The way to the page after this one, if it is full.
-fn next_of<T>(rows: &[T], id: impl Fn(&T) -> u64, path: &str) -> Option<String> {
-    let last = rows.last().filter(|_last| rows.len() as u64 >= u64::from(ON_A_PAGE))?;
-    Some(format!("{path}{}", id(last)))
+/// The last one on this page, if it is full.
+fn next_of<T>(rows: &[T], id: impl Fn(&T) -> u64) -> Option<u64> {
+    rows.last().filter(|_last| rows.len() as u64 >= u64::from(ON_A_PAGE)).map(id)
 }
 
 fn cut(payload: &str) -> Markup {

@@ -141,11 +141,8 @@ pub(in crate::console) async fn begin(
     form: Form,
 ) -> Outcome<Response> {
     let by = themselves(&entered)?;
-    let begun = match password(form.fields(&[])) {
-        Ok(password) => state.authority.begin_totp(&by, password, address).await.map_err(Failure::from),
-        Err(failure) => Err(failure),
-    };
-    match begun {
+    let begun = async { Ok(state.authority.begin_totp(&by, password(form.fields(&[]))?, address).await?) };
+    match begun.await {
         Ok(pending) => Ok(pending_page(&entered, &pending, None)),
         Err(failure) => refused(&state, &entered, failure).await,
     }
@@ -209,11 +206,9 @@ pub(in crate::console) async fn renew_codes(
     form: Form,
 ) -> Outcome<Response> {
     let by = themselves(&entered)?;
-    let made = match proof(form.fields(&[])) {
-        Ok(proof) => state.authority.renew_recovery_codes(&by, proof, address).await.map_err(Failure::from),
-        Err(failure) => Err(failure),
-    };
-    match made {
+    let made =
+        async { Ok(state.authority.renew_recovery_codes(&by, proof(form.fields(&[]))?, address).await?) };
+    match made.await {
         Ok(codes) => Ok(codes_page(&entered, &codes)),
         Err(failure) => refused(&state, &entered, failure).await,
     }
@@ -227,13 +222,9 @@ pub(in crate::console) async fn remove(
     form: Form,
 ) -> Outcome<Response> {
     let by = themselves(&entered)?;
-    let removed = match proof(form.fields(&[])) {
-        Ok(proof) => {
-            state.authority.remove_own_second_factor(&by, proof, address).await.map_err(Failure::from)
-        }
-        Err(failure) => Err(failure),
-    };
-    match removed {
+    let removed =
+        async { Ok(state.authority.remove_own_second_factor(&by, proof(form.fields(&[]))?, address).await?) };
+    match removed.await {
         Ok(()) => Ok(Flash::new(Tone::Good, "The second factor is removed.").then(PATH)),
         Err(failure) => refused(&state, &entered, failure).await,
     }

@@ -8,8 +8,17 @@ use std::time::Duration;
 
 use crate::program::repository;
 
-const UNITS: [&str; 4] =
-    ["countersign.service", "countersign-agent.service", "countersign-edge.service", MOSQUITTO];
+const UNITS: [&str; 5] =
+    ["countersign.service", "countersign-agent.service", "countersign-edge.service", MOSQUITTO, ENROLMENT];
+
+/// What enrols a device at its first start.
+const ENROLMENT: &str = "countersign-agent-enroll.service";
+
+/// What holds the sockets of services.
+const SOCKETS: [&str; 2] = ["countersign.socket", "countersign-edge.socket"];
+
+/// What gives the control plane its secrets, where it is put.
+const CREDENTIALS: [&str; 2] = ["countersign-credentials.conf", "countersign.service.d/credentials.conf"];
 
 /// What keeps Mosquitto's side up to date.
 const MOSQUITTO: &str = "countersign-mosquitto.service";
@@ -62,6 +71,33 @@ fn systemd_understands_every_line_of_the_units() {
     let output = analyze(&["verify"], &units);
     assert_fine(&output);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "nothing is ignored");
+}
+
+#[test]
+fn systemd_understands_sockets_and_credentials() {
+    let (folder, units) = of_names(&[&SOCKETS[..], &UNITS].concat());
+    let (from, to) =
+        (repository().join("deploy/systemd").join(CREDENTIALS[0]), folder.path().join(CREDENTIALS[1]));
+    fs_err::create_dir(to.parent().unwrap()).unwrap();
+    fs_err::copy(from, to).unwrap();
+    let output = analyze(&["verify"], &units);
+    assert_fine(&output);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "nothing is ignored");
+}
+
+#[test]
+fn systemd_makes_the_users_of_the_units() {
+    let files = ["countersign.sysusers", "countersign-agent.sysusers"];
+    let files = files.map(|name| repository().join("deploy/systemd").join(name));
+    let nobody = tempfile::tempdir().unwrap();
+    let mut command = Command::new("systemd-sysusers");
+    command.arg("--dry-run").arg(format!("--root={}", nobody.path().display())).args(files);
+    let output = command.output().unwrap();
+    assert_fine(&output);
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    for user in ["'countersign'", "'countersign-agent'"] {
+        assert!(String::from_utf8_lossy(&said).contains(&format!("Creating user {user} ")), "{user}");
+    }
 }
 
 #[test]

@@ -35,6 +35,7 @@ mod a_running_server_writes_nowhere_else;
 mod a_second_factor_is_asked_for;
 mod a_second_start_keeps_devices_and_their_certificates;
 mod a_stopping_server_finishes_what_it_began;
+mod a_stranger_can_deploy_it;
 mod a_successor_that_fails_changes_nothing;
 mod a_taken_name_leaves_its_device_alone;
 mod a_thief_with_a_token_gets_nothing;

@@ -2,7 +2,7 @@
 //! still, a client of doors that can be told to do what no good client does, a PostgreSQL server, a
 //! PKCS #11 token, Cloudflare's API, an app of one-time codes, and how often a property is tried.
 //!
-//! For tests only: no crate may depend on it otherwise, and it knows nothing but `core`, so that what
+//! For tests and the simulator of fleets only: no crate that is shipped may depend on it, and it knows nothing but `core`, so that what
 //! it makes is not made by the code under test.
 //!
 //! Start reading at [`TestCa`] and [`DoorClient`].

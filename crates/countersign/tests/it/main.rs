@@ -34,6 +34,7 @@ mod a_rule_tells_why_it_blocks;
 mod a_running_server_writes_nowhere_else;
 mod a_second_factor_is_asked_for;
 mod a_second_start_keeps_devices_and_their_certificates;
+mod a_simulated_fleet_is_served_and_nothing_else;
 mod a_stopping_server_finishes_what_it_began;
 mod a_stranger_can_deploy_it;
 mod a_successor_that_fails_changes_nothing;

@@ -482,6 +482,11 @@ impl Installation {
         Admin::new(self.admin_address(), &self.session)
     }
 
+    /// The token of the owner's session.
+    pub(crate) fn owner_session(&self) -> &str {
+        &self.session
+    }
+
     /// A caller of the admin API without a session.
     pub(crate) fn stranger(&self) -> Admin {
         Admin::new(self.admin_address(), "")

@@ -77,6 +77,7 @@ pub mod rollout;
 pub mod rotation;
 pub mod rules;
 pub mod second_factor;
+mod secrets;
 pub mod service_certificates;
 pub mod settings;
 pub mod shadows;

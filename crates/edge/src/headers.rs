@@ -5,6 +5,7 @@
 //! socket and the handshake showed, in the families that the route chose ([`IdentityHeaders`]).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -279,7 +280,7 @@ pub(crate) fn byte_sequence(der: &[u8]) -> String {
 }
 
 /// A structured-field list of byte sequences.
-pub(crate) fn byte_sequences(certificates: &[Box<[u8]>]) -> String {
+pub(crate) fn byte_sequences(certificates: &[Arc<[u8]>]) -> String {
     certificates.iter().map(|der| byte_sequence(der)).collect::<Vec<_>>().join(", ")
 }
 

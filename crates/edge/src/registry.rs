@@ -360,12 +360,16 @@ impl Sessions {
                 }
                 one.members.push(member);
             }
-            None => all.push(Certified {
-                claim: claim.clone(),
-                // The first sweep works it out.
-                steady_until: claim.not_before,
-                members: vec![member],
-            }),
+            None => {
+                // One as a rule, and room for four would be half a kilobyte more for each device.
+                all.reserve_exact(1);
+                all.push(Certified {
+                    claim: claim.clone(),
+                    // The first sweep works it out.
+                    steady_until: claim.not_before,
+                    members: vec![member],
+                });
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
 
+use crate::name_challenges::NameChallenges;
 use crate::pem::{self, PemError};
 use crate::policy;
 use crate::provider::provider;
@@ -82,12 +83,15 @@ struct Served {
 
 /// The credentials of a door: one by default, others by the name the client asks for (SNI).
 /// Replacing them serves new connections at once and leaves open ones alone.
-pub struct ServerCredentials(ArcSwap<Served>);
+pub struct ServerCredentials {
+    served: ArcSwap<Served>,
+    challenges: NameChallenges,
+}
 
 impl fmt::Debug for ServerCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerCredentials")
-            .field("names", &self.0.load().by_name.keys())
+            .field("names", &self.served.load().by_name.keys())
             .finish_non_exhaustive()
     }
 }
@@ -96,7 +100,8 @@ impl ServerCredentials {
     /// One credential for every name.
     #[must_use]
     pub fn new(default: ServerCredential) -> Self {
-        Self(ArcSwap::from_pointee(Served { default: default.0, by_name: HashMap::new() }))
+        let served = ArcSwap::from_pointee(Served { default: default.0, by_name: HashMap::new() });
+        Self { served, challenges: NameChallenges::default() }
     }
 
     /// Replaces all: `default` for whoever asks for no name or an unknown one, and one for each DNS
@@ -108,30 +113,36 @@ impl ServerCredentials {
     ) {
         let by_name =
             named.into_iter().map(|(name, credential)| (name.to_ascii_lowercase(), credential.0)).collect();
-        self.0.store(Arc::new(Served { default: default.0, by_name }));
+        self.served.store(Arc::new(Served { default: default.0, by_name }));
     }
 
     /// Replaces the default and keeps the named ones.
     pub fn replace_default(&self, default: ServerCredential) {
         let default = default.0;
-        self.0.rcu(|served| Served { default: Arc::clone(&default), by_name: served.by_name.clone() });
+        self.served.rcu(|served| Served { default: Arc::clone(&default), by_name: served.by_name.clone() });
     }
 
     /// Replaces the named ones and keeps the default.
     pub fn replace_named(&self, named: impl IntoIterator<Item = (String, ServerCredential)>) {
         let by_name: HashMap<_, _> =
             named.into_iter().map(|(name, credential)| (name.to_ascii_lowercase(), credential.0)).collect();
-        self.0.rcu(|served| Served { default: Arc::clone(&served.default), by_name: by_name.clone() });
+        self.served.rcu(|served| Served { default: Arc::clone(&served.default), by_name: by_name.clone() });
+    }
+
+    /// What CAs are shown that ask whose a name is.
+    #[must_use]
+    pub const fn challenges(&self) -> &NameChallenges {
+        &self.challenges
     }
 
     /// What whoever asks for no name is shown.
     pub(crate) fn default_key(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.0.load().default)
+        Arc::clone(&self.served.load().default)
     }
 
     /// What whoever asks for this name is shown.
     pub(crate) fn choose(&self, server_name: Option<&str>) -> Arc<CertifiedKey> {
-        let served = self.0.load();
+        let served = self.served.load();
         let named = server_name
             .filter(|_| !served.by_name.is_empty())
             .and_then(|name| policy::named(&served.by_name, name));

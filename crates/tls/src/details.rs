@@ -1,5 +1,7 @@
 //! What a leaf says, in the texts that rules and identity headers use.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest;
 use const_oid::ObjectIdentifier;
 use countersign_core::time::Timestamp;
@@ -63,13 +65,13 @@ impl LeafDetails {
     /// The texts of the first certificate of a chain in DER that nobody vouches for; `None` when it
     /// cannot be read.
     #[must_use]
-    pub fn of_chain(chain: &[Box<[u8]>]) -> Option<Self> {
+    pub fn of_chain(chain: &[Arc<[u8]>]) -> Option<Self> {
         Self::read(chain, None)
     }
 
     /// The texts of the first certificate of `chain`. The issuer's are those of `issuer`, or else of
     /// the second certificate if the first names it.
-    pub(crate) fn read(chain: &[Box<[u8]>], issuer: Option<&Issuer>) -> Option<Self> {
+    pub(crate) fn read(chain: &[Arc<[u8]>], issuer: Option<&Issuer>) -> Option<Self> {
         let der = chain.first()?;
         let leaf = Parsed::from_der(der).ok()?;
         let next = chain

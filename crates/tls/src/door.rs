@@ -12,7 +12,7 @@ use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{Acceptor, NoServerSessionStorage, ServerConnection};
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
@@ -30,7 +30,7 @@ use crate::verdict::Judge;
 /// A door's TLS could not be set up.
 #[derive(Debug, Error)]
 #[error("set up TLS for a door")]
-pub struct DoorTlsError(#[source] rustls::Error);
+pub struct DoorTlsError(#[source] pub(crate) rustls::Error);
 
 /// The TLS of one listener, with one client-authentication policy for each name that clients ask for.
 ///
@@ -135,30 +135,39 @@ impl DoorTls {
             let result = self.shake_hands(ReadAhead::new(io)).await;
             result.map_err(|error| HandshakeError::sort(error, REFUSED.get().take()))
         };
-        let (stream, client_auth) = REFUSED.scope(Cell::new(None), handshake).await?;
+        let shaken = REFUSED.scope(Cell::new(None), handshake).await?;
+        let (stream, client_auth) = shaken.ok_or(HandshakeError::NameAsked)?;
         let peer = self.judge(stream.get_ref().1, client_auth)?;
         Ok((ServerStream(Box::new(stream)), peer))
     }
 
-    /// Where names make a difference, the client's first message is read before anything is chosen.
-    async fn shake_hands<IO>(&self, io: IO) -> io::Result<(TlsStream<IO>, ClientAuth)>
+    /// Where names make a difference, the client's first message is read before anything is chosen. `None`: it
+    /// was a CA that asked whose a name is, and is answered.
+    async fn shake_hands<IO>(&self, io: IO) -> io::Result<Option<(TlsStream<IO>, ClientAuth)>>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let policies = self.policies.load_full();
-        if let Some(client_auth) = policies.of_all() {
+        let challenges = self.credentials.challenges();
+        if let Some(client_auth) = policies.of_all()
+            && challenges.is_empty()
+        {
             let acceptor = TlsAcceptor::from(Arc::clone(self.configs.of(client_auth)));
-            return Ok((acceptor.accept(io).await?, client_auth));
+            return Ok(Some((acceptor.accept(io).await?, client_auth)));
         }
         let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+        if let Some(answer) = challenges.find(&start.client_hello()) {
+            start.into_stream(answer).await?.shutdown().await?;
+            return Ok(None);
+        }
         let client_auth = policies.of(start.client_hello().server_name());
         let config = Arc::clone(self.configs.of(client_auth));
-        Ok((start.into_stream(config).await?, client_auth))
+        Ok(Some((start.into_stream(config).await?, client_auth)))
     }
 
     fn judge(&self, connection: &ServerConnection, client_auth: ClientAuth) -> Result<Peer, HandshakeError> {
         let shown = connection.peer_certificates().unwrap_or_default();
-        let chain: Vec<Box<[u8]>> = shown.iter().map(|certificate| certificate.as_ref().into()).collect();
+        let chain: Vec<Arc<[u8]>> = shown.iter().map(|certificate| certificate.as_ref().into()).collect();
         let (verdict, snapshot, now) = self.court.verdict(&chain);
         if client_auth == ClientAuth::Required
             && let Some(refusal) = self.court.refusal(&chain, &verdict, &snapshot, now)

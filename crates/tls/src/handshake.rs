@@ -24,6 +24,10 @@ pub enum HandshakeError {
     /// The peer ended the handshake with an alert, most often because it does not trust us.
     #[error("the peer ended the handshake")]
     PeerAlert(#[source] Error),
+    /// A CA asked over TLS whose a name is, and was answered (RFC 8737): nothing else is said over such a
+    /// connection.
+    #[error("a CA asked whose a name is")]
+    NameAsked,
     /// The connection broke or was closed.
     #[error("the connection ended during the handshake")]
     Connection(#[source] io::Error),
@@ -39,6 +43,7 @@ impl HandshakeError {
             Self::Incompatible(_) => "TLS_INCOMPATIBLE",
             Self::Protocol(_) => "TLS_PROTOCOL_ERROR",
             Self::PeerAlert(_) => "TLS_PEER_ALERT",
+            Self::NameAsked => "TLS_NAME_ASKED",
             Self::Connection(_) => "TLS_CONNECTION_LOST",
         }
     }

@@ -23,7 +23,7 @@ impl Hearsay {
     /// The other side of a handshake that an edge has done. What the certificate amounts to is judged here;
     /// that its key was there is the edge's word.
     #[must_use]
-    pub fn peer(&self, chain: Vec<Box<[u8]>>, snapshot: &TrustSnapshot, now: Timestamp) -> Peer {
+    pub fn peer(&self, chain: Vec<Arc<[u8]>>, snapshot: &TrustSnapshot, now: Timestamp) -> Peer {
         let verdict = self.0.verdict(&chain, snapshot, now);
         let session = Session {
             is_resumed: false,

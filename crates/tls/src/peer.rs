@@ -68,7 +68,7 @@ pub enum Witness {
 
 #[derive(Debug)]
 struct Facts {
-    chain: Vec<Box<[u8]>>,
+    chain: Vec<Arc<[u8]>>,
     verdict: Verdict,
     session: Session,
     leaf: OnceLock<Option<Box<LeafDetails>>>,
@@ -87,16 +87,21 @@ struct Facts {
 pub struct Peer(Arc<Facts>);
 
 impl Peer {
-    pub(crate) fn new(chain: Vec<Box<[u8]>>, judged: (Verdict, Arc<Judge>), session: Session) -> Self {
+    pub(crate) fn new(chain: Vec<Arc<[u8]>>, judged: (Verdict, Arc<Judge>), session: Session) -> Self {
         Self::seen_by(Witness::Door, chain, judged, session)
     }
 
     pub(crate) fn seen_by(
         witness: Witness,
-        chain: Vec<Box<[u8]>>,
+        mut chain: Vec<Arc<[u8]>>,
         (verdict, judge): (Verdict, Arc<Judge>),
         session: Session,
     ) -> Self {
+        // Most clients send it, and all of them the same: they hold the snapshot's.
+        if let Some(issuer) = verdict.issuer() {
+            let shown = chain.iter_mut().filter(|shown| **shown == issuer.certificate);
+            shown.for_each(|shown| *shown = Arc::clone(&issuer.certificate));
+        }
         let (leaf, guests) = (OnceLock::new(), Mutex::new(None));
         Self(Arc::new(Facts { chain, verdict, session, leaf, judge, guests, witness }))
     }
@@ -159,7 +164,7 @@ impl Peer {
 
     /// The chain as it was shown, leaf first, DER; empty when none was.
     #[must_use]
-    pub fn chain_der(&self) -> &[Box<[u8]>] {
+    pub fn chain_der(&self) -> &[Arc<[u8]>] {
         &self.0.chain
     }
 
@@ -167,10 +172,7 @@ impl Peer {
     /// `None` when none does, and when a CA elsewhere signed it. What else the peer sent after its leaf is nobody's word.
     #[must_use]
     pub fn issuer_der(&self) -> Option<&[u8]> {
-        match &self.0.verdict {
-            Verdict::Vouched(vouched) => vouched.issuer.as_ref().map(|issuer| &*issuer.certificate),
-            Verdict::Untrusted(_) | Verdict::NothingShown => None,
-        }
+        self.0.verdict.issuer().map(|issuer| &*issuer.certificate)
     }
 
     /// The leaf's texts for rules and headers, worked out on first use; `None` when no certificate
@@ -178,14 +180,7 @@ impl Peer {
     #[must_use]
     pub fn leaf(&self) -> Option<&LeafDetails> {
         let Facts { chain, verdict, leaf, .. } = &*self.0;
-        leaf.get_or_init(|| {
-            let issuer = match verdict {
-                Verdict::Vouched(vouched) => vouched.issuer.as_deref(),
-                Verdict::Untrusted(_) | Verdict::NothingShown => None,
-            };
-            LeafDetails::read(chain, issuer).map(Box::new)
-        })
-        .as_deref()
+        leaf.get_or_init(|| LeafDetails::read(chain, verdict.issuer()).map(Box::new)).as_deref()
     }
 
     /// Whether the handshake resumed an earlier session.

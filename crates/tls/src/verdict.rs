@@ -45,6 +45,16 @@ pub(crate) enum Verdict {
     Vouched(Arc<Vouched>),
 }
 
+impl Verdict {
+    /// The device CA that vouches for the leaf, unless it is one elsewhere.
+    pub(crate) fn issuer(&self) -> Option<&Issuer> {
+        match self {
+            Self::Vouched(vouched) => vouched.issuer.as_deref(),
+            Self::Untrusted(_) | Self::NothingShown => None,
+        }
+    }
+}
+
 /// Judges chains; remembers only that a chain was right, never that one was wrong.
 #[derive(Debug)]
 pub(crate) struct Judge {

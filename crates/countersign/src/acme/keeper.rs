@@ -13,7 +13,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::kept::{Kept, KeptCertificate};
 use super::order;
-use crate::config::AcmeSettings;
+use super::validation::Validation;
+use crate::config::{AcmeChallenge, AcmeSettings};
 use crate::doors::Shown;
 
 /// How often it is looked whether something is due: clocks can jump.
@@ -27,7 +28,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(12 * 3600);
 pub(crate) struct Acme {
     settings: AcmeSettings,
     kept: Kept,
-    challenges: HttpChallenges,
+    validation: Validation,
     shown: Arc<Shown>,
     authority: Option<Arc<Authority>>,
 }
@@ -62,8 +63,17 @@ impl Acme {
         (challenges, shown): (HttpChallenges, Arc<Shown>),
         authority: Option<Arc<Authority>>,
     ) -> anyhow::Result<Self> {
-        let kept = Kept::new(data_dir).context("keep what ACME needs")?;
-        Ok(Self { settings, kept, challenges, shown, authority })
+        let kept = Kept::new(data_dir, authority.clone()).context("keep what ACME needs")?;
+        let validation = match settings.challenge {
+            AcmeChallenge::Http => Validation::Http(challenges),
+            AcmeChallenge::Tls => Validation::Tls(shown.challenges()),
+        };
+        Ok(Self { settings, kept, validation, shown, authority })
+    }
+
+    /// Whether the CA looks over plain HTTP, where the redirect has to be open.
+    pub(crate) const fn needs_redirect(&self) -> bool {
+        matches!(self.validation, Validation::Http(_))
     }
 
     /// Obtains the certificate and renews it at two thirds of its life, for ever. While that fails, the old
@@ -82,12 +92,13 @@ impl Acme {
                     schedule = schedule.after(&certificate);
                     let (expires_at, serial) = (certificate.lifetime.expires_at, &certificate.serial);
                     tracing::info!(%expires_at, serial, renewal_at = %schedule.due, "certificate obtained by ACME");
-                    self.shown.show_acquired(&self.settings.hosts, &certificate.credential);
+                    self.show(&certificate);
                 }
                 Err(error) => {
                     let wait = wait_after(schedule.failures);
                     let failures = schedule.failures.saturating_add(1);
                     schedule = Schedule { due: SystemClock.now() + wait, failures };
+                    self.shown.not_acquired(failures);
                     let (error, minutes) = (format!("{error:#}"), wait.as_secs() / 60);
                     tracing::error!(
                         error,
@@ -110,7 +121,7 @@ impl Acme {
             (Ok(Some(certificate)), Ok(account)) if certificate.is_for(&self.settings.hosts) => {
                 let due = if account.is_some() { renewal_of(&certificate) } else { now };
                 tracing::info!(expires_at = %certificate.lifetime.expires_at, renewal_at = %due, "certificate of ACME kept");
-                self.shown.show_acquired(&self.settings.hosts, &certificate.credential);
+                self.show(&certificate);
                 Schedule { due, failures: 0 }
             }
             (Ok(_), Ok(_)) => at_once,
@@ -121,9 +132,14 @@ impl Acme {
         }
     }
 
+    fn show(&self, certificate: &KeptCertificate) {
+        let expires_at = certificate.lifetime.expires_at;
+        self.shown.show_acquired(&self.settings.hosts, &certificate.credential, expires_at);
+    }
+
     async fn obtain(&self) -> anyhow::Result<KeptCertificate> {
         let account = order::account(&self.settings, &self.kept).await?;
-        let obtained = order::certificate(&account, &self.settings.hosts, &self.challenges).await?;
+        let obtained = order::certificate(&account, &self.settings.hosts, &self.validation).await?;
         let pem = (obtained.chain.as_str(), obtained.key.as_str());
         let certificate = self.kept.save_certificate(pem, SystemClock.now())?;
         if let Some(authority) = &self.authority {

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use countersign_edge::HttpChallenges;
 use instant_acme::{
-    Account, AuthorizationStatus, ChallengeType, ExternalAccountKey, Identifier, NewAccount, NewOrder, Order,
-    OrderStatus, RetryPolicy,
+    Account, AuthorizationStatus, ExternalAccountKey, Identifier, NewAccount, NewOrder, Order, OrderStatus,
+    RetryPolicy,
 };
 use zeroize::Zeroizing;
 
 use super::kept::{Kept, KeptAccount};
 use super::transport::AcmeHttp;
+use super::validation::{Answer, Validation};
 use crate::config::AcmeSettings;
 
 /// How long the CA may take to look at the names, and then to issue.
@@ -46,17 +46,17 @@ pub(super) async fn account(settings: &AcmeSettings, kept: &Kept) -> anyhow::Res
     Ok(account)
 }
 
-/// A certificate for these hosts. What is asked about them meanwhile is answered through `challenges`.
+/// A certificate for these hosts. What the CA looks for meanwhile it finds by `validation`.
 pub(super) async fn certificate(
     account: &Account,
     hosts: &[String],
-    challenges: &HttpChallenges,
+    validation: &Validation,
 ) -> anyhow::Result<Obtained> {
     let identifiers: Vec<_> = hosts.iter().cloned().map(Identifier::Dns).collect();
     let order = account.new_order(&NewOrder::new(&identifiers)).await;
     let mut order = order.context("order a certificate")?;
     let mut answers = Vec::new();
-    prove(&mut order, challenges, &mut answers).await?;
+    prove(&mut order, validation, &mut answers).await?;
     let policy = RetryPolicy::new().timeout(PATIENCE);
     let status = order.poll_ready(&policy).await.context("wait until the CA has looked at the names")?;
     if status != OrderStatus::Ready {
@@ -69,11 +69,7 @@ pub(super) async fn certificate(
 }
 
 /// Has the CA look at every name that it has not seen to be ours.
-async fn prove(
-    order: &mut Order,
-    challenges: &HttpChallenges,
-    answers: &mut Vec<countersign_edge::ChallengeAnswer>,
-) -> anyhow::Result<()> {
+async fn prove(order: &mut Order, validation: &Validation, answers: &mut Vec<Answer>) -> anyhow::Result<()> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization.context("learn what the CA wants to see")?;
@@ -86,9 +82,10 @@ async fn prove(
             | AuthorizationStatus::Expired
             | AuthorizationStatus::Deactivated) => bail!("the CA has {name} as {status:?}"),
         }
-        let challenge = authorization.challenge(ChallengeType::Http01);
-        let mut challenge = challenge.with_context(|| format!("the CA does not look at {name} over HTTP"))?;
-        answers.push(challenges.answer(&challenge.token, challenge.key_authorization().as_str()));
+        let challenge = authorization.challenge(validation.kind());
+        let refused = || format!("the CA does not look at {name} by {:?}", validation.kind());
+        let mut challenge = challenge.with_context(refused)?;
+        answers.push(validation.answer(&name, &challenge.token, &challenge.key_authorization())?);
         challenge.set_ready().await.with_context(|| format!("ask the CA to look at {name}"))?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use countersign_core::Identity;
@@ -93,7 +94,7 @@ fn host_of(headers: &HeaderMap) -> Option<String> {
 /// A certificate that the request comes with.
 pub(crate) struct TestCertificate {
     pub(super) leaf: LeafDetails,
-    chain: Vec<Box<[u8]>>,
+    chain: Vec<Arc<[u8]>>,
     pub(super) identity: Option<Identity>,
     pub(super) standing: Standing,
     pub(super) state: CertificateState,
@@ -104,7 +105,7 @@ impl PresentedCertificate for TestCertificate {
         Some(&self.leaf)
     }
 
-    fn chain_der(&self) -> &[Box<[u8]>] {
+    fn chain_der(&self) -> &[Arc<[u8]>] {
         &self.chain
     }
 }
@@ -120,7 +121,7 @@ impl TestCertificate {
     /// The same of what a file would hold.
     pub(crate) fn of(bytes: &[u8], standing: Option<Standing>, now: Timestamp) -> anyhow::Result<Self> {
         let chain = certificates_of(bytes).context("read the certificates")?;
-        let chain: Vec<Box<[u8]>> = chain.into_iter().map(Vec::into_boxed_slice).collect();
+        let chain: Vec<Arc<[u8]>> = chain.into_iter().map(Arc::from).collect();
         let leaf = LeafDetails::of_chain(&chain).context("read the first certificate")?;
         let identity = chain.first().and_then(|leaf| unverified_identity(leaf).ok());
         let validity = if leaf.not_before <= now && now <= leaf.not_after {

@@ -13,7 +13,7 @@ use super::hosts::HostSettings;
 use super::names::{HttpUrl, PublicName};
 use super::pick::{Layers, Picker};
 use super::raw::Place;
-use super::resolve::switch;
+use super::resolve::{one_of, switch};
 use super::settings::{Setting, Shown};
 
 /// Whom everybody asks.
@@ -27,6 +27,7 @@ pub(super) struct RawAcme {
     pub(super) agree_to_terms: Place<bool>,
     pub(super) contacts: Place<Vec<String>>,
     pub(super) directory: Place<String>,
+    pub(super) challenge: Place<String>,
     pub(super) ca_file: Place<String>,
     pub(super) eab_key_id: Place<String>,
     pub(super) eab_key_file: Place<String>,
@@ -41,10 +42,21 @@ pub(crate) struct AcmeSettings {
     pub(crate) contacts: Vec<String>,
     /// The CA.
     pub(crate) directory: HttpUrl,
+    /// How it sees whose the names are.
+    pub(crate) challenge: AcmeChallenge,
     /// The roots that it is trusted by, PEM; the system's, when absent.
     pub(crate) ca_file: Option<PathBuf>,
     /// The account at the CA that a new one is bound to: its id, and the file with its key.
     pub(crate) external_account: Option<(String, PathBuf)>,
+}
+
+/// How a CA sees whose a name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AcmeChallenge {
+    /// Over plain HTTP, at the redirect: `http-01`.
+    Http,
+    /// Over TLS, at the doors: `tls-alpn-01`.
+    Tls,
 }
 
 impl AcmeSettings {
@@ -71,6 +83,14 @@ pub(super) fn acme(
     let contacts = pick.list::<String>(Layers::new("acme.contacts", raw.contacts));
     let directory = Layers::new("acme.directory", raw.directory);
     let directory = pick.value(directory, DIRECTORY.parse().ok(), |text| https(&text).map(Some)).0;
+    let known = [("http-01", AcmeChallenge::Http), ("tls-alpn-01", AcmeChallenge::Tls)];
+    let usual = if redirect.is_some() { AcmeChallenge::Http } else { AcmeChallenge::Tls };
+    let challenge = Layers::new("acme.challenge", raw.challenge);
+    let (challenge, challenge_at) = pick.value(challenge, usual, |text| one_of(&text, &known));
+    if challenge == AcmeChallenge::Http && redirect.is_none() {
+        let message = "http-01 needs redirect.listen: the CA looks for each name over plain HTTP, on port 80";
+        pick.refuse(&challenge_at, "acme.challenge", message);
+    }
     let ca_file = pick.file(Layers::new("acme.ca_file", raw.ca_file)).map(|(path, _)| path);
     let id = pick.given(Layers::new("acme.eab_key_id", raw.eab_key_id));
     let key = pick.file(Layers::new("acme.eab_key_file", raw.eab_key_file));
@@ -87,10 +107,6 @@ pub(super) fn acme(
     if !agreed {
         let message = "must be true: the CA issues to nobody who has not agreed to its terms of service";
         pick.refuse(&origin, "acme.agree_to_terms", message);
-    }
-    if redirect.is_none() {
-        let message = "needs redirect.listen: the CA asks for each name over plain HTTP, on port 80";
-        pick.refuse(&origin, "acme.hosts", message);
     }
     let mut hosts = Vec::with_capacity(names.len());
     for name in names {
@@ -110,6 +126,7 @@ pub(super) fn acme(
         hosts,
         contacts: contacts.map(|(contacts, _)| contacts).unwrap_or_default(),
         directory: directory?,
+        challenge,
         ca_file,
         external_account: id.zip(key).map(|((id, _), (key, _))| (id, key)),
     })
@@ -127,7 +144,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "",
         "[\"gateway.example.com\"]",
         Shown::Example,
-        "DNS names for which the doors show a certificate from a public CA, by ACME. The CA asks for each over\nplain HTTP on port 80, where [redirect] has to listen. Default: none.",
+        "DNS names for which the doors show a certificate from a public CA, by ACME. Default: none.",
     ),
     Setting::new(
         "acme.agree_to_terms",
@@ -149,6 +166,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "\"https://acme-v02.api.letsencrypt.org/directory\"",
         Shown::Default,
         "The CA's directory.",
+    ),
+    Setting::new(
+        "acme.challenge",
+        "",
+        "\"http-01\"",
+        Shown::Example,
+        "How the CA sees whose the names are: http-01, over plain HTTP on port 80, where [redirect] has to listen; or\ntls-alpn-01, over TLS on port 443, at any door. Default: http-01 where there is a redirect, else tls-alpn-01.",
     ),
     Setting::new(
         "acme.ca_file",
@@ -177,6 +201,7 @@ pub(super) const SETTINGS: &[Setting] = &[
 mod tests {
     use super::super::problem::ConfigError;
     use super::super::reading::read;
+    use super::AcmeChallenge;
 
     #[test]
     fn a_host_and_the_terms_are_enough() {
@@ -184,6 +209,10 @@ mod tests {
             "[acme]\nhosts = [\"A.example\"]\nagree_to_terms = true\n[redirect]\nlisten = \"0.0.0.0:80\"\n";
         let acme = read(text).unwrap().resolved.acme.unwrap();
         assert_eq!(acme.hosts, ["a.example"]);
+        assert_eq!(acme.challenge, AcmeChallenge::Http);
+        let without = text.split("[redirect]").next().unwrap();
+        let over_tls = read(without).unwrap().resolved.acme.unwrap();
+        assert_eq!(over_tls.challenge, AcmeChallenge::Tls);
         assert!(acme.directory.uri().to_string().contains("letsencrypt"));
         assert_eq!(read("[acme]\nagree_to_terms = true\n").unwrap().resolved.acme, None);
     }
@@ -192,7 +221,8 @@ mod tests {
     fn every_mistake_is_reported_with_its_line() {
         for (text, said) in [
             ("hosts = [\"a.example\"]", "/etc/cs/c.toml:2: acme.agree_to_terms: must be true"),
-            ("hosts = [\"a.example\"]", "/etc/cs/c.toml:2: acme.hosts: needs redirect.listen"),
+            ("challenge = \"http-01\"", "/etc/cs/c.toml:2: acme.challenge: http-01 needs redirect.listen"),
+            ("challenge = \"dns-01\"", "/etc/cs/c.toml:2: acme.challenge: "),
             ("hosts = [\"192.0.2.1\"]", "/etc/cs/c.toml:2: acme.hosts: 192.0.2.1 is no DNS name"),
             ("hosts = [\"*.example\"]", "/etc/cs/c.toml:2: acme.hosts: not a host name"),
             ("directory = \"http://a.example\"", "/etc/cs/c.toml:2: acme.directory: not https"),

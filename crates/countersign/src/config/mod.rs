@@ -47,7 +47,7 @@ mod unusual_access;
 mod upstream_settings;
 mod upstreams;
 
-pub(crate) use acme::AcmeSettings;
+pub(crate) use acme::{AcmeChallenge, AcmeSettings};
 pub(crate) use alert_to::{AlertMail, AlertPlace, AlertTo, AlertWay, MailTls};
 pub(crate) use audit::AuditKept;
 pub(crate) use audit_to::{AuditPlace, AuditTo, SyslogPlace, SyslogTls};

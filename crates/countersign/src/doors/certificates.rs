@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use countersign_tls::{ServerCredential, ServerCredentials};
+use countersign_core::time::Timestamp;
+use countersign_tls::{NameChallenges, ServerCredential, ServerCredentials};
 use parking_lot::Mutex;
 
 use crate::config::{DoorCertificate, Resolved};
@@ -43,6 +44,16 @@ impl OwnCertificates {
 pub(crate) struct Shown {
     credentials: Arc<ServerCredentials>,
     named: Mutex<Named>,
+    acquiring: Mutex<Option<Acquiring>>,
+}
+
+/// How it goes with a certificate from a public CA.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Acquiring {
+    /// When the one that is shown ends.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// How often in a row another one was not obtained.
+    pub(crate) failures: u32,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +65,12 @@ struct Named {
 impl Shown {
     /// Nothing yet but what everybody is shown.
     pub(crate) fn new(credentials: Arc<ServerCredentials>) -> Self {
-        Self { credentials, named: Mutex::default() }
+        Self { credentials, named: Mutex::default(), acquiring: Mutex::default() }
+    }
+
+    /// What the doors show CAs that ask whose a name is.
+    pub(crate) fn challenges(&self) -> NameChallenges {
+        self.credentials.challenges().clone()
     }
 
     /// Shows the operator's certificates from the next handshake on.
@@ -66,13 +82,30 @@ impl Shown {
     }
 
     /// Shows this one under these names from the next handshake on, unless the operator has their own.
-    pub(crate) fn show_acquired(&self, names: &[String], credential: &ServerCredential) {
+    pub(crate) fn show_acquired(
+        &self,
+        names: &[String],
+        credential: &ServerCredential,
+        expires_at: Timestamp,
+    ) {
+        *self.acquiring.lock() = Some(Acquiring { expires_at: Some(expires_at), failures: 0 });
         let acquired = names.iter().map(|name| (name.clone(), credential.clone())).collect();
         self.change(|named| named.acquired = acquired);
     }
 
+    /// Another one was not obtained, so many times in a row.
+    pub(crate) fn not_acquired(&self, failures: u32) {
+        self.acquiring.lock().get_or_insert_default().failures = failures;
+    }
+
+    /// How it goes with the one that is kept, if one is.
+    pub(crate) fn acquiring(&self) -> Option<Acquiring> {
+        *self.acquiring.lock()
+    }
+
     /// Shows none any more.
     pub(crate) fn forget_acquired(&self) {
+        *self.acquiring.lock() = None;
         self.change(|named| named.acquired.clear());
     }
 

@@ -1,9 +1,11 @@
 //! What the doors of a process count, by kind and name.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use countersign_edge::{DoorMeter, DoorNumbers};
 
+use super::certificates::{Acquiring, Shown};
 use super::tcp_doors::TcpDoors;
 
 /// Reads the numbers of doors that may come and go.
@@ -13,9 +15,15 @@ pub(crate) struct Meters {
     pub(super) mqtt: Option<DoorMeter>,
     pub(super) mqtt_tokens: Option<DoorMeter>,
     pub(super) tcp: TcpDoors,
+    pub(super) shown: Arc<Shown>,
 }
 
 impl Meters {
+    /// How it goes with the certificate from a public CA, if one is kept.
+    pub(crate) fn acquiring(&self) -> Option<Acquiring> {
+        self.shown.acquiring()
+    }
+
     /// The numbers now, by the door's kind and name.
     pub(crate) fn read(&self) -> BTreeMap<(&'static str, String), DoorNumbers> {
         let of = |kind: &'static str, name: &str, meter: &Option<DoorMeter>| {

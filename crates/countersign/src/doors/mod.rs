@@ -16,7 +16,7 @@ mod redirect;
 mod tcp;
 mod tcp_doors;
 
-pub(crate) use certificates::{Shown, Stamps, from_files};
+pub(crate) use certificates::{Acquiring, Shown, Stamps, from_files};
 pub(crate) use changes::Changes;
 pub(crate) use listening::ADMIN;
 pub(crate) use meters::Meters;

@@ -190,6 +190,7 @@ impl Doors {
             mqtt: self.mqtt.as_ref().map(DoorHandle::meter),
             mqtt_tokens: self.mqtt_tokens.as_ref().map(DoorHandle::meter),
             tcp: self.changes.tcp.clone(),
+            shown: Arc::clone(&self.changes.shown),
         }
     }
 

@@ -38,6 +38,7 @@ impl Measure {
         let snapshot = Arc::clone(&self.snapshots.borrow());
         numbers::snapshot(&mut page, &snapshot, now);
         numbers::doors(&mut page, &self.doors.read());
+        numbers::acquiring(&mut page, self.doors.acquiring(), now);
         let Some(authority) = &self.authority else { return page };
         numbers::store(&mut page, &authority.store_numbers());
         match authority.census().await {

@@ -9,6 +9,7 @@ use countersign_core::time::Timestamp;
 use countersign_edge::DoorNumbers;
 
 use super::page::{Labels, Page};
+use crate::doors::Acquiring;
 
 /// A door by its kind and name.
 pub(super) type NamedDoor = (&'static str, String);
@@ -69,6 +70,16 @@ pub(super) fn doors(page: &mut Page, doors: &BTreeMap<NamedDoor, DoorNumbers>) {
     }
     page.counter("requests", "Requests that were answered", requests);
     page.counter("refusals", "Connections and requests with a code, by what became of them", codes);
+}
+
+/// How it goes with the certificate from a public CA.
+pub(super) fn acquiring(page: &mut Page, acquiring: Option<Acquiring>, now: Timestamp) {
+    let ends = acquiring.and_then(|acquiring| acquiring.expires_at);
+    let ends = ends.map(|end| (Labels::new(), seconds_until(end, now))).into_iter().collect();
+    page.gauge("acme_expires_seconds", "How long until the certificate by ACME ends", ends);
+    let failures = acquiring.map(|acquiring| (Labels::new(), f64::from(acquiring.failures)));
+    let failures = failures.into_iter().collect();
+    page.gauge("acme_failures", "How often in a row no certificate was obtained by ACME", failures);
 }
 
 /// What the database does.

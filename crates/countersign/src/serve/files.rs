@@ -81,7 +81,7 @@ pub(crate) fn write_private(path: &Path, contents: &[u8]) -> anyhow::Result<()> 
 }
 
 /// Removes a file if it is there.
-pub(super) fn remove_if_there(path: &Path) -> anyhow::Result<()> {
+pub(crate) fn remove_if_there(path: &Path) -> anyhow::Result<()> {
     match fs_err::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context("remove an old file"),
         Ok(()) | Err(_) => Ok(()),

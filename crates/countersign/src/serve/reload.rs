@@ -92,7 +92,7 @@ impl Reloading {
     fn acquire(&mut self, acme: Option<Acme>) {
         self.acquiring.abort_all();
         let Some(acme) = acme else { return };
-        if self.changes.answers_cas() {
+        if !acme.needs_redirect() || self.changes.answers_cas() {
             self.acquiring.spawn(acme.keep());
         } else {
             tracing::error!("no certificate by ACME: the redirect is closed, over which the CA would ask");

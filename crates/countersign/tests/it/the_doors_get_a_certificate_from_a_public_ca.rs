@@ -9,10 +9,14 @@ use countersign_testkit::vacant_address;
 use crate::harness::{Installation, Pebble, Time, openssl, until};
 
 fn config(pebble: &Pebble, http: SocketAddr, host: &str) -> String {
+    format!("[redirect]\nlisten = \"{http}\"\n{}", acme(pebble, host))
+}
+
+fn acme(pebble: &Pebble, host: &str) -> String {
     let (directory, root) = (pebble.directory(), pebble.root());
     format!(
-        "[redirect]\nlisten = \"{http}\"\n[acme]\nhosts = [\"{host}\"]\nagree_to_terms = true\n\
-         contacts = [\"pki@example.com\"]\ndirectory = \"{directory}\"\nca_file = \"{root}\"\n"
+        "[acme]\nhosts = [\"{host}\"]\nagree_to_terms = true\ncontacts = [\"pki@example.com\"]\n\
+         directory = \"{directory}\"\nca_file = \"{root}\"\n"
     )
 }
 
@@ -36,9 +40,13 @@ async fn and_renews_it_and_keeps_it() {
         .await;
     let first = shown(&installation, "gateway.example");
     assert_eq!(shown(&installation, "localhost"), own, "other names are shown what they were");
-    for file in ["account.json", "certificate.pem"] {
+    for file in ["account.sealed", "certificate.sealed"] {
         let found = fs_err::metadata(installation.data().join("acme").join(file)).unwrap();
         assert_eq!(found.mode() & 0o777, 0o600, "{file}");
+    }
+    for entry in fs_err::read_dir(installation.data().join("acme")).unwrap() {
+        let kept = fs_err::read(entry.unwrap().path()).unwrap();
+        assert!(!String::from_utf8_lossy(&kept).contains("PRIVATE KEY") && !kept.starts_with(b"{"), "sealed");
     }
 
     until("it is renewed before it ends", async || shown(&installation, "gateway.example") != first).await;
@@ -57,6 +65,19 @@ async fn and_renews_it_and_keeps_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_at_any_door_where_there_is_no_redirect() {
+    let tls = vacant_address();
+    let pebble = Pebble::start_over_tls(tls, 3600).await;
+    let door = format!("[[tcp_door]]\nname = \"db\"\nlisten = \"{tls}\"\nupstream = \"tcp://{tls}\"\n");
+    let config = format!("{}{door}", acme(&pebble, "gateway.example"));
+    let installation = Installation::configured(&config, Time::Real).await;
+    until("a certificate is obtained", async || shown(&installation, "gateway.example").contains("Pebble"))
+        .await;
+    let asking = openssl(&["s_client", "-connect", &tls.to_string(), "-alpn", "acme-tls/1"], b"");
+    assert!(asking.stdout.contains("No ALPN negotiated"), "nothing is asked any more: {}", asking.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_is_said_and_the_doors_show_what_they_have() {
     let http = vacant_address();
     let pebble = Pebble::start(http, 3600).await;
@@ -67,5 +88,5 @@ async fn a_refusal_is_said_and_the_doors_show_what_they_have() {
     })
     .await;
     assert!(!shown(&installation, "blocked.example").contains("Pebble"));
-    assert!(!installation.data().join("acme/certificate.pem").exists());
+    assert!(!installation.data().join("acme/certificate.sealed").exists());
 }

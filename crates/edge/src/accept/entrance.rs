@@ -192,6 +192,7 @@ fn note<I: Inside>(address: SocketAddr, error: &EntryError, entrance: &Entrance<
         EntryError::Handshake(HandshakeError::Refused(refusal)) => {
             refuse(refusal.code());
         }
+        EntryError::Handshake(HandshakeError::NameAsked) => debug!(peer = %address, "asked whose a name is"),
         EntryError::Full => refuse("DOOR_FULL"),
         EntryError::TooManyFromAddress => refuse("TOO_MANY_CONNECTIONS"),
         EntryError::Proxy(_) => refuse("PROXY_HEADER_MALFORMED"),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use countersign_core::Identity;
 use countersign_core::ids::RequestId;
@@ -198,7 +199,7 @@ pub trait PresentedCertificate {
     /// What it says; `None` when it cannot be read.
     fn leaf(&self) -> Option<&LeafDetails>;
     /// The chain as it was presented, leaf first, DER.
-    fn chain_der(&self) -> &[Box<[u8]>];
+    fn chain_der(&self) -> &[Arc<[u8]>];
 }
 
 impl PresentedCertificate for Peer {
@@ -206,7 +207,7 @@ impl PresentedCertificate for Peer {
         Self::leaf(self)
     }
 
-    fn chain_der(&self) -> &[Box<[u8]>] {
+    fn chain_der(&self) -> &[Arc<[u8]>] {
         Self::chain_der(self)
     }
 }
@@ -255,7 +256,7 @@ impl<'a> RequestFacts<'a> {
         if chain.len() > CHAIN_LIMIT { Err(TooLarge) } else { Ok(chain) }
     }
 
-    fn chain(&self) -> &'a [Box<[u8]>] {
+    fn chain(&self) -> &'a [Arc<[u8]>] {
         self.presented.map_or(&[], PresentedCertificate::chain_der)
     }
 }

@@ -1,5 +1,7 @@
 //! The language as a whole: the corpus, what rules mean, and properties.
 
+use std::sync::Arc;
+
 use countersign_core::Identity;
 use countersign_core::ids::RequestId;
 use countersign_core::snapshot::{BlockResponse, ListKind, RuleAction, RuleList, RuleSource};
@@ -109,19 +111,19 @@ fn device() -> Identity {
 /// A certificate that was presented.
 struct Certificate {
     leaf: LeafDetails,
-    chain: Vec<Box<[u8]>>,
+    chain: Vec<Arc<[u8]>>,
 }
 
 impl PresentedCertificate for Certificate {
     fn leaf(&self) -> Option<&LeafDetails> {
         Some(&self.leaf)
     }
-    fn chain_der(&self) -> &[Box<[u8]>] {
+    fn chain_der(&self) -> &[Arc<[u8]>] {
         &self.chain
     }
 }
 
-fn certificate(chain: Vec<Box<[u8]>>) -> Certificate {
+fn certificate(chain: Vec<Arc<[u8]>>) -> Certificate {
     let leaf = LeafDetails {
         issuer_dn: "CN=device CA".to_owned(),
         issuer_dn_rfc2253: String::new(),

@@ -121,7 +121,7 @@ fn hand_on(state: &ControlPlane, request: &mut Request, by: ByEdge, envelope: Op
         request.extensions_mut().insert(Barred::Envelope);
         return;
     };
-    let chain = leaf.into_iter().map(Vec::into_boxed_slice).collect();
+    let chain = leaf.into_iter().map(Arc::from).collect();
     let peer = state.hearsay.peer(chain, &state.authority.snapshot(), state.authority.now());
     request.extensions_mut().insert(Arrival { peer, address, request_id });
     // What our own door observed of the edge is not about the device.

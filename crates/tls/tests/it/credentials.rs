@@ -42,6 +42,43 @@ async fn the_name_asked_for_chooses_the_credential() {
 }
 
 #[tokio::test]
+async fn a_ca_that_asks_whose_a_name_is_sees_its_answer_and_nobody_else_does() {
+    const ASKING: &[u8] = b"acme-tls/1";
+    let (ca, asker) = (TestCa::new(DOMAIN), TestCa::new(DOMAIN));
+    let door = Door::new(&ca, ClientAuth::Required);
+    let asks = |protocols: &[&[u8]]| Client::anonymous(&asker, VERSIONS[1]).offering(protocols);
+    assert_ne!(
+        door.meet(&asks(&[ASKING])).await.peer.unwrap_err().code(),
+        "TLS_NAME_ASKED",
+        "nothing is asked"
+    );
+
+    let answer = asker.server(&["door.test"]);
+    let challenges = door.credentials.challenges();
+    let ready = challenges.answer("Door.test", answer.der(), answer.key.pkcs8_der()).unwrap();
+    let meeting = door.meet(&asks(&[ASKING])).await;
+    assert_eq!(meeting.heard.unwrap(), b"", "the answer was shown, and nothing said");
+    assert_eq!(meeting.peer.unwrap_err().code(), "TLS_NAME_ASKED");
+    let others = [
+        door.meet_as("open.test", &asks(&[ASKING])).await,
+        door.meet(&asks(&[ASKING, b"h2"])).await,
+        door.meet(&asks(&[b"h2"])).await,
+    ];
+    for other in others {
+        assert_ne!(other.peer.unwrap_err().code(), "TLS_NAME_ASKED");
+    }
+    let device = ca.device("acme", "d1");
+    door.meet(&Client::showing(&ca, VERSIONS[1], &device)).await.peer();
+
+    drop(ready);
+    assert_ne!(
+        door.meet(&asks(&[ASKING])).await.peer.unwrap_err().code(),
+        "TLS_NAME_ASKED",
+        "it is answered"
+    );
+}
+
+#[tokio::test]
 async fn rsa_and_ec_keys_serve() {
     let ca = TestCa::new(DOMAIN);
     let door = Door::new(&ca, ClientAuth::None);

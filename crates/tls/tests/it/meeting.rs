@@ -178,6 +178,13 @@ impl Client {
         Self(Arc::new(Self::builder(ca, version).with_client_cert_resolver(Arc::new(shows))))
     }
 
+    /// The same, offering these protocols by ALPN.
+    pub(crate) fn offering(mut self, protocols: &[&[u8]]) -> Self {
+        let config = Arc::make_mut(&mut self.0);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        self
+    }
+
     fn builder(
         ca: &TestCa,
         version: &'static SupportedProtocolVersion,

@@ -24,9 +24,18 @@ impl Drop for Pebble {
 }
 
 impl Pebble {
-    /// Starts it: it looks at names at the address `http`, and its certificates last for so many seconds. It
-    /// issues nothing for `blocked.example`.
+    /// Starts it: it looks at names at the address `http` over HTTP, and its certificates last for so many
+    /// seconds. It issues nothing for `blocked.example`.
     pub(crate) async fn start(http: SocketAddr, seconds: u32) -> Self {
+        Self::looking(http, vacant_address(), seconds).await
+    }
+
+    /// The same, looking over TLS, at the port of `tls`.
+    pub(crate) async fn start_over_tls(tls: SocketAddr, seconds: u32) -> Self {
+        Self::looking(SocketAddr::new(tls.ip(), vacant_address().port()), tls, seconds).await
+    }
+
+    async fn looking(http: SocketAddr, tls: SocketAddr, seconds: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (address, management, dns, resolver) =
             (vacant_address(), vacant_address(), vacant_address(), vacant_address());
@@ -43,7 +52,7 @@ impl Pebble {
             "certificate": "server.pem",
             "privateKey": "key.pem",
             "httpPort": http.port(),
-            "tlsPort": vacant_address().port(),
+            "tlsPort": tls.port(),
             "ocspResponderURL": "",
             "externalAccountBindingRequired": false,
             "certificateValidityPeriod": seconds,

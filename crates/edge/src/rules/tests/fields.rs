@@ -1,5 +1,7 @@
 //! Every field, read from a request.
 
+use std::sync::Arc;
+
 use countersign_core::snapshot::Standing;
 use http::HeaderMap;
 
@@ -67,7 +69,7 @@ const TRUE: &[&str] = &[
 #[test]
 fn every_field_is_read_from_the_request() {
     let (target, identity) = (path("//API/./v1.PHP?q=1&r=%2f&q=&s"), device());
-    let shown = certificate(vec![Box::from([1, 2, 3]), Box::from([4])]);
+    let shown = certificate(vec![Arc::from([1, 2, 3]), Arc::from([4])]);
     let sent = headers(&[
         ("user-agent", b"curl/8 \xff"),
         ("cookie", b"a=1; b%20b=2"),

@@ -1,5 +1,7 @@
 //! What holds of every expression.
 
+use std::sync::Arc;
+
 use countersign_core::snapshot::Standing;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -119,8 +121,8 @@ fn any_text_test() -> impl Strategy<Value = TextTest> {
     ]
 }
 
-fn list(name: &str) -> std::sync::Arc<List> {
-    std::sync::Arc::clone(Lists::compile(&lists()).unwrap().named(name).unwrap())
+fn list(name: &str) -> Arc<List> {
+    Arc::clone(Lists::compile(&lists()).unwrap().named(name).unwrap())
 }
 
 fn any_comparison() -> impl Strategy<Value = Comparison> {
@@ -238,7 +240,7 @@ proptest! {
     ) {
         let (target, identity) = (path("/API/v1?q=1&a=two&q=One"), device());
         let sent = headers(&[("x-a", b"One"), ("x-b", b"two"), ("x-a", b"api"), ("cookie", b"a=1; q=two")]);
-        let shown = certificate(vec![Box::from([1, 2, 3])]);
+        let shown = certificate(vec![Arc::from([1, 2, 3])]);
         let [presented, verified, revoked, tls] = flags;
         let request = RequestFacts {
             host: has_host.then_some("a.example"),

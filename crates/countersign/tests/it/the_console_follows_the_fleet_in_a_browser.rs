@@ -4,7 +4,7 @@
 use countersign_core::device::DeviceStatus;
 use serde_json::json;
 
-use crate::harness::{Browser, Device, Installation, Window, axe, until};
+use crate::harness::{Browser, Device, Installation, Window, axe, done, until};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -67,7 +67,10 @@ async fn a_fleet_is_seen_and_decided_about() {
     let mut connection = device.connect(&installation).await;
     assert_eq!(device.heartbeat(&mut connection).await.status, 200);
 
+    a_token_is_set_and_removed(&owner, &installation, &device).await;
+
     // Denied for good.
+    owner.go(&format!("/console/devices/{}", device.id)).await;
     owner.click("a[href*='act=decommission']").await;
     owner.reads("never used again").await;
     owner.click("button.danger").await;
@@ -92,6 +95,31 @@ async fn a_key_is_shown_once(owner: &Window<'_>, installation: &Installation) {
     owner.go("/console/keys").await;
     owner.reads("used up").await;
     assert!(!owner.text().await.contains(&key));
+}
+
+async fn a_token_is_set_and_removed(owner: &Window<'_>, installation: &Installation, device: &Device) {
+    let page = format!("/console/devices/{}", device.id);
+    let path = format!("/devices/{}/provisioning-token", device.id);
+    let is_set = async || done(&installation.admin().get(&path).await)["setAt"].is_string();
+    owner.go(&page).await;
+    owner.reads("None: it comes with its certificate alone").await;
+    owner.click("a[href$='/provisioning-token']").await;
+    owner.write("#token", "too short").await;
+    owner.click("form button.primary").await;
+    owner.reads("must be 20 to 256 letters").await;
+    assert!(!is_set().await);
+    owner.go(&format!("{page}/provisioning-token")).await;
+    owner.click("form button.primary").await;
+    owner.reads("The token is shown this once").await;
+    let token = owner.run("return document.getElementById('token').textContent").await;
+    assert!(token.as_str().unwrap().starts_with("brp_") && is_set().await, "{token}");
+    owner.click("a.button.primary").await;
+    owner.reads("Whoever has it is this device").await;
+    assert!(!owner.text().await.contains(token.as_str().unwrap()));
+    owner.click("a[href$='/provisioning-token']").await;
+    owner.click("form button.danger").await;
+    owner.reads("The token is removed").await;
+    assert!(!is_set().await);
 }
 
 async fn a_rule_is_tried(owner: &Window<'_>) {
@@ -142,6 +170,7 @@ async fn a_viewer_does_not_decide(browser: &Browser, installation: &Installation
     sign_in(&viewer, "viewer@example.com").await;
     viewer.go(&format!("/console/devices/{}", device.id)).await;
     viewer.reads("Your role sees, and does not decide").await;
+    assert_eq!(viewer.run("return document.querySelectorAll('a[href*=provisioning]').length").await, 0);
     assert_eq!(viewer.run("return document.querySelectorAll('a[href*=decide]').length").await, 0);
     viewer.go(&format!("/console/decide?act=quarantine&id={}", device.id)).await;
     viewer.reads("Not allowed").await;

@@ -5,6 +5,7 @@ use axum::response::Response;
 use countersign_authority::audit::{AuditFilter, AuditRecord};
 use countersign_authority::commands::CommandRow;
 use countersign_authority::devices::{CertificateRow, DeviceRow};
+use countersign_authority::provisioning_tokens::ProvisioningTokenRow;
 use countersign_authority::{Operate, View};
 use countersign_core::certificate::CertificateState;
 use countersign_core::command::{CommandKind, CommandState};
@@ -13,6 +14,7 @@ use countersign_core::ids::DeviceId;
 use countersign_core::time::Timestamp;
 use maud::{Markup, html};
 
+use super::provisioning;
 use crate::console::flash::{Flash, Tone};
 use crate::console::form::Form;
 use crate::console::layout::{live, page as framed};
@@ -35,6 +37,7 @@ struct Known {
     device: DeviceRow,
     certificates: Vec<CertificateRow>,
     commands: Vec<CommandRow>,
+    token: Option<ProvisioningTokenRow>,
     audit: Vec<AuditRecord>,
     /// Since when its WebSocket is open here.
     is_connected: bool,
@@ -59,6 +62,7 @@ pub(in crate::console) async fn page(
             }
             div {
                 (live("acts", "devices", &acts(&visit, device)))
+                (live("provisioning", "devices", &provisioning::section(&visit, device, known.token.as_ref())))
                 (live("audit", "audit", &audit(device.id, &known.audit, visit.now)))
             }
         }
@@ -72,10 +76,11 @@ async fn known(state: &ControlPlane, visit: &Visit, id: DeviceId) -> Outcome<Kno
     let device = authority.device(&by, id).await?;
     let certificates = authority.device_certificates(&by, id).await?;
     let commands = authority.device_commands(&by, id, None, COMMANDS).await?.commands;
+    let token = authority.provisioning_token(&by, id).await?;
     let filter = AuditFilter { device: Some(id), limit: ENTRIES, ..AuditFilter::default() };
     let audit = authority.audit(&by, filter).await?;
     let is_connected = authority.has_channel(id);
-    Ok(Known { device, certificates, commands, audit, is_connected })
+    Ok(Known { device, certificates, commands, token, audit, is_connected })
 }
 
 fn identity(visit: &Visit, known: &Known) -> Markup {

@@ -12,6 +12,7 @@ pub(super) mod keys;
 pub(super) mod messages;
 pub(super) mod overview;
 pub(super) mod people;
+pub(super) mod provisioning;
 pub(super) mod quarantine;
 pub(super) mod rollout;
 pub(super) mod rotation;

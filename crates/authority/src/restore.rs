@@ -83,6 +83,8 @@ pub struct Ended {
     pub enrollment_keys: u64,
     /// API tokens.
     pub api_tokens: u64,
+    /// Provisioning tokens.
+    pub provisioning_tokens: u64,
     /// People.
     pub people: u64,
 }
@@ -172,6 +174,7 @@ async fn settle(
     let mut ended = Ended {
         enrollment_keys: w.revoke_enrollment_keys(now).await?,
         api_tokens: w.revoke_api_tokens(now).await?,
+        provisioning_tokens: w.end_provisioning_tokens(now).await?,
         people: w.disable_people(now).await?,
         ..Ended::default()
     };
@@ -204,6 +207,7 @@ async fn settle(
         .detail("devicesQuarantined", ended.devices)
         .detail("enrollmentKeysRevoked", ended.enrollment_keys)
         .detail("apiTokensRevoked", ended.api_tokens)
+        .detail("provisioningTokensEnded", ended.provisioning_tokens)
         .detail("peopleDisabled", ended.people);
     w.append_audit(&entry).await?;
     let (trust_domain, rows) = (facts.trust_domain.clone(), facts.rows());

@@ -93,7 +93,7 @@ fn failure(error: RestoreError) -> Failure {
 
 fn text(restored: &Restored) -> String {
     let Restored { taken_at, trust_domain, rows, version, lists, ended } = restored;
-    let Ended { certificates, devices, enrollment_keys, api_tokens, people } = ended;
+    let Ended { certificates, devices, enrollment_keys, api_tokens, provisioning_tokens, people } = ended;
     let mut text = format!(
         "Restored {trust_domain} as of {taken_at}: {rows} rows, generation {}.\n",
         version.generation
@@ -110,6 +110,7 @@ fn text(restored: &Restored) -> String {
         text,
         "\n  {certificates:>8} certificates revoked\n  {devices:>8} devices wait for approval\n  \
          {enrollment_keys:>8} enrolment keys revoked\n  {api_tokens:>8} API tokens revoked\n  \
+         {provisioning_tokens:>8} provisioning tokens ended\n  \
          {people:>8} people disabled; owners sign in and enable them\n\n\
          Certificates that were issued after the backup are refused until their devices prove them.\n"
     );
@@ -136,6 +137,7 @@ fn as_json(restored: &Restored, cannot_sign: Option<&anyhow::Error>) -> Value {
         "devicesWaiting": ended.devices,
         "enrollmentKeysRevoked": ended.enrollment_keys,
         "apiTokensRevoked": ended.api_tokens,
+        "provisioningTokensEnded": ended.provisioning_tokens,
         "peopleDisabled": ended.people,
         "cannotSign": cannot_sign.map(|error| format!("{error:#}")),
     })

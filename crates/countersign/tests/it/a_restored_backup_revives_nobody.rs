@@ -49,6 +49,8 @@ async fn devices_go_on_and_what_was_revoked_after_the_backup_stays_revoked() {
     let stolen = Device::enrol(&lost, "stolen").await;
     let denied = Device::enrol(&lost, "denied").await;
     let replaced = Device::enrol(&lost, "replaced").await;
+    let token = format!("/devices/{}/provisioning-token", kept.id);
+    done(&admin.call("PUT", &token, Some(&json!({}))).await);
     let spare_key = admin.enrollment_key(json!({ "maxUses": 5 })).await.key;
     let epoch = lost.run(&["ca", "show", "device", "--json"]);
     assert_eq!(epoch.code, 0);
@@ -66,6 +68,7 @@ async fn devices_go_on_and_what_was_revoked_after_the_backup_stays_revoked() {
 
     done(&admin.revoke(admin.active(stolen.id).await.unwrap().id, "keyCompromise").await);
     done(&admin.deny(denied.id).await);
+    done(&admin.call("DELETE", &token, None).await);
     let replaced_now = renewed(&lost, &replaced).await;
     let late = Device::enrol(&lost, "late").await;
     assert_eq!(heartbeat(&lost, &late).await, good());
@@ -77,10 +80,16 @@ async fn devices_go_on_and_what_was_revoked_after_the_backup_stays_revoked() {
     assert_eq!(restored["cannotSign"], Value::Null, "{restored}");
     assert!(restored["certificatesRevoked"].as_u64().unwrap() >= 2, "{restored}");
     assert!(restored["enrollmentKeysRevoked"].as_u64().unwrap() >= 1, "{restored}");
+    assert_eq!(restored["provisioningTokensEnded"], 1, "{restored}");
     found.start_again().await;
     found.sign_in().await;
     assert_sound(&found).await;
 
+    assert_eq!(
+        done(&found.admin().get(&token).await)["setAt"],
+        Value::Null,
+        "a token that was removed since"
+    );
     assert_eq!(heartbeat(&found, &kept).await, good());
     assert_eq!(heartbeat(&found, &renewed(&found, &kept).await).await, good());
     for fallen in [&stolen, &denied] {

@@ -220,6 +220,18 @@ impl Writing<'_> {
         .await
     }
 
+    /// Ends every provisioning token that counted: whether it was replaced or removed since is not known. Says how
+    /// many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn end_provisioning_tokens(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        sql("provisioning_tokens", "UPDATE provisioning_tokens SET ended_at = $1 WHERE ended_at IS NULL")
+            .bind(now)
+            .run(&mut self.connection)
+            .await
+    }
+
     /// Disables every person but the platform's owners: whether they were since is not known. Says how
     /// many.
     ///

@@ -1,6 +1,7 @@
 //! `[mosquitto]`: Mosquitto itself at the devices' port, whose accounts are kept.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use countersign_edge::mqtt::Layout;
 use serde::Deserialize;
@@ -9,13 +10,19 @@ use super::monitors::ServerAddress;
 use super::pick::{Layers, Picker};
 use super::raw::Place;
 use super::resolve::switch;
+use super::server_tls::ServerTls;
 use super::settings::{Setting, Shown};
+use super::tcp_doors::{TcpUpstream, UpstreamTrust};
 
 /// `[mosquitto]` as it is written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawMosquitto {
     pub(super) control: Place<String>,
+    pub(super) control_server_name: Place<String>,
+    pub(super) control_ca: Place<String>,
+    pub(super) control_certificate: Place<String>,
+    pub(super) control_key: Place<String>,
     pub(super) user: Place<String>,
     pub(super) password_file: Place<String>,
     pub(super) ingest: Place<bool>,
@@ -24,8 +31,8 @@ pub(super) struct RawMosquitto {
 /// A Mosquitto whose accounts are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mosquitto {
-    /// Its private listener.
-    pub(crate) control: ServerAddress,
+    /// Its private listener, and how it is recognised.
+    pub(crate) control: TcpUpstream,
     /// The account there that may command the plugin.
     pub(crate) user: String,
     /// The file with its password.
@@ -48,13 +55,26 @@ pub(crate) enum BrokerIngest {
 /// The user name that `countersign mqtt mosquitto-config` makes an account for.
 pub(crate) const DRIVER: &str = "countersign";
 
-/// `tcp://HOST:PORT`.
-pub(super) fn broker_address(text: &str) -> Result<ServerAddress, String> {
-    match text.strip_prefix("tcp://") {
-        Some(address) => address.parse(),
-        None => {
-            let shown: String = text.chars().take(160).collect();
-            Err(format!("not tcp://HOST:PORT: {shown:?}"))
+/// Where a broker is, and whether it is reached over TLS.
+#[derive(Clone)]
+pub(super) enum BrokerAddress {
+    Plain(ServerAddress),
+    Tls(ServerAddress),
+}
+
+impl FromStr for BrokerAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(address) = text.strip_prefix("tcp://") {
+            return address.parse().map(Self::Plain);
+        }
+        match text.strip_prefix("tls://") {
+            Some(address) => address.parse().map(Self::Tls),
+            None => {
+                let shown: String = text.chars().take(160).collect();
+                Err(format!("not tcp://HOST:PORT or tls://HOST:PORT: {shown:?}"))
+            }
         }
     }
 }
@@ -66,13 +86,27 @@ pub(super) fn mosquitto(
     layout: Option<Layout>,
 ) -> Option<Mosquitto> {
     let control = Layers::new("mosquitto.control", raw.control);
-    let control = pick.optional(control, |text: String| broker_address(&text));
+    let control = pick.optional(control, |text: String| text.parse::<BrokerAddress>());
+    let tls = ServerTls {
+        name: Layers::new("mosquitto.control_server_name", raw.control_server_name),
+        ca: Layers::new("mosquitto.control_ca", raw.control_ca),
+        certificate: Layers::new("mosquitto.control_certificate", raw.control_certificate),
+        key: Layers::new("mosquitto.control_key", raw.control_key),
+    };
+    let tls = tls.pick(pick);
     let user = pick.given(Layers::new("mosquitto.user", raw.user));
     let user = user.map_or_else(|| DRIVER.to_owned(), |(user, _)| user);
     let password = pick.placed(Layers::new("mosquitto.password_file", raw.password_file));
     let is_subscribed = switch(pick, Layers::new("mosquitto.ingest", raw.ingest));
     let ingest = if is_subscribed { BrokerIngest::Subscribed } else { BrokerIngest::Off };
-    let (control, at) = control?;
+    let (control, at) = match control {
+        Some((BrokerAddress::Tls(address), at)) => (tls.of(address, UpstreamTrust::System), at),
+        plain => {
+            tls.refuse(pick, "mosquitto.control is not a tls:// one");
+            let Some((BrokerAddress::Plain(address), at)) = plain else { return None };
+            (TcpUpstream::Tcp(address), at)
+        }
+    };
     let Some((password, _)) = password else {
         pick.refuse(&at, "mosquitto.control", "needs mosquitto.password_file beside it");
         return None;
@@ -87,7 +121,35 @@ pub(super) const SETTINGS: &[Setting] = &[
         "",
         "\"tcp://127.0.0.1:1883\"",
         Shown::Example,
-        "A Mosquitto that serves devices on a port of its own, with the dynamic-security plugin: its private\nlistener. Devices' accounts and roles there are kept as this installation decides, and sessions of\nfallen devices end. `countersign mqtt mosquitto-config` writes its side. Default: none.",
+        "A Mosquitto that serves devices on a port of its own, with the dynamic-security plugin: its private\nlistener, tcp:// or tls://. Devices' accounts and roles there are kept as this installation decides, and sessions of\nfallen devices end. `countersign mqtt mosquitto-config` writes its side. Default: none.",
+    ),
+    Setting::new(
+        "mosquitto.control_server_name",
+        "",
+        "\"broker.example.com\"",
+        Shown::Example,
+        "The name that the certificate of a tls:// one must be for. Default: its host.",
+    ),
+    Setting::new(
+        "mosquitto.control_ca",
+        "",
+        "\"broker-ca.pem\"",
+        Shown::Example,
+        "The CA by which it is recognised, PEM. Default: those that the system trusts.",
+    ),
+    Setting::new(
+        "mosquitto.control_certificate",
+        "",
+        "\"driver-cert.pem\"",
+        Shown::Example,
+        "The certificate that it is shown, PEM, leaf first, looked at with every connection. Default: none.",
+    ),
+    Setting::new(
+        "mosquitto.control_key",
+        "",
+        "\"driver-key.pem\"",
+        Shown::Example,
+        "Private key of mosquitto.control_certificate, PEM.",
     ),
     Setting::new(
         "mosquitto.user",
@@ -128,14 +190,32 @@ mod tests {
         let text = "[mqtt_door]\nenabled = false\ntopic_prefix = \"t/{tenant}/{device}/\"\n\
                     [mosquitto]\ncontrol = \"tcp://127.0.0.1:1883\"\npassword_file = \"p\"\n";
         let found = mosquitto(text).unwrap();
-        assert_eq!((found.user.as_str(), found.control.port), ("countersign", 1883));
+        assert_eq!(found.user, "countersign");
+        assert_eq!(found.control, TcpUpstream::Tcp("127.0.0.1:1883".parse().unwrap()));
         assert_eq!(found.layout.text(), "t/{tenant}/{device}/");
+    }
+
+    #[test]
+    fn over_tls_it_is_recognised_by_the_name_and_the_ca_that_are_given() {
+        let text = "control = \"tls://10.0.0.7:8884\"\npassword_file = \"p\"";
+        let TcpUpstream::Tls { tls, .. } = mosquitto(&format!("[mosquitto]\n{text}\n")).unwrap().control
+        else {
+            panic!("no TLS")
+        };
+        assert_eq!((tls.server_name.to_string().as_str(), tls.trust), ("10.0.0.7", UpstreamTrust::System));
+        let named = format!("[mosquitto]\n{text}\ncontrol_server_name = \"broker.internal\"\n");
+        let TcpUpstream::Tls { tls, .. } = mosquitto(&named).unwrap().control else { panic!("no TLS") };
+        assert_eq!(tls.server_name.to_string(), "broker.internal");
     }
 
     #[test]
     fn what_is_wrong_is_said() {
         for (text, said) in [
-            ("control = \"127.0.0.1:1883\"", "mosquitto.control: not tcp://HOST:PORT"),
+            ("control = \"127.0.0.1:1883\"", "mosquitto.control: not tcp://HOST:PORT or tls://HOST:PORT"),
+            (
+                "control = \"tcp://a:1\"\npassword_file = \"p\"\ncontrol_server_name = \"b\"",
+                "mosquitto.control_server_name: mosquitto.control is not a tls:// one",
+            ),
             ("control = \"tcp://127.0.0.1:1883\"", "mosquitto.control: needs mosquitto.password_file"),
             ("control = \"tcp://nowhere\"\npassword_file = \"p\"", "mosquitto.control: not a host and port"),
         ] {

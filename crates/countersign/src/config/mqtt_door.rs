@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::environment::Machine;
-use super::monitors::ServerAddress;
+use super::mosquitto::BrokerAddress;
 use super::pick::{Layers, Picker};
 use super::raw::Place;
 use super::resolve::{address, count, number, one_of, seconds};
@@ -164,8 +164,7 @@ enum AccountWord {
 #[derive(Clone)]
 enum UpstreamText {
     Hub,
-    Plain(ServerAddress),
-    Tls(ServerAddress),
+    Broker(BrokerAddress),
 }
 
 impl std::str::FromStr for UpstreamText {
@@ -175,16 +174,8 @@ impl std::str::FromStr for UpstreamText {
         if text == "hub" {
             return Ok(Self::Hub);
         }
-        if let Some(address) = text.strip_prefix("tcp://") {
-            return address.parse().map(Self::Plain);
-        }
-        match text.strip_prefix("tls://") {
-            Some(address) => address.parse().map(Self::Tls),
-            None => {
-                let shown: String = text.chars().take(160).collect();
-                Err(format!("neither hub nor tcp://HOST:PORT nor tls://HOST:PORT: {shown:?}"))
-            }
-        }
+        let broker = text.parse::<BrokerAddress>();
+        broker.map(Self::Broker).map_err(|problem| format!("neither hub nor a broker: {problem}"))
     }
 }
 
@@ -255,10 +246,12 @@ fn upstream(pick: &mut Picker<'_>, raw: &mut RawMqttDoor) -> Option<MqttUpstream
     };
     let tls = tls.pick(pick);
     let server = match text {
-        UpstreamText::Tls(address) => tls.of(address, UpstreamTrust::System),
-        plain @ (UpstreamText::Plain(_) | UpstreamText::Hub) => {
+        UpstreamText::Broker(BrokerAddress::Tls(address)) => tls.of(address, UpstreamTrust::System),
+        plain @ (UpstreamText::Broker(BrokerAddress::Plain(_)) | UpstreamText::Hub) => {
             tls.refuse(pick, "mqtt_door.upstream is not a tls:// one");
-            let UpstreamText::Plain(address) = plain else { return Some(MqttUpstream::Hub) };
+            let UpstreamText::Broker(BrokerAddress::Plain(address)) = plain else {
+                return Some(MqttUpstream::Hub);
+            };
             TcpUpstream::Tcp(address)
         }
     };

@@ -77,7 +77,7 @@ fn subscribe(config: &Resolved, authority: &Arc<Authority>, sink: &Arc<dyn Sink>
     if let Some(settings) = &config.mosquitto
         && settings.ingest == config::BrokerIngest::Subscribed
     {
-        let broker = mosquitto::Broker::of(settings)?;
+        let broker = mosquitto::Broker::of(settings, &authority.root_pem())?;
         tokio::spawn(mosquitto::subscribe(Arc::clone(authority), broker, Arc::clone(sink)));
     }
     Ok(())

@@ -284,7 +284,8 @@ impl Recording {
 async fn background(authority: &Arc<Authority>, config: &Resolved) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     if let Some(settings) = &config.mosquitto {
-        tasks.spawn(mosquitto::drive(Arc::clone(authority), mosquitto::Broker::of(settings)?));
+        let broker = mosquitto::Broker::of(settings, &authority.root_pem())?;
+        tasks.spawn(mosquitto::drive(Arc::clone(authority), broker));
     }
     tasks.spawn(Arc::clone(authority).sweep_regularly());
     tasks.spawn(Arc::clone(authority).keep_upstream());

@@ -82,6 +82,7 @@ mod messages_wait_for_their_sinks;
 mod monitor_check_looks_once;
 mod monitors_say_each_thing_once;
 mod mosquitto_itself_isolates_and_cuts_off;
+mod mosquittos_accounts_are_kept_from_elsewhere;
 mod mqtt_clients_of_others_keep_to_their_own_topics;
 mod nginx_stands_in_front_with_our_bundle_and_lists;
 mod no_tls_session_crosses_over;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use countersign_authority::Authority;
 use countersign_authority::brokered::{BrokeredDevice, Enrolled};
-use countersign_edge::TcpUpstream;
 use countersign_edge::mqtt::{BrokerAccount, Layout};
 use tokio::time::{Instant, sleep_until};
 
@@ -15,7 +14,7 @@ use super::accounts::{Accounts, Plan};
 use super::dynsec::{Dynsec, DynsecError};
 use super::purge::purge;
 use crate::config;
-use crate::doors::password_in;
+use crate::doors::{self, password_in};
 
 /// How long after a failure it begins anew, at first and at most.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -33,13 +32,12 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// As the configuration has it.
+    /// As the configuration has it; `roots` are this installation's, PEM.
     ///
     /// # Errors
-    /// When the password cannot be read.
-    pub(crate) fn of(settings: &config::Mosquitto) -> anyhow::Result<Self> {
-        let server =
-            TcpUpstream::Tcp { host: settings.control.host.to_string(), port: settings.control.port };
+    /// When the password, or what the broker is reached with, cannot be read.
+    pub(crate) fn of(settings: &config::Mosquitto, roots: &str) -> anyhow::Result<Self> {
+        let server = doors::server(&settings.control, roots)?;
         let password = password_in(&settings.password).context("read the password of mosquitto.user")?;
         let account = BrokerAccount { server, login: Some((settings.user.clone(), password)) };
         Ok(Self { account, layout: settings.layout.clone() })

@@ -118,7 +118,12 @@ impl Installation {
 
     /// Another server on the same database, which must be a server's.
     pub(crate) async fn beside(&self) -> Self {
-        let mut other = Self::unstarted(&self.config, Time::Real);
+        self.beside_with(&self.config).await
+    }
+
+    /// The same with a configuration of its own.
+    pub(crate) async fn beside_with(&self, config: &str) -> Self {
+        let mut other = Self::unstarted(config, Time::Real);
         other.database = Some(Arc::clone(self.database.as_ref().unwrap()));
         fs_err::create_dir(other.data()).unwrap();
         let key = "key-encryption-key";

@@ -45,7 +45,7 @@ pub(crate) use edge::Edge;
 pub(crate) use forwarding::Forwarding;
 pub(crate) use installation::{Installation, Time};
 pub(crate) use invariant::assert_sound;
-pub(crate) use mqtt::{Mosquitto, MqttDevice, door_port};
+pub(crate) use mqtt::{KeptMosquitto, Mosquitto, MqttDevice, door_port};
 pub(crate) use mqtt_session::MqttSession;
 pub(crate) use openssl::{openssl, revoked_serials, serial_of};
 pub(crate) use pebble::Pebble;

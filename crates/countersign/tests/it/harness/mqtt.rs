@@ -156,6 +156,65 @@ impl Mosquitto {
     }
 }
 
+/// A broker with the dynamic-security plugin, whose accounts somebody keeps; gone with the value.
+pub(crate) struct KeptMosquitto {
+    folder: TempDir,
+    address: SocketAddr,
+    _process: Running,
+}
+
+impl KeptMosquitto {
+    /// One with these lines about its listener besides.
+    pub(crate) async fn start(listener: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], vacant_address().port()));
+        let (accounts, log) = (folder.path().join("accounts.json"), folder.path().join("log"));
+        fs_err::write(folder.path().join("password"), DRIVER_PASSWORD).unwrap();
+        let made = Command::new("mosquitto_ctrl")
+            .args(["dynsec", "init"])
+            .arg(&accounts)
+            .args(["countersign", DRIVER_PASSWORD])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let plugin = found_below("/usr/lib", "mosquitto_dynamic_security.so");
+        let text = format!(
+            "user root\nlog_type all\nlog_dest file {}\nallow_anonymous false\nplugin {}\n\
+             plugin_opt_config_file {}\nlistener {} {}\n{listener}",
+            log.display(),
+            plugin.display(),
+            accounts.display(),
+            address.port(),
+            address.ip(),
+        );
+        let conf = folder.path().join("mosquitto.conf");
+        fs_err::write(&conf, text).unwrap();
+        let process = Running::server(Command::new("mosquitto").arg("-c").arg(&conf), address.port()).await;
+        Self { folder, address, _process: process }
+    }
+
+    /// The configuration of whoever keeps its accounts, over this scheme.
+    pub(crate) fn kept_over(&self, scheme: &str) -> String {
+        let password = self.folder.path().join("password");
+        format!("[mosquitto]\ncontrol = \"{scheme}://{}\"\npassword_file = {password:?}\n", self.address)
+    }
+
+    /// Whether an account was made for a device of this name.
+    pub(crate) fn has_account(&self, device: &str) -> bool {
+        let log = fs_err::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let is_about = |line: &str| line.contains("createClient") && line.contains(&format!("/{device} "));
+        log.lines().any(is_about)
+    }
+}
+
+const DRIVER_PASSWORD: &str = "a password for the driver";
+
+/// The one file of this name in the folders in a folder.
+fn found_below(folder: &str, name: &str) -> std::path::PathBuf {
+    let folders = fs_err::read_dir(folder).unwrap();
+    folders.map(|folder| folder.unwrap().path().join(name)).find(|path| path.exists()).unwrap()
+}
+
 /// Sees the topics of what is said at a broker; it stops with the value.
 pub(crate) struct Witness<'b> {
     broker: &'b Mosquitto,

@@ -86,6 +86,7 @@ fn settings(door: &config::MqttDoor, given: &Given) -> anyhow::Result<MqttDoorCo
         terms: door.terms.clone(),
         sink,
         listeners: given.listeners.clone(),
+        holdings: Arc::clone(&given.holdings),
         payload_tokens: if door.token_listen.is_none() && door.proofs == config::Proofs::Never {
             PayloadTokens::PassedOn
         } else {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot};
 use countersign_core::time::SystemClock;
-use countersign_edge::mqtt::{Hub, Listeners, Sink, Tokens};
+use countersign_edge::mqtt::{Holdings, Hub, Listeners, Sink, Tokens};
 use countersign_edge::{
     DoorConfig, DoorError, DoorHandle, DoorInputs, EdgeReport, Egress, HttpDoor, LocalControlPlane,
 };
@@ -46,6 +46,8 @@ pub(crate) struct Given {
     pub(crate) messages: Option<Arc<dyn Sink>>,
     /// What stands behind the MQTT door where there is no broker.
     pub(crate) hub: Arc<Hub>,
+    /// What devices hold at the MQTT listeners together.
+    pub(crate) holdings: Arc<Holdings>,
     /// Who is told of devices that begin to listen at the MQTT door.
     pub(crate) listeners: Option<Arc<Listeners>>,
     /// Who knows devices by their provisioning tokens, where there is a database.

@@ -9,7 +9,7 @@ use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::{Clock, SystemClock};
 use countersign_edge::LocalControlPlane;
 use countersign_edge::attach::{Farewell, Feed, Kept, Link, LinkParts, Relay, ReportQueue};
-use countersign_edge::mqtt::Hub;
+use countersign_edge::mqtt::{Holdings, Hub};
 use countersign_server::AdminOnDoor;
 use countersign_supervisor::{Sockets, Supervisor};
 use countersign_tls::ServerCredentials;
@@ -214,6 +214,7 @@ fn given(
         admin: AdminOnDoor::Hidden,
         messages: None,
         hub: Hub::new(),
+        holdings: Holdings::new(),
         listeners: None,
         tokens: None,
         roots: roots.to_owned(),

@@ -8,7 +8,7 @@ use countersign_authority::Authority;
 use countersign_authority::door_certificate::DoorNames;
 use countersign_core::certificate::Lifetime;
 use countersign_core::ids::IssuerKeyId;
-use countersign_edge::mqtt::{Hub, Listeners, MqttUpstream, Sink};
+use countersign_edge::mqtt::{Holdings, Hub, Listeners, MqttUpstream, Sink};
 use countersign_edge::{EdgeReport, LocalControlPlane};
 use countersign_server::{AdminOnDoor, ControlPlane, door_router, door_service};
 use countersign_supervisor::Sockets;
@@ -52,6 +52,7 @@ pub(super) async fn open(
         admin,
         messages: Some(messages),
         hub: Arc::clone(&hub),
+        holdings: Holdings::new(),
         listeners: Some(Arc::clone(&listeners)),
         tokens: Some(Arc::new(KnownTokens::new(Arc::clone(authority)))),
         roots: authority.root_pem(),

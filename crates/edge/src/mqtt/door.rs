@@ -11,9 +11,9 @@ use ipnet::IpNet;
 
 use super::grant::Grant;
 use super::hear::Entry;
-use super::leftovers::{Leftovers, clear_fallen};
+use super::holdings::Holdings;
+use super::leftovers::clear_fallen;
 use super::listeners::Listeners;
-use super::retained::Retained;
 use super::rights::Layout;
 use super::serve::MqttInside;
 use super::session::Context;
@@ -57,6 +57,8 @@ pub struct MqttDoorConfig {
     pub tokens: Option<Arc<dyn Tokens>>,
     /// Whether whoever is behind it sees the tokens in payloads.
     pub payload_tokens: PayloadTokens,
+    /// What devices hold here, and at doors with the same.
+    pub holdings: Arc<Holdings>,
 }
 
 /// Whether whoever is behind a door sees the provisioning tokens in payloads.
@@ -87,6 +89,7 @@ impl MqttDoorConfig {
             listeners: None,
             tokens: None,
             payload_tokens: PayloadTokens::default(),
+            holdings: Holdings::new(),
         }
     }
 }
@@ -120,8 +123,7 @@ impl MqttDoor {
         let tls = inputs.tls(client_auth)?.with_protocols(&[]);
         let context = Arc::new(Context {
             terms: config.terms,
-            retained: Retained::default(),
-            leftovers: Leftovers::default(),
+            holdings: config.holdings,
             listeners: config.listeners,
             is_tapped: config.sink.is_some(),
             payload_tokens: config.payload_tokens,

@@ -74,7 +74,7 @@ impl Farewell<'_> {
             && end != End::Cut
             && self.greeting.is_persistent
         {
-            self.context.leftovers.left(device, &self.greeting.client_id);
+            self.context.holdings.leftovers.left(device, &self.greeting.client_id);
         }
         let version = state.version();
         if end == End::UpstreamLost {
@@ -107,7 +107,7 @@ impl Farewell<'_> {
     async fn clear(&self, mut upstream: Leg<UpstreamStream>, party: &Party) {
         let (version, is_persistent) = (self.greeting.version, self.greeting.is_persistent);
         if let Party::Device(device) = party {
-            take_away(&mut upstream, version, &self.context.retained.take(device));
+            take_away(&mut upstream, version, &self.context.holdings.retained.take(device));
         }
         let mut properties = PropertyWriter::new();
         if version == Version::V5 && is_persistent {

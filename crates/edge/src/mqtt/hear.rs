@@ -140,7 +140,7 @@ impl MqttInside {
             }
             (None, ..) => return None,
         };
-        Some(Welcomed { admitted, party, credential, rights })
+        Some(Welcomed { admitted, party, credential, rights, seat: None })
     }
 }
 

@@ -67,8 +67,8 @@ pub(super) async fn clear_fallen(
 ) {
     while snapshots.changed().await.is_ok() {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let mut away = context.leftovers.devices();
-        away.extend(context.retained.devices());
+        let mut away = context.holdings.leftovers.devices();
+        away.extend(context.holdings.retained.devices());
         if let MqttUpstream::Hub(hub) = &upstream {
             away.extend(hub.devices());
         }
@@ -90,12 +90,12 @@ fn has_fallen(snapshot: &TrustSnapshot, device: &DeviceKey) -> bool {
 async fn clear(context: &Context, upstream: &MqttUpstream, device: &DeviceKey) {
     if let MqttUpstream::Hub(hub) = upstream {
         hub.forget(device);
-        context.retained.take(device);
-        context.leftovers.take(device);
+        context.holdings.retained.take(device);
+        context.holdings.leftovers.take(device);
         return;
     }
-    let retained = context.retained.take(device);
-    let mut clients = context.leftovers.take(device);
+    let retained = context.holdings.retained.take(device);
+    let mut clients = context.holdings.leftovers.take(device);
     if clients.is_empty() && !retained.is_empty() {
         // Somebody has to say it.
         clients.push(Party::Device(device.clone()).client_id(""));

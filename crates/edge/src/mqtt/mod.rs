@@ -13,6 +13,7 @@ mod farewell;
 mod grant;
 mod hear;
 mod holder;
+mod holdings;
 mod hub;
 mod leftovers;
 mod leg;
@@ -33,6 +34,7 @@ pub use client::{BrokerAccount, BrokerClient, ClientError, Delivered, EarlierSes
 pub use countersign_api::mqtt as wire;
 pub use door::{MqttDoor, MqttDoorConfig, PayloadTokens};
 pub use grant::Grant;
+pub use holdings::Holdings;
 pub use hub::Hub;
 pub use letters::{Letter, PostError, Posted};
 pub use listeners::Listeners;

@@ -16,6 +16,7 @@ use tracing::{debug, error, warn};
 use super::farewell::Farewell;
 use super::hear::Entry;
 use super::holder::Holder;
+use super::holdings::Seat;
 use super::leg::{Leg, ReceiveError};
 use super::party::{Credential, Party};
 use super::pump::{Pump, Tap};
@@ -72,6 +73,8 @@ pub(super) struct Welcomed {
     pub(super) party: Party,
     pub(super) credential: Credential,
     pub(super) rights: Rights,
+    /// A device's place among its sessions.
+    pub(super) seat: Option<Seat>,
 }
 
 /// A conversation that the broker agreed to.
@@ -81,6 +84,7 @@ struct Begun {
     holder: Arc<Holder>,
     /// What is to be said if the device is gone without a word, where no broker says it.
     will: Option<Message>,
+    seat: Option<Seat>,
 }
 
 /// The broker did not agree to a conversation.
@@ -111,7 +115,7 @@ impl Inside for MqttInside {
         let Entered { stream, peer, address, local, slot } = entered;
         let arrival = Arrival { id: RequestId::random(), peer, address, local, token: OnceLock::new() };
         let device = Leg::new(stream);
-        let begun = Box::pin(self.begin(device, &arrival, &live, registry));
+        let begun = Box::pin(self.begin(device, &arrival, &live));
         let begun = tokio::select! {
             biased;
             () = live.told(Ending::Retire) => None,
@@ -131,13 +135,7 @@ impl Inside for MqttInside {
 }
 
 impl MqttInside {
-    async fn begin(
-        &self,
-        mut device: Device,
-        arrival: &Arrival,
-        live: &Registration,
-        registry: &Registry,
-    ) -> Option<Box<Begun>> {
+    async fn begin(&self, mut device: Device, arrival: &Arrival, live: &Registration) -> Option<Box<Begun>> {
         let terms = &self.context.terms;
         let packet = match timeout(terms.connect_timeout, device.receive(terms.packet_bytes)).await {
             Ok(Ok(packet)) => packet,
@@ -150,7 +148,7 @@ impl MqttInside {
                 return None;
             }
         };
-        let greeted = self.greet(&packet, arrival, live, registry).await;
+        let greeted = self.greet(&packet, arrival, live).await;
         let (upstream, greeting, welcomed) = match greeted {
             Ok(greeted) => greeted,
             Err(NotBegun(answer)) => {
@@ -171,10 +169,10 @@ impl MqttInside {
                 return None;
             }
         };
-        let Welcomed { party, credential, rights, .. } = welcomed;
+        let Welcomed { party, credential, rights, seat, .. } = welcomed;
         device.outbox.extend_from_slice(&answer.bytes);
         if let Party::Device(key) = &party {
-            self.context.leftovers.is_back(key, &greeting.client_id);
+            self.context.holdings.leftovers.is_back(key, &greeting.client_id);
         }
         if answer.is_remembered {
             self.context.listens(&party);
@@ -188,7 +186,7 @@ impl MqttInside {
         let holder = Arc::new(Holder { credential, current, clock });
         let legs = (device, upstream);
         let pump = Pump::new(legs, state, (Arc::clone(&holder), tap), terms, answer.silence);
-        Some(Box::new(Begun { pump, greeting, holder, will }))
+        Some(Box::new(Begun { pump, greeting, holder, will, seat }))
     }
 
     /// Judges the first packet and whoever sent it, and finds the broker.
@@ -197,7 +195,6 @@ impl MqttInside {
         packet: &[u8],
         arrival: &Arrival,
         live: &Registration,
-        registry: &Registry,
     ) -> Result<(UpstreamStream, Greeting, Welcomed), NotBegun> {
         let limit = self.context.terms.packet_bytes;
         let read = next_frame(packet, limit).map(|frame| frame.map(|frame| Packet::read(frame, Version::V5)));
@@ -213,12 +210,15 @@ impl MqttInside {
             }
         };
         let turn = |reason| NotBegun(Some((connect.version, reason)));
-        let welcomed = self.hear(&connect, arrival, live).await.map_err(turn)?;
-        let Welcomed { party, credential, rights, .. } = &welcomed;
-        if party.device().is_some_and(|key| registry.count(key) > self.context.terms.sessions) {
-            self.tell(EdgeReport::Refused, arrival, "TOO_MANY_CONNECTIONS", None);
-            return Err(turn(Reason::QuotaExceeded));
+        let mut welcomed = self.hear(&connect, arrival, live).await.map_err(turn)?;
+        if let Some(key) = welcomed.party.device() {
+            welcomed.seat = self.context.holdings.seat(key, self.context.terms.sessions);
+            if welcomed.seat.is_none() {
+                self.tell(EdgeReport::Refused, arrival, "TOO_MANY_CONNECTIONS", None);
+                return Err(turn(Reason::QuotaExceeded));
+            }
         }
+        let Welcomed { party, credential, rights, .. } = &welcomed;
         let stamp = Stamp::of(party, credential.certificate());
         let greeting =
             Greeting::of(&connect, (party, rights, &stamp), self.upstream.account(), &self.context);
@@ -342,7 +342,7 @@ impl MqttInside {
     }
 
     async fn part(&self, end: End, begun: Box<Begun>, arrival: &Arrival, live: Arc<Registration>) {
-        let Begun { pump, greeting, holder, will } = *begun;
+        let Begun { pump, greeting, holder, will, seat: _until_the_end } = *begun;
         self.say_will(end, will).await;
         let farewell = Farewell { upstream: &self.upstream, context: &self.context, greeting: &greeting };
         farewell.part(end, pump, arrival, (&holder.credential, live)).await;

@@ -1,12 +1,14 @@
 //! How conversations at the MQTT door begin and end, in both versions in front of a real broker.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_core::snapshot::Bar;
+use countersign_edge::mqtt::Holdings;
 use countersign_edge::mqtt::wire::{Packet, PropertyId, PropertyWriter, Qos, Version};
 
-use crate::mqtt_site::{BOTH, MqttSite, connect, connect_with, publish, retained};
-use crate::site::let_expire;
+use crate::mqtt_site::{BOTH, Client, Mosquitto, MqttSite, Tls, connect, connect_with, publish, retained};
+use crate::site::{PATIENCE, let_expire};
 
 const OWN: &str = "tenant/acme/device/d1/telemetry";
 const COMMANDS: &str = "tenant/acme/device/d1/commands";
@@ -154,6 +156,54 @@ async fn one_device_holds_only_so_many_sessions() {
 }
 
 #[tokio::test]
+async fn listeners_of_one_process_count_a_devices_sessions_and_retained_messages_together() {
+    let (holdings, broker) = (Holdings::new(), Mosquitto::start().await);
+    let open = || {
+        MqttSite::before(MqttSite::to(broker.address), |config| {
+            config.terms.sessions = 1;
+            config.terms.retained_messages = 1;
+            config.holdings = Arc::clone(&holdings);
+        })
+    };
+    let keep = |topic: &str| {
+        let id = Some((Qos::AtLeastOnce, 1));
+        retained(publish(Version::V5, topic, id, b"kept", &PropertyWriter::new()))
+    };
+    let is_kept = |answer: Vec<u8>| answer[0] == 0x40 && answer.get(4).is_none_or(|reason| *reason < 0x80);
+    let (one, mut other) = (open(), open());
+    let mut first = one.device("d1", Version::V5).await;
+    first.send(&keep(OWN)).await;
+    assert!(is_kept(first.next().await));
+    let mut second = other.open(Some(&other.certificate("acme", "d1")), Version::V5).await;
+    second.send(&connect(Version::V5, "b", true, None)).await;
+    assert_eq!(second.next().await[3], 0x97);
+    assert_eq!(other.refused().await.code, "TOO_MANY_CONNECTIONS");
+    let mut another = other.device("d2", Version::V5).await;
+    another.send(&keep("tenant/acme/device/d2/telemetry")).await;
+    assert!(is_kept(another.next().await));
+
+    first.send(&[0xe0, 0]).await;
+    first.end().await;
+    let mut again = until_seated(&other).await;
+    again.send(&keep("tenant/acme/device/d1/telemetry/more")).await;
+    assert_eq!(again.next().await.get(4), Some(&0x97), "what it left at the other listener counts");
+}
+
+/// A session of d1, once the end of its last one is through.
+async fn until_seated(site: &MqttSite) -> Client<Tls> {
+    let certificate = site.certificate("acme", "d1");
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let mut device = site.open(Some(&certificate), Version::V5).await;
+        device.send(&connect(Version::V5, "b", true, None)).await;
+        if device.next().await.get(3) == Some(&0) {
+            return device;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "its place is never free");
+    }
+}
+
+#[tokio::test]
 async fn a_will_is_on_a_topic_of_its_own_and_said_only_for_those_who_vanish() {
     let (mut site, broker) = MqttSite::usual().await;
     let certificate = site.certificate("acme", "d1");
@@ -215,7 +265,7 @@ async fn a_fall_ends_live_sessions_at_once_and_leaves_nothing_for_later() {
         site.apply(|snapshot| snapshot.barred.clear()).await;
         // Approved again: what was commanded meanwhile was for nobody.
         let mut session_is_gone = false;
-        let deadline = Instant::now() + crate::site::PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         while !session_is_gone && Instant::now() < deadline {
             let mut service = broker.client("service", Version::V311, true).await;
             service.publish(COMMANDS, Some((Qos::AtLeastOnce, 1)), b"late").await;
@@ -256,7 +306,7 @@ async fn a_device_that_falls_while_it_is_away_leaves_nothing_either() {
         service.next().await;
         let key = ("acme".parse().unwrap(), "d1".parse().unwrap());
         site.apply(|snapshot| snapshot.barred.insert(key, Bar::Quarantined)).await;
-        let deadline = Instant::now() + crate::site::PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         let mut is_kept = true;
         while is_kept && Instant::now() < deadline {
             let mut witness = broker.witness().await;
@@ -306,7 +356,7 @@ async fn without_a_broker_nobody_talks_into_the_void() {
         device.send(&connect(version, "id", true, None)).await;
         assert_eq!(device.end().await[0][3], code);
     }
-    let failed = tokio::time::timeout(crate::site::PATIENCE, site.reports.recv()).await.unwrap().unwrap();
+    let failed = tokio::time::timeout(PATIENCE, site.reports.recv()).await.unwrap().unwrap();
     assert!(
         matches!(failed, countersign_edge::EdgeReport::Failed(facts) if facts.code == "UPSTREAM_UNREACHABLE")
     );

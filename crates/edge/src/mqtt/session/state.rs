@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::stamp::Stamp;
 use crate::mqtt::door::PayloadTokens;
-use crate::mqtt::leftovers::Leftovers;
+use crate::mqtt::holdings::Holdings;
 use crate::mqtt::listeners::Listeners;
 use crate::mqtt::party::Party;
-use crate::mqtt::retained::{QuotaUsedUp, Retained};
+use crate::mqtt::retained::QuotaUsedUp;
 use crate::mqtt::rights::Rights;
 use crate::mqtt::terms::Terms;
 use crate::mqtt::wire::{Encoder, Kind, Qos, Reason, Version};
@@ -81,8 +81,7 @@ pub(in crate::mqtt) struct Tapped {
 #[derive(Debug)]
 pub(in crate::mqtt) struct Context {
     pub(in crate::mqtt) terms: Terms,
-    pub(in crate::mqtt) retained: Retained,
-    pub(in crate::mqtt) leftovers: Leftovers,
+    pub(in crate::mqtt) holdings: Arc<Holdings>,
     /// Who is told of devices that begin to listen.
     pub(in crate::mqtt) listeners: Option<Arc<Listeners>>,
     /// Whether messages go to a sink.
@@ -102,7 +101,7 @@ impl Context {
     /// Notes a message that is to be kept for those who come later. Only devices have a quota of them.
     pub(in crate::mqtt) fn keeps(&self, party: &Party, topic: &str, bytes: usize) -> Result<(), QuotaUsedUp> {
         match party {
-            Party::Device(device) => self.retained.note(device, topic, bytes, &self.terms),
+            Party::Device(device) => self.holdings.retained.note(device, topic, bytes, &self.terms),
             Party::Service(_) => Ok(()),
         }
     }

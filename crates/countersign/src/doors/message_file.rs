@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use countersign_edge::mqtt::{Message, SetAside, Sink, SinkError, Taking};
+use countersign_edge::mqtt::{Fate, Message, SetAside, Sink, SinkError, Taking};
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -54,7 +54,7 @@ impl Sink for MessageFile {
         Box::pin(async move {
             sent.map_err(|reason| SinkError(reason.into()))?;
             let kept = promise.await.map_err(|error| SinkError(error.into()))?;
-            kept.map_err(|kind| SinkError(std::io::Error::from(kind).into()))
+            kept.map(|()| Fate::Kept).map_err(|kind| SinkError(std::io::Error::from(kind).into()))
         })
     }
 

@@ -6,7 +6,7 @@ use countersign_authority::Authority;
 use countersign_authority::commands::{CommandWord, RecordResultError};
 use countersign_authority::ingest::{Incoming, Rejection, Taken, TokenAsked};
 use countersign_core::ids::IssuerKeyId;
-use countersign_edge::mqtt::{Message, SetAside, Sink, SinkError, Taking};
+use countersign_edge::mqtt::{Fate, Message, SetAside, Sink, SinkError, Taking};
 use countersign_store::StoreError;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -72,7 +72,12 @@ impl Sink for Ingest {
         let taking = self.runtime.spawn(async move { take(&ways, message).await });
         Box::pin(async move {
             let taken = taking.await.map_err(|error| SinkError(error.into()))?;
-            taken.map_err(|error| SinkError(error.into()))
+            match taken.map_err(|error| SinkError(error.into()))? {
+                Taken::SetAside(_) => Ok(Fate::SetAside),
+                Taken::Telemetry(_) | Taken::CommandWord | Taken::KnownState | Taken::HandedOn => {
+                    Ok(Fate::Kept)
+                }
+            }
         })
     }
 
@@ -117,7 +122,7 @@ impl Kind {
     }
 }
 
-async fn take(ways: &Ways, message: Message) -> Result<(), TakeError> {
+async fn take(ways: &Ways, message: Message) -> Result<Taken, TakeError> {
     let kind = Kind::of(&message.suffix);
     let message = incoming(message, ways.proofs);
     let (tenant, device) = (message.identity.tenant().clone(), message.identity.device().clone());
@@ -131,7 +136,7 @@ async fn take(ways: &Ways, message: Message) -> Result<(), TakeError> {
     if let Taken::SetAside(reason) = taken {
         tracing::info!(%tenant, %device, reason, "message set aside");
     }
-    Ok(())
+    Ok(taken)
 }
 
 async fn keep(ways: &Ways, kind: Kind, message: Incoming) -> Result<Taken, StoreError> {

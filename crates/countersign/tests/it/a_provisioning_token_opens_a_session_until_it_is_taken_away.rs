@@ -238,6 +238,7 @@ async fn messages_bear_it_where_that_is_asked_and_nobody_reads_it() {
 
     until("the broker has what is right", async || heard().matches("22.5").count() >= 2).await;
     drop(witness);
+    assert_eq!(heard().matches("22.5").count(), 2, "what is set aside goes nowhere: {}", heard());
     assert!(!heard().contains("provision_token") && !heard().contains(&pump.token), "{}", heard());
     assert!(!taken.to_string().contains(&pump.token) && !aside.to_string().contains(&pump.token));
 }

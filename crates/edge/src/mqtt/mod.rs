@@ -39,7 +39,7 @@ pub use hub::Hub;
 pub use letters::{Letter, PostError, Posted};
 pub use listeners::Listeners;
 pub use rights::{Denial, Layout, LayoutError, Rights, Shared};
-pub use sink::{Message, SetAside, Sink, SinkError, Taking};
+pub use sink::{Fate, Message, SetAside, Sink, SinkError, Taking};
 pub use terms::{OnDenial, Terms};
 pub use tokens::{Login, Recognising, TokenRefusal, Tokens};
 pub use upstream::{Account, Broker, MqttUpstream, Password};

@@ -14,8 +14,8 @@ use super::budget::Budget;
 use super::holder::Holder;
 use super::leg::Leg;
 use super::session::{End, Incident, Out, State, Step, Tapped};
-use super::sink::{Message, SetAside, Sink, Taking};
-use super::wire::{Fault, Reason, next_frame};
+use super::sink::{Fate, Message, SetAside, Sink, Taking};
+use super::wire::{Fault, Qos, Reason, next_frame};
 
 /// How much may wait for one side before the other is read no further.
 const HIGH: usize = 64 * 1024;
@@ -29,6 +29,11 @@ const FAR: Duration = Duration::from_secs(24 * 3600);
 /// A message that the sink has not taken yet, and what goes to the broker after it.
 struct Held {
     taking: Option<Taking>,
+    fate: Fate,
+    qos: Qos,
+    packet_id: Option<u16>,
+    /// How much of the bytes is the message itself.
+    length: usize,
     bytes: Vec<u8>,
 }
 
@@ -166,21 +171,25 @@ where
         Ok(is_moved)
     }
 
-    /// Lets go to the broker what the sink has, in order.
+    /// Lets go to the broker what the sink has kept, in order.
     fn settle(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         for held in &mut self.held {
             let Some(taking) = &mut held.taking else { continue };
             if let Poll::Ready(taken) = taking.as_mut().poll(cx) {
-                if let Err(error) = taken {
+                held.fate = taken.map_err(|error| {
                     let reason = std::error::Error::source(&error).map(tracing::field::display);
                     warn!(%error, reason, "message not kept, connection ended");
-                    return Err(End::Refused(Reason::ServerBusy));
-                }
+                    End::Refused(Reason::ServerBusy)
+                })?;
                 held.taking = None;
             }
         }
         let mut is_moved = false;
-        while let Some(done) = self.held.pop_front_if(|held| held.taking.is_none()) {
+        while let Some(mut done) = self.held.pop_front_if(|held| held.taking.is_none()) {
+            if done.fate == Fate::SetAside {
+                done.bytes.drain(..done.length);
+                self.state.set_aside(done.qos, done.packet_id, &mut self.device.outbox);
+            }
             self.upstream.outbox.extend_from_slice(&done.bytes);
             is_moved = true;
         }
@@ -223,8 +232,9 @@ where
             match step {
                 Step::On => {}
                 Step::Tap(tapped, bytes) => {
+                    let (qos, packet_id, length) = (tapped.qos, tapped.packet_id, bytes.len());
                     let taking = self.tap.as_ref().map(|tap| tap.sink.take((tap.of)(tapped)));
-                    self.held.push_back(Held { taking, bytes });
+                    self.held.push_back(Held { taking, fate: Fate::Kept, qos, packet_id, length, bytes });
                 }
                 Step::SetAside(tapped, code) => {
                     if let Some(tap) = &self.tap {

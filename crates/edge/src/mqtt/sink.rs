@@ -47,8 +47,17 @@ pub struct SetAside {
 #[error("keep a message")]
 pub struct SinkError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+/// What became of a message that a sink took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is kept, and goes on to the broker, where there is one.
+    Kept,
+    /// It was set aside, and goes nowhere. Its device is told that it arrived.
+    SetAside,
+}
+
 /// What a sink promises.
-pub type Taking = Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send>>;
+pub type Taking = Pin<Box<dyn Future<Output = Result<Fate, SinkError>> + Send>>;
 
 /// Takes messages. A device hears that its message arrived only after the sink has it; a sink that is slow
 /// slows the device down.

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use countersign_edge::mqtt::wire::{PropertyId, PropertyWriter, Qos, Version};
-use countersign_edge::mqtt::{Hub, Letter, Message, MqttUpstream, SetAside, Sink, SinkError, Taking};
+use countersign_edge::mqtt::{Fate, Hub, Letter, Message, MqttUpstream, SetAside, Sink, SinkError, Taking};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -36,8 +36,9 @@ impl Sink for Keeper {
                 return Err(SinkError("the disk is full".into()));
             }
             open.wait_for(|open| *open).await.map_err(|error| SinkError(error.into()))?;
+            let is_odd = message.payload == b"odd";
             kept.lock().push(message);
-            Ok(())
+            Ok(if is_odd { Fate::SetAside } else { Fate::Kept })
         })
     }
 
@@ -99,6 +100,29 @@ async fn what_the_sink_does_not_keep_is_not_acknowledged() {
     let mut device = site.device("d1", Version::V5).await;
     device.publish(OWN, Some((Qos::AtLeastOnce, 1)), b"unkept").await;
     assert_eq!(device.end().await, [[0xe0, 2, 0x89, 0]]);
+}
+
+#[tokio::test]
+async fn what_the_sink_sets_aside_is_answered_and_reaches_no_broker() {
+    let keeper = Keeper::new(true);
+    let sink = Arc::clone(&keeper);
+    let (site, broker) = MqttSite::with(|config| config.sink = Some(sink)).await;
+    let mut witness = broker.witness().await;
+    for version in BOTH {
+        let mut device = site.device("d1", version).await;
+        device.publish(OWN, Some((Qos::AtLeastOnce, 1)), b"odd").await;
+        device.publish(OWN, Some((Qos::ExactlyOnce, 2)), b"odd").await;
+        device.publish(OWN, None, b"odd").await;
+        assert_eq!(device.next().await, [0x40, 2, 0, 1]);
+        assert_eq!(device.next().await, [0x50, 2, 0, 2]);
+        device.send(&[0x62, 2, 0, 2]).await;
+        assert_eq!(device.next().await, [0x70, 2, 0, 2], "{version:?}");
+        device.publish(OWN, Some((Qos::AtLeastOnce, 2)), b"good").await;
+        assert_eq!(device.next().await.get(..4), Some(&[0x40, 2, 0, 2][..]));
+        let seen = witness.next().await;
+        assert!(seen.ends_with(b"good"), "{version:?} {seen:x?}");
+        assert_eq!(keeper.kept.lock().drain(..).count(), 4);
+    }
 }
 
 #[tokio::test]

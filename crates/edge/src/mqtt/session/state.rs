@@ -73,6 +73,7 @@ pub(in crate::mqtt) struct Tapped {
     pub(in crate::mqtt) qos: Qos,
     pub(in crate::mqtt) is_dup: bool,
     pub(in crate::mqtt) payload: Vec<u8>,
+    pub(in crate::mqtt) packet_id: Option<u16>,
     /// How long it was: of a denied one only the beginning is here.
     pub(in crate::mqtt) payload_bytes: usize,
 }
@@ -121,8 +122,9 @@ pub(in crate::mqtt) struct State {
     pub(super) inflight_limit: usize,
     /// Messages of QoS 1 and 2 that the broker has not acknowledged.
     pub(super) inflight: HashSet<u16>,
-    /// Denied messages of QoS 2 whose exchange, if their client goes on with it, is completed here.
-    pub(super) settled: HashSet<u16>,
+    /// Messages of QoS 2 that go nowhere and whose exchange, if their client goes on with it, is completed here,
+    /// with this word.
+    pub(super) settled: HashMap<u16, Reason>,
     /// Messages of QoS 2 from the broker that were dropped.
     pub(super) dropped: HashSet<u16>,
     /// The codes that are given here, for each filter of a SUBSCRIBE or UNSUBSCRIBE under way.
@@ -146,7 +148,7 @@ impl State {
             aliases: HashMap::new(),
             inflight_limit: usize::from(inflight_limit),
             inflight: HashSet::new(),
-            settled: HashSet::new(),
+            settled: HashMap::new(),
             dropped: HashSet::new(),
             asked: HashMap::new(),
             strikes: 0,

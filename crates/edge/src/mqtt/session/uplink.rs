@@ -41,12 +41,8 @@ impl State {
             Packet::Publish(publish) => self.publish(frame, &publish, out),
             Packet::Subscribe(subscribe) => self.subscribe(frame, &subscribe, out),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(frame, &unsubscribe, out),
-            Packet::Pubrel(ack) if self.settled.remove(&ack.packet_id) => {
-                // In MQTT 5 the exchange was over with the PUBREC, but not every client knows (section 4.3.3).
-                let said = match self.version {
-                    Version::V311 => Reason::Success,
-                    Version::V5 => Reason::PacketIdentifierNotFound,
-                };
+            Packet::Pubrel(ack) if self.settled.contains_key(&ack.packet_id) => {
+                let said = self.settled.remove(&ack.packet_id).unwrap_or(Reason::Success);
                 self.encoder(out.down).ack(Kind::Pubcomp, ack.packet_id, said);
                 Ok(Step::On)
             }
@@ -177,7 +173,12 @@ impl State {
             (Qos::AtLeastOnce, Some(id)) => self.encoder(out.down).ack(Kind::Puback, id, said),
             (Qos::ExactlyOnce, Some(id)) => {
                 self.encoder(out.down).ack(Kind::Pubrec, id, said);
-                self.settled.insert(id);
+                // In MQTT 5 the exchange was over with the PUBREC, but not every client knows (section 4.3.3).
+                let completed = match self.version {
+                    Version::V311 => Reason::Success,
+                    Version::V5 => Reason::PacketIdentifierNotFound,
+                };
+                self.settled.insert(id, completed);
                 if self.version == Version::V311 && self.settled.len() > self.inflight_limit {
                     return Step::End(End::Refused(Reason::ReceiveMaximumExceeded));
                 }
@@ -189,6 +190,20 @@ impl State {
         }
         let shown = publish.payload.get(..DENIED_PAYLOAD).unwrap_or(publish.payload);
         Step::SetAside(tapped_message(publish, topic, shown), code)
+    }
+
+    /// Answers a message that the sink set aside as its receiver would have: it goes nowhere.
+    pub(in crate::mqtt) fn set_aside(&mut self, qos: Qos, packet_id: Option<u16>, down: &mut Vec<u8>) {
+        let Some(id) = packet_id else { return };
+        self.inflight.remove(&id);
+        match qos {
+            Qos::AtMostOnce => {}
+            Qos::AtLeastOnce => self.encoder(down).ack(Kind::Puback, id, Reason::Success),
+            Qos::ExactlyOnce => {
+                self.encoder(down).ack(Kind::Pubrec, id, Reason::Success);
+                self.settled.insert(id, Reason::Success);
+            }
+        }
     }
 
     fn subscribe(
@@ -263,8 +278,8 @@ impl State {
 
 fn tapped_message(publish: &Publish<'_>, topic: &str, payload: &[u8]) -> Tapped {
     let (qos, is_dup) = (publish.qos, publish.is_dup);
-    let payload_bytes = publish.payload.len();
-    Tapped { topic: topic.to_owned(), qos, is_dup, payload: payload.to_vec(), payload_bytes }
+    let (payload_bytes, packet_id) = (publish.payload.len(), publish.packet_id);
+    Tapped { topic: topic.to_owned(), qos, is_dup, payload: payload.to_vec(), packet_id, payload_bytes }
 }
 
 pub(super) fn note(out: &mut Out<'_>, code: &'static str, packet: &'static str, topic: &str) {

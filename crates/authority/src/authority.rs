@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::anchors::{Anchors, hash_of};
 use crate::channels::Channels;
-use crate::commands_by_identity::Rung;
+use crate::commands_by_identity::{Ears, Rung};
 use crate::crl::CrlWork;
 use crate::edges::{EdgeReports, SnapshotSigner};
 use crate::enrol::Chain;
@@ -105,7 +105,7 @@ pub struct Authority {
     pub(crate) limits: Limits,
     pub(crate) presence: PresenceQueue,
     pub(crate) channels: Arc<Channels>,
-    pub(crate) rung: Rung,
+    pub(crate) ears: Ears,
     pub(crate) newcomers: Rung,
     pub(crate) messages_kept: std::time::Duration,
     pub(crate) together: Questions,
@@ -204,7 +204,7 @@ impl Authority {
         let authority = Arc::new(Self {
             presence: PresenceQueue::default(),
             channels: Arc::default(),
-            rung: Rung::default(),
+            ears: Ears::default(),
             newcomers: Rung::default(),
             messages_kept: with.messages_kept.unwrap_or(crate::ingest::KEPT),
             together: Questions::new(&store),

@@ -14,7 +14,7 @@ use crate::agent::AgentCaller;
 use crate::authority::Authority;
 use crate::authorized::{Authorized, Forbidden, Operate, View};
 use crate::channels::LOOK_BACK;
-pub use crate::commands_by_identity::CommandWord;
+pub use crate::commands_by_identity::{CommandWord, Ear};
 use crate::devices::LookError;
 
 /// How many commands a device is offered at once.
@@ -179,7 +179,7 @@ impl Authority {
             })
             .await?;
         self.channels.wake(device);
-        self.rung.ring(device);
+        self.ears.ring(device);
         Ok(id)
     }
 
@@ -338,7 +338,7 @@ impl Authority {
     /// Wakes the channels of devices for which another authority on the same database has queued
     /// something.
     pub(crate) async fn wake_for_commands(&self, now: Timestamp) -> Result<(), StoreError> {
-        let is_heard = self.rung.is_heard();
+        let is_heard = self.ears.are_open();
         let since = self.channels.look(now).or_else(|| is_heard.then(|| now - LOOK_BACK));
         let Some(since) = since else { return Ok(()) };
         let waiting = self
@@ -347,12 +347,12 @@ impl Authority {
             .await?;
         for device in waiting {
             self.channels.wake(device);
-            self.rung.ring(device);
+            self.ears.ring(device);
         }
         if is_heard {
             let desired =
                 self.store.read(move |r| Box::pin(async move { r.devices_desired_since(since).await }));
-            desired.await?.into_iter().for_each(|device| self.rung.ring(device));
+            desired.await?.into_iter().for_each(|device| self.ears.ring(device));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! words, no bearer token.
 
 use std::collections::HashSet;
+use std::sync::{Arc, Weak};
 
 use countersign_core::identity::Identity;
 use countersign_core::ids::{CommandId, DeviceId};
@@ -30,11 +31,6 @@ impl Rung {
         }
     }
 
-    /// Whether somebody waits.
-    pub(crate) fn is_heard(&self) -> bool {
-        self.devices.lock().is_some()
-    }
-
     /// From now on somebody waits.
     pub(crate) fn listen(&self) {
         self.devices.lock().get_or_insert_default();
@@ -48,6 +44,42 @@ impl Rung {
             }
             self.arrived.notified().await;
         }
+    }
+}
+
+/// Everybody who waits for such devices: each hears of all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Ears(Mutex<Vec<Weak<Rung>>>);
+
+impl Ears {
+    pub(crate) fn ring(&self, device: DeviceId) {
+        let ears: Vec<Arc<Rung>> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
+        ears.iter().for_each(|ear| ear.ring(device));
+    }
+
+    /// Whether somebody waits.
+    pub(crate) fn are_open(&self) -> bool {
+        self.0.lock().iter().any(|ear| ear.strong_count() > 0)
+    }
+
+    fn open(&self) -> Ear {
+        let rung = Arc::new(Rung::default());
+        rung.listen();
+        let mut ears = self.0.lock();
+        ears.retain(|ear| ear.strong_count() > 0);
+        ears.push(Arc::downgrade(&rung));
+        Ear(rung)
+    }
+}
+
+/// Hears of devices for which something was queued, from its beginning on.
+#[derive(Debug)]
+pub struct Ear(Arc<Rung>);
+
+impl Ear {
+    /// Waits until something was queued for devices, and says which.
+    pub async fn heard(&self) -> HashSet<DeviceId> {
+        self.0.heard().await
     }
 }
 
@@ -81,10 +113,10 @@ impl CommandWord {
 }
 
 impl Authority {
-    /// Waits until something was queued for devices, and says which. For one caller: what it is told is told
-    /// to nobody else.
-    pub async fn devices_with_news(&self) -> HashSet<DeviceId> {
-        self.rung.heard().await
+    /// Hears from now on of devices for which something is queued.
+    #[must_use]
+    pub fn hear_of_news(&self) -> Ear {
+        self.ears.open()
     }
 
     /// The device, if it is one that may have commands.
@@ -100,7 +132,10 @@ impl Authority {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn commands_for(&self, (tenant, name): &DeviceKey) -> Result<Vec<CommandRow>, StoreError> {
+    pub(crate) async fn commands_for(
+        &self,
+        (tenant, name): &DeviceKey,
+    ) -> Result<Vec<CommandRow>, StoreError> {
         let (identity, now) =
             (Identity::new(self.trust_domain().clone(), tenant.clone(), name.clone()), self.now());
         self.store
@@ -138,6 +173,18 @@ impl Authority {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn each_ear_hears_of_every_device_and_one_that_is_gone_of_none() {
+        let ears = Ears::default();
+        assert!(!ears.are_open());
+        let (one, other, device) = (ears.open(), ears.open(), DeviceId::random());
+        ears.ring(device);
+        assert_eq!(one.heard().await, HashSet::from([device]));
+        assert_eq!(other.heard().await, HashSet::from([device]));
+        drop((one, other));
+        assert!(!ears.are_open());
+    }
 
     #[test]
     fn a_word_is_read_and_nothing_else_is() {

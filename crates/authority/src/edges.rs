@@ -5,6 +5,7 @@ pub mod add;
 pub mod attach;
 pub mod enrol;
 mod remote;
+pub mod senders;
 mod signing;
 
 use std::collections::HashSet;

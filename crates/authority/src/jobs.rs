@@ -128,7 +128,7 @@ impl Authority {
             .await?;
         for device in devices {
             self.channels.wake(device);
-            self.rung.ring(device);
+            self.ears.ring(device);
         }
         Ok(id)
     }

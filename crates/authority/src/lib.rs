@@ -38,6 +38,7 @@ pub mod door_certificate;
 pub mod edges;
 pub mod enrol;
 pub mod enrollment_keys;
+pub mod errands;
 mod expiry;
 pub mod follow;
 pub mod glance;

@@ -83,7 +83,7 @@ impl Authority {
                 })
             })
             .await?;
-        self.rung.ring(device);
+        self.ears.ring(device);
         Ok(shadow)
     }
 

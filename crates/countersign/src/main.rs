@@ -18,6 +18,7 @@ mod edge;
 mod files_limit;
 mod hook;
 mod http_client;
+mod letters;
 mod logging;
 mod look;
 mod metrics;

@@ -80,6 +80,9 @@ pub(crate) struct EdgePorts {
     /// The MQTT door's, if it is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mqtt_door: Option<u16>,
+    /// That of its listener for tokens, if it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mqtt_tokens: Option<u16>,
 }
 
 impl EdgePorts {

@@ -30,6 +30,7 @@ mod state;
 
 pub use admin::metrics::METRICS_TYPE;
 pub use console::{ConsoleRoute, Needs, console_routes};
+pub use edges::devices::{TakesMessages, Taking};
 pub use guard::AllowedHosts;
 pub use listen::{DoorService, ExchangedBody, door_service, serve_admin};
 pub use routers::{AdminOnDoor, admin_router, door_router, openapi};

@@ -12,6 +12,7 @@ use countersign_authority::authorized::{Authorized, Caller, Permission};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::LengthLimitError;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::failure::{Failure, Outcome};
@@ -70,6 +71,19 @@ impl Unread {
     /// 413 over `limit` bytes; 400 for what is not whole.
     pub(crate) async fn bytes(self, limit: usize) -> Outcome<Bytes> {
         axum::body::to_bytes(self.0, limit).await.map_err(unread)
+    }
+
+    /// The body of a request that a program of ours wrote.
+    ///
+    /// # Errors
+    /// 413 over 1 MiB; 400 for what is not whole or not what is expected. What it says is not repeated: it may
+    /// be a secret.
+    pub(crate) async fn typed<T: DeserializeOwned>(self) -> Outcome<T> {
+        let bytes = self.bytes(BODY_LIMIT).await?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let at = error.column();
+            invalid_json(format!("The body is not what is expected here, at character {at}"))
+        })
     }
 
     /// The fields of the JSON object in the body; an empty body is an empty object.

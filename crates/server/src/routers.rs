@@ -64,6 +64,9 @@ fn edge_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(edges::equip::enroll))
         .routes(routes!(edges::equip::renew))
         .routes(routes!(edges::stream::open))
+        .routes(routes!(edges::devices::messages))
+        .routes(routes!(edges::devices::letters))
+        .routes(routes!(edges::devices::logins))
 }
 
 fn admin_routes() -> OpenApiRouter<ControlPlane> {

@@ -10,6 +10,7 @@ use countersign_tls::{EdgeJudge, Hearsay};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
+use crate::edges::devices::TakesMessages;
 use crate::rule_bench::RuleBench;
 
 /// The control plane: cheap to clone.
@@ -26,6 +27,7 @@ pub struct ControlPlane {
     pub(crate) hearsay: Arc<Hearsay>,
     measured: Arc<OnceLock<Arc<dyn Measured>>>,
     rule_bench: Option<Arc<dyn RuleBench>>,
+    taker: Option<Arc<dyn TakesMessages>>,
 }
 
 /// Whoever knows the numbers of this process.
@@ -50,6 +52,7 @@ impl ControlPlane {
             hearsay: Arc::default(),
             measured: Arc::default(),
             rule_bench: None,
+            taker: None,
         }
     }
 
@@ -65,6 +68,17 @@ impl ControlPlane {
     pub fn trying_rules_with(mut self, bench: Arc<dyn RuleBench>) -> Self {
         self.rule_bench = Some(bench);
         self
+    }
+
+    /// The same, where whoever takes messages of devices takes those from edges elsewhere too.
+    #[must_use]
+    pub fn handing_messages_to(mut self, taker: Arc<dyn TakesMessages>) -> Self {
+        self.taker = Some(taker);
+        self
+    }
+
+    pub(crate) fn taker(&self) -> Option<&dyn TakesMessages> {
+        self.taker.as_deref()
     }
 
     pub(crate) const fn ping_every(&self) -> Duration {

@@ -8,6 +8,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Caller, Client, ClientError, message, not_upgraded, unsendable};
 use crate::edge::frame::PROTOCOL;
+use crate::wire::edge_devices::{
+    EdgeLetters, EdgeLettersRequest, EdgeLogin, EdgeLoginRequest, EdgeMessages, EdgeMessagesTaken,
+};
 use crate::wire::edges::{EdgeEquipment, EnrollEdgeRequest, RenewEdgeRequest};
 
 impl Client {
@@ -25,6 +28,34 @@ impl Client {
     /// See [`ClientError`].
     pub async fn renew_edge(&self, request: &RenewEdgeRequest) -> Result<EdgeEquipment, ClientError> {
         self.post(Caller::Nobody, "/api/v1/edges/self/renew".to_owned(), request).await
+    }
+
+    /// POST `/edges/self/messages`, over the edge's own certificate. Whoever is to have them has all of them once
+    /// this returns.
+    ///
+    /// # Errors
+    /// See [`ClientError`]: then some may be there nevertheless.
+    pub async fn hand_over_messages(
+        &self,
+        messages: &EdgeMessages,
+    ) -> Result<EdgeMessagesTaken, ClientError> {
+        self.post(Caller::Nobody, "/api/v1/edges/self/messages".to_owned(), messages).await
+    }
+
+    /// POST `/edges/self/letters`, over the edge's own certificate.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn letters(&self, request: &EdgeLettersRequest) -> Result<EdgeLetters, ClientError> {
+        self.post(Caller::Nobody, "/api/v1/edges/self/letters".to_owned(), request).await
+    }
+
+    /// POST `/edges/self/logins`, over the edge's own certificate.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn log_device_in(&self, request: &EdgeLoginRequest) -> Result<EdgeLogin, ClientError> {
+        self.post(Caller::Nobody, "/api/v1/edges/self/logins".to_owned(), request).await
     }
 
     /// GET `/edges/self/stream`, over the edge's own certificate: the connection, once it has stopped being HTTP.

@@ -6,6 +6,7 @@ use std::io;
 use std::net::IpAddr;
 
 use countersign_core::ids::{AuthorityId, CertificateRef, RequestId, Tenant};
+use countersign_core::snapshot::DeviceKey;
 use countersign_core::snapshot::wire::MESSAGE_LIMIT;
 use countersign_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,9 @@ const DOWN_LIMIT: usize = MESSAGE_LIMIT + 1024;
 /// How many reports are in one frame at most.
 pub const REPORTS_AT_ONCE: usize = 256;
 
+/// Of how many devices one frame says that there is something for them, at most.
+pub const NEWS_AT_ONCE: usize = 1024;
+
 /// What an edge says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromEdge {
@@ -50,6 +54,9 @@ pub enum FromEdge {
 pub struct Hello {
     /// Who told it what it knows, and up to which position; `None`: it is to be told everything.
     pub known: Option<(AuthorityId, u64)>,
+    /// Whether it wants to hear of devices for which there is something.
+    #[serde(default)]
+    pub hears_news: bool,
 }
 
 /// What happened at a door.
@@ -111,6 +118,9 @@ pub enum ToEdge {
     End(String),
     /// It is there.
     Beat,
+    /// There is something for these devices, wherever they are: whoever has them may ask for it. Only for those
+    /// who want to hear of it.
+    News(Vec<DeviceKey>),
 }
 
 /// A message about trust with its signature.
@@ -199,6 +209,7 @@ impl ToEdge {
             Self::Taken(number) => send(to, 2, &number.to_be_bytes()).await,
             Self::End(why) => send(to, 3, why.as_bytes()).await,
             Self::Beat => send(to, 4, &[]).await,
+            Self::News(devices) => send(to, 5, &json(devices)?).await,
         }
     }
 
@@ -213,6 +224,7 @@ impl ToEdge {
             2 => Self::Taken(number(&content)?.0),
             3 => Self::End(String::from_utf8_lossy(&content).chars().take(200).collect()),
             4 => Self::Beat,
+            5 => Self::News(read(&content)?),
             _ => return Err(invalid("a frame of an unknown kind")),
         }))
     }
@@ -281,7 +293,7 @@ mod tests {
             certificate: Some(CertificateRef { issuer: [7; 32].into(), serial: "0a".parse().unwrap() }),
         };
         let said = [
-            FromEdge::Hello(Hello { known: Some((AuthorityId::random(), u64::MAX)) }),
+            FromEdge::Hello(Hello { known: Some((AuthorityId::random(), u64::MAX)), hears_news: true }),
             FromEdge::Applied(7),
             FromEdge::Reports(9, vec![refusal, Report::Unseen { count: 3 }]),
             FromEdge::Beat,
@@ -301,7 +313,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_told_is_heard() {
         let signed = SignedTrust { message: vec![1; 70_000], signature: vec![2; 70] };
-        let said = [ToEdge::Trust(signed), ToEdge::Taken(7), ToEdge::End("revoked".to_owned()), ToEdge::Beat];
+        let news = ToEdge::News(vec![("acme".parse().unwrap(), "d1".parse().unwrap())]);
+        let end = ToEdge::End("revoked".to_owned());
+        let said = [ToEdge::Trust(signed), ToEdge::Taken(7), end, ToEdge::Beat, news];
         let mut bytes = Vec::new();
         for one in &said {
             one.send(&mut bytes).await.unwrap();

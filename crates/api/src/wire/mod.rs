@@ -10,6 +10,7 @@ pub mod audit_streams;
 pub mod command;
 pub mod command_queue;
 pub mod credentials;
+pub mod edge_devices;
 pub mod edges;
 pub mod fleet;
 pub mod jobs;

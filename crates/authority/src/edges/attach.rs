@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use countersign_ca::KeyError;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
-use countersign_core::ids::{AuthorityId, CertificateRef, Tenant};
+use countersign_core::ids::{AuthorityId, CertificateRef};
 use countersign_core::snapshot::changes::TrustChanges;
 use countersign_core::snapshot::wire::TrustMessage;
 use countersign_core::snapshot::{SnapshotVersion, TrustSnapshot, TrustedIssuer};
@@ -197,9 +197,7 @@ impl Authority {
         }
         let found =
             self.store.read(move |r| Box::pin(async move { r.certificate_by_reference(&certificate).await }));
-        let is_theirs =
-            |tenant: &Tenant| edge.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant));
-        if let Some(row) = found.await?.filter(|row| is_theirs(&row.tenant)) {
+        if let Some(row) = found.await?.filter(|row| edge.serves(&row.tenant)) {
             self.note_rule_would_block(row.device, rule);
         }
         Ok(())

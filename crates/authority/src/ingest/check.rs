@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Rejection;
 
 /// How large a payload may be, in bytes.
-pub(super) const PAYLOAD_LIMIT: usize = 64 << 10;
+pub const PAYLOAD_LIMIT: usize = 64 << 10;
 
 /// The member of a payload that proves something: nobody reads it later, whatever becomes of the message.
 const TOKEN: &str = "provision_token";

@@ -9,6 +9,7 @@ mod reported;
 mod sender;
 mod take;
 
+pub use check::PAYLOAD_LIMIT;
 pub use judge::Accepted;
 pub use look::{MessagePart, SetAsideFilter, SetAsideRow, TelemetryFilter, TelemetryRow};
 pub use release::ReleaseError;

@@ -47,6 +47,7 @@ mod revoke;
 mod rollout;
 mod rotation;
 mod second_factor;
+mod senders;
 mod service_certificates;
 mod settings;
 mod sites;

@@ -27,10 +27,6 @@ pub(super) fn open(
     sockets: &mut Sockets,
 ) -> anyhow::Result<Option<DoorHandle>> {
     let Some(door) = &config.mqtt_door else { return Ok(None) };
-    if needs_database(door) && given.messages.is_none() {
-        tracing::info!("no database for messages here, MQTT door stays closed");
-        return Ok(None);
-    }
     let grants = config.mqtt_grants.iter().map(grant).collect();
     let settings = MqttDoorConfig { grants, ..settings(door, given).context("prepare the MQTT door")? };
     let here = sockets.take(MQTT_DOOR, door.listen);
@@ -50,19 +46,12 @@ pub(super) fn open_for_tokens(
 ) -> anyhow::Result<Option<DoorHandle>> {
     let Some(door) = &config.mqtt_door else { return Ok(None) };
     let Some(listen) = door.token_listen else { return Ok(None) };
-    if given.tokens.is_none() {
-        tracing::warn!("no database for provisioning tokens here, their listener stays closed");
-        return Ok(None);
-    }
     let settings = settings(door, given).context("prepare the MQTT door's listener for tokens")?;
-    let settings = MqttDoorConfig { addresses: vec![listen], tokens: given.tokens.clone(), ..settings };
+    let settings =
+        MqttDoorConfig { addresses: vec![listen], tokens: Some(Arc::clone(&given.tokens)), ..settings };
     let here = sockets.take(MQTT_TOKENS, listen);
     let started = MqttDoor::start_on(settings, opening.inputs(None), here);
     unless_taken(started, &opening.adoption).context("open the MQTT door's listener for tokens")
-}
-
-const fn needs_database(door: &config::MqttDoor) -> bool {
-    matches!(door.messages, config::Messages::Database | config::Messages::Sinks)
 }
 
 fn grant(grant: &config::MqttGrant) -> Grant {
@@ -74,7 +63,7 @@ fn settings(door: &config::MqttDoor, given: &Given) -> anyhow::Result<MqttDoorCo
     let upstream = upstream_of(door, &given.hub, &given.roots)?;
     let sink = match &door.messages {
         config::Messages::Broker => None,
-        config::Messages::Database | config::Messages::Sinks => given.messages.clone(),
+        config::Messages::Database | config::Messages::Sinks => Some(Arc::clone(&given.messages)),
         config::Messages::File(path) => Some(Arc::new(MessageFile::open(path)?) as Arc<dyn Sink>),
     };
     Ok(MqttDoorConfig {
@@ -85,7 +74,7 @@ fn settings(door: &config::MqttDoor, given: &Given) -> anyhow::Result<MqttDoorCo
         layout: door.layout.clone(),
         terms: door.terms.clone(),
         sink,
-        listeners: given.listeners.clone(),
+        listeners: Some(Arc::clone(&given.listeners)),
         holdings: Arc::clone(&given.holdings),
         payload_tokens: if door.token_listen.is_none() && door.proofs == config::Proofs::Never {
             PayloadTokens::PassedOn

@@ -42,16 +42,16 @@ pub(crate) struct Given {
     pub(crate) control_plane: LocalControlPlane,
     /// Whether the admin routes are among those.
     pub(crate) admin: AdminOnDoor,
-    /// Who takes messages from the MQTT door for the database, where there is one.
-    pub(crate) messages: Option<Arc<dyn Sink>>,
+    /// Who takes messages from the MQTT door for the authority.
+    pub(crate) messages: Arc<dyn Sink>,
     /// What stands behind the MQTT door where there is no broker.
     pub(crate) hub: Arc<Hub>,
     /// What devices hold at the MQTT listeners together.
     pub(crate) holdings: Arc<Holdings>,
     /// Who is told of devices that begin to listen at the MQTT door.
-    pub(crate) listeners: Option<Arc<Listeners>>,
-    /// Who knows devices by their provisioning tokens, where there is a database.
-    pub(crate) tokens: Option<Arc<dyn Tokens>>,
+    pub(crate) listeners: Arc<Listeners>,
+    /// Who knows devices by their provisioning tokens.
+    pub(crate) tokens: Arc<dyn Tokens>,
     /// The installation's roots, PEM: by them its own services are recognised.
     pub(crate) roots: String,
 }

@@ -3,7 +3,9 @@
 mod enrolment;
 mod equipment;
 mod hold;
+mod messages;
 mod reports;
 mod run;
+mod tokens;
 
 pub(crate) use run::run;

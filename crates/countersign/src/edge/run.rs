@@ -7,24 +7,27 @@ use anyhow::{Context as _, bail};
 use countersign_api::client::Client;
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::{Clock, SystemClock};
-use countersign_edge::LocalControlPlane;
-use countersign_edge::attach::{Farewell, Feed, Kept, Link, LinkParts, Relay, ReportQueue};
-use countersign_edge::mqtt::{Holdings, Hub};
+use countersign_edge::attach::{Farewell, Feed, Kept, Link, LinkParts, News, Relay, ReportQueue};
+use countersign_edge::mqtt::{Holdings, Hub, Listeners};
+use countersign_edge::{EdgeReport, LocalControlPlane};
 use countersign_server::AdminOnDoor;
 use countersign_supervisor::{Sockets, Supervisor};
 use countersign_tls::ServerCredentials;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::enrolment::{Renewal, equip};
 use super::equipment::Equipment;
 use super::hold::Hold;
+use super::messages::Messages;
 use super::reports;
+use super::tokens::AskedFor;
 use crate::config::{DoorCertificate, Resolved};
 use crate::doors::{self, Doors, Given, from_files};
+use crate::letters::{self, FromAuthority};
 use crate::metrics::{self, Measure};
 use crate::ports::EdgePorts;
 use crate::serve::reload::{self, ReadAgain, Reloading};
@@ -69,13 +72,14 @@ pub(crate) async fn run(
     let (clients, reached_by) = watch::channel(Client::new(server, &tls));
     let (adopted, applied) = watch::channel(None);
     let (leaving, leave) = watch::channel(Farewell::NotYet);
-    let reports = ReportQueue::default();
+    let (reports, news) = (ReportQueue::default(), News::default());
     let link = Link::new(LinkParts {
         feed: Arc::clone(&feed),
         kept,
         applied,
         reports: reports.clone(),
-        clients: reached_by,
+        news: news.clone(),
+        clients: reached_by.clone(),
         leaving: leave,
         clock: Arc::new(SystemClock),
     });
@@ -91,8 +95,10 @@ pub(crate) async fn run(
         }
     }
     let credentials = Arc::new(ServerCredentials::new(credential(&config, &equipment)?));
-    let given = given((&feed, &relay, &credentials, equipment.root()), reports::relay(reports));
+    let given =
+        given((&feed, &equipment, &credentials), reports::relay(reports), (&relay, &reached_by, &news))?;
     let doors = doors::open(&config, &given, sockets)?;
+    letters::start(&config, (&doors, &given), FromAuthority::new(news, reached_by))?;
     // With its doors, whoever reports is gone.
     drop(given);
     follow(&doors, adopted)?;
@@ -202,23 +208,25 @@ fn credential(config: &Resolved, equipment: &Equipment) -> anyhow::Result<counte
     }
 }
 
+/// What the doors are connected to.
 fn given(
-    (feed, relay, credentials, roots): (&Mutex<Feed>, &Relay, &Arc<ServerCredentials>, &str),
-    reports: tokio::sync::mpsc::Sender<countersign_edge::EdgeReport>,
-) -> Given {
-    Given {
+    (feed, equipment, credentials): (&Mutex<Feed>, &Equipment, &Arc<ServerCredentials>),
+    reports: mpsc::Sender<EdgeReport>,
+    (relay, clients, news): (&Relay, &watch::Receiver<Client>, &News),
+) -> anyhow::Result<Given> {
+    Ok(Given {
         credentials: Arc::clone(credentials),
         snapshots: feed.lock().snapshots(),
         reports,
         control_plane: LocalControlPlane { service: relay.service(), runtime: Handle::current() },
         admin: AdminOnDoor::Hidden,
-        messages: None,
+        messages: Arc::new(Messages::new(clients.clone(), news)),
         hub: Hub::new(),
         holdings: Holdings::new(),
-        listeners: None,
-        tokens: None,
-        roots: roots.to_owned(),
-    }
+        listeners: Listeners::new(),
+        tokens: Arc::new(AskedFor::new(clients.clone(), equipment.trust_domain()?)),
+        roots: equipment.root().to_owned(),
+    })
 }
 
 /// Says what the doors enforce.
@@ -241,7 +249,8 @@ fn announce(config: &Resolved, doors: &Doors) -> anyhow::Result<()> {
         let http_door = doors.http().map(|address| address.port());
         let tcp_doors = doors.tcp().into_iter().map(|(name, address)| (name, address.port())).collect();
         let mqtt_door = doors.mqtt().map(|address| address.port());
-        EdgePorts { http_door, tcp_doors, mqtt_door }.write(path)?;
+        let mqtt_tokens = doors.mqtt_tokens().map(|address| address.port());
+        EdgePorts { http_door, tcp_doors, mqtt_door, mqtt_tokens }.write(path)?;
     }
     if let Some(address) = doors.http() {
         crate::cli::output::print(&format!("Countersign edge is ready.\n\n  device door  {address}\n"))?;

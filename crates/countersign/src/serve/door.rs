@@ -8,7 +8,7 @@ use countersign_authority::Authority;
 use countersign_authority::door_certificate::DoorNames;
 use countersign_core::certificate::Lifetime;
 use countersign_core::ids::IssuerKeyId;
-use countersign_edge::mqtt::{Holdings, Hub, Listeners, MqttUpstream, Sink};
+use countersign_edge::mqtt::{Holdings, Hub, Listeners, Sink};
 use countersign_edge::{EdgeReport, LocalControlPlane};
 use countersign_server::{AdminOnDoor, ControlPlane, door_router, door_service};
 use countersign_supervisor::Sockets;
@@ -18,10 +18,11 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::ingest::{Ingest, Keeps};
+use super::mosquitto;
 use super::tokens::KnownTokens;
-use super::{mosquitto, mqtt_commands};
 use crate::config::{self, DoorCertificate, PublicName, Resolved};
 use crate::doors::{self, Doors, Given};
+use crate::letters::{self, Here};
 use crate::sinks;
 
 /// How often it looks whether the doors' certificate is to be renewed: clocks can jump.
@@ -38,9 +39,10 @@ pub(super) async fn open(
         config::AdminOnDoor::Hidden => AdminOnDoor::Hidden,
         config::AdminOnDoor::Exposed => AdminOnDoor::Exposed,
     };
-    let (hub, listeners) = (Hub::new(), Listeners::new());
-    let messages: Arc<dyn Sink> = Arc::new(ingest(config, authority)?);
+    let ingest = Arc::new(ingest(config, authority)?);
+    let messages: Arc<dyn Sink> = Arc::<Ingest>::clone(&ingest);
     subscribe(config, authority, &messages)?;
+    let control_plane = control_plane.handing_messages_to(ingest);
     let given = Given {
         credentials: credentials(config, authority).await?,
         snapshots: authority.snapshots(),
@@ -50,23 +52,15 @@ pub(super) async fn open(
             runtime: Handle::current(),
         },
         admin,
-        messages: Some(messages),
-        hub: Arc::clone(&hub),
+        messages,
+        hub: Hub::new(),
         holdings: Holdings::new(),
-        listeners: Some(Arc::clone(&listeners)),
-        tokens: Some(Arc::new(KnownTokens::new(Arc::clone(authority)))),
+        listeners: Listeners::new(),
+        tokens: Arc::new(KnownTokens::new(Arc::clone(authority))),
         roots: authority.root_pem(),
     };
     let doors = doors::open(config, &given, sockets)?;
-    if let (Some(door), Some(_)) = (&config.mqtt_door, doors.mqtt()) {
-        let upstream =
-            doors::mqtt_upstream(door, &hub, &given.roots).context("prepare commands over MQTT")?;
-        let hears_answers = matches!(door.messages, config::Messages::Database | config::Messages::Sinks);
-        if hears_answers || matches!(upstream, MqttUpstream::Hub(_)) {
-            let letters = (upstream, door.layout.clone());
-            tokio::spawn(mqtt_commands::offer(Arc::clone(authority), letters, listeners));
-        }
-    }
+    letters::start(config, (&doors, &given), Here::new(Arc::clone(authority)))?;
     if let Some(applied) = doors.applied() {
         authority.attach_edge(applied);
     }

@@ -1,12 +1,14 @@
-//! What comes through the MQTT door, handed to the authority: in the database before its device hears of it.
+//! What comes through MQTT doors, here or at edges elsewhere, handed to the authority: in the database before its
+//! device hears of it.
 
 use std::sync::Arc;
 
 use countersign_authority::Authority;
 use countersign_authority::commands::{CommandWord, RecordResultError};
 use countersign_authority::ingest::{Incoming, Rejection, Taken, TokenAsked};
-use countersign_core::ids::IssuerKeyId;
+use countersign_core::ids::{CertificateRef, IssuerKeyId};
 use countersign_edge::mqtt::{Fate, Message, SetAside, Sink, SinkError, Taking};
+use countersign_server::TakesMessages;
 use countersign_store::StoreError;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -65,14 +67,22 @@ impl Ingest {
     }
 }
 
+impl TakesMessages for Ingest {
+    fn take(&self, message: Incoming, suffix: &str) -> countersign_server::Taking {
+        let (ways, kind) = (Arc::clone(&self.ways), Kind::of(suffix));
+        let message = Incoming { token: asked(ways.proofs, &message.certificate), ..message };
+        // What was handed over is written even if its device, or its edge, goes meanwhile.
+        let taking = self.runtime.spawn(async move { take(&ways, kind, message).await });
+        Box::pin(async move { Ok(taking.await??) })
+    }
+}
+
 impl Sink for Ingest {
     fn take(&self, message: Message) -> Taking {
-        let ways = Arc::clone(&self.ways);
-        // What was handed over is written even if its device goes meanwhile.
-        let taking = self.runtime.spawn(async move { take(&ways, message).await });
+        let suffix = message.suffix.clone();
+        let taking = TakesMessages::take(self, incoming(message), &suffix);
         Box::pin(async move {
-            let taken = taking.await.map_err(|error| SinkError(error.into()))?;
-            match taken.map_err(|error| SinkError(error.into()))? {
+            match taking.await.map_err(SinkError)? {
                 Taken::SetAside(_) => Ok(Fate::SetAside),
                 Taken::Telemetry(_) | Taken::CommandWord | Taken::KnownState | Taken::HandedOn => {
                     Ok(Fate::Kept)
@@ -88,9 +98,8 @@ impl Sink for Ingest {
         };
         let authority = Arc::clone(&self.ways.authority);
         self.runtime.spawn(async move {
-            if let Err(error) = authority
-                .set_message_aside(incoming(denied.message, Proofs::Never), denied.code, denied.payload_bytes)
-                .await
+            if let Err(error) =
+                authority.set_message_aside(incoming(denied.message), denied.code, denied.payload_bytes).await
             {
                 tracing::error!(%error, "denied message not written down");
             }
@@ -122,9 +131,7 @@ impl Kind {
     }
 }
 
-async fn take(ways: &Ways, message: Message) -> Result<Taken, TakeError> {
-    let kind = Kind::of(&message.suffix);
-    let message = incoming(message, ways.proofs);
+async fn take(ways: &Ways, kind: Kind, message: Incoming) -> Result<Taken, TakeError> {
     let (tenant, device) = (message.identity.tenant().clone(), message.identity.device().clone());
     let taken = match kind {
         Kind::CommandWord => take_word(&ways.authority, message).await?,
@@ -196,15 +203,18 @@ async fn take_word(authority: &Authority, message: Incoming) -> Result<Taken, St
     }
 }
 
-fn incoming(message: Message, proofs: Proofs) -> Incoming {
-    let is_of_token = message.certificate.issuer == IssuerKeyId::OF_TOKENS;
-    let token = match proofs {
+/// Whether a message has to bear a token.
+fn asked(proofs: Proofs, certificate: &CertificateRef) -> TokenAsked {
+    match proofs {
         Proofs::Never => TokenAsked::No,
-        Proofs::WithoutCertificate if !is_of_token => TokenAsked::No,
+        Proofs::WithoutCertificate if certificate.issuer != IssuerKeyId::OF_TOKENS => TokenAsked::No,
         Proofs::WithoutCertificate | Proofs::Always => TokenAsked::Yes,
-    };
+    }
+}
+
+fn incoming(message: Message) -> Incoming {
     Incoming {
-        token,
+        token: TokenAsked::No,
         identity: message.identity,
         certificate: message.certificate,
         topic: message.topic,

@@ -5,7 +5,6 @@ pub(crate) mod files;
 mod ingest;
 mod monitors;
 mod mosquitto;
-mod mqtt_commands;
 mod nearby;
 mod observed;
 pub(crate) mod reload;

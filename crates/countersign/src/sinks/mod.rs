@@ -9,5 +9,5 @@ mod record;
 mod webhook;
 
 pub(crate) use open::open;
-pub(crate) use queue::{SinkEnded, SinkQueue};
+pub(crate) use queue::{Deliver, Delivering, SinkEnded, SinkQueue};
 pub(crate) use record::Record;

@@ -45,7 +45,7 @@ impl MqttTopic {
     }
 }
 
-impl Deliver for MqttTopic {
+impl Deliver<Record> for MqttTopic {
     fn deliver<'a>(&'a mut self, batch: &'a [Record]) -> Delivering<'a> {
         Box::pin(self.publish(batch))
     }

@@ -237,7 +237,7 @@ fn check_stored(payload: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-impl Deliver for NatsSubject {
+impl Deliver<Record> for NatsSubject {
     fn deliver<'a>(&'a mut self, batch: &'a [Record]) -> Delivering<'a> {
         Box::pin(async move { timeout(PATIENCE, self.publish(batch)).await.context("wait for NATS")? })
     }

@@ -1,5 +1,5 @@
-//! Messages on their way to a sink: as many at once as wait, again until the sink has them. Whoever hands
-//! one over waits until then, and so in the end its device does.
+//! Messages on their way to a sink, or from an edge to its authority: as many at once as wait, again until they
+//! are there. Whoever hands one over waits until then, and so in the end its device does.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -14,16 +14,17 @@ const AGAIN: Duration = Duration::from_millis(100);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(10);
 
 /// What a delivery promises.
-pub(super) type Delivering<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+pub(crate) type Delivering<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
 
 /// A way to a sink.
-pub(super) trait Deliver: Send + 'static {
+pub(crate) trait Deliver<R>: Send + 'static {
     /// Delivers all of them; once the promise is kept the sink has them.
-    fn deliver<'a>(&'a mut self, batch: &'a [Record]) -> Delivering<'a>;
+    fn deliver<'a>(&'a mut self, batch: &'a [R]) -> Delivering<'a>;
 }
 
-struct Waiting {
-    record: Record,
+#[derive(Debug)]
+struct Waiting<R> {
+    record: R,
     taken: oneshot::Sender<()>,
 }
 
@@ -34,32 +35,43 @@ pub(crate) struct SinkEnded(String);
 
 /// The way to one sink.
 #[derive(Clone, Debug)]
-pub(crate) struct SinkQueue {
+pub(crate) struct SinkQueue<R = Record> {
     name: String,
-    sender: mpsc::Sender<Waiting>,
+    sender: mpsc::Sender<Waiting<R>>,
 }
 
-impl SinkQueue {
+impl<R: Send + Sync + 'static> SinkQueue<R> {
     /// Starts the task that delivers, so many at once at most.
-    pub(super) fn start(name: &str, at_once: usize, deliver: impl Deliver) -> Self {
+    pub(crate) fn start(name: &str, at_once: usize, deliver: impl Deliver<R>) -> Self {
         let (sender, waiting) = mpsc::channel(at_once);
         tokio::spawn(run(name.to_owned(), at_once, deliver, waiting));
         Self { name: name.to_owned(), sender }
     }
 
     /// Hands a message over; the sink has it when this returns.
-    pub(crate) async fn take(&self, record: Record) -> Result<(), SinkEnded> {
+    pub(crate) async fn take(&self, record: R) -> Result<(), SinkEnded> {
         let (taken, promise) = oneshot::channel();
         let ended = || SinkEnded(self.name.clone());
         self.sender.send(Waiting { record, taken }).await.map_err(|_closed| ended())?;
         promise.await.map_err(|_closed| ended())
     }
+
+    /// Hands a message over for which nobody waits. Whether there was room for it.
+    pub(crate) fn offer(&self, record: R) -> bool {
+        let (taken, _nobody) = oneshot::channel();
+        self.sender.try_send(Waiting { record, taken }).is_ok()
+    }
 }
 
-async fn run(name: String, at_once: usize, mut deliver: impl Deliver, mut waiting: mpsc::Receiver<Waiting>) {
+async fn run<R>(
+    name: String,
+    at_once: usize,
+    mut deliver: impl Deliver<R>,
+    mut waiting: mpsc::Receiver<Waiting<R>>,
+) {
     let mut batch = Vec::with_capacity(at_once);
     while waiting.recv_many(&mut batch, at_once).await > 0 {
-        let (records, takers): (Vec<Record>, Vec<_>) =
+        let (records, takers): (Vec<R>, Vec<_>) =
             batch.drain(..).map(|Waiting { record, taken }| (record, taken)).unzip();
         until_delivered(&name, &mut deliver, &records).await;
         for taker in takers {
@@ -70,7 +82,7 @@ async fn run(name: String, at_once: usize, mut deliver: impl Deliver, mut waitin
     }
 }
 
-async fn until_delivered(name: &str, deliver: &mut impl Deliver, records: &[Record]) {
+async fn until_delivered<R>(name: &str, deliver: &mut impl Deliver<R>, records: &[R]) {
     let mut wait = AGAIN;
     let mut tries = 1_u32;
     while let Err(error) = deliver.deliver(records).await {
@@ -106,7 +118,7 @@ mod tests {
         sizes: mpsc::UnboundedSender<usize>,
     }
 
-    impl Deliver for Slow {
+    impl Deliver<Record> for Slow {
         fn deliver<'a>(&'a mut self, batch: &'a [Record]) -> Delivering<'a> {
             Box::pin(async move {
                 self.gate.acquire().await?.forget();

@@ -37,7 +37,7 @@ impl Webhook {
     }
 }
 
-impl Deliver for Webhook {
+impl Deliver<Record> for Webhook {
     fn deliver<'a>(&'a mut self, batch: &'a [Record]) -> Delivering<'a> {
         let lines: Vec<&str> = batch.iter().map(|record| &*record.json).collect();
         let body = format!("{{\"messages\":[{}]}}", lines.join(","));

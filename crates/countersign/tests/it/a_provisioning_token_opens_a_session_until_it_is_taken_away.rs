@@ -49,7 +49,7 @@ impl<'a> Legacy<'a> {
 
     fn client(&self, program: &str, token: Option<&str>) -> Command {
         let mut command = Command::new(program);
-        let port = ports(self.installation)["mqttTokens"].to_string();
+        let port = self.installation.ports()["mqttTokens"].to_string();
         command.current_dir(self.installation.folder()).args(["-V", "mqttv5", "-q", "1"]);
         command.args(["-h", "127.0.0.1", "-p", &port, "--cafile", "root.pem"]);
         command.args(["-u", &format!("acme/{}", self.device.name)]);
@@ -78,11 +78,6 @@ impl<'a> Legacy<'a> {
 }
 
 const GOOD: &str = r#"{"site_id":"default","metrics":{"temp":22.5}}"#;
-
-fn ports(installation: &Installation) -> Value {
-    let text = fs_err::read_to_string(installation.folder().join("ports.json")).unwrap();
-    serde_json::from_str(&text).unwrap()
-}
 
 async fn opened(config: &str) -> Installation {
     let installation = Installation::configured(config, Time::Real).await;
@@ -118,7 +113,7 @@ async fn only_the_token_that_was_set_opens_it_and_only_for_its_own_device() {
     done(&installation.admin().get(&fan.path()).await);
 
     let mut nobody = Command::new("mosquitto_pub");
-    let port = ports(&installation)["mqttTokens"].to_string();
+    let port = installation.ports()["mqttTokens"].to_string();
     nobody.current_dir(installation.folder()).args(["-h", "127.0.0.1", "-p", &port, "--cafile", "root.pem"]);
     nobody.args(["-u", "acme/nobody", "-P", &pump.token, "-t", "a", "-m", "b"]);
     assert!(!nobody.output().unwrap().status.success());
@@ -140,7 +135,7 @@ async fn only_the_token_that_was_set_opens_it_and_only_for_its_own_device() {
 async fn without_the_listener_a_token_opens_nothing() {
     let installation = opened(TOKENS).await;
     let pump = Legacy::of(&installation, "pump").await;
-    let usual = ports(&installation)["mqttDoor"].to_string();
+    let usual = installation.ports()["mqttDoor"].to_string();
     let mut at_the_door = Command::new("mosquitto_pub");
     at_the_door.current_dir(installation.folder()).args([
         "-h",
@@ -153,7 +148,7 @@ async fn without_the_listener_a_token_opens_nothing() {
     at_the_door.args(["-u", "acme/pump", "-P", &pump.token, "-t", &pump.topic("telemetry"), "-m", GOOD]);
     assert!(!at_the_door.output().unwrap().status.success(), "there certificates are asked for");
     let closed = Installation::start().await;
-    assert_eq!(ports(&closed)["mqttTokens"], Value::Null);
+    assert_eq!(closed.ports()["mqttTokens"], Value::Null);
 }
 
 #[tokio::test]

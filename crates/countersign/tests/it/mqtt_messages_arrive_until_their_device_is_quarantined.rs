@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Device, Installation, Running, done, until};
+use crate::harness::{Device, Installation, Running, done, door_port, until};
 
 struct Mqtt<'a> {
     installation: &'a Installation,
@@ -19,9 +19,7 @@ impl<'a> Mqtt<'a> {
         let folder = installation.folder();
         fs_err::write(folder.join("root.pem"), installation.root_pem()).unwrap();
         fs_err::write(folder.join("device.pem"), device.identity_pem()).unwrap();
-        let ports = fs_err::read_to_string(folder.join("ports.json")).unwrap();
-        let ports: Value = serde_json::from_str(&ports).unwrap();
-        let port = u16::try_from(ports["mqttDoor"].as_u64().unwrap()).unwrap();
+        let port = door_port(installation);
         let body = serde_json::to_value(installation.admin().device(device.id).await).unwrap();
         let prefix = format!("tenant/{}/device/{}/", body["tenant"].as_str().unwrap(), device.name);
         Self { installation, port, prefix }

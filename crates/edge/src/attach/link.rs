@@ -17,6 +17,7 @@ use tracing::{debug, error, info, warn};
 
 use super::feed::{Feed, FeedError, Taken};
 use super::kept::Kept;
+use super::news::News;
 use super::queue::ReportQueue;
 
 /// The first pause after a connection broke, and the longest.
@@ -54,6 +55,8 @@ pub struct LinkParts {
     pub applied: watch::Receiver<Option<SnapshotVersion>>,
     /// What happened at the doors.
     pub reports: ReportQueue,
+    /// Who hears of devices for which the authority has something.
+    pub news: News,
     /// How the authority is reached: replaced when the edge has another certificate.
     pub clients: watch::Receiver<Client>,
     /// Set when the doors are closed, and the edge takes its leave.
@@ -106,7 +109,9 @@ impl Link {
                 Ok(io) => {
                     info!("attached to the authority");
                     pause = SHORTEST;
-                    match self.converse(TokioIo::new(io)).await {
+                    let ended = self.converse(TokioIo::new(io)).await;
+                    self.0.news.end();
+                    match ended {
                         Ok(End::Left) => return,
                         Ok(End::Broken) => warn!("connection to the authority is over"),
                         Err(error) => warn!(%error, "connection to the authority broke"),
@@ -139,7 +144,7 @@ impl Link {
         if known.is_none() {
             self.0.kept.expects_whole();
         }
-        send(&FromEdge::Hello(Hello { known }), &mut writer).await?;
+        send(&FromEdge::Hello(Hello { known, hears_news: true }), &mut writer).await?;
         if let Some((number, reports)) = self.0.reports.unanswered() {
             send(&FromEdge::Reports(number, reports), &mut writer).await?;
         }
@@ -152,10 +157,15 @@ impl Link {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silence = Instant::now() + PATIENCE;
         let mut leaving = self.0.leaving.clone();
+        let mut is_heard = false;
         loop {
             let to_say = tokio::select! {
                 frame = heard.recv() => {
                     silence = Instant::now() + PATIENCE;
+                    if !std::mem::replace(&mut is_heard, true) {
+                        // Whoever answers knows that news are wanted here.
+                        self.0.news.begin();
+                    }
                     if self.was_told(frame, &adopt).await == Told::NoMore {
                         return Ok(End::Broken);
                     }
@@ -215,6 +225,10 @@ impl Link {
         match frame {
             None => Told::NoMore,
             Some(ToEdge::Beat) => Told::More,
+            Some(ToEdge::News(devices)) => {
+                self.0.news.tell(devices);
+                Told::More
+            }
             Some(ToEdge::Taken(number)) => {
                 self.0.reports.taken(number);
                 Told::More

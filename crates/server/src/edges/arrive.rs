@@ -28,13 +28,6 @@ pub(crate) struct ByEdge {
 #[derive(Clone, Debug)]
 pub(crate) struct Through(pub(crate) Arc<EdgeRow>);
 
-impl Through {
-    /// Whether it may speak for devices of a tenant.
-    pub(crate) fn covers(&self, tenant: &Tenant) -> bool {
-        self.0.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
-    }
-}
-
 /// Why a request that came with an edge's certificate goes no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Barred {
@@ -137,16 +130,20 @@ fn hand_on(state: &ControlPlane, request: &mut Request, by: ByEdge, envelope: Op
 /// # Errors
 /// 403 when it may not.
 pub(crate) fn within_scope(through: Option<&Through>, tenant: &Tenant) -> Outcome<()> {
-    match through {
-        Some(edge) if !edge.covers(tenant) => Err(Failure::new(
-            StatusCode::FORBIDDEN,
-            "EDGE_SCOPE",
-            "This edge does not serve devices of this tenant",
-        )
-        .fact("edge", &edge.0.name)
-        .fact("tenant", tenant)),
-        Some(_) | None => Ok(()),
+    through.map_or(Ok(()), |edge| serves(&edge.0, tenant))
+}
+
+/// Whether an edge may speak for devices of this tenant.
+///
+/// # Errors
+/// 403 when it may not.
+pub(super) fn serves(edge: &EdgeRow, tenant: &Tenant) -> Outcome<()> {
+    if edge.serves(tenant) {
+        return Ok(());
     }
+    let sentence = "This edge does not serve devices of this tenant";
+    let failure = Failure::new(StatusCode::FORBIDDEN, "EDGE_SCOPE", sentence);
+    Err(failure.fact("edge", &edge.name).fact("tenant", tenant))
 }
 
 impl<S: Sync> FromRequestParts<S> for ByEdge {

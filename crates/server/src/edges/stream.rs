@@ -1,19 +1,20 @@
 //! GET `/edges/self/stream`: the connection over which an edge is told of trust and says how far it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use countersign_api::edge::frame::{
-    BEAT, FromEdge, PATIENCE, PROTOCOL, Report, ReportOutcome, SignedTrust, ToEdge,
+    BEAT, FromEdge, NEWS_AT_ONCE, PATIENCE, PROTOCOL, Report, ReportOutcome, SignedTrust, ToEdge,
 };
 use countersign_api::{ErrorBody, OfferedUpgrade, UpgradedConnection};
+use countersign_authority::commands::Ear;
 use countersign_authority::edges::SignedMessage;
 use countersign_authority::edges::attach::{AttachError, AttachedEdge};
 use countersign_authority::refusals::{Outcome as RefusalOutcome, RefusalReport};
-use countersign_core::ids::CertificateRef;
+use countersign_core::ids::{CertificateRef, DeviceId};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -134,11 +135,14 @@ async fn converse(
     heard: &mut mpsc::Receiver<FromEdge>,
     writer: &mut (impl AsyncWrite + Unpin + Send),
 ) -> Result<(), End> {
-    match timeout(PATIENCE, heard.recv()).await {
-        Ok(Some(FromEdge::Hello(hello))) => attached.resume(hello.known),
+    let ear = match timeout(PATIENCE, heard.recv()).await {
+        Ok(Some(FromEdge::Hello(hello))) => {
+            attached.resume(hello.known);
+            hello.hears_news.then(|| state.authority.hear_of_news())
+        }
         Ok(Some(_)) => return Err(End::Told("it did not say where it is")),
         Ok(None) | Err(_) => return Err(End::Gone),
-    }
+    };
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut silence = Instant::now() + PATIENCE;
@@ -164,17 +168,49 @@ async fn converse(
                 }
             }
             message = attached.next() => ToEdge::Trust(signed(message?)),
+            devices = news(ear.as_ref()) => {
+                for frame in frames_of(state, &attached, devices).await? {
+                    say(&frame, writer).await?;
+                }
+                continue;
+            }
             _tick = beat.tick() => match attached.still_holds()? {
                 Some(message) => ToEdge::Trust(signed(message)),
                 None => ToEdge::Beat,
             },
             () = sleep_until(silence) => return Err(End::Told("nothing was heard of it")),
         };
-        match timeout(SENDING, to_say.send(writer)).await {
-            Ok(sent) => sent?,
-            Err(_elapsed) => return Err(End::Gone),
-        }
+        say(&to_say, writer).await?;
     }
+}
+
+async fn say(frame: &ToEdge, writer: &mut (impl AsyncWrite + Unpin + Send)) -> Result<(), End> {
+    match timeout(SENDING, frame.send(writer)).await {
+        Ok(sent) => Ok(sent?),
+        Err(_elapsed) => Err(End::Gone),
+    }
+}
+
+/// Devices for which there is something; for an edge that does not want to hear of them never any.
+async fn news(ear: Option<&Ear>) -> HashSet<DeviceId> {
+    match ear {
+        Some(ear) => ear.heard().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What an edge is told of devices for which there is something: which of those that it serves.
+async fn frames_of(
+    state: &ControlPlane,
+    attached: &AttachedEdge,
+    devices: HashSet<DeviceId>,
+) -> Result<Vec<ToEdge>, AttachError> {
+    let mut served = Vec::with_capacity(devices.len());
+    for device in devices {
+        let key = state.authority.device_for_commands(device).await?;
+        served.extend(key.filter(|(tenant, _name)| attached.edge().serves(tenant)));
+    }
+    Ok(served.chunks(NEWS_AT_ONCE).map(|part| ToEdge::News(part.to_vec())).collect())
 }
 
 fn signed(message: SignedMessage) -> SignedTrust {
@@ -189,15 +225,13 @@ async fn take(state: &ControlPlane, attached: &AttachedEdge, reports: Vec<Report
             Report::Unseen { count } => state.authority.count_unseen_refusals(count.min(1 << 20)),
             Report::Refusal { request, at, code, outcome, tenant, address, facts, certificate } => {
                 let edge = attached.edge();
-                let is_theirs =
-                    |tenant: &_| edge.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant));
                 let is_code = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
                 if code.len() > 64 || !code.bytes().all(is_code) {
                     continue;
                 }
                 let mut facts: BTreeMap<_, _> = facts.into_iter().take(FACTS).collect();
                 facts.insert("edge".to_owned(), edge.name.to_string());
-                let tenant = tenant.filter(is_theirs);
+                let tenant = tenant.filter(|tenant| edge.serves(tenant));
                 if let (Some(certificate), Some(rule), ReportOutcome::WouldRefuse) =
                     (certificate, facts.get("rule"), outcome)
                 {

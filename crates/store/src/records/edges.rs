@@ -40,6 +40,14 @@ pub struct EdgeRow {
     pub attachment: EdgeAttachment,
 }
 
+impl EdgeRow {
+    /// Whether it serves devices of this tenant.
+    #[must_use]
+    pub fn serves(&self, tenant: &Tenant) -> bool {
+        self.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
+    }
+}
+
 /// Where an edge stands, as far as an authority knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EdgeAttachment {

@@ -103,14 +103,13 @@ impl Edge {
         self.begin();
         let file = self.folder.path().join("ports.json");
         let process = self.process.as_mut().unwrap();
-        let text = eventually(PATIENCE, "the edge's ports file is there", async || {
+        eventually(PATIENCE, "the edge's ports file is there", async || {
             let ended = process.try_wait().unwrap();
             assert!(ended.is_none(), "the edge ended at its start: {ended:?}");
-            fs_err::read_to_string(&file).ok()
+            file.exists().then_some(())
         })
         .await;
-        let ports: Value = serde_json::from_str(&text).unwrap();
-        self.port = u16::try_from(ports["httpDoor"].as_u64().unwrap()).unwrap();
+        self.port = u16::try_from(self.ports()["httpDoor"].as_u64().unwrap()).unwrap();
     }
 
     /// Starts the process and does not wait for it.
@@ -142,6 +141,7 @@ impl Edge {
             .args(["--ca-fingerprint", &self.fingerprint, "--token-file", "token"])
             .args(["--listen-http", &format!("127.0.0.1:{}", self.port)])
             .current_dir(folder)
+            .env("COUNTERSIGN_MQTT_DOOR_LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.into_file());
@@ -226,6 +226,12 @@ impl Edge {
     /// Its door.
     pub(crate) fn door(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Where its listeners are.
+    pub(crate) fn ports(&self) -> Value {
+        let text = fs_err::read_to_string(self.folder.path().join("ports.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
     }
 
     /// Its record's id.

@@ -462,6 +462,15 @@ impl Installation {
         (Ipv4Addr::LOCALHOST, self.ports.door).into()
     }
 
+    /// Where the listeners are that devices come to.
+    pub(crate) fn ports(&self) -> Value {
+        if let Some(edge) = &self.edge {
+            return edge.ports();
+        }
+        let text = fs_err::read_to_string(self.folder().join("ports.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
     /// Its configuration file.
     pub(crate) fn config(&self) -> &str {
         &self.config

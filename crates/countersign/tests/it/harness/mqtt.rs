@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use super::device::Device;
+use super::edge::Edge;
 use super::installation::Installation;
 use super::running::Running;
 use super::waiting::until;
@@ -29,6 +30,12 @@ impl MqttDevice {
         let body = serde_json::to_value(installation.admin().device(device.id).await).unwrap();
         let prefix = format!("tenant/{}/device/{name}/", body["tenant"].as_str().unwrap());
         Self { port: door_port(installation), folder, name, prefix }
+    }
+
+    /// The same at the door of an edge.
+    pub(crate) fn at(mut self, edge: &Edge) -> Self {
+        self.port = mqtt_door(&edge.ports());
+        self
     }
 
     fn client(&self, program: &str) -> Command {
@@ -102,10 +109,12 @@ impl MqttListener {
     }
 }
 
-/// Where the MQTT door of an installation is.
+/// Where the MQTT door is that devices of an installation come to.
 pub(crate) fn door_port(installation: &Installation) -> u16 {
-    let ports = fs_err::read_to_string(installation.folder().join("ports.json")).unwrap();
-    let ports: Value = serde_json::from_str(&ports).unwrap();
+    mqtt_door(&installation.ports())
+}
+
+fn mqtt_door(ports: &Value) -> u16 {
     u16::try_from(ports["mqttDoor"].as_u64().unwrap()).unwrap()
 }
 

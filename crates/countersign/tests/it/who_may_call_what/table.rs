@@ -277,6 +277,9 @@ fn edges() -> Vec<Row> {
         row("enrollEdge", May::AnyoneAtADoor).done(400),
         row("renewEdge", May::Edges).done(401),
         row("openEdgeStream", May::Edges).done(401),
+        row("handOverMessages", May::Edges).done(401),
+        row("listLetters", May::Edges).done(401),
+        row("logDeviceIn", May::Edges).done(401),
     ]
 }
 

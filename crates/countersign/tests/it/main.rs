@@ -41,6 +41,7 @@ mod a_successor_that_fails_changes_nothing;
 mod a_taken_name_leaves_its_device_alone;
 mod a_thief_with_a_token_gets_nothing;
 mod a_tunnel_without_an_agent_follows_its_certificates;
+mod alerts_are_mailed_over_tls_with_a_login;
 mod alerts_reach_whoever_is_to_be_told;
 mod an_agent_does_what_it_is_told;
 mod an_agent_keeps_a_websocket;

@@ -1,17 +1,24 @@
 //! Whoever knows where everything is counted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign_authority::Authority;
+use countersign_authority::refusal_counts::HOURS;
 use countersign_core::snapshot::TrustSnapshot;
 use countersign_core::time::{Clock as _, SystemClock};
 use countersign_server::Measured;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::numbers;
 use super::page::Page;
+use super::traffic::Traffic;
 use crate::doors::Meters;
+
+/// How often handshakes are counted by the hour, if nobody asks.
+const EVERY: Duration = Duration::from_secs(60);
 
 /// The numbers of this process.
 #[derive(Debug)]
@@ -19,16 +26,26 @@ pub(crate) struct Measure {
     doors: Meters,
     snapshots: watch::Receiver<Arc<TrustSnapshot>>,
     authority: Option<Arc<Authority>>,
+    traffic: Mutex<Traffic>,
 }
 
 impl Measure {
     /// Of doors, and of the authority if it is in this process.
-    pub(crate) const fn new(
+    pub(crate) fn new(
         doors: Meters,
         snapshots: watch::Receiver<Arc<TrustSnapshot>>,
         authority: Option<Arc<Authority>>,
     ) -> Self {
-        Self { doors, snapshots, authority }
+        Self { doors, snapshots, authority, traffic: Mutex::default() }
+    }
+
+    /// Counts handshakes by the hour, for ever.
+    pub(crate) async fn follow_traffic(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(EVERY);
+        loop {
+            ticks.tick().await;
+            self.admitted();
+        }
     }
 
     async fn page(&self) -> Page {
@@ -53,5 +70,12 @@ impl Measure {
 impl Measured for Measure {
     fn text(&self) -> BoxFuture<'_, String> {
         Box::pin(async move { self.page().await.text() })
+    }
+
+    fn admitted(&self) -> [u64; HOURS] {
+        let (sum, now) = (self.doors.read().values().map(|door| door.handshakes).sum(), SystemClock.now());
+        let mut traffic = self.traffic.lock();
+        traffic.note(sum, now);
+        traffic.by_hour(now)
     }
 }

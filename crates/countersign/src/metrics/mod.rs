@@ -7,6 +7,7 @@ mod listener;
 mod measure;
 mod numbers;
 mod page;
+mod traffic;
 
 pub(crate) use listener::listen;
 pub(crate) use measure::Measure;

@@ -83,7 +83,9 @@ pub(crate) async fn run(
     let reports = reports::relay(Arc::clone(&authority), refusals);
     let opened = door::open(&config, &authority, control_plane.clone(), (reports, sockets)).await?;
     let measure = Measure::new(opened.meters(), authority.snapshots(), Some(Arc::clone(&authority)));
-    let measure: Arc<dyn Measured> = Arc::new(measure);
+    let measure = Arc::new(measure);
+    tasks.spawn(Arc::clone(&measure).follow_traffic());
+    let measure: Arc<dyn Measured> = measure;
     control_plane.set_measured(Arc::clone(&measure));
     if let Some(address) = config.metrics {
         tasks.spawn(metrics::listen(address, measure));

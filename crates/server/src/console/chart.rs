@@ -20,40 +20,105 @@ const WIDTH: usize = 36;
 /// Bars side by side, and the same as a table.
 pub(super) fn bars(title: &str, (what, unit): (&str, &str), bars: &[Bar]) -> Markup {
     let highest = bars.iter().map(|bar| bar.value).max().unwrap_or(0).max(1);
-    let width = bars.len() * PITCH;
+    let shapes = html! {
+        @for (place, bar) in bars.iter().enumerate() {
+            @let height = height_of(bar.value, highest);
+            @let left = place * PITCH + (PITCH - WIDTH) / 2;
+            @let middle = place * PITCH + PITCH / 2;
+            rect class={ "bar " (bar.tone) } x=(left) width=(WIDTH) rx="3" y=(HEIGHT + 20 - height) height=(height) {
+                title { (bar.label) ": " (number_of(bar.value)) }
+            }
+            @if bar.value > 0 {
+                text class="value" x=(middle) y=(HEIGHT + 13 - height) { (short_number(bar.value)) }
+            }
+            text class="label" x=(middle) y=(HEIGHT + 37) { (bar.label) }
+        }
+    };
+    let rows = bars.iter().map(|bar| (bar.label.as_str(), [bar.value]));
+    framed(title, bars.len() * PITCH, &shapes, &table(what, [unit], rows))
+}
+
+const fn height_of(value: u64, highest: u64) -> u64 {
+    if value == 0 {
+        return 0;
+    }
+    let height = value * HEIGHT / highest;
+    if height < 2 { 2 } else { height }
+}
+
+/// A picture so wide, above its numbers.
+fn framed(title: &str, width: usize, shapes: &Markup, numbers: &Markup) -> Markup {
     html! {
         figure class="chart" {
             div class="scroll" tabindex="0" role="group" aria-label=(title) {
-            svg role="img" aria-label=(title) viewBox={ "0 0 " (width) " " (HEIGHT + 44) } {
-                line class="axis" x1="0" x2=(width) y1=(HEIGHT + 20) y2=(HEIGHT + 20) {}
-                @for (place, bar) in bars.iter().enumerate() {
-                    @let height = if bar.value == 0 { 0 } else { (bar.value * HEIGHT / highest).max(2) };
-                    @let left = place * PITCH + (PITCH - WIDTH) / 2;
-                    @let middle = place * PITCH + PITCH / 2;
-                    rect class={ "bar " (bar.tone) } x=(left) width=(WIDTH) rx="3" y=(HEIGHT + 20 - height)
-                        height=(height) {
-                        title { (bar.label) ": " (number_of(bar.value)) }
-                    }
-                    @if bar.value > 0 {
-                        text class="value" x=(middle) y=(HEIGHT + 13 - height) { (short_number(bar.value)) }
-                    }
-                    text class="label" x=(middle) y=(HEIGHT + 37) { (bar.label) }
+                svg role="img" aria-label=(title) viewBox={ "0 0 " (width) " " (HEIGHT + 44) } {
+                    line class="axis" x1="0" x2=(width) y1=(HEIGHT + 20) y2=(HEIGHT + 20) {}
+                    (shapes)
                 }
-            }
             }
             details {
                 summary { "As a table" }
-                table class="numbers" {
-                    thead { tr { th scope="col" { (what) } th scope="col" class="number" { (unit) } } }
-                    tbody {
-                        @for bar in bars {
-                            tr { td { (bar.label) } td class="number" { (number_of(bar.value)) } }
-                        }
+                (numbers)
+            }
+        }
+    }
+}
+
+fn table<'a, const N: usize>(
+    what: &str,
+    units: [&str; N],
+    rows: impl Iterator<Item = (&'a str, [u64; N])>,
+) -> Markup {
+    html! {
+        table class="numbers" {
+            thead {
+                tr { th scope="col" { (what) } @for unit in units { th scope="col" class="number" { (unit) } } }
+            }
+            tbody {
+                @for (label, values) in rows {
+                    tr {
+                        td { (label) }
+                        @for value in values { td class="number" { (number_of(value)) } }
                     }
                 }
             }
         }
     }
+}
+
+/// Two numbers of one time.
+pub(super) struct Pair {
+    /// What stands below it.
+    pub(super) label: String,
+    pub(super) values: [u64; 2],
+}
+
+const PAIR_PITCH: usize = 30;
+const PAIR_WIDTH: usize = 11;
+
+/// Every how manieth pair has its label below.
+const LABELLED: usize = 4;
+
+/// Pairs of bars side by side, good ones and bad ones, and the same as a table.
+pub(super) fn beside(title: &str, (what, units): (&str, [&str; 2]), pairs: &[Pair]) -> Markup {
+    let highest = pairs.iter().flat_map(|pair| pair.values).max().unwrap_or(0).max(1);
+    let shapes = html! {
+        @for (place, pair) in pairs.iter().enumerate() {
+            @let left = place * PAIR_PITCH + (PAIR_PITCH - 2 * PAIR_WIDTH) / 2;
+            @for (number, (value, tone)) in pair.values.iter().zip(["good", "bad"]).enumerate() {
+                @let height = height_of(*value, highest);
+                rect class={ "bar " (tone) } x=(left + number * PAIR_WIDTH) width=(PAIR_WIDTH - 1) rx="2"
+                    y=(HEIGHT + 20 - height) height=(height) {
+                    title { (pair.label) ": " (number_of(*value)) }
+                }
+            }
+            @if place % LABELLED == 0 {
+                text class="label" x=(place * PAIR_PITCH + PAIR_PITCH / 2) y=(HEIGHT + 37) { (pair.label) }
+            }
+        }
+    };
+    let rows = pairs.iter().map(|pair| (pair.label.as_str(), pair.values));
+    framed(title, pairs.len() * PAIR_PITCH, &shapes, &table(what, units, rows))
 }
 
 /// A part of a whole.

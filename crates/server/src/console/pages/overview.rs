@@ -6,16 +6,16 @@ use countersign_authority::audit::ChainScope;
 use countersign_authority::cas::{CaFacts, IssuerRole, IssuerState, KeyAtHand};
 use countersign_authority::devices::DeviceRow;
 use countersign_authority::glance::{Glance, SPAN};
-use countersign_authority::refusal_counts::RefusalCounts;
+use countersign_authority::refusal_counts::{HOURS, RefusalCounts, hour_began};
 use countersign_authority::{Operate, View};
 use countersign_core::device::DeviceStatus;
 use countersign_core::time::Timestamp;
 use maud::{Markup, html};
 
-use crate::console::chart::{Bar, Part, bars, parts, spark};
+use crate::console::chart::{Bar, Pair, Part, bars, beside, parts, spark};
 use crate::console::icons::Icon;
 use crate::console::layout::{live, page as framed};
-use crate::console::parts::{ago, day, empty, head, pill, until};
+use crate::console::parts::{ago, day, empty, head, moment, pill, until};
 use crate::console::visit::Visit;
 use crate::console::words::{count, number_of, quarantine_reason, refusal};
 use crate::failure::{Failure, Outcome};
@@ -38,13 +38,16 @@ pub(in crate::console) async fn page(State(state): State<ControlPlane>, visit: V
     let scope =
         visit.tenant.as_ref().map_or(ChainScope::All, |tenant| ChainScope::Tenant(tenant.slug.clone()));
     let refusals = state.authority.refusal_counts(&by, scope).await?;
+    // What a door lets in is nobody's tenant alone.
+    let admitted = state.measured().filter(|_| visit.is_unbound() && visit.tenant.is_none());
+    let doors = refused(&refusals, admitted.map(|measured| measured.admitted()), visit.now);
     let subject = visit.tenant.as_ref().map_or("All tenants", |tenant| tenant.name.as_str());
     let body = html! {
         (head("Overview", subject, html! {}))
         @if glance.devices.iter().all(|(_, devices)| *devices == 0) {
             (live("fleet", "devices", &nobody(&visit)))
             div class="columns" {
-                (live("refusals", "refusals", &refused(&refusals)))
+                (live("refusals", "refusals", &doors))
                 (live("cas", "cas", &cas(&state.authority.cas(), visit.now)))
             }
         } @else {
@@ -52,7 +55,7 @@ pub(in crate::console) async fn page(State(state): State<ControlPlane>, visit: V
             div class="columns" {
                 div {
                     (live("decisions", "devices", &decisions(&visit, &waiting)))
-                    (live("refusals", "refusals", &refused(&refusals)))
+                    (live("refusals", "refusals", &doors))
                 }
                 div {
                     (live("ending", "certificates", &ending(glance)))
@@ -178,13 +181,30 @@ fn ending(glance: &Glance) -> Markup {
     }
 }
 
-fn refused(refusals: &RefusalCounts) -> Markup {
+/// What doors let in and what was refused, by hour, and why.
+fn refused(refusals: &RefusalCounts, admitted: Option<[u64; HOURS]>, now: Timestamp) -> Markup {
+    let mut hours = [0; HOURS];
+    for one in &refusals.codes {
+        for (sum, times) in hours.iter_mut().zip(one.hours) {
+            *sum += times;
+        }
+    }
+    let label = |hour| moment(hour_began(now, hour)).chars().skip(11).take(5).collect();
+    let pairs: Vec<Pair> = admitted
+        .into_iter()
+        .flat_map(|admitted| admitted.into_iter().zip(hours).enumerate())
+        .map(|(hour, values)| Pair { label: label(hour), values: values.into() })
+        .collect();
     html! {
         section class="panel" aria-labelledby="refusals-title" {
             div class="panel-head" {
                 h2 id="refusals-title" { "Refused in the last 24 hours" }
                 @if refusals.is_cut { span class="soft" { "the newest of more" } }
                 a href="/console/audit?event=access.refused" { "In the audit" }
+            }
+            @if !pairs.is_empty() {
+                (beside("Handshakes that doors here admitted, and refusals, by hour",
+                    ("Hour from, UTC", ["Admitted", "Refused"]), &pairs))
             }
             @if refusals.codes.is_empty() {
                 p class="calm" { "Nobody was refused." }

@@ -33,6 +33,7 @@ use crate::limits::Limits;
 use crate::monitors::{Monitors, Watch};
 use crate::ocsp::Ocsp;
 use crate::oidc::{OidcConfig, OidcTransport, Provider};
+use crate::passkeys::RelyingParty;
 use crate::plan::PlannedCa;
 use crate::presence::PresenceQueue;
 use crate::publish::Publisher;
@@ -89,6 +90,9 @@ pub struct OpenWith<'a> {
     pub monitors: Vec<Watch>,
     /// Where people sign in besides here, and how it is asked.
     pub oidc: Option<(OidcConfig, Arc<dyn OidcTransport>)>,
+    /// Where browsers reach the console, `https://host`; without it they reach it on this machine. Passkeys are
+    /// made for its host.
+    pub console_url: Option<String>,
     /// How long telemetry and messages that were set aside are kept; 30 days, when absent.
     pub messages_kept: Option<std::time::Duration>,
 }
@@ -122,6 +126,7 @@ pub struct Authority {
     pub(crate) glances: Arc<Glances>,
     pub(crate) rules: RulesInForce,
     pub(crate) oidc: Option<Provider>,
+    pub(crate) relying_party: RelyingParty,
     pub(crate) alerts: crate::alerts::AlertWatch,
     pub(crate) streams: crate::audit_streams::Streams,
     /// The last count of everything.
@@ -222,6 +227,7 @@ impl Authority {
             glances: Arc::default(),
             rules: RulesInForce::new(&config),
             oidc: with.oidc.map(|(config, transport)| Provider::new(config, transport, Arc::clone(&clock))),
+            relying_party: RelyingParty::at(with.console_url.as_deref()),
             alerts: crate::alerts::AlertWatch::default(),
             streams: crate::audit_streams::Streams::default(),
             census: crate::census::KeptCensus::default(),

@@ -56,6 +56,7 @@ pub mod notices;
 pub mod ocsp;
 pub mod offline;
 pub mod oidc;
+pub mod passkeys;
 pub mod passwords;
 pub mod people;
 pub mod plan;

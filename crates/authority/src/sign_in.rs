@@ -7,7 +7,7 @@ use std::time::Duration;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::ids::SecretHash;
 use countersign_core::time::Timestamp;
-use countersign_store::{PasswordHash, StoreError, TotpKeyRow, UserRow};
+use countersign_store::{PasswordHash, StoreError, UserRow};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -15,8 +15,10 @@ use crate::authority::Authority;
 use crate::authorized::{Caller, Factors};
 use crate::limits::{Limited, Network, TooMany};
 use crate::names::FreshSecret;
+use crate::passkeys::challenge_of;
 use crate::people::{PeopleError, SignedIn, verify_password};
-use crate::second_factor::codes::use_up;
+use crate::second_factor::ShownFactor;
+use crate::second_factor::codes::{AskedAt, use_up};
 
 /// The prefix of what a second factor is sent with.
 const BEGUN_PREFIX: &str = "csb_";
@@ -33,7 +35,7 @@ pub enum LoginError {
     /// The password is right, and the second factor is waited for.
     #[error("a second factor is wanted")]
     SecondFactor(BegunSignIn),
-    /// The second factor is wrong, or was used before.
+    /// The code or the passkey is wrong, or was used before.
     #[error("the code is wrong or was used before")]
     Code,
     /// The second factor came too late, or after another one.
@@ -111,7 +113,7 @@ impl Authority {
             return Err(LoginError::Invalid);
         };
         self.succeeded(&attempt);
-        if self.confirmed_key(&user).await?.is_some() {
+        if !self.factors_of(user.id).await?.is_empty() {
             return Err(LoginError::SecondFactor(self.begin_sign_in(&user, now).await?));
         }
         let entry = signed_in(&user, address, now);
@@ -131,16 +133,17 @@ impl Authority {
         Ok(SignedIn { token: Zeroizing::new(secret.text), expires_at, caller })
     }
 
-    /// Signs a person in whose password was right, with a one-time code or a recovery code.
+    /// Signs a person in whose password was right, with a one-time code, a recovery code or a passkey.
     ///
     /// # Errors
-    /// See [`LoginError`]. Wrong codes count as failed sign-ins; of two with one code at once one wins.
+    /// See [`LoginError`]. Wrong ones count as failed sign-ins; of two with one code at once one wins.
     pub async fn finish_sign_in(
         &self,
         begun: &BegunSignIn,
-        code: &str,
+        given: &ShownFactor,
         address: IpAddr,
     ) -> Result<SignedIn, LoginError> {
+        let challenge = challenge_of(begun);
         let (now, begun) = (self.now(), SecretHash::of(&begun.0));
         let found = self
             .store
@@ -152,9 +155,12 @@ impl Authority {
             })
             .await?;
         let user = found.filter(|user| user.disabled_at.is_none()).ok_or(LoginError::Over)?;
-        let key = self.confirmed_key(&user).await?.ok_or(LoginError::Over)?;
+        let factors = self.factors_of(user.id).await?;
+        if factors.is_empty() {
+            return Err(LoginError::Over);
+        }
         let attempt = self.attempt(&user.email, address, now).map_err(LoginError::TooMany)?;
-        let Some(shown) = self.shown(&key, code, now)? else {
+        let Some(shown) = self.shown(&factors, given, AskedAt::SignIn(&challenge), now)? else {
             self.note_wrong_code(&user, address, now).await?;
             return Err(LoginError::Code);
         };
@@ -168,7 +174,7 @@ impl Authority {
                     if !w.delete_begun_sign_in(&begun).await? {
                         return Err(LoginError::Over);
                     }
-                    if !use_up(w, &key, &shown).await? {
+                    if !use_up(w, &factors, &shown, now).await? {
                         return Err(LoginError::Code);
                     }
                     w.insert_session(&session).await?;
@@ -197,13 +203,6 @@ impl Authority {
             })
             .await?;
         Ok(BegunSignIn(Zeroizing::new(secret.text)))
-    }
-
-    /// The key of somebody's one-time codes, if it counts.
-    pub(crate) async fn confirmed_key(&self, user: &UserRow) -> Result<Option<TotpKeyRow>, StoreError> {
-        let id = user.id;
-        let key = self.store.read(move |r| Box::pin(async move { r.totp_key(id).await })).await?;
-        Ok(key.filter(|key| key.confirmed_at.is_some()))
     }
 
     /// Counts an attempt before anything is looked at, so that guesses at once count too; the network first,

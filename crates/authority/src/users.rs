@@ -322,9 +322,15 @@ impl Authority {
             Some(tenant) => Some(self.tenant(tenant).await?.slug),
             None => None,
         };
-        let has_second_factor = self.confirmed_key(&row).await?.is_some();
         let id = row.id;
-        let is_of_oidc = self.store.read(move |r| Box::pin(async move { r.is_of_oidc(id).await })).await?;
+        let (has_second_factor, is_of_oidc) = self
+            .store
+            .read(move |r| {
+                Box::pin(async move {
+                    Ok::<_, StoreError>((r.has_second_factor(id).await?, r.is_of_oidc(id).await?))
+                })
+            })
+            .await?;
         Ok(ListedUser { row, tenant, has_second_factor, signs_in: SignsIn::of(is_of_oidc) })
     }
 }

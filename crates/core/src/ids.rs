@@ -279,6 +279,10 @@ uuid_type!(
     ApiTokenId, "api token id"
 );
 uuid_type!(
+    /// A passkey of a person's.
+    PasskeyId, "passkey id"
+);
+uuid_type!(
     /// A proof-of-possession challenge.
     ChallengeId, "challenge id"
 );

@@ -77,6 +77,7 @@ pub use records::messages::{
 };
 pub use records::monitors::{AcceptedPin, CertificateMark, MonitorRow, SeenCertificate};
 pub use records::oidc_links::OidcSubject;
+pub use records::passkeys::{PasskeyChallenge, PasskeyPurpose, PasskeyRow};
 pub use records::password_tokens::PasswordTokenRow;
 pub use records::presence::Presence;
 pub use records::provisioning_tokens::ProvisioningTokenRow;

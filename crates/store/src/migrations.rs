@@ -58,6 +58,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0028_oidc"),
     migration!("0032_audit_cuts"),
     migration!("0033_kept_rules"),
+    migration!("0035_passkeys"),
 ];
 
 const TABLE: &str = "schema_migrations";

@@ -6,8 +6,8 @@ use countersign_core::crl_scope::CrlScope;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
     AgentId, ApiTokenId, AuthorityId, CaName, CertificateId, ChallengeId, CommandId, DeviceId, DeviceName,
-    EdgeId, EdgeName, EnrollmentKeyId, Environment, IssuerKeyId, JobId, MonitorName, RequestId, RotationId,
-    SecretHash, SelectionId, SerialNumber, ServiceLabel, SiteId, SpkiSha256, Tenant, TenantId,
+    EdgeId, EdgeName, EnrollmentKeyId, Environment, IssuerKeyId, JobId, MonitorName, PasskeyId, RequestId,
+    RotationId, SecretHash, SelectionId, SerialNumber, ServiceLabel, SiteId, SpkiSha256, Tenant, TenantId,
     TrustBundleHash, TrustName, UpstreamIntentId, UserId,
 };
 use countersign_core::rotation::{Canary, RotationStep};
@@ -82,6 +82,7 @@ texts! {
     CommandKind, CommandState, JobName, CaName, EdgeName, Environment, MonitorName, TrustName, ServiceLabel,
     Canary, RotationStep,
     crate::records::users::Role,
+    crate::records::passkeys::PasskeyPurpose,
     crate::records::second_factors::SecondFactorPolicy,
     crate::records::issuers::IssuerRole,
     crate::records::issuers::IssuerState,
@@ -109,7 +110,7 @@ macro_rules! uuids {
 
 uuids! {
     ApiTokenId, CertificateId, ChallengeId, CommandId, DeviceId, EdgeId, EnrollmentKeyId, JobId, RequestId, SelectionId, SiteId, TenantId,
-    UpstreamIntentId, UserId, RotationId, AuthorityId,
+    UpstreamIntentId, UserId, RotationId, AuthorityId, PasskeyId,
 }
 
 impl From<Timestamp> for Value {

@@ -18,6 +18,7 @@ mod key;
 mod leaf;
 mod postgres;
 mod property;
+mod security_key;
 mod soft_token;
 mod vacancy;
 
@@ -32,5 +33,6 @@ pub use key::{KeyKind, TestKey};
 pub use leaf::{LeafSpec, NOT_AFTER, NOT_BEFORE, Signer, purpose, usage};
 pub use postgres::{PostgresDatabase, PostgresServer};
 pub use property::property_cases;
+pub use security_key::{SecurityKey, SecurityKeyAnswer};
 pub use soft_token::{SoftToken, TOKEN_LABEL, TOKEN_PIN};
 pub use vacancy::vacant_address;

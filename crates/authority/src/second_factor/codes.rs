@@ -1,13 +1,16 @@
-//! What somebody shows as their second factor, and using it up.
+//! What somebody can show as their second factor, what they show, and using that up.
 
 use countersign_ca::{KeyError, SealError, SealedKey, random_bytes};
-use countersign_core::ids::{SecretHash, UserId};
+use countersign_core::ids::{PasskeyId, SecretHash, UserId};
 use countersign_core::time::Timestamp;
-use countersign_store::{StoreError, TotpKeyRow, Writing};
+use countersign_store::{PasskeyChallenge, PasskeyPurpose, PasskeyRow, StoreError, TotpKeyRow, Writing};
 use data_encoding::BASE32_NOPAD;
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use super::ShownFactor;
 use crate::authority::Authority;
+use crate::passkeys::{ShownPasskey, asked_of};
 use crate::people::PeopleError;
 use crate::totp::{self, TotpKey};
 
@@ -17,12 +20,44 @@ const RECOVERY_CODES: usize = 10;
 /// 80 bits: what their hashes are good for even to whoever has the database.
 const RECOVERY_OCTETS: usize = 10;
 
-/// A code that is somebody's, unless it was used before.
+/// What somebody can show.
+pub(crate) struct OwnFactors {
+    user: UserId,
+    /// The key of their one-time codes, if it counts.
+    pub(crate) totp: Option<TotpKeyRow>,
+    pub(crate) passkeys: Vec<PasskeyRow>,
+}
+
+impl OwnFactors {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.totp.is_none() && self.passkeys.is_empty()
+    }
+}
+
+/// Where somebody is asked for a passkey.
+#[derive(Clone, Copy)]
+pub(crate) enum AskedAt<'a> {
+    /// At a sign-in with this challenge.
+    SignIn(&'a str),
+    /// In their session, with a challenge that is on record.
+    Session,
+}
+
+/// What is somebody's, unless it was used before.
 pub(crate) enum Shown {
     /// The one-time code of a time step.
     Totp(u64),
     /// It looks like a recovery code; which there are, the store knows.
     Recovery(SecretHash),
+    /// A passkey.
+    Passkey {
+        /// Which.
+        id: PasskeyId,
+        /// How far its device has counted.
+        count: u32,
+        /// The challenge, where that is on record.
+        challenge: Option<PasskeyChallenge>,
+    },
 }
 
 impl Shown {
@@ -31,6 +66,7 @@ impl Shown {
         match self {
             Self::Totp(_) => "totp",
             Self::Recovery(_) => "recovery_code",
+            Self::Passkey { .. } => "passkey",
         }
     }
 }
@@ -41,18 +77,75 @@ pub(crate) fn sealed_name(user: UserId) -> String {
 }
 
 impl Authority {
-    /// What a code is, with somebody's key; `None` for what is wrong already.
+    /// What somebody can show besides their password.
+    pub(crate) async fn factors_of(&self, user: UserId) -> Result<OwnFactors, StoreError> {
+        self.store
+            .read(move |r| {
+                Box::pin(async move {
+                    let totp = r.totp_key(user).await?.filter(|key| key.confirmed_at.is_some());
+                    Ok(OwnFactors { user, totp, passkeys: r.passkeys(user).await? })
+                })
+            })
+            .await
+    }
+
+    /// What it is that somebody shows; `None` for what is wrong already.
     pub(crate) fn shown(
         &self,
-        row: &TotpKeyRow,
+        factors: &OwnFactors,
+        given: &ShownFactor,
+        at: AskedAt<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Shown>, PeopleError> {
+        match given {
+            ShownFactor::Code(code) => self.shown_code(factors, code, now),
+            ShownFactor::Passkey(passkey) => Ok(self.shown_passkey(factors, passkey, at)),
+        }
+    }
+
+    fn shown_code(
+        &self,
+        factors: &OwnFactors,
         code: &str,
         now: Timestamp,
     ) -> Result<Option<Shown>, PeopleError> {
         let code = plain(code);
         if totp::is_code(&code) {
-            return Ok(self.opened(row)?.step_of(&code, now).map(Shown::Totp));
+            let Some(key) = &factors.totp else { return Ok(None) };
+            return Ok(self.totp_step(key, &code, now)?.map(Shown::Totp));
         }
         Ok((code.len() == RECOVERY_OCTETS * 8 / 5).then(|| Shown::Recovery(SecretHash::of(&code))))
+    }
+
+    fn shown_passkey(&self, factors: &OwnFactors, shown: &ShownPasskey, at: AskedAt<'_>) -> Option<Shown> {
+        let passkey = factors.passkeys.iter().find(|passkey| passkey.credential == shown.credential)?;
+        let signed = match self.relying_party.shown(shown, passkey) {
+            Ok(signed) => signed,
+            Err(fault) => {
+                tracing::warn!(user = %factors.user, error = %fault, "passkey refused");
+                return None;
+            }
+        };
+        let challenge = match at {
+            AskedAt::Session => Some(asked_of(factors.user, PasskeyPurpose::Show, &signed.challenge)),
+            AskedAt::SignIn(asked) => {
+                if !bool::from(asked.as_bytes().ct_eq(signed.challenge.as_bytes())) {
+                    return None;
+                }
+                None
+            }
+        };
+        Some(Shown::Passkey { id: passkey.id, count: signed.count, challenge })
+    }
+
+    /// The time step of a one-time code, if it is one of now.
+    pub(crate) fn totp_step(
+        &self,
+        key: &TotpKeyRow,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<Option<u64>, PeopleError> {
+        Ok(self.opened(key)?.step_of(&plain(code), now))
     }
 
     pub(crate) fn opened(&self, row: &TotpKeyRow) -> Result<TotpKey, SealError> {
@@ -69,10 +162,25 @@ fn plain(code: &str) -> Zeroizing<String> {
 }
 
 /// Uses up what was shown. Fails closed: `false` when it was used before.
-pub(crate) async fn use_up(w: &mut Writing<'_>, key: &TotpKeyRow, shown: &Shown) -> Result<bool, StoreError> {
+pub(crate) async fn use_up(
+    w: &mut Writing<'_>,
+    factors: &OwnFactors,
+    shown: &Shown,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     match shown {
-        Shown::Totp(step) => w.take_totp_step(key, *step).await,
-        Shown::Recovery(code) => w.take_recovery_code(key.user, code).await,
+        Shown::Totp(step) => match &factors.totp {
+            Some(key) => w.take_totp_step(key, *step).await,
+            None => Ok(false),
+        },
+        Shown::Recovery(code) => w.take_recovery_code(factors.user, code).await,
+        Shown::Passkey { id, count, challenge } => {
+            let is_asked = match challenge {
+                Some(challenge) => w.take_passkey_challenge(challenge, now).await?,
+                None => true,
+            };
+            Ok(is_asked && w.take_passkey_use(*id, *count, now).await?)
+        }
     }
 }
 

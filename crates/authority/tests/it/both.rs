@@ -34,6 +34,7 @@ mod ocsp;
 mod offline;
 mod oidc;
 mod one_step;
+mod passkeys;
 mod passwords;
 mod people;
 mod possession;

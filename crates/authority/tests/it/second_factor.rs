@@ -4,7 +4,7 @@
 use countersign_authority::people::SignedIn;
 use countersign_authority::reseal::reseal;
 use countersign_authority::second_factor::{
-    RemoveError, SecondFactorError, SecondFactorPolicy, SecondFactorProof,
+    RemoveError, SecondFactorError, SecondFactorPolicy, SecondFactorProof, ShownFactor,
     remove_second_factor_on_the_machine,
 };
 use countersign_authority::sign_in::{BegunSignIn, LoginError};
@@ -19,15 +19,19 @@ use zeroize::Zeroizing;
 
 use super::house::{HOUR, House, MINUTE, SECOND, address, refused};
 
-const EMAIL: &str = "grace@example.com";
-const PASSWORD: &str = "correct horse battery";
+pub(super) const EMAIL: &str = "grace@example.com";
+pub(super) const PASSWORD: &str = "correct horse battery";
 
-fn secret(text: &str) -> Zeroizing<String> {
+pub(super) fn secret(text: &str) -> Zeroizing<String> {
     Zeroizing::new(text.to_owned())
 }
 
 fn proof(password: &str, code: &str) -> SecondFactorProof {
-    SecondFactorProof { password: secret(password), code: secret(code) }
+    SecondFactorProof { password: secret(password), shown: Some(typed(code)) }
+}
+
+fn typed(code: &str) -> ShownFactor {
+    ShownFactor::Code(secret(code))
 }
 
 /// Somebody with an app.
@@ -39,7 +43,7 @@ struct Grace {
 }
 
 impl House {
-    async fn grace_without(&self, role: Role) -> (UserId, SignedIn) {
+    pub(super) async fn grace_without(&self, role: Role) -> (UserId, SignedIn) {
         let password = Some(secret(PASSWORD));
         let wanted = WantedUser { email: EMAIL.into(), role, tenant: None, password };
         let id = self.authority.create_user(&self.administer(), wanted).await.unwrap().user.row.id;
@@ -56,7 +60,7 @@ impl House {
 
     async fn set_up(&self, session: &SignedIn) -> (AuthenticatorApp, Vec<String>) {
         let by = session.caller.authorize::<Account>().unwrap();
-        let pending = self.authority.begin_totp(&by, secret(PASSWORD), address()).await.unwrap();
+        let pending = self.authority.begin_totp(&by, proof(PASSWORD, ""), address()).await.unwrap();
         assert!(pending.uri.contains(&format!("secret={}", *pending.key)), "{}", *pending.uri);
         assert!(pending.uri.starts_with("otpauth://totp/countersign.internal:grace%40example.com?"));
         let app = AuthenticatorApp::with_key(&pending.key);
@@ -66,26 +70,26 @@ impl House {
     }
 
     /// What the second factor is sent with, for whoever has the password.
-    async fn begin(&self) -> BegunSignIn {
+    pub(super) async fn begin(&self) -> BegunSignIn {
         let error = refused(self.authority.log_in(EMAIL, secret(PASSWORD), address()).await);
         let LoginError::SecondFactor(begun) = error else { panic!("{error}") };
         begun
     }
 
-    async fn finish(&self, code: &str) -> Result<SignedIn, LoginError> {
-        self.authority.finish_sign_in(&self.begin().await, code, address()).await
+    pub(super) async fn finish(&self, code: &str) -> Result<SignedIn, LoginError> {
+        self.authority.finish_sign_in(&self.begin().await, &typed(code), address()).await
     }
 
-    async fn callers(&self, token: &str) -> Option<Caller> {
+    pub(super) async fn callers(&self, token: &str) -> Option<Caller> {
         self.authority.caller(token).await.unwrap()
     }
 
-    async fn require(&self) {
+    pub(super) async fn require(&self) {
         let policy = SecondFactorPolicy::Required;
         self.authority.set_second_factor_policy(&self.own(), policy).await.unwrap();
     }
 
-    async fn entries(&self, event: AuditEvent) -> usize {
+    pub(super) async fn entries(&self, event: AuditEvent) -> usize {
         self.audit(AuditFilter { event: Some(event), limit: 100, ..AuditFilter::default() }).await.len()
     }
 }
@@ -98,7 +102,7 @@ async fn the_password_alone_lets_nobody_in_who_has_a_second_factor() {
     assert!(house.callers(&begun.0).await.is_none(), "it is no session");
     assert!(!format!("{begun:?}").contains(&*begun.0));
     let code = grace.app.code_at(house.now());
-    let signed_in = house.authority.finish_sign_in(&begun, &code, address()).await.unwrap();
+    let signed_in = house.authority.finish_sign_in(&begun, &typed(&code), address()).await.unwrap();
     assert_eq!(house.callers(&signed_in.token).await.unwrap().user().id, grace.id);
     let entries = house.audit(AuditFilter {
         event: Some(AuditEvent::LoginSucceeded),
@@ -106,10 +110,10 @@ async fn the_password_alone_lets_nobody_in_who_has_a_second_factor() {
         ..AuditFilter::default()
     });
     assert_eq!(entries.await[0].details["secondFactor"], "totp");
-    let again = house.authority.finish_sign_in(&begun, &grace.codes[0], address()).await;
+    let again = house.authority.finish_sign_in(&begun, &typed(&grace.codes[0]), address()).await;
     assert!(matches!(refused(again), LoginError::Over), "one sign-in");
     let unknown = BegunSignIn(secret("csb_guess"));
-    let unknown = house.authority.finish_sign_in(&unknown, &grace.codes[0], address()).await;
+    let unknown = house.authority.finish_sign_in(&unknown, &typed(&grace.codes[0]), address()).await;
     assert!(matches!(refused(unknown), LoginError::Over));
 }
 
@@ -171,7 +175,8 @@ async fn guesses_at_codes_are_throttled_with_those_at_passwords() {
     let house = House::new().await;
     let grace = house.grace().await;
     let begun = house.begin().await;
-    let guess = async |code: &str| refused(house.authority.finish_sign_in(&begun, code, address()).await);
+    let guess =
+        async |code: &str| refused(house.authority.finish_sign_in(&begun, &typed(code), address()).await);
     for number in 0..10 {
         assert!(matches!(guess(&format!("wrong-{number}")).await, LoginError::Code), "{number}");
     }
@@ -189,7 +194,7 @@ async fn a_key_counts_once_its_first_code_was_shown_in_time() {
     let (_, session) = house.grace_without(Role::Operator).await;
     let other = house.authority.log_in(EMAIL, secret(PASSWORD), address()).await.unwrap();
     let by = session.caller.authorize::<Account>().unwrap();
-    let begin = |password| house.authority.begin_totp(&by, secret(password), address());
+    let begin = |password| house.authority.begin_totp(&by, proof(password, ""), address());
     assert!(matches!(refused(begin("guess").await), SecondFactorError::Password));
     let missing = refused(house.authority.confirm_totp(&by, &session.token, "000000").await);
     assert!(matches!(missing, SecondFactorError::Missing), "{missing}");
@@ -231,7 +236,7 @@ async fn keys_and_codes_are_on_record_sealed_and_hashed_and_outlive_a_restart() 
     config.key_encryption_key = to;
     let anew = Authority::open(house.store.clone(), house.clock.clone(), config).await.unwrap();
     let code = grace.app.code_at(house.now());
-    anew.finish_sign_in(&house.begin().await, &code, address()).await.unwrap();
+    anew.finish_sign_in(&house.begin().await, &typed(&code), address()).await.unwrap();
     let stale = house.finish(&code).await;
     assert!(matches!(refused(stale), LoginError::Internal(_)), "with the former key nothing opens");
 }
@@ -251,7 +256,7 @@ async fn ones_own_is_removed_with_a_code_and_anothers_by_an_owner_alone() {
     let begun = house.begin().await;
     house.authority.remove_second_factor(&house.own(), grace.id).await.unwrap();
     assert!(house.callers(&session.token).await.is_none(), "sessions end");
-    let late = house.authority.finish_sign_in(&begun, &grace.codes[1], address()).await;
+    let late = house.authority.finish_sign_in(&begun, &typed(&grace.codes[1]), address()).await;
     assert!(matches!(refused(late), LoginError::Over));
     let none = house.authority.remove_second_factor(&house.own(), grace.id).await;
     assert!(matches!(refused(none), RemoveError::Missing));

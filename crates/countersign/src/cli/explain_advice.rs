@@ -227,11 +227,11 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
     (
         "SECOND_FACTOR_REQUIRED",
         "the password is right, and this account has a second factor",
-        "show a code of the app, or a recovery code, as well",
+        "show a code of the app or a recovery code as well; passkeys are shown in a browser",
     ),
     (
         "SECOND_FACTOR_WRONG",
-        "the password is right, the code is wrong or was used before",
+        "the password is right, the code or the passkey is wrong or was used before",
         "wait for the next code; many of these are somebody who has the password: change it",
     ),
     (
@@ -247,8 +247,13 @@ pub(super) const ADVICE: &[(&str, &str, &str)] = &[
     ),
     (
         "WRONG_CODE",
-        "the code is wrong or was used before",
-        "wait for the next one, and look at the clock of whatever shows it",
+        "the code or the passkey is wrong or was used before, or neither was shown",
+        "wait for the next code, and look at the clock of whatever shows it; let the browser read the passkey again",
+    ),
+    (
+        "PASSKEY_REFUSED",
+        "a browser made a passkey for another page than the console, too late or with a key of no kind that is taken",
+        "open the console where admin.console_url says it is, and begin again",
     ),
     (
         "IDENTITY_PROVIDER_FAILED",

@@ -79,6 +79,7 @@ pub(super) struct RawAdmin {
     pub(super) allowed_hosts: Place<Vec<String>>,
     pub(super) expose_admin_on_door: Place<bool>,
     pub(super) session_hours: Place<u64>,
+    pub(super) console_url: Place<String>,
 }
 
 /// `[http_door]`.

@@ -254,11 +254,14 @@ fn admin(pick: &mut Picker<'_>, raw: RawAdmin, flags: AdminFlags, public_names: 
         .flag("--expose-admin-on-door", flags.expose);
     let on_door = if switch(pick, expose) { AdminOnDoor::Exposed } else { AdminOnDoor::Hidden };
     let hours = number(pick, Layers::new("admin.session_hours", raw.session_hours), 1, 12);
+    let console = Layers::new("admin.console_url", raw.console_url);
+    let console_url = pick.optional(console, oidc::console_url).map(|(url, _)| url);
     Admin {
         listen,
         allowed_hosts: allowed_hosts(listen.ip(), public_names, more),
         on_door,
         session: Duration::from_secs(hours.saturating_mul(3600)),
+        console_url,
     }
 }
 
@@ -451,6 +454,19 @@ mod tests {
         let allowed = format!("{file}danger_plain_admin = true\n");
         assert_eq!(right(&allowed).admin.listen.to_string(), "0.0.0.0:8080");
         assert_eq!(right("[admin]\nlisten = \"[::1]:0\"\n").admin.listen.to_string(), "[::1]:0");
+    }
+
+    #[test]
+    fn the_console_is_at_a_place_that_browsers_trust() {
+        assert_eq!(right("").admin.console_url, None);
+        let at = |url: &str| format!("[admin]\nconsole_url = \"{url}\"\n");
+        let named = right(&at("https://console.example.com"));
+        assert_eq!(named.admin.console_url.as_deref(), Some("https://console.example.com/"));
+        for bad in
+            ["http://console.example.com", "https://console.example.com/console", "console.example.com"]
+        {
+            assert_eq!(problems(&[], &at(bad))[0].key, "admin.console_url", "{bad}");
+        }
     }
 
     #[test]

@@ -143,6 +143,8 @@ pub(crate) struct Admin {
     pub(crate) on_door: AdminOnDoor,
     /// How long a signed-in session lives.
     pub(crate) session: Duration,
+    /// Where browsers reach the console; `None`: on this machine.
+    pub(crate) console_url: Option<String>,
 }
 
 /// Whether the admin routes are behind the door too.

@@ -30,6 +30,7 @@ pub(crate) fn settle(mut new: Resolved, running: &Resolved) -> (Resolved, Vec<&'
         admin.allowed_hosts => "admin.allowed_hosts",
         admin.on_door => "admin.expose_admin_on_door",
         admin.session => "admin.session_hours",
+        admin.console_url => "admin.console_url",
         metrics => "metrics.listen",
         alert_to => "alert_to",
         unusual_access => "unusual_access",

@@ -230,6 +230,13 @@ const SETTINGS: &[Setting] = &[
     ),
     Setting::new("admin.session_hours", "", "12", Shown::Default, "How long a sign-in lasts."),
     Setting::new(
+        "admin.console_url",
+        "",
+        "\"https://countersign.example.com\"",
+        Shown::Example,
+        "Where browsers reach the console. Passkeys are made for its host and used there alone: another host here makes\nthose that there are useless. Default: that of [oidc], else this machine, http://localhost at any port.",
+    ),
+    Setting::new(
         "edge.authority",
         "",
         "\"https://gateway.example.com:8443\"",

@@ -226,7 +226,10 @@ async fn open_authority(config: &Resolved, supervisor: &Supervisor) -> anyhow::R
     let device_ca = device_ca.as_ref();
     let oidc =
         config.oidc.as_ref().map(oidc::provider).transpose().context("prepare the identity provider")?;
-    let with = OpenWith { upstream, device_ca, monitors, messages_kept, oidc, ..OpenWith::default() };
+    let console_url = config.admin.console_url.clone();
+    let console_url = console_url.or_else(|| config.oidc.as_ref().map(|oidc| oidc.console_url.clone()));
+    let with =
+        OpenWith { upstream, device_ca, monitors, messages_kept, oidc, console_url, ..OpenWith::default() };
     Authority::open_with(store, clock, authority_config(config), with).await.context("open the authority")
 }
 

@@ -97,7 +97,7 @@ async fn the_console_sets_it_up_and_asks_for_it_by_forms_alone() {
     };
     let wrong = send(&begun, "000000").await;
     assert_eq!((wrong.status, session_of(&wrong)), (StatusCode::UNAUTHORIZED, None));
-    assert!(wrong.text.contains("The code is wrong") && wrong.text.contains(&begun));
+    assert!(wrong.text.contains("The code or the passkey is wrong") && wrong.text.contains(&begun));
     let right = send(&begun, &app.code_at(plane.clock.now())).await;
     assert_eq!(right.header(&header::LOCATION), "/console/devices", "{right:?}");
     let visitor = Visitor { plane: &plane, session: session_of(&right).unwrap() };
@@ -150,7 +150,7 @@ async fn whoever_lacks_one_that_everybody_needs_is_led_to_set_it_up() {
     assert_eq!((refused.status.as_u16(), refused.code()), (403, "SECOND_FACTOR_SETUP_REQUIRED".to_owned()));
     assert_eq!(plane.admin(devices().bearer(&token)).await.status, 200, "programs go on");
     let own = plane.admin(Call::get("/api/v1/auth/second-factor").bearer(&visitor.session)).await.json();
-    assert_eq!(own, json!({ "recoveryCodesLeft": 0, "policy": "required" }));
+    assert_eq!(own, json!({ "passkeys": [], "recoveryCodesLeft": 0, "policy": "required" }));
 
     set_up(&visitor).await;
     assert_eq!(visitor.get("/console/devices").await.status, StatusCode::OK);

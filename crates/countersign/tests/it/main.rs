@@ -24,6 +24,7 @@ mod a_killed_agent_goes_on_where_it_was;
 mod a_locked_out_owner_comes_back_from_the_machine;
 mod a_new_ca_is_signed_where_the_root_is;
 mod a_partitioned_edge_is_counted_honestly;
+mod a_passkey_is_asked_for;
 mod a_plan_becomes_a_tree_of_cas;
 mod a_provisioning_token_opens_a_session_until_it_is_taken_away;
 mod a_reload_under_load_refuses_nobody;

@@ -6,6 +6,7 @@ use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{LoginRequest, LoginResponse, User};
 use countersign_authority::Account;
 use countersign_authority::people::Person;
+use countersign_authority::second_factor::ShownFactor;
 use countersign_authority::sign_in::LoginError;
 use http::StatusCode;
 use zeroize::Zeroizing;
@@ -36,7 +37,7 @@ pub(crate) async fn log_in(
     fields.finish()?;
     let signed_in = match (state.authority.log_in(&email, password, address).await, code) {
         (Err(LoginError::SecondFactor(begun)), Some(code)) => {
-            state.authority.finish_sign_in(&begun, &code, address).await?
+            state.authority.finish_sign_in(&begun, &ShownFactor::Code(code), address).await?
         }
         (outcome, _) => outcome?,
     };

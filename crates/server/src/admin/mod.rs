@@ -21,6 +21,7 @@ pub(crate) mod lists;
 pub(crate) mod messages;
 pub(crate) mod metrics;
 pub(crate) mod monitors;
+pub(crate) mod passkeys;
 pub(crate) mod passwords;
 pub(crate) mod provisioning_tokens;
 pub(crate) mod quarantine;

@@ -6,14 +6,17 @@ use axum::Json;
 use axum::extract::State;
 use countersign_api::ErrorBody;
 use countersign_api::wire::second_factors::{
-    RecoveryCodesBody, SecondFactorBody, SecondFactorPolicy as WirePolicy, SecondFactorProof as WireProof,
-    SignInSettings, TotpConfirmRequest, TotpPending, TotpRequest,
+    PasskeyBody, RecoveryCodesBody, SecondFactorBody, SecondFactorPolicy as WirePolicy,
+    SecondFactorProof as WireProof, SignInSettings, TotpConfirmRequest, TotpPending,
 };
-use countersign_authority::second_factor::{RecoveryCodes, SecondFactorPolicy, SecondFactorProof};
+use countersign_authority::second_factor::{
+    OwnPasskey, RecoveryCodes, SecondFactorPolicy, SecondFactorProof,
+};
 use countersign_authority::{Account, Own, View};
 use http::StatusCode;
 use zeroize::Zeroizing;
 
+use super::passkeys::factor;
 use crate::failure::{Failure, Outcome};
 use crate::fields::Fields;
 use crate::request::{ClientAddress, InSession, JsonFields, Segment, SignedIn, named};
@@ -32,18 +35,19 @@ pub(crate) async fn get(
     let own = state.authority.own_second_factor(&by).await.map_err(|error| Failure::internal(&error))?;
     Ok(Json(SecondFactorBody {
         totp_since: own.totp_since,
+        passkeys: own.passkeys.into_iter().map(wire_passkey).collect(),
         recovery_codes_left: own.recovery_codes_left,
         policy: wire_policy(own.policy),
     }))
 }
 
 /// Makes a key of one-time codes, in the place of one that still waits for its first code. It counts once
-/// that was shown, within 15 minutes.
+/// that was shown, within 15 minutes. Whoever has a passkey shows that, or a recovery code, with the password.
 #[utoipa::path(post, path = "/api/v1/auth/second-factor/totp", tag = "auth", operation_id = "beginTotp",
-    request_body = TotpRequest,
+    request_body = WireProof,
     responses(
         (status = 201, body = TotpPending),
-        (status = 403, body = ErrorBody, description = "`WRONG_PASSWORD`, or not in a session"),
+        (status = 403, body = ErrorBody, description = "`WRONG_PASSWORD`, `WRONG_CODE`, or not in a session"),
         (status = 409, body = ErrorBody, description = "`SECOND_FACTOR_SET`: there is one already"),
         (status = 429, body = ErrorBody),
     ), security(("session" = [])))]
@@ -53,7 +57,7 @@ pub(crate) async fn begin_totp(
     InSession(by): InSession<Account>,
     JsonFields(fields): JsonFields,
 ) -> Outcome<(StatusCode, Json<TotpPending>)> {
-    let pending = state.authority.begin_totp(&by, password(fields)?, address).await?;
+    let pending = state.authority.begin_totp(&by, proof(fields)?, address).await?;
     let shown = TotpPending { key: pending.key.to_string(), uri: pending.uri.to_string() };
     Ok((StatusCode::CREATED, Json(shown)))
 }
@@ -168,24 +172,20 @@ pub(crate) fn policy(mut fields: Fields) -> Outcome<SecondFactorPolicy> {
     policy.ok_or_else(|| Failure::invalid_field("secondFactor", "is required"))
 }
 
-/// A password, alone among the fields.
-pub(crate) fn password(mut fields: Fields) -> Outcome<Zeroizing<String>> {
-    let password = Zeroizing::new(fields.required_text("password", 1024));
-    fields.refuse_unknown();
-    fields.finish()?;
-    Ok(password)
-}
-
-/// A password and a code, alone among the fields.
+/// A password and what else somebody shows, alone among the fields.
 pub(crate) fn proof(mut fields: Fields) -> Outcome<SecondFactorProof> {
     let password = Zeroizing::new(fields.required_text("password", 1024));
-    let code = Zeroizing::new(fields.required_text("code", CODE_LIMIT));
+    let shown = factor(&mut fields);
     fields.refuse_unknown();
     fields.finish()?;
-    Ok(SecondFactorProof { password, code })
+    Ok(SecondFactorProof { password, shown })
 }
 
-fn wire_codes(codes: &RecoveryCodes) -> RecoveryCodesBody {
+fn wire_passkey(own: OwnPasskey) -> PasskeyBody {
+    PasskeyBody { id: own.id, name: own.name, created_at: own.created_at, last_used_at: own.last_used_at }
+}
+
+pub(crate) fn wire_codes(codes: &RecoveryCodes) -> RecoveryCodesBody {
     RecoveryCodesBody { recovery_codes: codes.0.iter().map(|code| code.to_string()).collect() }
 }
 

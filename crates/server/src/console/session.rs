@@ -2,7 +2,9 @@
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use countersign_authority::passkeys::PasskeyAsked;
 use countersign_authority::people::SignedIn;
+use countersign_authority::second_factor::ShownFactor;
 use countersign_authority::sign_in::{BegunSignIn, LoginError};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use maud::html;
@@ -14,6 +16,7 @@ use super::form::Form;
 use super::gate::Entered;
 use super::visit::Visit;
 use super::{layout, oidc, pages, parts};
+use crate::admin::passkeys::factor;
 use crate::failure::{Failure, Outcome};
 use crate::request::{ClientAddress, QueryFields};
 use crate::state::ControlPlane;
@@ -174,7 +177,9 @@ pub(super) async fn log_in(
     }
     match state.authority.log_in(&email, password, address).await {
         Ok(signed_in) => Ok(entered(&state, &headers, &signed_in, next)),
-        Err(LoginError::SecondFactor(begun)) => Ok(code_page(&begun.0, next, None)),
+        Err(LoginError::SecondFactor(begun)) => {
+            Ok(code_page(&begun, next, passkeys(&state, &begun).await?.as_ref(), None))
+        }
         Err(error) => {
             let said = problem(&error);
             let failure = Failure::from(error);
@@ -189,7 +194,7 @@ pub(super) async fn log_in(
 fn problem(error: &LoginError) -> Option<String> {
     Some(match error {
         LoginError::Invalid => "The e-mail address or the password is wrong.".to_owned(),
-        LoginError::Code => "The code is wrong, or it was used before.".to_owned(),
+        LoginError::Code => "The code or the passkey is wrong, or it was used before.".to_owned(),
         LoginError::Over => "That took more than five minutes. Begin again.".to_owned(),
         LoginError::TooMany(limit) => {
             let wait = parts::length(limit.retry_after);
@@ -199,8 +204,18 @@ fn problem(error: &LoginError) -> Option<String> {
     })
 }
 
+/// What whoever waits to show a second factor may show in the place of a code.
+async fn passkeys(state: &ControlPlane, begun: &BegunSignIn) -> Outcome<Option<PasskeyAsked>> {
+    state.authority.passkeys_at_sign_in(begun).await.map_err(|error| Failure::internal(&error))
+}
+
 /// The page that asks for the second factor.
-fn code_page(begun: &str, next: &str, said: Option<&str>) -> Response {
+fn code_page(
+    begun: &BegunSignIn,
+    next: &str,
+    passkeys: Option<&PasskeyAsked>,
+    said: Option<&str>,
+) -> Response {
     let body = html! {
         div class="door" {
             (layout::brand())
@@ -210,10 +225,10 @@ fn code_page(begun: &str, next: &str, said: Option<&str>) -> Response {
             }
             form method="post" action="/console/login/code" {
                 input type="hidden" name="next" value=(next);
-                input type="hidden" name="begun" value=(begun);
+                input type="hidden" name="begun" value=(*begun.0);
                 (pages::second_factor::code_field())
-                p class="hint" { "That of your app, or one of your recovery codes." }
                 button class="primary wide" { "Sign in" }
+                @if passkeys.is_some() { (pages::passkeys::show_button(passkeys)) }
             }
             p class="soft small" {
                 "Lost both? An owner can remove your second factor; an owner who is locked out runs "
@@ -232,10 +247,12 @@ pub(super) async fn finish(
     headers: HeaderMap,
     form: Form,
 ) -> Outcome<Response> {
-    let given = |name| Zeroizing::new(form.first(name).unwrap_or_default().to_owned());
-    let (begun, code) = (BegunSignIn(given("begun")), given("code"));
+    let begun = BegunSignIn(Zeroizing::new(form.first("begun").unwrap_or_default().to_owned()));
     let next = form.first("next").and_then(own_path).unwrap_or("/console/");
-    match state.authority.finish_sign_in(&begun, &code, address).await {
+    let mut fields = form.fields(&["begun", "next"]);
+    let shown = factor(&mut fields).unwrap_or(ShownFactor::Code(Zeroizing::default()));
+    fields.finish()?;
+    match state.authority.finish_sign_in(&begun, &shown, address).await {
         Ok(signed_in) => Ok(entered(&state, &headers, &signed_in, next)),
         Err(error) => {
             let (said, is_over) = (problem(&error), matches!(error, LoginError::Over));
@@ -244,7 +261,7 @@ pub(super) async fn finish(
             let shown = if is_over {
                 page(&state, failure.status, next, Some(("", &said)), None)
             } else {
-                code_page(&begun.0, next, Some(&said))
+                code_page(&begun, next, passkeys(&state, &begun).await?.as_ref(), Some(&said))
             };
             Ok(Rendered::instead(failure, shown))
         }

@@ -150,6 +150,11 @@ impl From<SecondFactorError> for Failure {
             SecondFactorError::Code => {
                 Self::new(StatusCode::FORBIDDEN, "WRONG_CODE", "The code is wrong, or it was used before")
             }
+            SecondFactorError::Passkey(fault) => Self::new(
+                StatusCode::FORBIDDEN,
+                "PASSKEY_REFUSED",
+                format!("The passkey is refused: {fault}"),
+            ),
             SecondFactorError::Present => Self::new(
                 StatusCode::CONFLICT,
                 "SECOND_FACTOR_SET",

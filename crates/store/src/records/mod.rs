@@ -34,6 +34,7 @@ pub(crate) mod journal;
 pub(crate) mod messages;
 pub(crate) mod monitors;
 pub(crate) mod oidc_links;
+pub(crate) mod passkeys;
 pub(crate) mod password_tokens;
 pub(crate) mod presence;
 pub(crate) mod provisioning_tokens;

@@ -1,5 +1,5 @@
 //! What people show besides their password: keys of one-time codes, recovery codes, sign-ins that wait for
-//! either, and whether everybody has to have one.
+//! either or for a passkey, and whether everybody has to have one.
 
 use std::fmt;
 
@@ -90,11 +90,30 @@ impl Reading<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn people_with_second_factor(&mut self) -> Result<Vec<UserId>, StoreError> {
-        let found: Vec<Item<UserId>> =
-            sql(KEYS, "SELECT user_id AS item FROM totp_keys WHERE confirmed_at IS NOT NULL")
-                .all(&mut self.connection)
-                .await?;
+        let found: Vec<Item<UserId>> = sql(
+            KEYS,
+            "SELECT user_id AS item FROM totp_keys WHERE confirmed_at IS NOT NULL
+                 UNION SELECT user_id FROM passkeys",
+        )
+        .all(&mut self.connection)
+        .await?;
         Ok(found.into_iter().map(|Item(user)| user).collect())
+    }
+
+    /// Whether somebody has a second factor.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_second_factor(&mut self, user: UserId) -> Result<bool, StoreError> {
+        let Number(count) = sql(
+            KEYS,
+            "SELECT (SELECT count(*) FROM totp_keys WHERE user_id = $1 AND confirmed_at IS NOT NULL)
+                  + (SELECT count(*) FROM passkeys WHERE user_id = $1) AS number",
+        )
+        .bind(user)
+        .one(&mut self.connection)
+        .await?;
+        Ok(count > 0)
     }
 
     /// Whether somebody has to set up a second factor before they do anything else. Whoever signs in at an
@@ -107,6 +126,7 @@ impl Reading<'_> {
             INSTALLATION,
             "SELECT count(*) AS number FROM installation WHERE second_factor = 'required'
                  AND NOT EXISTS (SELECT 1 FROM totp_keys WHERE user_id = $1 AND confirmed_at IS NOT NULL)
+                 AND NOT EXISTS (SELECT 1 FROM passkeys WHERE user_id = $1)
                  AND NOT EXISTS (SELECT 1 FROM oidc_links WHERE user_id = $1)",
         )
         .bind(user)
@@ -272,16 +292,17 @@ impl Writing<'_> {
         delete.run(&mut self.connection).await.map(drop)
     }
 
-    /// Removes somebody's second factor with its recovery codes; `false` when there was none.
+    /// Removes somebody's second factor, every passkey and the recovery codes included; `false` when there
+    /// was none.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn delete_second_factor(&mut self, user: UserId) -> Result<bool, StoreError> {
         self.delete_recovery_codes_of(user).await?;
-        sql(KEYS, "DELETE FROM totp_keys WHERE user_id = $1 AND confirmed_at IS NOT NULL")
-            .bind(user)
-            .changed(&mut self.connection)
-            .await
+        let had_passkeys = self.delete_passkeys_of(user).await?;
+        let delete = sql(KEYS, "DELETE FROM totp_keys WHERE user_id = $1 AND confirmed_at IS NOT NULL");
+        let had_key = delete.bind(user).changed(&mut self.connection).await?;
+        Ok(had_key || had_passkeys)
     }
 
     /// Records that somebody's password was right and a second factor is waited for.

@@ -69,12 +69,17 @@ impl Browser {
 
     /// A window with no cookies, for pages of this server.
     pub(crate) async fn window(&self, site: SocketAddr) -> Window<'_> {
+        self.window_at(&format!("http://{site}")).await
+    }
+
+    /// The same, for pages of a server that has a name.
+    pub(crate) async fn window_at(&self, site: &str) -> Window<'_> {
         let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
         let options = json!({ "args": arguments });
         let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
         let made = self.call("POST", "/session", Some(&wanted)).await;
         let session = made["sessionId"].as_str().unwrap().to_owned();
-        Window { browser: self, session, site: format!("http://{site}") }
+        Window { browser: self, session, site: site.to_owned() }
     }
 }
 
@@ -132,6 +137,25 @@ impl Window<'_> {
     pub(crate) async fn is_live(&self) {
         let live = "return document.documentElement.dataset.live === 'on'";
         eventually(PATIENCE, "a live page", async || (self.run(live).await == true).then_some(())).await;
+    }
+
+    /// Plugs a security key in that somebody touches whenever it asks (WebAuthn, section 11): its name.
+    pub(crate) async fn security_key(&self) -> String {
+        let key = json!({ "protocol": "ctap2", "transport": "usb", "isUserConsenting": true });
+        self.call("POST", "/webauthn/authenticator", &key).await.as_str().unwrap().to_owned()
+    }
+
+    /// The passkeys in a security key.
+    pub(crate) async fn passkeys(&self, key: &str) -> Vec<Value> {
+        let path = format!("/webauthn/authenticator/{key}/credentials");
+        self.call("GET", &path, &Value::Null).await.as_array().unwrap().clone()
+    }
+
+    /// Puts another passkey in the place of those in a security key.
+    pub(crate) async fn replace_passkeys(&self, key: &str, passkey: &Value) {
+        let path = format!("/webauthn/authenticator/{key}/credential");
+        self.call("DELETE", &format!("{path}s"), &Value::Null).await;
+        self.call("POST", &path, passkey).await;
     }
 
     /// Shows pages as somebody sees them who wants `light` or `dark`, on a screen so wide.

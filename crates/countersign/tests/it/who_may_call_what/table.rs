@@ -137,6 +137,10 @@ pub(super) const IN_SESSION: &[&str] = &[
     "getSecondFactor",
     "beginTotp",
     "confirmTotp",
+    "beginPasskey",
+    "confirmPasskey",
+    "askForPasskey",
+    "removePasskey",
     "renewRecoveryCodes",
     "removeOwnSecondFactor",
     "removeSecondFactor",
@@ -159,6 +163,10 @@ fn people_and_sites() -> Vec<Row> {
         row("getSecondFactor", VIEWER),
         row("beginTotp", VIEWER).done(400),
         row("confirmTotp", VIEWER).done(409).body(|_| json!({ "code": "000000" })),
+        row("beginPasskey", VIEWER).done(400),
+        row("confirmPasskey", VIEWER).done(400),
+        row("askForPasskey", VIEWER).done(409),
+        row("removePasskey", VIEWER).about(About::Trust).elsewhere(Elsewhere::Same).done(400),
         row("renewRecoveryCodes", VIEWER)
             .done(409)
             .body(|_| json!({ "password": "long enough, surely", "code": "000000" })),

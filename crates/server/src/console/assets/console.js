@@ -28,9 +28,69 @@ async function copy(button) {
   said().textContent = word;
 }
 
+// Passkeys: what the browser gives goes into the hidden fields of the form.
+const octets = (text) =>
+  Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (one) => one.charCodeAt(0));
+const text = (octets) =>
+  btoa(String.fromCharCode(...new Uint8Array(octets))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+const known = (ids) => ids.filter(Boolean).map((id) => ({ type: "public-key", id: octets(id) }));
+
+/** What is to be signed: said by the page, or asked for now. */
+async function asked(button) {
+  const { challenge, relyingParty, credentials } = button.dataset;
+  if (challenge) return { challenge, relyingParty, credentials: credentials.split(" ") };
+  const body = new URLSearchParams({ csrf: button.form.elements.csrf.value });
+  const answer = await fetch("/console/second-factor/passkeys/challenge", { method: "POST", body, redirect: "error" });
+  if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
+  return answer.json();
+}
+
+async function showPasskey({ challenge, relyingParty, credentials }) {
+  const publicKey = { challenge: octets(challenge), rpId: relyingParty, allowCredentials: known(credentials) };
+  publicKey.userVerification = "discouraged";
+  const { rawId, response } = await navigator.credentials.get({ publicKey });
+  const { clientDataJSON, authenticatorData, signature } = response;
+  return { credential: rawId, clientData: clientDataJSON, authenticatorData, signature };
+}
+
+async function makePasskey({ challenge, relyingParty, credentials }, { user, email }) {
+  const { response } = await navigator.credentials.create({
+    publicKey: {
+      challenge: octets(challenge),
+      rp: { id: relyingParty, name: "Countersign" },
+      user: { id: octets(user), name: email, displayName: email },
+      pubKeyCredParams: [-7, -8, -257].map((alg) => ({ type: "public-key", alg })),
+      excludeCredentials: known(credentials),
+      authenticatorSelection: { residentKey: "discouraged", userVerification: "discouraged" },
+    },
+  });
+  const [authenticatorData, publicKey] = [response.getAuthenticatorData(), response.getPublicKey()];
+  return { clientData: response.clientDataJSON, authenticatorData, publicKey };
+}
+
+async function passkey(button) {
+  const { form } = button;
+  const says = form.querySelector("[data-passkey-says]");
+  const isMade = button.dataset.passkey === "make";
+  if (isMade && !form.reportValidity()) return;
+  says.textContent = "";
+  try {
+    const wanted = await asked(button);
+    const given = isMade ? await makePasskey(wanted, button.dataset) : await showPasskey(wanted);
+    for (const [name, value] of Object.entries(given)) form.elements[name].value = text(value);
+  } catch (error) {
+    says.textContent = `The browser gives no passkey: ${error.message}`;
+    return;
+  }
+  if (button.dataset.challenge) return form.submit();
+  form.elements.code.required = false;
+  says.textContent = "The passkey is read. Now choose what to change.";
+}
+
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-copy]");
-  if (button) copy(button);
+  const button = event.target.closest("[data-copy], [data-passkey]");
+  if (button?.dataset.copy) copy(button);
+  if (button?.dataset.passkey) passkey(button);
 });
 
 document.addEventListener("change", (event) => {

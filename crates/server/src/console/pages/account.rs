@@ -37,7 +37,7 @@ fn shown(visit: &Visit, failure: Option<&Failure>) -> Response {
         }
         section class="panel narrow" {
             h2 { "Second factor" }
-            p { "A code of an app on your phone, besides the password." }
+            p { "A code of an app on your phone or a passkey, besides the password." }
             div class="actions" { a class="button" href="/console/second-factor" { "Second factor…" } }
         }
         form class="panel narrow" method="post" action="/console/account/password" {

@@ -11,6 +11,7 @@ pub(super) mod edges;
 pub(super) mod keys;
 pub(super) mod messages;
 pub(super) mod overview;
+pub(super) mod passkeys;
 pub(super) mod people;
 pub(super) mod provisioning;
 pub(super) mod quarantine;

@@ -6,10 +6,12 @@ use axum::response::{IntoResponse as _, Response};
 use countersign_authority::Account;
 use countersign_authority::authorized::Authorized;
 use countersign_authority::second_factor::{OwnSecondFactor, PendingTotp, RecoveryCodes, SecondFactorPolicy};
+use countersign_core::time::Timestamp;
 use maud::{Markup, html};
 use zeroize::Zeroizing;
 
-use crate::admin::second_factor::{CODE_LIMIT, password, proof};
+use super::passkeys;
+use crate::admin::second_factor::{CODE_LIMIT, proof};
 use crate::console::error_page::Rendered;
 use crate::console::flash::{Flash, Tone};
 use crate::console::form::Form;
@@ -20,10 +22,10 @@ use crate::failure::{Failure, Outcome};
 use crate::request::ClientAddress;
 use crate::state::ControlPlane;
 
-const PATH: &str = "/console/second-factor";
+pub(super) const PATH: &str = "/console/second-factor";
 
 /// Whoever signed in, with or without a second factor.
-fn themselves(entered: &Entered) -> Outcome<Authorized<Account>> {
+pub(super) fn themselves(entered: &Entered) -> Outcome<Authorized<Account>> {
     Ok(entered.caller.authorize::<Account>()?)
 }
 
@@ -50,7 +52,11 @@ async fn overview(
     let body = html! {
         h1 { "Second factor" }
         @if let Some(flash) = flash { (flash.shown()) }
-        @if own.totp_since.is_some() { (present(entered, &own, failure)) } @else { (absent(entered, &own, failure)) }
+        @if own.is_none() {
+            (absent(entered, &own, failure))
+        } @else {
+            (present(entered, (&own, state.authority.now()), failure))
+        }
     };
     Ok(shown(entered, &body))
 }
@@ -61,34 +67,45 @@ fn absent(entered: &Entered, own: &OwnSecondFactor, failure: Option<&Failure>) -
             p class="notice" { "Everybody needs a second factor here. Set yours up to go on." }
         }
         p {
-            "With it, signing in takes a code of six digits as well, which an app on your phone shows. Whoever "
-            "learns your password alone does not get in."
+            "With it, signing in takes a code of six digits as well, which an app on your phone shows, or a passkey: "
+            "a security key, or the fingerprint or the PIN of your device. Whoever learns your password alone does not "
+            "get in."
         }
         (problems(failure))
         form method="post" action=(PATH) {
             (entered.csrf())
             (password_field())
-            button class="primary wide" { "Set it up" }
+            button class="primary wide" { "Set up an app" }
+            button class="wide" formaction={ (PATH) "/passkeys" } { "Make a passkey" }
         }
     }
 }
 
-fn present(entered: &Entered, own: &OwnSecondFactor, failure: Option<&Failure>) -> Markup {
+fn present(
+    entered: &Entered,
+    (own, now): (&OwnSecondFactor, Timestamp),
+    failure: Option<&Failure>,
+) -> Markup {
     html! {
         dl class="facts" {
             @if let Some(since) = own.totp_since { (fact("Codes of an app", html! { "since " (exactly(since)) })) }
+            (fact("Passkeys", own.passkeys.len()))
             (fact("Recovery codes left", own.recovery_codes_left))
         }
         (problems(failure))
         form method="post" action={ (PATH) "/codes" } {
             (entered.csrf())
-            p { "Either takes your password, and a code of the app or a recovery code." }
+            p { "Whatever you change takes your password, and a code or a passkey." }
             (password_field())
             (code_field())
+            @if !own.passkeys.is_empty() { (passkeys::show_button(None)) }
             div class="actions" {
                 button { "Make new recovery codes" }
+                @if own.totp_since.is_none() { button formaction=(PATH) { "Set up an app" } }
+                button formaction={ (PATH) "/passkeys" } { "Make a passkey" }
                 button class="danger" formaction={ (PATH) "/remove" } { "Remove the second factor" }
             }
+            (passkeys::list(&own.passkeys, now))
         }
     }
 }
@@ -110,11 +127,12 @@ pub(in crate::console) fn code_field() -> Markup {
             label for="code" { "Code" }
             input id="code" name="code" type="text" inputmode="text" autocomplete="one-time-code" autocapitalize="none"
                 spellcheck="false" required maxlength=(CODE_LIMIT);
+            p class="hint" { "That of your app, or one of your recovery codes." }
         }
     }
 }
 
-fn shown(entered: &Entered, body: &Markup) -> Response {
+pub(super) fn shown(entered: &Entered, body: &Markup) -> Response {
     let framed = html! {
         div class="door" {
             (brand())
@@ -141,7 +159,7 @@ pub(in crate::console) async fn begin(
     form: Form,
 ) -> Outcome<Response> {
     let by = themselves(&entered)?;
-    let begun = async { Ok(state.authority.begin_totp(&by, password(form.fields(&[]))?, address).await?) };
+    let begun = async { Ok(state.authority.begin_totp(&by, proof(form.fields(&[]))?, address).await?) };
     match begun.await {
         Ok(pending) => Ok(pending_page(&entered, &pending, None)),
         Err(failure) => refused(&state, &entered, failure).await,
@@ -186,12 +204,12 @@ pub(in crate::console) async fn confirm(
     }
 }
 
-fn codes_page(entered: &Entered, codes: &RecoveryCodes) -> Response {
+pub(super) fn codes_page(entered: &Entered, codes: &RecoveryCodes) -> Response {
     let lines: Vec<&str> = codes.0.iter().map(|code| code.as_str()).collect();
     let body = html! {
         h1 { "Your recovery codes" }
         p class="notice" { "They are shown this once. Keep them where you keep nothing else of this." }
-        p { "Each lets you in once without the app." }
+        p { "Each lets you in once without the app or the passkey." }
         (copyable("codes", &lines.join("\n")))
         div class="actions" { a class="button primary" href="/console/" { "I have them" } }
     };
@@ -231,7 +249,7 @@ pub(in crate::console) async fn remove(
 }
 
 /// The page again, with what was wrong.
-async fn refused(state: &ControlPlane, entered: &Entered, failure: Failure) -> Outcome<Response> {
+pub(super) async fn refused(state: &ControlPlane, entered: &Entered, failure: Failure) -> Outcome<Response> {
     if failure.status.is_server_error() {
         return Err(failure);
     }

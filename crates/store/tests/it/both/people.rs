@@ -2,11 +2,12 @@
 //! leave nothing behind.
 
 use countersign_core::device::DeviceStatus;
-use countersign_core::ids::{ApiTokenId, SecretHash, SiteId, UserId};
+use countersign_core::ids::{ApiTokenId, PasskeyId, SecretHash, SiteId, UserId};
 use countersign_core::scope::{Scope, Scopes};
 use countersign_store::{
-    ApiTokenFilter, ApiTokenRow, DeviceFilter, OidcSubject, PasswordHash, PasswordTokenRow, Role,
-    SecondFactorPolicy, SessionRow, SiteFilter, SiteRow, TotpKeyRow, UserRow,
+    ApiTokenFilter, ApiTokenRow, DeviceFilter, OidcSubject, PasskeyChallenge, PasskeyPurpose, PasskeyRow,
+    PasswordHash, PasswordTokenRow, Role, SecondFactorPolicy, SessionRow, SiteFilter, SiteRow, TotpKeyRow,
+    UserRow,
 };
 
 use super::fixture::{DAY, Fixture, HOUR, insert_tenant, now, random, read, write};
@@ -215,6 +216,77 @@ async fn a_key_of_codes_counts_once_confirmed_and_takes_each_step_once() {
     assert!(!write!(fixture.store, |w| w.delete_second_factor(user)).unwrap());
 }
 
+fn passkey(user: UserId, credential: u8) -> PasskeyRow {
+    PasskeyRow {
+        id: PasskeyId::random(),
+        user,
+        name: "security key".into(),
+        credential: vec![credential],
+        public_key: vec![credential, 0, 255],
+        sign_count: 0,
+        created_at: now(),
+        last_used_at: None,
+    }
+}
+
+#[tokio::test]
+async fn a_passkey_is_its_owners_and_counts_forwards_alone() {
+    let fixture = Fixture::new().await;
+    let ada = person(&fixture, "ada@example.org", Role::Viewer).await.id;
+    let bob = person(&fixture, "bob@example.org", Role::Viewer).await.id;
+    let insert = async |row: &PasskeyRow| {
+        let row = row.clone();
+        write!(fixture.store, |w| w.insert_passkey(&row)).unwrap()
+    };
+    let taken = async |id, count| write!(fixture.store, |w| w.take_passkey_use(id, count, now())).unwrap();
+    let one = passkey(ada, 1);
+    assert!(insert(&one).await && insert(&passkey(ada, 2)).await);
+    assert!(!insert(&passkey(bob, 1)).await, "its device made it for somebody else");
+    assert_eq!(read!(fixture.store, |r| r.passkeys(ada)).unwrap().len(), 2);
+    assert!(read!(fixture.store, |r| r.passkeys(bob)).unwrap().is_empty());
+    assert_eq!(read!(fixture.store, |r| r.people_with_second_factor()).unwrap(), [ada]);
+
+    assert!(taken(one.id, 0).await && taken(one.id, 0).await, "a device that does not count");
+    assert!(taken(one.id, 3).await);
+    for (count, why) in [(3, "as far as before"), (2, "back"), (0, "to nothing")] {
+        assert!(!taken(one.id, count).await, "{why}");
+    }
+    assert!(taken(one.id, 4).await && !taken(PasskeyId::random(), 9).await);
+    let kept = read!(fixture.store, |r| r.passkeys(ada)).unwrap();
+    assert!(kept.contains(&PasskeyRow { sign_count: 4, last_used_at: Some(now()), ..one.clone() }));
+
+    let remove = async |user, id| write!(fixture.store, |w| w.delete_passkey(user, id)).unwrap();
+    assert!(!remove(bob, one.id).await, "somebody else's");
+    assert!(remove(ada, one.id).await && !remove(ada, one.id).await);
+    assert!(write!(fixture.store, |w| w.delete_second_factor(ada)).unwrap(), "the other one goes too");
+    assert!(!write!(fixture.store, |w| w.delete_second_factor(ada)).unwrap());
+}
+
+#[tokio::test]
+async fn a_challenge_is_its_persons_and_purposes_and_taken_once() {
+    let fixture = Fixture::new().await;
+    let ada = person(&fixture, "ada@example.org", Role::Viewer).await.id;
+    let bob = person(&fixture, "bob@example.org", Role::Viewer).await.id;
+    let challenge = |user, purpose, byte| PasskeyChallenge { user, purpose, hash: [byte; 32].into() };
+    let put = async |challenge: PasskeyChallenge| {
+        write!(fixture.store, |w| w.put_passkey_challenge(&challenge, now() + HOUR)).unwrap();
+    };
+    let take = async |challenge: PasskeyChallenge, at| {
+        write!(fixture.store, |w| w.take_passkey_challenge(&challenge, at)).unwrap()
+    };
+    let (make, show) = (PasskeyPurpose::Make, PasskeyPurpose::Show);
+    put(challenge(ada, make, 1)).await;
+    for wrong in [challenge(bob, make, 1), challenge(ada, show, 1), challenge(ada, make, 2)] {
+        assert!(!take(wrong, now()).await, "{wrong:?}");
+    }
+    assert!(!take(challenge(ada, make, 1), now() + HOUR).await, "over");
+    assert!(take(challenge(ada, make, 1), now()).await && !take(challenge(ada, make, 1), now()).await);
+    put(challenge(ada, show, 3)).await;
+    put(challenge(ada, show, 4)).await;
+    assert!(!take(challenge(ada, show, 3), now()).await, "replaced");
+    assert!(take(challenge(ada, show, 4), now()).await);
+}
+
 #[tokio::test]
 async fn recovery_codes_are_their_owners_and_taken_once() {
     let fixture = Fixture::new().await;
@@ -267,6 +339,11 @@ async fn a_sign_in_waits_until_its_time_and_a_policy_tells_who_lacks_what() {
     assert!(lacks().await, "not confirmed");
     let key = totp_key(user, 1);
     write!(fixture.store, |w| w.confirm_totp_key(&key, 1, now())).unwrap();
+    assert!(!lacks().await);
+    write!(fixture.store, |w| w.delete_second_factor(user)).unwrap();
+    assert!(lacks().await);
+    let passkey = passkey(user, 1);
+    write!(fixture.store, |w| w.insert_passkey(&passkey)).unwrap();
     assert!(!lacks().await);
     let policy = read!(fixture.store, |r| r.second_factor_policy()).unwrap();
     assert_eq!(policy, SecondFactorPolicy::Required);

@@ -8,7 +8,7 @@ use countersign_core::crl_scope::CrlScope;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::expiry::ExpiryStep;
 use countersign_core::ids::{
-    ApiTokenId, AuthorityId, ChallengeId, RequestId, RotationId, SelectionId, TrustBundleHash,
+    ApiTokenId, AuthorityId, ChallengeId, PasskeyId, RequestId, RotationId, SelectionId, TrustBundleHash,
     UpstreamIntentId, UserId,
 };
 use countersign_core::rotation::{Canary, RenewalCall, RotationStep};
@@ -17,11 +17,12 @@ use countersign_core::snapshot::UnprovedPeriod;
 use countersign_store::{
     AgentReport, ApiTokenRow, AuditFilter, CertificateSummary, ChallengeRow, CopyError, CopyReport, CrlRow,
     DeniedKeyRow, DeviceFilter, EdgeReportRow, IssuerRole, IssuerRow, KeptKey, OVER_CERTIFICATE, OidcSubject,
-    Origin, PasswordHash, PasswordTokenRow, Presence, ProvisioningTokenRow, RefusalRow, RevocationSelector,
-    Role, RotationRow, SealedServiceKey, SecondFactorPolicy, SelectionRow, ServiceCertificateFilter,
-    ServiceCertificateRow, SessionRow, StagedTokenRow, Store, StoreError, StoreUrl, TelemetryFilter,
-    TotpKeyRow, TraitKind, TrustBundleReport, UnprovedPeriodRow, UpstreamCertificateRow, UpstreamIntentRow,
-    UpstreamRevocationRow, UsageRow, UserRow, copy,
+    Origin, PasskeyChallenge, PasskeyPurpose, PasskeyRow, PasswordHash, PasswordTokenRow, Presence,
+    ProvisioningTokenRow, RefusalRow, RevocationSelector, Role, RotationRow, SealedServiceKey,
+    SecondFactorPolicy, SelectionRow, ServiceCertificateFilter, ServiceCertificateRow, SessionRow,
+    StagedTokenRow, Store, StoreError, StoreUrl, TelemetryFilter, TotpKeyRow, TraitKind, TrustBundleReport,
+    UnprovedPeriodRow, UpstreamCertificateRow, UpstreamIntentRow, UpstreamRevocationRow, UsageRow, UserRow,
+    copy,
 };
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -225,6 +226,20 @@ async fn fill_how_people_sign_in(fixture: &Fixture) {
             w.put_totp_key(&key).await?;
             w.put_recovery_codes(user.id, &[random().into(), random().into()]).await?;
             w.insert_begun_sign_in(&random().into(), user.id, now() + DAY).await?;
+            let passkey = PasskeyRow {
+                id: PasskeyId::random(),
+                user: user.id,
+                name: "Schlüssel".into(),
+                credential: vec![255, 0, 1],
+                public_key: vec![48, 0],
+                sign_count: 7,
+                created_at: now(),
+                last_used_at: Some(now()),
+            };
+            w.insert_passkey(&passkey).await?;
+            let (purpose, hash) = (PasskeyPurpose::Show, random().into());
+            let challenge = PasskeyChallenge { user: user.id, purpose, hash };
+            w.put_passkey_challenge(&challenge, now() + DAY).await?;
             let named = OidcSubject { issuer: "https://id.example.com".into(), subject: "Ü".into() };
             w.insert_oidc_link(&named, user.id, now()).await?;
             w.set_second_factor_policy(SecondFactorPolicy::Required).await.map(drop)
@@ -404,6 +419,7 @@ pub(super) async fn everything(store: &Store) -> Vec<String> {
     for key in read!(store, |r| r.totp_keys()).unwrap() {
         facts.push(format!("{key:?} {:?}", key.sealed_key));
         facts.push(format!("{:?}", read!(store, |r| r.count_recovery_codes(key.user)).unwrap()));
+        facts.push(format!("{:?}", read!(store, |r| r.passkeys(key.user)).unwrap()));
     }
     facts.push(format!("{:?}", read!(store, |r| r.people_of_oidc()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.second_factor_policy()).unwrap()));

@@ -6,7 +6,9 @@ use countersign_core::audit::{AuditEntry, AuditEvent};
 use countersign_core::settings::Enforcement;
 use countersign_core::time::Timestamp;
 use countersign_store::StoreError;
-pub use countersign_store::{BlockedDevice, BlockedFilter, BlockedPage, TenantRollout, WouldRefuse};
+pub use countersign_store::{
+    BlockedDevice, BlockedFilter, BlockedPage, ObservedRule, TenantRollout, WouldRefuse,
+};
 
 use crate::authority::Authority;
 use crate::authorized::{Authorized, Forbidden, Own, View};
@@ -80,6 +82,21 @@ impl Authority {
             by.covers(tenant)?;
         }
         Ok(self.store.read(move |r| Box::pin(async move { r.blocked_devices(&filter).await })).await?)
+    }
+
+    /// How many devices each observed rule would have blocked in the last seven days, and since when that is; a
+    /// caller bound to a tenant hears of that tenant's alone.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn observed_rules(
+        &self,
+        by: &Authorized<View>,
+    ) -> Result<(Timestamp, Vec<ObservedRule>), StoreError> {
+        self.flush_usage().await?;
+        let (scope, since) = (by.scope(), self.now() - DAY * 7);
+        let rules = self.store.read(move |r| Box::pin(async move { r.observed_rules(scope, since).await }));
+        Ok((since, rules.await?))
     }
 
     /// Takes every tenant back to `off`, in one transaction, and says how many there were that were

@@ -34,5 +34,5 @@ pub use edges::devices::{TakesMessages, Taking};
 pub use guard::AllowedHosts;
 pub use listen::{DoorService, ExchangedBody, door_service, serve_admin};
 pub use routers::{AdminOnDoor, admin_router, door_router, openapi};
-pub use rule_bench::{RuleBench, Trial, TriedRequest, TriedRule};
+pub use rule_bench::{Imported, RuleBench, Trial, TriedRequest, TriedRule};
 pub use state::{ControlPlane, Measured};

@@ -128,6 +128,7 @@ fn admin_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::audit::query))
         .routes(routes!(admin::audit_export::export))
         .routes(routes!(admin::audit_streams::list))
+        .routes(routes!(admin::audit_verification::get))
         .routes(routes!(admin::anchors::list, admin::anchors::create))
         .routes(routes!(admin::anchors::latest))
         .routes(routes!(admin::anchors::get))
@@ -180,6 +181,12 @@ fn rule_routes() -> OpenApiRouter<ControlPlane> {
         .routes(routes!(admin::rules::list, admin::rules::create))
         .routes(routes!(admin::rules::replace, admin::rules::remove))
         .routes(routes!(admin::rules::relocate))
+        .routes(routes!(admin::rule_trials::test))
+        .routes(routes!(admin::rule_trials::import))
+        .routes(routes!(admin::rule_history::list))
+        .routes(routes!(admin::rule_history::get))
+        .routes(routes!(admin::rule_history::restore))
+        .routes(routes!(admin::rule_history::observed))
 }
 
 fn service_routes() -> OpenApiRouter<ControlPlane> {

@@ -42,6 +42,15 @@ pub struct Trial {
     pub rules: Vec<TriedRule>,
 }
 
+/// What can be said here of rules that were written elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// Those that say the same, and whether each was in use.
+    pub rules: Vec<(RuleSource, bool)>,
+    /// The names of the others, each with why not.
+    pub left_out: Vec<(String, String)>,
+}
+
 /// Knows the rule language.
 pub trait RuleBench: Debug + Send + Sync {
     /// What is wrong with these rules, each fault with its code and a caret under its place; or, where nothing is
@@ -56,4 +65,10 @@ pub trait RuleBench: Debug + Send + Sync {
     /// # Errors
     /// What is wrong with the request, in a sentence.
     fn attempt(&self, rules: &[RuleSource], lists: &[RuleList], on: &TriedRequest) -> Result<Trial, String>;
+
+    /// Reads Cloudflare's custom rules, in JSON.
+    ///
+    /// # Errors
+    /// Why it is none of that, in a sentence.
+    fn import(&self, json: &[u8], lists: &[RuleList]) -> Result<Imported, String>;
 }

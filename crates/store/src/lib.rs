@@ -86,8 +86,8 @@ pub use records::reports::{AgentReport, TrustBundleReport};
 pub use records::restorations::UnprovedPeriodRow;
 pub use records::revocations::RevocationRow;
 pub use records::rollout::{
-    BlockedDevice, BlockedFilter, BlockedPage, OVER_CERTIFICATE, TenantRollout, UsageRow, WouldRefuse,
-    rule_outcome,
+    BlockedDevice, BlockedFilter, BlockedPage, OVER_CERTIFICATE, ObservedRule, TenantRollout, UsageRow,
+    WouldRefuse, rule_outcome,
 };
 pub use records::rotation_adoption::{
     DependentCursor, DependentDevice, DependentPage, Dependents, SeenDevice,

@@ -7,6 +7,7 @@ pub mod alerts;
 pub mod anchors;
 pub mod api_tokens;
 pub mod audit_streams;
+pub mod audit_verification;
 pub mod command;
 pub mod command_queue;
 pub mod credentials;

@@ -9,7 +9,8 @@ pub use countersign_store::{KeptRule, RuleRevisionRow, RuleUse};
 use thiserror::Error;
 
 use crate::authority::Authority;
-use crate::authorized::{Administer, Authorized, Forbidden};
+use crate::authorized::{Administer, Authorized, Forbidden, View};
+use crate::devices::LookError;
 use crate::publish::Applied;
 
 /// How many rules can be kept here.
@@ -26,12 +27,16 @@ pub type RuleCheck = Arc<dyn Fn(&[RuleSource], &[RuleList]) -> Result<(), Vec<St
 pub enum RuleEdit {
     /// A rule more, before another one or at the end.
     Add(KeptRule, Option<String>),
+    /// These more, at the end.
+    AddAll(Vec<KeptRule>),
     /// Another rule in the place of the one with this name.
     Replace(String, KeptRule),
     /// One less.
     Remove(String),
     /// The same one, before another one or at the end.
     Move(String, Option<String>),
+    /// The list of an earlier revision.
+    Restore(u64),
 }
 
 /// Rules were not changed.
@@ -85,6 +90,29 @@ impl Authority {
         Ok(KeptRules { revision, configured: self.rules.configured().0, kept })
     }
 
+    /// The revisions that are on record, the newest first. Not for whoever is bound to a tenant.
+    ///
+    /// # Errors
+    /// See [`LookError`].
+    pub async fn rule_revisions(&self, by: &Authorized<View>) -> Result<Vec<RuleRevisionRow>, LookError> {
+        by.covers_all()?;
+        let limit = u32::try_from(REVISIONS).unwrap_or(u32::MAX).saturating_add(1);
+        Ok(self.store.read(move |r| Box::pin(async move { r.rule_revisions(limit).await })).await?)
+    }
+
+    /// One of them; `None`: there was none, or it is not kept any more. Not for whoever is bound to a tenant.
+    ///
+    /// # Errors
+    /// See [`LookError`].
+    pub async fn rule_revision(
+        &self,
+        by: &Authorized<View>,
+        revision: u64,
+    ) -> Result<Option<RuleRevisionRow>, LookError> {
+        by.covers_all()?;
+        Ok(self.store.read(move |r| Box::pin(async move { r.rule_revision(revision).await })).await?)
+    }
+
     /// Changes the rules that are kept here. `seen` is the revision that the caller saw, if it has to be that one
     /// still. Not for whoever is bound to a tenant.
     ///
@@ -109,7 +137,15 @@ impl Authority {
                     if seen.is_some_and(|seen| seen != last) {
                         return Err(RuleError::Changed);
                     }
-                    let (what, name) = apply(edit, &mut rules, &configured)?;
+                    let former = match &edit {
+                        RuleEdit::Restore(wanted) => w.rule_revision(*wanted).await?,
+                        RuleEdit::Add(..)
+                        | RuleEdit::AddAll(_)
+                        | RuleEdit::Replace(..)
+                        | RuleEdit::Remove(_)
+                        | RuleEdit::Move(..) => None,
+                    };
+                    let (what, name) = apply(edit, former, &mut rules, &configured)?;
                     let kept = rules.iter().map(|rule| &rule.source);
                     let all: Vec<RuleSource> = configured.iter().chain(kept).cloned().collect();
                     check(&all, &lists).map_err(RuleError::Wrong)?;
@@ -133,6 +169,7 @@ impl Authority {
 /// Changes the list; what was done to which rule.
 fn apply(
     edit: RuleEdit,
+    former: Option<RuleRevisionRow>,
     rules: &mut Vec<KeptRule>,
     configured: &[RuleSource],
 ) -> Result<(&'static str, String), RuleError> {
@@ -152,13 +189,30 @@ fn apply(
     };
     Ok(match edit {
         RuleEdit::Add(rule, before) => {
-            if rules.len() >= MOST_RULES {
-                return Err(RuleError::TooMany);
-            }
             free(rules, &rule.source.name)?;
             let (place, name) = (place(rules, before)?, rule.source.name.clone());
             rules.insert(place, rule);
+            at_most(rules)?;
             ("added", name)
+        }
+        RuleEdit::AddAll(more) => {
+            let name = format!("{} rules", more.len());
+            for rule in more {
+                free(rules, &rule.source.name)?;
+                rules.push(rule);
+            }
+            at_most(rules)?;
+            ("added", name)
+        }
+        RuleEdit::Restore(revision) => {
+            let name = format!("revision {revision}");
+            let restored = former.ok_or_else(|| RuleError::Unknown(name.clone()))?.rules;
+            let taken = restored.iter().map(|rule| &rule.source.name).find(|name| is_configured(name));
+            if let Some(taken) = taken {
+                return Err(RuleError::Taken(taken.clone()));
+            }
+            *rules = restored;
+            ("restored", name)
         }
         RuleEdit::Replace(name, rule) => {
             let place = find(rules, &name)?;
@@ -185,6 +239,10 @@ fn apply(
     })
 }
 
+const fn at_most(rules: &[KeptRule]) -> Result<(), RuleError> {
+    if rules.len() > MOST_RULES { Err(RuleError::TooMany) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use countersign_core::snapshot::RuleAction;
@@ -200,10 +258,28 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_list_comes_back_unless_the_configuration_has_a_name_of_it() {
+        let mut rules = vec![rule("new")];
+        let row = |names: &[&str]| RuleRevisionRow {
+            revision: 3,
+            rules: names.iter().map(|name| rule(name)).collect(),
+            changed_at: countersign_core::time::Timestamp::from_secs(1),
+            changed_by: "somebody".to_owned(),
+        };
+        let taken = apply(RuleEdit::Restore(3), Some(row(&["a", "own"])), &mut rules, &[source("own")]);
+        assert!(matches!(taken, Err(RuleError::Taken(name)) if name == "own"));
+        assert_eq!(rules, [rule("new")]);
+        apply(RuleEdit::Restore(3), Some(row(&["a", "b"])), &mut rules, &[source("own")]).unwrap();
+        assert_eq!(rules, [rule("a"), rule("b")]);
+        let many = (0..=MOST_RULES).map(|number| rule(&number.to_string())).collect();
+        assert!(matches!(apply(RuleEdit::AddAll(many), None, &mut rules, &[]), Err(RuleError::TooMany)));
+    }
+
+    #[test]
     fn rules_are_added_moved_replaced_and_removed_in_their_order() {
         let mut rules = Vec::new();
         let own = [source("own")];
-        let mut edit = |edit| apply(edit, &mut rules, &own).map(|_done| ());
+        let mut edit = |edit| apply(edit, None, &mut rules, &own).map(|_done| ());
         edit(RuleEdit::Add(rule("a"), None)).unwrap();
         edit(RuleEdit::Add(rule("b"), None)).unwrap();
         edit(RuleEdit::Add(rule("c"), Some("a".to_owned()))).unwrap();
@@ -216,6 +292,8 @@ mod tests {
             (RuleEdit::Replace("d".to_owned(), rule("c")), "already"),
             (RuleEdit::Remove("own".to_owned()), "in the configuration"),
             (RuleEdit::Remove("b".to_owned()), "no rule"),
+            (RuleEdit::AddAll(vec![rule("a"), rule("e")]), "already"),
+            (RuleEdit::Restore(7), "no rule"),
         ] {
             let error = edit(wrong.clone()).unwrap_err().to_string();
             assert!(error.contains(said), "{wrong:?}: {error}");

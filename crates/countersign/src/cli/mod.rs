@@ -76,6 +76,7 @@ mod rollout;
 mod rules;
 mod rules_arguments;
 mod rules_check;
+mod rules_history;
 mod rules_import;
 mod rules_kept;
 mod rules_request;
@@ -104,5 +105,6 @@ mod user_reset_second_factor;
 mod user_second_factor;
 
 pub(crate) use cert_issue::request_of;
+pub(crate) use rules_import::readable as readable_rules;
 pub(crate) use rules_request::{TestCertificate, TestRequest, facts_of};
 pub(crate) use run::run;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::failure::Failure;
 use super::rules_arguments::RulesCommand;
 use super::run::loaded;
-use super::{rules_check, rules_import, rules_kept, rules_test};
+use super::{rules_check, rules_history, rules_import, rules_kept, rules_test};
 use crate::config::{ConfigError, ConfigFlags, Loaded};
 
 /// Runs one of them.
@@ -19,6 +19,9 @@ pub(super) fn run(command: RulesCommand) -> Result<(), Failure> {
         RulesCommand::Change(arguments) => rules_kept::change(*arguments),
         RulesCommand::Remove(arguments) => rules_kept::remove(&arguments),
         RulesCommand::Move(arguments) => rules_kept::relocate(*arguments),
+        RulesCommand::Revisions(flags) => rules_history::revisions(&flags),
+        RulesCommand::Restore(arguments) => rules_history::restore(&arguments),
+        RulesCommand::Observed(flags) => rules_history::observed(&flags),
     }
 }
 

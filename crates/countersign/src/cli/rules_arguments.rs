@@ -7,6 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use countersign_core::snapshot::Standing;
 use countersign_core::time::Timestamp;
 
+use super::rules_history::RulesRestoreArguments;
 use super::rules_kept::{RulesAddArguments, RulesChangeArguments, RulesMoveArguments, RulesRemoveArguments};
 use super::server_flags::ServerFlags;
 use crate::config::ConfigFlags;
@@ -30,8 +31,9 @@ Examples:
 The file is what GET /zones/<zone>/rulesets/phases/http_request_firewall_custom/entrypoint answers. What
 cannot be said here is named, as a comment and on stderr. `countersign cloudflare import-rules` asks the API.
 
-Example:
-  countersign rules import ruleset.json >> countersign.toml")]
+Examples:
+  countersign rules import ruleset.json >> countersign.toml
+  countersign rules import ruleset.json --keep")]
     Import(Box<RulesImportArguments>),
     /// Show the rules that doors ask, those of the configuration first
     #[command(after_help = "A token needs the scope rules:read.\n\nExample:\n  countersign rules list")]
@@ -60,6 +62,19 @@ Example:
         after_help = "A token needs the scope rules:write and to be an admin's.\n\nExample:\n  countersign rules move 'no admin pages' --before 'api needs a certificate'"
     )]
     Move(Box<RulesMoveArguments>),
+    /// Show what the rules of the database were after each change
+    #[command(
+        after_help = "A token needs the scope rules:read and to see every tenant.\n\nExample:\n  countersign rules revisions"
+    )]
+    Revisions(Box<ServerFlags>),
+    /// Go back to the rules of an earlier revision
+    #[command(
+        after_help = "A token needs the scope rules:write and to be an admin's.\n\nExample:\n  countersign rules restore 7"
+    )]
+    Restore(Box<RulesRestoreArguments>),
+    /// Show how many devices each rule would have blocked in the last seven days, where rules are observed
+    #[command(after_help = "A token needs the scope rules:read.\n\nExample:\n  countersign rules observed")]
+    Observed(Box<ServerFlags>),
 }
 
 /// `rules test`.
@@ -153,7 +168,10 @@ pub(super) struct RulesImportArguments {
     /// A file with the list entries that the rules ask
     #[arg(long, value_name = "FILE")]
     pub(super) lists: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    /// Have the running server keep them at once, behind the rules that it has. A token needs the scope rules:write
+    /// and to be an admin's
+    #[arg(long, conflicts_with = "lists")]
+    pub(super) keep: bool,
+    #[command(flatten)]
+    pub(super) server: ServerFlags,
 }

@@ -2,12 +2,15 @@
 //! rules of ours.
 
 use anyhow::Context as _;
+use countersign_api::wire::rules::{RuleImport, RuleImportRequest};
 use countersign_ca::upstream::{ImportedRules, NotImported, import_rules};
 use countersign_core::snapshot::{RuleAction, RuleList, RuleSource};
 use countersign_edge::rules::{RuleError, RuleSet};
+use http::Method;
 use serde_json::{Value, json};
 use toml::Table;
 
+use super::admin_server::AdminServer;
 use super::failure::Failure;
 use super::output::{print, print_json, warn};
 use super::rules::from_file;
@@ -15,12 +18,35 @@ use super::rules_arguments::RulesImportArguments;
 
 /// Prints what can be said here, and says what cannot.
 pub(super) fn run(arguments: &RulesImportArguments) -> Result<(), Failure> {
+    if arguments.keep {
+        return keep(arguments);
+    }
     let lists = match &arguments.lists {
         Some(file) => from_file(file)?.resolved.lists,
         None => Vec::new(),
     };
     let json = fs_err::read(&arguments.file).context("read the ruleset")?;
-    show(&json, &lists, if arguments.json { Format::Json } else { Format::Toml })
+    show(&json, &lists, if arguments.server.json { Format::Json } else { Format::Toml })
+}
+
+/// Has a running server keep what can be said here.
+fn keep(arguments: &RulesImportArguments) -> Result<(), Failure> {
+    let text = fs_err::read(&arguments.file).context("read the ruleset")?;
+    let ruleset = serde_json::from_slice(&text).context("read the ruleset as JSON")?;
+    let body = json!(RuleImportRequest { ruleset, keep: Some(true), revision: None }).to_string();
+    let flags = &arguments.server;
+    let imported: RuleImport = AdminServer::of(flags)?.ask(Method::POST, "/rules/import", &body)?;
+    for left in &imported.left_out {
+        warn(&format!("left out {:?}: {}", left.name, left.why));
+    }
+    if flags.json {
+        return Ok(print_json(&imported)?);
+    }
+    let count = imported.rules.len();
+    Ok(match imported.revision {
+        Some(revision) => print(&format!("revision {revision} has {count} rules more\n")),
+        None => print("nothing changed\n"),
+    }?)
 }
 
 /// How rules are printed.
@@ -50,7 +76,7 @@ pub(super) fn show(json: &[u8], lists: &[RuleList], format: Format) -> Result<()
 }
 
 /// Leaves out what the rule language here cannot read.
-fn readable(imported: ImportedRules, lists: &[RuleList]) -> ImportedRules {
+pub(crate) fn readable(imported: ImportedRules, lists: &[RuleList]) -> ImportedRules {
     let ImportedRules { rules, mut left_out } = imported;
     let mut kept = Vec::with_capacity(rules.len());
     for (rule, enabled) in rules {

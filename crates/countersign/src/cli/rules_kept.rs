@@ -152,7 +152,7 @@ pub(super) fn relocate(arguments: RulesMoveArguments) -> Result<(), Failure> {
     changed(&server, Method::POST, &format!("{}/move", path(&name)), &body)
 }
 
-fn changed(flags: &ServerFlags, method: Method, path: &str, body: &str) -> Result<(), Failure> {
+pub(super) fn changed(flags: &ServerFlags, method: Method, path: &str, body: &str) -> Result<(), Failure> {
     let changed: RulesChanged = AdminServer::of(flags)?.ask(method, path, body)?;
     if flags.json {
         return Ok(print_json(&changed)?);

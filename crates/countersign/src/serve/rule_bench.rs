@@ -1,12 +1,13 @@
 //! Rules tried by people in the console, by the code that doors use.
 
+use countersign_ca::upstream::import_rules;
 use countersign_core::ids::RequestId;
 use countersign_core::snapshot::{RuleList, RuleSource};
 use countersign_core::time::{Clock as _, SystemClock};
 use countersign_edge::rules::{DeviceCas, Outcome, RuleSet, TraceNode};
-use countersign_server::{RuleBench, Trial, TriedRequest, TriedRule};
+use countersign_server::{Imported, RuleBench, Trial, TriedRequest, TriedRule};
 
-use crate::cli::{TestCertificate, TestRequest, facts_of};
+use crate::cli::{TestCertificate, TestRequest, facts_of, readable_rules};
 
 /// The doors' own language.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,13 @@ impl RuleBench for Bench {
             TriedRule { name: trace.rule, action: trace.action, matches: trace.matched, parts }
         });
         Ok(Trial { blocked, logged, rules: rules.collect() })
+    }
+
+    fn import(&self, json: &[u8], lists: &[RuleList]) -> Result<Imported, String> {
+        let read = import_rules(json).map_err(|error| error.to_string())?;
+        let imported = readable_rules(read, lists);
+        let left_out = imported.left_out.into_iter().map(|left| (left.name, left.why)).collect();
+        Ok(Imported { rules: imported.rules, left_out })
     }
 }
 

@@ -136,6 +136,9 @@ const COMMANDS: &[&[&str]] = &[
     &["rules", "change"],
     &["rules", "remove"],
     &["rules", "move"],
+    &["rules", "revisions"],
+    &["rules", "restore"],
+    &["rules", "observed"],
     &["completions"],
     &["man"],
 ];

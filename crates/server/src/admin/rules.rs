@@ -21,8 +21,11 @@ use crate::state::ControlPlane;
 
 /// The longest name, expression and body.
 const NAME: usize = 120;
-const EXPRESSION: usize = 4096;
+pub(crate) const EXPRESSION: usize = 4096;
 const BODY: usize = 4096;
+
+/// Names that paths below `/rules` have: a rule that is called so could not be told from them.
+const TAKEN: [&str; 4] = ["import", "observed", "revisions", "test"];
 
 /// What a body is unless somebody says otherwise.
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -131,6 +134,9 @@ fn read(mut fields: Fields) -> Outcome<(KeptRule, Option<u64>)> {
 /// A rule of a request or a form.
 pub(crate) fn rule(mut fields: Fields, status: Option<u16>, used: RuleUse) -> Outcome<KeptRule> {
     let name = fields.required_text("name", NAME);
+    if TAKEN.contains(&name.as_str()) {
+        fields.problem("name", "is a word of the API");
+    }
     let expression = fields.required_block("expression", EXPRESSION);
     let body = fields.block("body", BODY);
     let media = fields.text("contentType", NAME).unwrap_or_else(|| TEXT.to_owned());
@@ -147,7 +153,7 @@ pub(crate) fn rule(mut fields: Fields, status: Option<u16>, used: RuleUse) -> Ou
     Ok(KeptRule { source: RuleSource { name, expression, action }, used })
 }
 
-async fn edit(
+pub(super) async fn edit(
     state: &ControlPlane,
     by: &Authorized<Administer>,
     edit: (RuleEdit, Option<u64>),
@@ -188,7 +194,7 @@ impl From<RuleError> for Failure {
     }
 }
 
-fn wire_rule(rule: &RuleSource, enabled: bool, source: &str) -> RuleBody {
+pub(super) fn wire_rule(rule: &RuleSource, enabled: bool, source: &str) -> RuleBody {
     let (action, response) = match &rule.action {
         RuleAction::Block(response) => ("block", Some(response)),
         RuleAction::Log => ("log", None),

@@ -78,6 +78,25 @@ pub struct WouldRefuse {
     pub since_second: u64,
 }
 
+/// How many devices an observed rule would have blocked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedRule {
+    /// The rule's name, as far as that is kept.
+    pub rule: String,
+    /// How many.
+    pub devices: u64,
+    /// When the last time.
+    pub at: Timestamp,
+}
+
+impl FromRow for ObservedRule {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let outcome = row.text("outcome")?;
+        let rule = outcome.strip_prefix(BY_RULE).ok_or_else(|| row.corrupt("outcome", &outcome))?.to_owned();
+        Ok(Self { rule, devices: row.number("devices")?, at: row.time("last_at")? })
+    }
+}
+
 /// A device that would have been refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockedDevice {
@@ -235,6 +254,29 @@ impl Reading<'_> {
         )
         .bind(first)
         .bind(second)
+        .bind(tenant)
+        .all(&mut self.connection)
+        .await
+    }
+
+    /// How many devices of a tenant, or of all, each observed rule would have blocked since a moment, most first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn observed_rules(
+        &mut self,
+        tenant: Option<TenantId>,
+        since: Timestamp,
+    ) -> Result<Vec<ObservedRule>, StoreError> {
+        sql(
+            TABLE,
+            "SELECT u.outcome, count(*) AS devices, max(u.last_at) AS last_at
+             FROM device_usage u JOIN devices d ON d.id = u.device_id
+             WHERE u.outcome LIKE 'rule:%' AND u.last_at >= $1 AND d.status <> 'decommissioned'
+                 AND ($2 IS NULL OR d.org_id = $2)
+             GROUP BY u.outcome ORDER BY devices DESC, u.outcome LIMIT 1000",
+        )
+        .bind(since)
         .bind(tenant)
         .all(&mut self.connection)
         .await

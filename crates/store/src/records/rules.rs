@@ -124,6 +124,17 @@ impl Reading<'_> {
             .await
     }
 
+    /// The list as it was at a revision; `None`: there was none, or it is not kept any more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn rule_revision(&mut self, revision: u64) -> Result<Option<RuleRevisionRow>, StoreError> {
+        sql(TABLE, "SELECT * FROM rule_revisions WHERE revision = $1")
+            .bind(revision)
+            .optional(&mut self.connection)
+            .await
+    }
+
     /// The list if it changed after `epoch`.
     ///
     /// # Errors

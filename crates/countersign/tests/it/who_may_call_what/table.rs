@@ -390,6 +390,12 @@ fn rules() -> Vec<Row> {
         change("replaceRule").about(About::Trust).elsewhere(Elsewhere::ForTheUnbound).body(wanted),
         change("deleteRule").about(About::Trust).elsewhere(Elsewhere::ForTheUnbound),
         change("moveRule").about(About::Trust).elsewhere(Elsewhere::ForTheUnbound),
+        row("testRules", VIEWER).done(404).body(|_| json!({ "request": "GET /" })),
+        change("importRules").body(|_| json!({ "ruleset": [] })),
+        row("listRuleRevisions", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
+        row("getRuleRevision", VIEWER).about(About::Trust).elsewhere(Elsewhere::ForTheUnbound).done(404),
+        change("restoreRules").about(About::Trust).elsewhere(Elsewhere::ForTheUnbound),
+        row("listObservedRules", VIEWER),
     ]
 }
 
@@ -398,6 +404,7 @@ fn rows_of_the_audit() -> Vec<Row> {
         row("queryAudit", VIEWER).query("?event=tenant.created").elsewhere(Elsewhere::SeesNothing),
         row("exportAudit", VIEWER).query("?from=2000-01-01T00:00:00Z").elsewhere(Elsewhere::SeesNothing),
         row("listAuditStreams", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
+        row("getAuditVerification", VIEWER).elsewhere(Elsewhere::ForTheUnbound),
         row("reportAccess", May::PeopleAndDevices(Role::Viewer)).body(|n| {
             json!({ "timestamp": "2026-02-11T10:00:00Z", "action": "read", "dataType": "tickets",
                 "userId": format!("user-{n}"), "certificateUsed": false })

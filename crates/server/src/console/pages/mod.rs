@@ -18,6 +18,7 @@ pub(super) mod quarantine;
 pub(super) mod rollout;
 pub(super) mod rotation;
 pub(super) mod rule_editor;
+pub(super) mod rule_history;
 pub(super) mod rules;
 pub(super) mod second_factor;
 pub(super) mod trust;

@@ -215,6 +215,7 @@ pub(super) async fn kept(state: &ControlPlane, visit: &Visit) -> Outcome<Markup>
         section class="panel" {
             div class="panel-head" {
                 h2 { "Kept in the database" }
+                @if visit.is_unbound() { a class="button" href="/console/rules/revisions" { "Revisions" } }
                 @if may { a class="button primary" href="/console/rules/edit" { "Add a rule" } }
             }
             @if rules.kept.is_empty() {

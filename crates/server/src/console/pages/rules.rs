@@ -5,10 +5,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use axum::extract::State;
 use axum::response::Response;
 use countersign_authority::View;
-use countersign_core::snapshot::{BlockResponse, RuleAction, RuleSource, Standing, TrustSnapshot};
+use countersign_core::snapshot::{RuleAction, TrustSnapshot};
 use maud::{Markup, html};
 
 use super::rule_editor::kept;
+use super::rule_history::observed;
+use crate::admin::rule_trials::{STANDINGS, TRIED, Untried, asked, attempt as attempt_on, standing};
+use crate::admin::rules::EXPRESSION;
 use crate::console::form::Form;
 use crate::console::icons::Icon;
 use crate::console::layout::{live, page};
@@ -16,24 +19,8 @@ use crate::console::parts::{empty, head, pill};
 use crate::console::visit::Visit;
 use crate::console::words::count;
 use crate::failure::Outcome;
-use crate::rule_bench::{RuleBench, Trial, TriedRequest, TriedRule};
+use crate::rule_bench::{RuleBench, Trial, TriedRequest};
 use crate::state::ControlPlane;
-
-/// What the tried rule is called among the others.
-const TRIED: &str = "the rule you try";
-
-/// The longest expression, as the language has it.
-const EXPRESSION_LIMIT: usize = 4096;
-
-/// How a certificate may stand where rules are tried.
-const STANDINGS: [(&str, &str, Option<Standing>); 6] = [
-    ("", "by its dates", None),
-    ("valid", "in good standing", Some(Standing::Valid)),
-    ("revoked", "revoked", Some(Standing::Revoked)),
-    ("quarantined", "of a quarantined device", Some(Standing::Quarantined)),
-    ("expired", "expired", Some(Standing::Expired)),
-    ("foreign", "of somebody else’s CA", Some(Standing::Foreign)),
-];
 
 /// The rules in force, and the bench.
 pub(in crate::console) async fn list(State(state): State<ControlPlane>, visit: Visit) -> Outcome<Response> {
@@ -57,7 +44,7 @@ pub(in crate::console) async fn attempt(
 
 async fn shown(state: &ControlPlane, visit: &Visit, form: &Form, result: &Markup) -> Outcome<Response> {
     let snapshot = state.authority.snapshot();
-    let kept = kept(state, visit).await?;
+    let (kept, observed) = (kept(state, visit).await?, observed(state, visit).await?);
     let line = "Asked in this order at every door, before a request goes on: those of the configuration, which is read \
                 again at SIGHUP, then those that are kept in the database.";
     let body = html! {
@@ -76,6 +63,7 @@ async fn shown(state: &ControlPlane, visit: &Visit, form: &Form, result: &Markup
                 (table(&snapshot))
             }
         }))
+        (observed)
         (kept)
         @if state.rule_bench().is_some() { (bench(visit, form, result)) }
     };
@@ -127,7 +115,7 @@ fn bench(visit: &Visit, form: &Form, result: &Markup) -> Markup {
                 (visit.csrf())
                 div class="field" {
                     label for="expression" { "Expression" }
-                    textarea id="expression" name="expression" rows="3" maxlength=(EXPRESSION_LIMIT) spellcheck="false"
+                    textarea id="expression" name="expression" rows="3" maxlength=(EXPRESSION) spellcheck="false"
                         placeholder=r#"http.request.uri.path contains "/api/" and not cf.tls_client_auth.cert_verified"# {
                         (value("expression", ""))
                     }
@@ -150,6 +138,7 @@ fn bench(visit: &Visit, form: &Form, result: &Markup) -> Markup {
                         div class="field" {
                             label for="standing" { "The certificate is" }
                             select id="standing" name="standing" {
+                                option value="" selected[chosen.is_empty()] { "by its dates" }
                                 @for (word, name, _) in STANDINGS {
                                     option value=(word) selected[chosen == word] { (name) }
                                 }
@@ -170,35 +159,20 @@ fn bench(visit: &Visit, form: &Form, result: &Markup) -> Markup {
 
 fn outcome(bench: &dyn RuleBench, snapshot: &TrustSnapshot, form: &Form) -> Markup {
     let expression = form.first("expression").unwrap_or("").trim();
-    let mut rules = Vec::new();
-    if !expression.is_empty() {
-        let response = BlockResponse { status: 403, body: None };
-        rules.push(RuleSource {
-            name: TRIED.to_owned(),
-            expression: expression.to_owned(),
-            action: RuleAction::Block(response),
-        });
-    }
-    let doubts = match bench.check(&rules, &snapshot.lists) {
-        Ok(doubts) => doubts,
-        Err(faults) => return wrong(&faults),
-    };
-    rules.extend(snapshot.rules.iter().cloned());
-    if rules.is_empty() {
+    if expression.is_empty() && snapshot.rules.is_empty() {
         return html! { p class="notice" { "There is no rule in force, and none to be tried." } };
     }
     let source = form.first("source").and_then(|text| text.trim().parse::<IpAddr>().ok());
-    let word = form.first("standing").unwrap_or("");
-    let standing = STANDINGS.iter().find(|(one, ..)| *one == word).and_then(|(_, _, standing)| *standing);
     let on = TriedRequest {
         request: form.first("request").unwrap_or("").to_owned(),
         source: source.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         chain: form.first("chain").unwrap_or("").to_owned(),
-        standing,
+        standing: form.first("standing").and_then(standing),
     };
-    match bench.attempt(&rules, &snapshot.lists, &on) {
-        Ok(trial) => told(&trial, &doubts),
-        Err(problem) => html! { p class="notice bad" role="alert" { (problem) "." } },
+    match attempt_on(bench, snapshot, expression, &on) {
+        Ok((trial, doubts)) => told(&trial, &doubts),
+        Err(Untried::Wrong(faults)) => wrong(&faults),
+        Err(Untried::Unfit(problem)) => html! { p class="notice bad" role="alert" { (problem) "." } },
     }
 }
 
@@ -244,14 +218,4 @@ fn told(trial: &Trial, doubts: &[String]) -> Markup {
             }
         }
     }
-}
-
-/// Rules, and whether a door asks each: one that matches ends the evaluation, unless it only writes down.
-fn asked(rules: &[TriedRule]) -> impl Iterator<Item = (&TriedRule, bool)> {
-    let mut is_over = false;
-    rules.iter().map(move |rule| {
-        let is_asked = !is_over;
-        is_over |= rule.matches && rule.action != "log";
-        (rule, is_asked)
-    })
 }

@@ -14,9 +14,9 @@ use crate::sqlite;
 use crate::sqlite::lock::WriterLock;
 use crate::transaction::Reading;
 
-/// SQL: the names of all tables but SQLite's own.
-const TABLES: &str = "SELECT name FROM sqlite_master
-                      WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name";
+/// SQL: the names of all tables but SQLite's own and those that follow devices by themselves.
+const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'
+                      AND substr(name, 1, 13) <> 'device_search' ORDER BY name";
 
 /// The opened file.
 pub(super) struct Source {

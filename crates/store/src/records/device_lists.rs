@@ -9,9 +9,10 @@ use countersign_core::time::Timestamp;
 use super::cursor::Cursor;
 use super::devices::{DeviceRow, TABLE, select_devices};
 use super::{LIST_LIMIT, SWEEP_LIMIT};
+use crate::connection::Connection;
 use crate::error::StoreError;
-use crate::row::{FromRow, Item, Row};
-use crate::statement::{Conditions, sql};
+use crate::row::{FromRow, Item, Number, Row};
+use crate::statement::{Conditions, Statement, sql};
 use crate::transaction::Reading;
 
 /// Where a page of devices ended.
@@ -74,37 +75,36 @@ impl Reading<'_> {
     /// [`StoreError`].
     pub async fn list_devices(&mut self, filter: &DeviceFilter) -> Result<DevicePage, StoreError> {
         let limit = filter.limit.clamp(1, LIST_LIMIT);
-        let (site, site_slug) = match &filter.site {
-            Some(SiteFilter::Id(id)) => (Some(*id), None),
-            Some(SiteFilter::Slug(slug)) => (None, Some(slug.as_str())),
-            None => (None, None),
+        let statement = match (&self.connection, &filter.text) {
+            (Connection::Sqlite(_), Some(text)) => {
+                let before = match filter.after {
+                    Some(cursor) => Some(self.place_in_search(cursor.id).await?),
+                    None => None,
+                };
+                by_words(filter, text, before, limit + 1)
+            }
+            (Connection::Sqlite(_), None) | (Connection::Postgres(_), _) => by_enrolment(filter, limit + 1),
         };
-        let mut devices: Vec<DeviceRow> = Conditions::none()
-            .and("l.org_id = ?", filter.tenant)
-            .and("l.site_id = ?", site)
-            .and("s.slug = ?", site_slug)
-            .and("d.status = ?", filter.status)
-            .and(
-                "(lower(d.name) LIKE ? ESCAPE '!' OR lower(d.hostname) LIKE ? ESCAPE '!')",
-                filter.text.as_deref().map(contains_pattern),
-            )
-            .and_pair(
-                "(l.enrolled_at, l.device_id) < (?, ?)",
-                filter.after.map(|cursor| (cursor.at, cursor.id)),
-            )
-            .select(
-                TABLE,
-                select_devices!(" JOIN device_lookup l ON l.device_id = d.id"),
-                "ORDER BY l.enrolled_at DESC, l.device_id DESC",
-                limit + 1,
-            )
-            .all(&mut self.connection)
-            .await?;
+        let mut devices: Vec<DeviceRow> = statement.all(&mut self.connection).await?;
         let more = devices.len() > limit as usize;
         devices.truncate(limit as usize);
         let next =
             devices.last().filter(|_last| more).map(|last| Cursor { at: last.enrolled_at, id: last.id });
         Ok(DevicePage { devices, next })
+    }
+
+    /// Where a device is in the index of names; 0, before which there is nothing, when it is not there.
+    async fn place_in_search(&mut self, id: DeviceId) -> Result<u64, StoreError> {
+        let place: Option<Number> = sql(
+            "device_search",
+            "SELECT f.rowid AS number FROM devices d JOIN device_search f ON f.device_id = d.id
+                 AND f.words MATCH '\"' || replace(d.name || char(10) || d.hostname, '\"', '\"\"') || '\"'
+             WHERE d.id = $1",
+        )
+        .bind(id)
+        .optional(&mut self.connection)
+        .await?;
+        Ok(place.map_or(0, |Number(place)| place))
     }
 
     /// How many devices of each tenant are quarantined; only tenants that have some.
@@ -132,7 +132,11 @@ impl Reading<'_> {
     ) -> Result<Vec<DeviceRow>, StoreError> {
         Conditions::none()
             .and("d.org_id = ?", tenant)
-            .and("d.status = ?", Some(DeviceStatus::Quarantined))
+            // As the index says it, or SQLite does not see that it has them all.
+            .and(
+                "d.status = ? AND d.status IN ('quarantined', 'decommissioned')",
+                Some(DeviceStatus::Quarantined),
+            )
             .select(TABLE, select_devices!(""), "ORDER BY d.quarantined_at DESC, d.id DESC", LIST_LIMIT)
             .all(&mut self.connection)
             .await
@@ -173,6 +177,62 @@ impl Reading<'_> {
         .all(&mut self.connection)
         .await
     }
+}
+
+/// Devices by when they were enrolled.
+fn by_enrolment(filter: &DeviceFilter, limit: u32) -> Statement {
+    let words = filter.text.as_deref().map(contains_pattern);
+    let after = filter.after.map(|cursor| (cursor.at, cursor.id));
+    match filter.status {
+        // The index of how devices stand has them in order.
+        Some(status) if status != DeviceStatus::Online && words.is_none() => narrowed(filter)
+            // As the index says it, or SQLite does not see that it has them all.
+            .and("d.status = ? AND d.status <> 'online'", Some(status))
+            .and_pair("(d.enrolled_at, d.id) < (?, ?)", after)
+            .select(TABLE, select_devices!(""), "ORDER BY d.enrolled_at DESC, d.id DESC", limit),
+        status => narrowed(filter)
+            // Said so that SQLite does not take an index that is in another order, and sort all of them.
+            .and("NOT (d.status <> ?)", status)
+            .and("l.words LIKE ? ESCAPE '!'", words)
+            .and_pair("(l.enrolled_at, l.device_id) < (?, ?)", after)
+            .select(
+                TABLE,
+                select_devices!(" JOIN device_lookup l ON l.device_id = d.id"),
+                "ORDER BY l.enrolled_at DESC, l.device_id DESC",
+                limit,
+            ),
+    }
+}
+
+/// Devices by their names, in SQLite: what is found is in the order in which devices came to the index, which is that
+/// of their enrolment.
+fn by_words(filter: &DeviceFilter, text: &str, before: Option<u64>, limit: u32) -> Statement {
+    let is_indexed = text.chars().count() >= 3;
+    narrowed(filter)
+        .and("d.status = ?", filter.status)
+        .and("f.words MATCH ?", is_indexed.then(|| format!("\"{}\"", text.replace('"', "\"\""))))
+        .and("f.words LIKE ? ESCAPE '!'", (!is_indexed).then(|| contains_pattern(text)))
+        .and("f.rowid < ?", before)
+        .select(
+            TABLE,
+            "SELECT d.*, t.slug AS tenant_slug, s.slug AS site_slug FROM device_search f
+             CROSS JOIN devices d ON d.id = f.device_id
+             JOIN tenants t ON t.id = d.org_id JOIN sites s ON s.id = d.site_id",
+            "ORDER BY f.rowid DESC",
+            limit,
+        )
+}
+
+fn narrowed(filter: &DeviceFilter) -> Conditions {
+    let (site, site_slug) = match &filter.site {
+        Some(SiteFilter::Id(id)) => (Some(*id), None),
+        Some(SiteFilter::Slug(slug)) => (None, Some(slug.as_str())),
+        None => (None, None),
+    };
+    Conditions::none()
+        .and("d.org_id = ?", filter.tenant)
+        .and("d.site_id = ?", site)
+        .and("s.slug = ?", site_slug)
 }
 
 /// The `LIKE` pattern for texts that contain `part`, which is taken literally.

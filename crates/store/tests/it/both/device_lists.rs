@@ -62,6 +62,61 @@ async fn a_search_is_literal_and_in_any_case() {
 }
 
 #[tokio::test]
+async fn pages_of_a_search_are_all_that_it_finds_without_repeats() {
+    let fixture = Fixture::new().await;
+    for number in 0..11_u64 {
+        let mut device = fixture.new_device(&format!("Till-{number}"));
+        // Several share a moment.
+        device.enrolled_at = now() + Duration::from_secs(number / 4);
+        if number % 2 == 0 {
+            device.status = DeviceStatus::Offline;
+        }
+        insert(&fixture, device).await;
+        fixture.device(&format!("door-{number}")).await;
+    }
+    let found = async |text: &str, status| {
+        let text = Some(text.to_owned());
+        let mut filter = DeviceFilter { text, status, limit: 3, ..DeviceFilter::default() };
+        let mut found = Vec::new();
+        loop {
+            let asked = filter.clone();
+            let page = read!(fixture.store, |r| r.list_devices(&asked)).unwrap();
+            found.extend(page.devices.iter().map(|device| device.name.to_string()));
+            let Some(next) = page.next else { break found };
+            filter.after = Some(next.to_string().parse().unwrap());
+        }
+    };
+    for (text, status, count) in [
+        ("till", None, 11),
+        ("ILL-", None, 11),
+        ("il", None, 11),
+        ("till-1.exa", None, 1),
+        ("till", Some(DeviceStatus::Offline), 6),
+        ("l", Some(DeviceStatus::Offline), 6),
+        ("nothing", None, 0),
+    ] {
+        let names = found(text, status).await;
+        assert_eq!(names.len(), count, "{text}: {names:?}");
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), count, "{text}: {names:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_follows_a_host_name_that_changes() {
+    let fixture = Fixture::new().await;
+    let text = |text: &str| DeviceFilter { text: Some(text.to_owned()), ..DeviceFilter::default() };
+    for (name, hostname) in [("kitchen", "old\"host"), ("d", "x")] {
+        let device = DeviceRow { hostname: hostname.into(), ..fixture.new_device(name) };
+        let device = insert(&fixture, device).await;
+        assert_eq!(names(&fixture, text(hostname)).await, [name]);
+        let changed = DeviceRow { hostname: format!("new-{name}"), ..device };
+        assert!(write!(fixture.store, |w| w.update_device(&changed)).unwrap());
+        assert_eq!(names(&fixture, text(&format!("NEW-{name}"))).await, [name]);
+        assert!(names(&fixture, text(hostname)).await.is_empty(), "{hostname}");
+    }
+}
+
+#[tokio::test]
 async fn status_and_tenant_narrow_the_list() {
     let fixture = Fixture::new().await;
     fixture.device("mine").await;
@@ -78,6 +133,10 @@ async fn status_and_tenant_narrow_the_list() {
     assert_eq!(names(&fixture, scope(tenant.id)).await, ["theirs"]);
     let status = DeviceFilter { status: Some(DeviceStatus::Maintenance), ..DeviceFilter::default() };
     assert_eq!(names(&fixture, status).await, ["theirs"]);
+    let status = |status| DeviceFilter { status: Some(status), ..scope(fixture.tenant.id) };
+    let online = fixture.device("also-mine").await.status;
+    assert_eq!(names(&fixture, status(online)).await.len(), 2);
+    assert!(names(&fixture, status(DeviceStatus::Maintenance)).await.is_empty());
 }
 
 #[tokio::test]

@@ -153,6 +153,17 @@ fn the_units_leave_little_open() {
 }
 
 #[test]
+fn the_units_let_a_server_close_itself_in() {
+    for name in ["countersign.service", "countersign-edge.service"] {
+        let text = fs_err::read_to_string(repository().join("deploy/systemd").join(name)).unwrap();
+        let allowed = text.lines().find_map(|line| line.strip_prefix("SystemCallFilter=")).unwrap();
+        for call in ["landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"] {
+            assert!(allowed.split(' ').any(|word| word == call), "{name} refuses {call}");
+        }
+    }
+}
+
+#[test]
 fn the_units_start_what_is_shipped() {
     for (name, program) in UNITS.iter().zip(["countersign serve", "countersign-agent run"]) {
         let text = fs_err::read_to_string(repository().join("deploy/systemd").join(name)).unwrap();

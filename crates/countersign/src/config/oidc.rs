@@ -75,7 +75,7 @@ pub(super) fn oidc(pick: &mut Picker<'_>, raw: RawOidc, roles: Vec<Spanned<RawOi
     let laid_down = Layers::new("oidc.client_secret_credential", raw.client_secret_credential);
     let laid_down = credential(pick, laid_down);
     let console = Layers::new("oidc.console_url", raw.console_url);
-    let console = pick.optional(console, console_url);
+    let console = pick.optional(console, |text: String| console_url(&text));
     let scopes = pick.given(Layers::new("oidc.scopes", raw.scopes)).map(|(scopes, _)| scopes);
     let name = pick.given(Layers::new("oidc.name", raw.name)).map(|(name, _)| name);
     let ca_file = pick.file(Layers::new("oidc.ca_file", raw.ca_file)).map(|(path, _)| path);
@@ -113,8 +113,8 @@ pub(super) fn oidc(pick: &mut Picker<'_>, raw: RawOidc, roles: Vec<Spanned<RawOi
 }
 
 /// Where browsers reach the console.
-pub(super) fn console_url(text: String) -> Result<String, String> {
-    let url = confidential(&text)?;
+pub(super) fn console_url(text: &str) -> Result<String, String> {
+    let url = confidential(text)?;
     if url.uri().path() == "/" { Ok(url.to_string()) } else { Err(format!("has a path: {text:?}")) }
 }
 

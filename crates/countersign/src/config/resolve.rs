@@ -255,7 +255,7 @@ fn admin(pick: &mut Picker<'_>, raw: RawAdmin, flags: AdminFlags, public_names: 
     let on_door = if switch(pick, expose) { AdminOnDoor::Exposed } else { AdminOnDoor::Hidden };
     let hours = number(pick, Layers::new("admin.session_hours", raw.session_hours), 1, 12);
     let console = Layers::new("admin.console_url", raw.console_url);
-    let console_url = pick.optional(console, oidc::console_url).map(|(url, _)| url);
+    let console_url = pick.optional(console, |text: String| oidc::console_url(&text)).map(|(url, _)| url);
     Admin {
         listen,
         allowed_hosts: allowed_hosts(listen.ip(), public_names, more),

@@ -59,7 +59,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0032_audit_cuts"),
     migration!("0033_kept_rules"),
     migration!("0035_passkeys"),
-    migration!("0035_device_lists"),
+    migration!("0036_device_lists"),
 ];
 
 const TABLE: &str = "schema_migrations";

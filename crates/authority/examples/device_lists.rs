@@ -52,7 +52,7 @@ async fn main() {
     let all = || DeviceFilter { limit: 50, ..DeviceFilter::default() };
     let by = |status| DeviceFilter { status: Some(status), ..all() };
     let text = |text: &str| DeviceFilter { text: Some(text.to_owned()), ..all() };
-    let after = Some(DeviceCursor { at: middle, id: DeviceId::random() });
+    let after = Some(format!("{}_{}", middle.millis(), DeviceId::random()).parse::<DeviceCursor>().unwrap());
     for (what, filter) in [
         ("first page", all()),
         ("page in the middle", DeviceFilter { after, ..all() }),

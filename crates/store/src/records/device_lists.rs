@@ -185,12 +185,12 @@ fn by_enrolment(filter: &DeviceFilter, limit: u32) -> Statement {
     let after = filter.after.map(|cursor| (cursor.at, cursor.id));
     match filter.status {
         // The index of how devices stand has them in order.
-        Some(status) if status != DeviceStatus::Online && words.is_none() => narrowed(filter)
+        Some(status) if status != DeviceStatus::Online && words.is_none() => narrowed(filter, OF_DEVICES)
             // As the index says it, or SQLite does not see that it has them all.
             .and("d.status = ? AND d.status <> 'online'", Some(status))
             .and_pair("(d.enrolled_at, d.id) < (?, ?)", after)
             .select(TABLE, select_devices!(""), "ORDER BY d.enrolled_at DESC, d.id DESC", limit),
-        status => narrowed(filter)
+        status => narrowed(filter, OF_LOOKUP)
             // Said so that SQLite does not take an index that is in another order, and sort all of them.
             .and("NOT (d.status <> ?)", status)
             .and("l.words LIKE ? ESCAPE '!'", words)
@@ -208,7 +208,7 @@ fn by_enrolment(filter: &DeviceFilter, limit: u32) -> Statement {
 /// of their enrolment.
 fn by_words(filter: &DeviceFilter, text: &str, before: Option<u64>, limit: u32) -> Statement {
     let is_indexed = text.chars().count() >= 3;
-    narrowed(filter)
+    narrowed(filter, OF_DEVICES)
         .and("d.status = ?", filter.status)
         .and("f.words MATCH ?", is_indexed.then(|| format!("\"{}\"", text.replace('"', "\"\""))))
         .and("f.words LIKE ? ESCAPE '!'", (!is_indexed).then(|| contains_pattern(text)))
@@ -223,16 +223,17 @@ fn by_words(filter: &DeviceFilter, text: &str, before: Option<u64>, limit: u32) 
         )
 }
 
-fn narrowed(filter: &DeviceFilter) -> Conditions {
+/// Where tenant and site are looked for: where the index is that the list goes by.
+const OF_DEVICES: [&str; 2] = ["d.org_id = ?", "d.site_id = ?"];
+const OF_LOOKUP: [&str; 2] = ["l.org_id = ?", "l.site_id = ?"];
+
+fn narrowed(filter: &DeviceFilter, [of_tenant, at_site]: [&'static str; 2]) -> Conditions {
     let (site, site_slug) = match &filter.site {
         Some(SiteFilter::Id(id)) => (Some(*id), None),
         Some(SiteFilter::Slug(slug)) => (None, Some(slug.as_str())),
         None => (None, None),
     };
-    Conditions::none()
-        .and("d.org_id = ?", filter.tenant)
-        .and("d.site_id = ?", site)
-        .and("s.slug = ?", site_slug)
+    Conditions::none().and(of_tenant, filter.tenant).and(at_site, site).and("s.slug = ?", site_slug)
 }
 
 /// The `LIKE` pattern for texts that contain `part`, which is taken literally.

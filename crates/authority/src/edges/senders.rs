@@ -1,10 +1,12 @@
 //! What an edge elsewhere says that devices said: an authority has seen neither the device nor its key, and
 //! judges what can be judged without.
 
+use std::collections::HashSet;
+
 use countersign_core::access::{Refusal, refusal_of};
 use countersign_core::identity::Identity;
 use countersign_core::ids::{CertificateRef, IssuerKeyId};
-use countersign_core::snapshot::{CertificateClaim, TOKEN_SESSION};
+use countersign_core::snapshot::{CertificateClaim, Standing, TOKEN_SESSION};
 use countersign_core::time::Timestamp;
 use countersign_store::{Reading, StoreError};
 
@@ -14,7 +16,8 @@ use crate::authority::Authority;
 pub type Sender = (Identity, CertificateRef);
 
 impl Authority {
-    /// Why the session of each of these may not go on that an edge says it has; `None`: it may.
+    /// Why the session of each of these may not go on that an edge says it has; `None`: it may. What is said with a
+    /// certificate is a use of it: the edge may not have known yet that it was the first.
     ///
     /// Fails closed: a certificate, or a token, that is not on record as that device's is nobody's.
     ///
@@ -32,12 +35,19 @@ impl Authority {
             })
         });
         let (claims, snapshot) = (claims.await?, self.snapshot());
-        let judge = |claim: Option<CertificateClaim>| match claim {
-            None => Some(Refusal::Untrusted),
-            Some(claim) if snapshot.session_may_go_on(&claim, now) => None,
-            Some(claim) => Some(refusal_of(snapshot.standing(&claim, now))),
-        };
-        Ok(claims.into_iter().map(judge).collect())
+        let (mut verdicts, mut used) = (Vec::with_capacity(claims.len()), HashSet::new());
+        for claim in claims {
+            let Some(claim) = claim else {
+                verdicts.push(Some(Refusal::Untrusted));
+                continue;
+            };
+            let standing = snapshot.standing(&claim, now);
+            if standing == Standing::Pending && used.insert(claim.reference.clone()) {
+                self.first_use(claim.reference.clone()).await?;
+            }
+            verdicts.push((!snapshot.session_may_go_on(&claim, now)).then(|| refusal_of(standing)));
+        }
+        Ok(verdicts)
     }
 }
 

@@ -2,10 +2,11 @@
 //! device's and its session may go on, and nowhere else.
 
 use countersign_core::access::Refusal;
+use countersign_core::certificate::CertificateState;
 use countersign_core::identity::Identity;
 use countersign_core::ids::CertificateRef;
 
-use super::house::{Device, House, address};
+use super::house::{Device, House, address, fresh_key};
 
 impl House {
     async fn sender(&self, device: &Device) -> (Identity, CertificateRef) {
@@ -38,6 +39,17 @@ async fn a_sender_is_believed_by_its_own_certificate_while_that_stands() {
     assert_eq!(house.verdict(&by_pump).await, Some(Refusal::Quarantined));
     house.authority.deny(&house.operate(), fan.id).await.unwrap();
     assert_eq!(house.verdict(&by_fan).await, Some(Refusal::Revoked));
+}
+
+#[tokio::test]
+async fn what_is_said_with_a_fresh_certificate_makes_it_the_active_one() {
+    let house = House::new().await;
+    let pump = house.device("pump").await;
+    house.renew(&pump, &fresh_key()).await.unwrap();
+    let fresh = house.in_state(pump.id, CertificateState::PendingActivation).await;
+    let sender = (house.named(&pump).await, fresh.reference);
+    assert_eq!(house.verdict(&sender).await, None);
+    assert_eq!(house.in_state(pump.id, CertificateState::Active).await.reference, sender.1);
 }
 
 #[tokio::test]

@@ -163,8 +163,9 @@ impl Attack {
                 thief.post(&mut anonymous(site).await?, "/api/v1/agents/enroll", &body).await
             }
             Self::Oversize => {
+                let own = format!("/api/v1/agents/{}/heartbeat", thief.agent);
                 let body = json!({ "status": "x".repeat(16 * 1024 * 1024) });
-                thief.post(&mut thief.connect().await?, &heartbeat, &body).await
+                thief.post(&mut thief.connect().await?, &own, &body).await
             }
         }
     }

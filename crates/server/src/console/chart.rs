@@ -118,7 +118,14 @@ pub(super) fn beside(title: &str, (what, units): (&str, [&str; 2]), pairs: &[Pai
         }
     };
     let rows = pairs.iter().map(|pair| (pair.label.as_str(), pair.values));
-    framed(title, pairs.len() * PAIR_PITCH, &shapes, &table(what, units, rows))
+    html! {
+        (framed(title, pairs.len() * PAIR_PITCH, &shapes, &table(what, units, rows)))
+        ul class="legend" {
+            @for (name, tone) in units.iter().zip(["good", "bad"]) {
+                li { span class="key" { span class={ "dot " (tone) } {} span { (name) } } }
+            }
+        }
+    }
 }
 
 /// A part of a whole.

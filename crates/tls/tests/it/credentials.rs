@@ -46,14 +46,14 @@ async fn a_ca_that_asks_whose_a_name_is_sees_its_answer_and_nobody_else_does() {
     const ASKING: &[u8] = b"acme-tls/1";
     let (ca, asker) = (TestCa::new(DOMAIN), TestCa::new(DOMAIN));
     let door = Door::new(&ca, ClientAuth::Required);
-    let asks = |protocols: &[&[u8]]| Client::anonymous(&asker, VERSIONS[1]).offering(protocols);
+    let answer = asker.server(&["door.test"]);
+    let asks = |protocols: &[&[u8]]| Client::trusting(&answer.chain[1], VERSIONS[1]).offering(protocols);
     assert_ne!(
         door.meet(&asks(&[ASKING])).await.peer.unwrap_err().code(),
         "TLS_NAME_ASKED",
         "nothing is asked"
     );
 
-    let answer = asker.server(&["door.test"]);
     let challenges = door.credentials.challenges();
     let ready = challenges.answer("Door.test", answer.der(), answer.key.pkcs8_der()).unwrap();
     let meeting = door.meet(&asks(&[ASKING])).await;

@@ -155,7 +155,12 @@ impl ResolvesClientCert for Shows {
 impl Client {
     /// A client that shows nothing.
     pub(crate) fn anonymous(ca: &TestCa, version: &'static SupportedProtocolVersion) -> Self {
-        Self(Arc::new(Self::builder(ca, version).with_no_client_auth()))
+        Self::trusting(ca.root_der(), version)
+    }
+
+    /// A client that shows nothing, and trusts whoever this CA's certificate (DER) vouches for.
+    pub(crate) fn trusting(root: &[u8], version: &'static SupportedProtocolVersion) -> Self {
+        Self(Arc::new(Self::builder(root, version).with_no_client_auth()))
     }
 
     /// A client that shows `certificate`, with its key.
@@ -175,7 +180,7 @@ impl Client {
         key: &[u8],
     ) -> Self {
         let shows = Shows(certified(chain, key));
-        Self(Arc::new(Self::builder(ca, version).with_client_cert_resolver(Arc::new(shows))))
+        Self(Arc::new(Self::builder(ca.root_der(), version).with_client_cert_resolver(Arc::new(shows))))
     }
 
     /// The same, offering these protocols by ALPN.
@@ -186,11 +191,11 @@ impl Client {
     }
 
     fn builder(
-        ca: &TestCa,
+        root: &[u8],
         version: &'static SupportedProtocolVersion,
     ) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(ca.root_der().to_vec())).unwrap();
+        roots.add(CertificateDer::from(root.to_vec())).unwrap();
         ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[version])
             .unwrap()

@@ -198,7 +198,7 @@ fn refused(refusals: &RefusalCounts, admitted: Option<[u64; HOURS]>, now: Timest
     html! {
         section class="panel" aria-labelledby="refusals-title" {
             div class="panel-head" {
-                h2 id="refusals-title" { "Refused in the last 24 hours" }
+                h2 id="refusals-title" { "Admitted and refused in the last 24 hours" }
                 @if refusals.is_cut { span class="soft" { "the newest of more" } }
                 a href="/console/audit?event=access.refused" { "In the audit" }
             }

@@ -7,9 +7,12 @@ use sqlx::Row as _;
 use crate::{on_postgres, on_sqlite};
 
 /// What PostgreSQL alone has, and why.
-const ONLY_THERE: [&str; 3] = [
+const ONLY_THERE: [&str; 5] = [
     // What an adopted row said before.
     "devices.seed_values null",
+    // Names that are searched: SQLite has them in a table of its own kind.
+    "device_lookup.words",
+    "index device_lookup_words_idx",
     // On SQLite the table itself says what is unique.
     "index devices_org_name_idx",
     // Seed 004's question has an index of its own.
@@ -25,6 +28,7 @@ async fn tables_columns_and_indexes_are_the_same() {
         "SELECT t.name || '.' || c.name
              || CASE WHEN c.\"notnull\" OR c.pk OR t.type = 'view' THEN '' ELSE ' null' END
          FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type IN ('table', 'view')
+             AND t.name NOT LIKE 'device_search%'
          UNION SELECT 'index ' || name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
     )
     .fetch_all(&mut sqlite)

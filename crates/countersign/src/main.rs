@@ -32,6 +32,7 @@ mod sandbox;
 mod serve;
 mod sinks;
 mod system_roots;
+mod traces;
 
 use std::process::ExitCode;
 

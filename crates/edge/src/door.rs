@@ -25,6 +25,7 @@ use crate::accept::{self, Entrance, Frontage, Inside};
 use crate::counts::{DoorCounts, DoorMeter};
 use crate::front::access_log::AccessLog;
 use crate::front::screen::RequestRates;
+use crate::front::traces::Traces;
 use crate::http::body::LocalService;
 use crate::http::changes::{ChangedParts, HttpChanges};
 use crate::http::inside::HttpInside;
@@ -78,6 +79,8 @@ pub struct DoorConfig {
     pub routes: Vec<Route>,
     /// Where requests are written down, if anywhere.
     pub access_log: Option<AccessLog>,
+    /// Which requests are traced, if any are. Stays what it is while the door is open.
+    pub traces: Option<Traces>,
     /// Whether rules block, are only recorded, or are not run.
     pub rules: Enforcement,
     /// Whether the safety floor holds beside the rules.
@@ -116,6 +119,7 @@ impl Default for DoorConfig {
             hosts: Vec::new(),
             routes: Route::control_plane(),
             access_log: None,
+            traces: None,
             rules: Enforcement::Enforce,
             compat: Compat::None,
             odd_paths: OddPaths::Refused,

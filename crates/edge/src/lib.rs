@@ -58,6 +58,7 @@ pub use front::cors::{WebOrigin, WebOriginError};
 pub use front::rate::{Rate, RateError};
 pub use front::redirect::{Redirect, RedirectChanges, RedirectConfig};
 pub use front::screen::{RequestRates, RouteScreen, SecurityHeaders};
+pub use front::traces::Traces;
 pub use report::{CertificateFacts, EdgeReport, RefusedRequest};
 pub use tcp::changes::TcpChanges;
 pub use tcp::counters::TcpCounts;

@@ -163,10 +163,7 @@ fn target(pick: &mut Picker<'_>, origin: &Origin, mut raw: RawAlertTo) -> Option
 }
 
 fn place(pick: &mut Picker<'_>, origin: &Origin, raw: RawAlertTo) -> Option<AlertPlace> {
-    let understand = |text: String| {
-        let url: HttpUrl = text.parse().map_err(|error| format!("{error}"))?;
-        if url.is_confidential() { Ok(url) } else { Err(format!("plain HTTP leaves this machine: {text:?}")) }
-    };
+    let understand = |text: String| HttpUrl::confidential(&text);
     let url = pick.optional(Layers::new("alert_to.url", raw.url).only_in_file(), understand);
     let file = pick.placed(Layers::new("alert_to.url_file", raw.url_file).only_in_file());
     let ca_file = pick.placed(Layers::new("alert_to.ca_file", raw.ca_file).only_in_file());

@@ -103,6 +103,15 @@ impl HttpUrl {
         self.0.scheme() == Some(&Scheme::HTTPS)
     }
 
+    /// One where what goes there is for nobody else.
+    ///
+    /// # Errors
+    /// Says what is wrong, also with plain HTTP to elsewhere.
+    pub(crate) fn confidential(text: &str) -> Result<Self, String> {
+        let url: Self = text.parse().map_err(|error| format!("{error}"))?;
+        if url.is_confidential() { Ok(url) } else { Err(format!("plain HTTP leaves this machine: {text:?}")) }
+    }
+
     /// Whether what goes there is for nobody else: over TLS, or within this machine.
     pub(crate) fn is_confidential(&self) -> bool {
         let host = self.host();

@@ -68,7 +68,7 @@ pub(crate) struct Oidc {
 pub(super) fn oidc(pick: &mut Picker<'_>, raw: RawOidc, roles: Vec<Spanned<RawOidcRole>>) -> Option<Oidc> {
     let people = roles.into_iter().filter_map(|entry| mapping(pick, entry)).collect();
     let issuer = Layers::new("oidc.issuer", raw.issuer);
-    let issuer = pick.optional(issuer, |text: String| confidential(&text).map(|_url| text));
+    let issuer = pick.optional(issuer, |text: String| HttpUrl::confidential(&text).map(|_url| text));
     let client_id = pick.given(Layers::new("oidc.client_id", raw.client_id));
     let file = pick.placed(Layers::new("oidc.client_secret_file", raw.client_secret_file));
     let file = file.map(|(path, _)| SecretFile::Own(path));
@@ -114,13 +114,8 @@ pub(super) fn oidc(pick: &mut Picker<'_>, raw: RawOidc, roles: Vec<Spanned<RawOi
 
 /// Where browsers reach the console.
 pub(super) fn console_url(text: &str) -> Result<String, String> {
-    let url = confidential(text)?;
+    let url = HttpUrl::confidential(text)?;
     if url.uri().path() == "/" { Ok(url.to_string()) } else { Err(format!("has a path: {text:?}")) }
-}
-
-fn confidential(text: &str) -> Result<HttpUrl, String> {
-    let url: HttpUrl = text.parse().map_err(|error| format!("{error}"))?;
-    if url.is_confidential() { Ok(url) } else { Err(format!("plain HTTP leaves this machine: {text:?}")) }
 }
 
 fn mapping(pick: &mut Picker<'_>, entry: Spanned<RawOidcRole>) -> Option<OidcMapping> {

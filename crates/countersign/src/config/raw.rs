@@ -20,6 +20,7 @@ use super::mosquitto::RawMosquitto;
 use super::mqtt_door::RawMqttDoor;
 use super::mqtt_grants::RawGrant;
 use super::oidc::{RawOidc, RawOidcRole};
+use super::traces::RawTraces;
 use super::unusual_access::RawUnusualAccess;
 
 /// A value and where it stands.
@@ -43,6 +44,7 @@ pub(super) struct Raw {
     pub(super) sandbox_write: Place<Vec<String>>,
     pub(super) admin: RawAdmin,
     pub(super) metrics: RawMetrics,
+    pub(super) traces: RawTraces,
     pub(super) edge: RawEdge,
     pub(super) http_door: RawHttpDoor,
     pub(super) redirect: RawRedirect,

@@ -40,6 +40,7 @@ use super::sandbox;
 use super::settings;
 use super::tables;
 use super::tcp_doors;
+use super::traces;
 use super::unusual_access;
 
 /// Where keys, tokens and the embedded database live unless told otherwise.
@@ -156,6 +157,7 @@ fn settings_of(
         acme,
         hosts,
         metrics: metrics::metrics(pick, raw.metrics),
+        traces: traces::traces(pick, raw.traces),
         edge: edge::edge(pick, raw.edge),
         redirect,
         access_log: front::access_log(pick, raw.access_log),
@@ -461,7 +463,7 @@ mod tests {
         assert_eq!(right("").admin.console_url, None);
         let at = |url: &str| format!("[admin]\nconsole_url = \"{url}\"\n");
         let named = right(&at("https://console.example.com"));
-        assert_eq!(named.admin.console_url.as_deref(), Some("https://console.example.com/"));
+        assert_eq!(named.admin.console_url.as_deref(), Some("https://console.example.com"));
         for bad in
             ["http://console.example.com", "https://console.example.com/console", "console.example.com"]
         {

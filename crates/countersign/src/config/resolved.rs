@@ -37,6 +37,7 @@ use super::names::{HttpUrl, PublicName};
 use super::oidc::Oidc;
 use super::sandbox::SandboxSettings;
 use super::tcp_doors::TcpDoor;
+use super::traces::TracesSettings;
 use crate::own_ca::CaFiles;
 
 /// A configuration that was read whole and found right.
@@ -95,6 +96,8 @@ pub(crate) struct Resolved {
     pub(crate) egress: Vec<EgressListener>,
     /// Where metrics are served to whoever asks, if anywhere.
     pub(crate) metrics: Option<SocketAddr>,
+    /// Where spans of requests go, if anywhere.
+    pub(crate) traces: Option<TracesSettings>,
     /// The enabled rules, in order.
     pub(crate) rules: Vec<RuleSource>,
     /// The lists that rules ask.

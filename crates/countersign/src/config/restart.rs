@@ -32,6 +32,7 @@ pub(crate) fn settle(mut new: Resolved, running: &Resolved) -> (Resolved, Vec<&'
         admin.session => "admin.session_hours",
         admin.console_url => "admin.console_url",
         metrics => "metrics.listen",
+        traces => "traces",
         alert_to => "alert_to",
         unusual_access => "unusual_access",
         audit_kept => "audit",

@@ -19,6 +19,7 @@ use super::mqtt_grants;
 use super::oidc;
 use super::rule_settings::RULES_AND_MONITORS;
 use super::tcp_door_settings::TCP_DOOR;
+use super::traces;
 use super::unusual_access;
 use super::upstream_settings::{OF_EGRESS, OF_ROUTES};
 
@@ -95,6 +96,7 @@ pub(super) fn all() -> Vec<&'static Setting> {
         mqtt_grants::SETTINGS,
         mosquitto::SETTINGS,
         metrics::SETTINGS,
+        traces::SETTINGS,
         alert_to::SETTINGS,
         unusual_access::SETTINGS,
         audit::SETTINGS,

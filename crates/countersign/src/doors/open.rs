@@ -29,6 +29,7 @@ use super::redirect::Leading;
 use super::tcp_doors::TcpDoors;
 use super::{egress, http, mqtt};
 use crate::config::Resolved;
+use crate::traces;
 
 /// What doors are connected to, wherever it comes from.
 pub(crate) struct Given {
@@ -125,7 +126,8 @@ pub(crate) fn open(config: &Resolved, given: &Given, mut sockets: Sockets) -> an
     let mqtt = mqtt::open(config, given, &opening, &mut sockets)?;
     let mqtt_tokens = mqtt::open_for_tokens(config, given, &opening, &mut sockets)?;
     let inputs = opening.inputs(Some(given.control_plane.clone()));
-    let settings = DoorConfig { access_log: log.current(), ..http::settings(config, given.admin) };
+    let traces = config.traces.as_ref().map(traces::start).transpose()?;
+    let settings = DoorConfig { access_log: log.current(), traces, ..http::settings(config, given.admin) };
     let here = sockets.take(HTTP_DOOR, config.http_door.listen);
     let started = HttpDoor::start_on(settings, inputs, here);
     let http = unless_taken(started, &opening.adoption).context("open the HTTP door")?;

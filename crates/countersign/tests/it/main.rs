@@ -128,6 +128,7 @@ mod the_rule_reference_is_generated;
 mod the_transcript_of_the_readme_works;
 mod the_tunnel_example_comes_up;
 mod the_websocket_takes_what_it_can_use_and_nothing_else;
+mod traces_of_requests_reach_a_collector;
 mod two_servers_on_one_database_are_one_installation;
 mod upstream;
 mod web_pages_cannot_use_the_admin_listener;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, StreamBody};
+use http_body_util::{BodyExt as _, Collected, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -28,6 +28,8 @@ pub(crate) struct Received {
     /// Path and query.
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
+    /// The body of a request that was answered `200 ok`.
+    pub(crate) body: Bytes,
 }
 
 impl Received {
@@ -117,9 +119,16 @@ impl Upstream {
 }
 
 async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, Infallible> {
-    let target = request.uri().to_string();
-    shared.record.lock().unwrap().push(Received { target, headers: request.headers().clone() });
     let path = request.uri().path().to_owned();
+    let mut received = Received {
+        target: request.uri().to_string(),
+        headers: request.headers().clone(),
+        body: Bytes::new(),
+    };
+    if !path.ends_with("/upgrade") && !path.ends_with("/stream") {
+        received.body = request.body_mut().collect().await.map(Collected::to_bytes).unwrap_or_default();
+    }
+    shared.record.lock().unwrap().push(received);
     if path.ends_with("/upgrade") {
         let upgrading = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
@@ -151,6 +160,5 @@ async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<R
         });
         return Ok(Response::new(StreamBody::new(stream).boxed_unsync()));
     }
-    drop(request.into_body().collect().await);
     Ok(Response::new(Full::from("ok").boxed_unsync()))
 }

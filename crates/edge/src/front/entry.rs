@@ -14,16 +14,18 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::access_log::{AccessLog, QueryStrings, without_nulls};
+use super::traces::Traced;
 use crate::http::body::{Answered, BodyError};
 use crate::http::connection::Arrived;
 
 /// How much of a text that the client chose is written.
 const TEXT_LIMIT: usize = 1024;
 
-/// A request on its way into the log.
+/// A request on its way into the log, a trace, or both.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    log: AccessLog,
+    log: Option<AccessLog>,
+    traced: Option<Traced>,
     at: Timestamp,
     began: Instant,
     took_millis: u128,
@@ -45,7 +47,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn begin<B>(
-        log: &AccessLog,
+        (log, traced): (Option<&AccessLog>, Option<Traced>),
         arrived: &Arrived,
         request: &Request<B>,
         (id, at): (RequestId, Timestamp),
@@ -55,9 +57,13 @@ impl Entry {
         };
         let uri = request.uri();
         let host = uri.authority().map(|authority| cut(authority.as_str())).or_else(|| text(&header::HOST));
-        let query = uri.query().filter(|_query| log.queries() == QueryStrings::Written).map(cut);
+        let query = uri
+            .query()
+            .filter(|_query| log.is_some_and(|log| log.queries() == QueryStrings::Written))
+            .map(cut);
         Box::new(Self {
-            log: log.clone(),
+            log: log.cloned(),
+            traced,
             at,
             began: Instant::now(),
             took_millis: 0,
@@ -93,6 +99,46 @@ impl Entry {
     pub(crate) fn follow(mut self: Box<Self>, response: Response<Answered>) -> Response<Answered> {
         self.status = response.status();
         response.map(|inner| Answered::Logged(Box::new(Logged { inner, entry: Some(self) })))
+    }
+
+    /// When it came.
+    pub(crate) const fn began_at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// What it was answered.
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What a trace calls it: few names, however many paths there are.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.method, self.route.as_deref().unwrap_or("")).trim_end().to_owned()
+    }
+
+    /// What a trace says of it, by the names of OpenTelemetry's semantic conventions where they have one.
+    pub(crate) fn attributes(&self) -> Vec<Value> {
+        let identity = self.peer.claim().map(|claim| &claim.identity);
+        let text = |key: &str, value: Option<String>| {
+            value.map(|value| json!({ "key": key, "value": { "stringValue": value } }))
+        };
+        let status = json!({ "key": "http.response.status_code",
+            "value": { "intValue": self.status.as_u16().to_string() } });
+        let texts = [
+            text("http.request.method", Some(self.method.to_string())),
+            text("http.route", self.route.clone()),
+            text("url.scheme", Some("https".to_owned())),
+            text("url.path", Some(self.path.clone())),
+            text("server.address", Some(self.host.clone())),
+            text("client.address", Some(self.address.ip().to_string())),
+            text("user_agent.original", self.agent.clone()),
+            text("tls.protocol.version", Some(self.peer.protocol().to_string())),
+            text("countersign.request_id", Some(self.id.to_string())),
+            text("countersign.tenant", identity.map(|identity| identity.tenant().to_string())),
+            text("countersign.device", identity.map(|identity| identity.device().to_string())),
+            text("countersign.code", self.code.clone()),
+        ];
+        texts.into_iter().flatten().chain([status]).collect()
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -165,8 +211,14 @@ impl Drop for Logged {
     fn drop(&mut self) {
         if let Some(mut entry) = self.entry.take() {
             entry.is_whole |= self.inner.is_end_stream();
-            entry.took_millis = entry.began.elapsed().as_millis();
-            entry.log.clone().write(entry);
+            let took = entry.began.elapsed();
+            entry.took_millis = took.as_millis();
+            if let Some(traced) = entry.traced.take() {
+                traced.tell(&entry, took);
+            }
+            if let Some(log) = entry.log.take() {
+                log.write(entry);
+            }
         }
     }
 }

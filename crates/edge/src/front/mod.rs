@@ -8,3 +8,4 @@ pub(crate) mod meter;
 pub(crate) mod rate;
 pub(crate) mod redirect;
 pub(crate) mod screen;
+pub(crate) mod traces;

@@ -20,7 +20,7 @@ pub(crate) mod open;
 pub(crate) mod pace;
 pub(crate) mod read_ahead;
 pub(crate) mod refusal;
-mod request_ids;
+pub(crate) mod request_ids;
 pub(crate) mod room;
 pub(crate) mod route;
 pub(crate) mod service;

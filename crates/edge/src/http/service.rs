@@ -39,6 +39,7 @@ use crate::front::cors::CorsReply;
 use crate::front::entry::Entry;
 use crate::front::meter::Meter;
 use crate::front::screen::{Afterwards, Screen, Screened};
+use crate::front::traces::Traces;
 use crate::headers::{self, Scheme};
 use crate::registry::{Live, Registration, Registry, RequestKind};
 use crate::report::{EdgeReport, RefusedRequest, Reports};
@@ -75,6 +76,7 @@ pub(crate) struct Lasting {
     pub(crate) shelf: Shelf,
     meter: Arc<Meter>,
     access_log: Option<AccessLog>,
+    traces: Option<Traces>,
     edges: Arc<Edges>,
 }
 
@@ -165,6 +167,7 @@ impl Lasting {
             shelf: Shelf::default(),
             meter: Arc::new(Meter::new()),
             access_log: config.access_log.clone(),
+            traces: config.traces.clone(),
             edges: Arc::default(),
         }
     }
@@ -218,7 +221,7 @@ impl Lasting {
 /// Answers one request.
 pub(crate) async fn handle(
     arrived: Arc<Arrived>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Answered>, Infallible> {
     arrived.live.turn();
     // Until there is an answer; then its body counts.
@@ -227,8 +230,10 @@ pub(crate) async fn handle(
     let marked = headers::id_value(id);
     let version = request.version();
     let serving = arrived.worker.serving();
-    let Lasting { access_log, clock, reports, .. } = &serving.gate.lasting;
-    let entry = access_log.as_ref().map(|log| Entry::begin(log, &arrived, &request, (id, clock.now())));
+    let Lasting { access_log, traces, clock, reports, .. } = &serving.gate.lasting;
+    let traced = traces.as_ref().and_then(|traces| traces.begin(id, request.headers_mut()));
+    let entry = (access_log.is_some() || traced.is_some())
+        .then(|| Entry::begin((access_log.as_ref(), traced), &arrived, &request, (id, clock.now())));
     let mut afterwards = Afterwards { entry, ..Afterwards::default() };
     let mut response = match respond(arrived, request, (id, &marked), (&serving, &mut afterwards)).await {
         Ok(response) => response,

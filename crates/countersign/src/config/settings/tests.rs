@@ -27,6 +27,7 @@ fn every_key_of_the_file_is_a_documented_setting_and_the_other_way_round() {
         "mqtt_door",
         "mosquitto",
         "metrics",
+        "traces",
         "audit",
         "unusual_access",
         "ingest",

@@ -182,7 +182,9 @@ pub(super) enum Command {
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
     /// Say everything that is wrong with the configuration, with key and line
-    #[command(after_help = "Example:\n  countersign config check --config /etc/countersign/countersign.toml")]
+    #[command(
+        after_help = "Example:\n  countersign config check --config /etc/countersign-server/countersign.toml"
+    )]
     Check(Box<CheckArguments>),
     /// Print the annotated sample: every setting with its flag, variable and default
     #[command(after_help = "Example:\n  countersign config sample > countersign.toml")]

@@ -38,7 +38,7 @@ pub(super) enum CaCommand {
     Crl(Box<CaCrlArguments>),
     /// Seal the keys of CAs with another key-encryption key: a new passphrase, or another place
     #[command(
-        after_help = "Example:\n  countersign ca reseal --to-passphrase-file new-passphrase --config /etc/countersign/countersign.toml"
+        after_help = "Example:\n  countersign ca reseal --to-passphrase-file new-passphrase --config /etc/countersign-server/countersign.toml"
     )]
     Reseal(Box<CaResealArguments>),
     /// Replace a CA by a new one, step by step, without refusing anybody

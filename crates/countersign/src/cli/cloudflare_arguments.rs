@@ -20,7 +20,7 @@ pub(super) enum CloudflareCommand {
     PushCa(Box<PushCaArguments>),
     /// Put the rules of the configuration among the zone's custom rules; those of others stay
     #[command(
-        after_help = format!("{VARIABLES}\n\nExample:\n  countersign cloudflare push-rules --config /etc/countersign/countersign.toml --dry-run")
+        after_help = format!("{VARIABLES}\n\nExample:\n  countersign cloudflare push-rules --config /etc/countersign-server/countersign.toml --dry-run")
     )]
     PushRules(Box<PushRulesArguments>),
     /// Print the zone's custom rules as rules of ours

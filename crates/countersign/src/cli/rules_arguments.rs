@@ -21,7 +21,7 @@ Exit codes: 0 when the request is let through, 3 when a rule blocks it.
 
 Examples:
   countersign rules test --rules countersign.toml --request 'POST /api/v1/agents/0a1b/heartbeat' --source 192.0.2.7
-  countersign rules test --config /etc/countersign/countersign.toml --request request.http --cert device.pem --standing revoked")]
+  countersign rules test --config /etc/countersign-server/countersign.toml --request request.http --cert device.pem --standing revoked")]
     Test(Box<RulesTestArguments>),
     /// Say what is wrong with rules and lists, with a caret under the place, and what is doubtful
     #[command(after_help = "Example:\n  countersign rules check countersign.toml")]

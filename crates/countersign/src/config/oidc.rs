@@ -159,7 +159,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     example("oidc.client_id", "\"countersign\"", "What this installation is called there."),
     example(
         "oidc.client_secret_file",
-        "\"/etc/countersign/oidc-secret\"",
+        "\"/etc/countersign-server/oidc-secret\"",
         "A file with the client's secret, which others cannot read.",
     ),
     example(
@@ -188,7 +188,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     example(
         "oidc.ca_file",
-        "\"/etc/countersign/id-ca.pem\"",
+        "\"/etc/countersign-server/id-ca.pem\"",
         "The roots that the provider is trusted by, PEM. Default: those of the system.",
     ),
     example(

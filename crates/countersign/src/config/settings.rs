@@ -431,7 +431,7 @@ const SETTINGS: &[Setting] = &[
     Setting::new(
         "pki.key_encryption_key_file",
         "",
-        "\"/etc/countersign/key-encryption-key\"",
+        "\"/etc/countersign-server/key-encryption-key\"",
         Shown::Example,
         "File with the key that seals the keys of CAs, 32 octets or 64 hex digits, mode 0600; made at the\nfirst start. Default: key-encryption-key in data_dir.",
     ),

@@ -211,15 +211,16 @@ impl Reading<'_> {
         sql(
             "tenants",
             "SELECT t.id, t.slug, t.enforcement, count(d.id) AS devices,
-                 coalesce(sum(CASE WHEN u.last_at >= c.issued_at THEN 1 ELSE 0 END), 0) AS ready,
-                 coalesce(sum(CASE WHEN d.id IS NOT NULL AND c.id IS NULL THEN 1 ELSE 0 END), 0)
+                 coalesce(sum(CASE WHEN u.last_at >= i.issued_at THEN 1 ELSE 0 END), 0) AS ready,
+                 coalesce(sum(CASE WHEN d.id IS NOT NULL AND s.certificate_id IS NULL THEN 1 ELSE 0 END), 0)
                      AS without_certificate,
-                 coalesce(sum(CASE WHEN c.not_after < $2 THEN 1 ELSE 0 END), 0) AS expiring
+                 coalesce(sum(CASE WHEN s.not_after < $2 THEN 1 ELSE 0 END), 0) AS expiring
              FROM tenants t
              LEFT JOIN devices d ON d.org_id = t.id AND d.status <> 'decommissioned'
-             LEFT JOIN device_certificates c
-                 ON c.device_uuid = d.id AND c.status = 'ACTIVE' AND c.not_after >= $1
+             LEFT JOIN certificate_states s
+                 ON s.device_uuid = d.id AND s.status = 'ACTIVE' AND s.not_after >= $1
              LEFT JOIN device_usage u ON u.device_id = d.id AND u.outcome = 'certificate'
+             LEFT JOIN issued_certificates i ON u.last_at IS NOT NULL AND i.id = s.certificate_id
              WHERE $3 IS NULL OR t.id = $3
              GROUP BY t.id, t.slug, t.enforcement ORDER BY t.slug LIMIT 10000",
         )

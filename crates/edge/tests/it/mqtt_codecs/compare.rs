@@ -103,6 +103,12 @@ pub(crate) fn bytes_crate(bytes: &[u8], version: Version) -> Option<Names> {
                 [text(connect.client_id)].into_iter().chain(will.into_iter().flatten()).collect()
             }
             mqttbytes::v5::Packet::Publish(publish) => {
+                // It counts a subscription identifier twice and takes what is behind for the payload. The door
+                // takes none from clients.
+                let identifiers = publish.properties.as_ref().map(|all| &all.subscription_identifiers);
+                if identifiers.is_some_and(|identifiers| !identifiers.is_empty()) {
+                    return None;
+                }
                 let (response, alias) =
                     publish.properties.map(|all| (all.response_topic, all.topic_alias)).unwrap_or_default();
                 let (response, alias) =

@@ -19,8 +19,10 @@ use countersign_core::time::{Clock as _, SystemClock};
 use countersign_store::{PasswordHash, Role, SessionRow, Store, StoreError, UserRow};
 
 mod fleet;
+mod house;
 
-use self::fleet::{fleet, open};
+use self::fleet::fleet;
+use self::house::open;
 
 const SESSION: &str = "css_measured";
 const DAY: Duration = Duration::from_secs(86_400);

@@ -18,8 +18,10 @@ use countersign_core::time::{Clock as _, SystemClock};
 use countersign_store::{DeviceCursor, DeviceFilter, Store, StoreError};
 
 mod fleet;
+mod house;
 
-use self::fleet::{fleet, open};
+use self::fleet::fleet;
+use self::house::open;
 
 /// How many times each page is read; the slowest counts.
 const TIMES: usize = 5;

@@ -15,8 +15,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_authority::enrol::Enrolment;
-use countersign_authority::{Authority, AuthorityConfig, IssuerMode};
-use countersign_core::TrustDomain;
 use countersign_core::device::DeviceStatus;
 use countersign_core::ids::{AgentId, DeviceId, EnrollmentKeyId, SecretHash};
 use countersign_core::time::{Clock, SystemClock};
@@ -26,6 +24,10 @@ use countersign_store::{
 use countersign_testkit::{KeyKind, TestKey};
 use futures_util::future::join_all;
 use zeroize::Zeroizing;
+
+mod house;
+
+use self::house::open;
 
 const FLEET: usize = 100_000;
 const SECRET: &str = "cek_measured";
@@ -113,20 +115,6 @@ fn cpu_of(process: &Path) -> Duration {
     let (_name, numbers) = stat.rsplit_once(") ").unwrap();
     let ticks = numbers.split(' ').skip(11).take(2).map(|number| number.parse::<u64>().unwrap());
     Duration::from_millis(ticks.sum::<u64>() * 10)
-}
-
-async fn open(store: &Store, directory: &Path) -> Arc<Authority> {
-    let config = AuthorityConfig {
-        trust_domain: TrustDomain::default(),
-        key_encryption_key: countersign_authority::KeySource::File(directory.join("kek")),
-        token: None,
-        issuer: IssuerMode::Embedded,
-        public_base_url: None,
-        rules: Vec::new(),
-        lists: Vec::new(),
-        session_life: Duration::from_secs(3600),
-    };
-    Authority::open(store.clone(), Arc::new(SystemClock), config).await.unwrap()
 }
 
 /// One that lets everybody in.

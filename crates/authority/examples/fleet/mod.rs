@@ -1,11 +1,8 @@
 //! A database full of devices, for examples that measure something about many.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_authority::{Authority, AuthorityConfig, IssuerMode};
-use countersign_core::TrustDomain;
+use countersign_authority::Authority;
 use countersign_core::certificate::{CertificateState, Lifetime};
 use countersign_core::device::DeviceStatus;
 use countersign_core::ids::{
@@ -16,21 +13,6 @@ use countersign_core::time::{Clock as _, SystemClock, Timestamp};
 use countersign_store::{AgentReport, CertificateRow, DeviceRow, SiteRow, Store, StoreError, TenantRow};
 
 const DAY: Duration = Duration::from_secs(86_400);
-
-/// The authority of a database.
-pub(crate) async fn open(store: &Store, directory: &Path) -> Arc<Authority> {
-    let config = AuthorityConfig {
-        trust_domain: TrustDomain::default(),
-        key_encryption_key: countersign_authority::KeySource::File(directory.join("kek")),
-        token: None,
-        issuer: IssuerMode::Embedded,
-        public_base_url: None,
-        rules: Vec::new(),
-        lists: Vec::new(),
-        session_life: Duration::from_secs(3600),
-    };
-    Authority::open(store.clone(), Arc::new(SystemClock), config).await.unwrap()
-}
 
 /// Devices that are online, each with an active certificate, but for what `change` makes of each by its number.
 pub(crate) async fn fleet(

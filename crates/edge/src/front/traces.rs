@@ -1,7 +1,6 @@
 //! Traces: which of them a request belongs to (W3C Trace Context), what its upstream hears of that, and a span for
 //! whoever collects them (OpenTelemetry Protocol 1, JSON).
 
-use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -63,7 +62,7 @@ impl Traces {
         let (trace, parent) = theirs.map_or((own, None), |(trace, parent)| (trace, Some(parent)));
         let [.., e, f, g, h, i, j, k, l] = request_ids::next().uuid().into_bytes();
         let span = [e, f, g, h, i, j, k, l];
-        let told = format!("00-{}-{}-01", hex(&trace), hex(&span));
+        let told = format!("00-{}-{}-01", hex::encode(trace), hex::encode(span));
         if let Ok(told) = HeaderValue::try_from(told) {
             headers.insert(TRACEPARENT, told);
         }
@@ -83,9 +82,9 @@ impl Traced {
         let began = u128::from(u64::try_from(entry.began_at().millis()).unwrap_or_default()) * 1_000_000;
         let status = if entry.status().is_server_error() { json!({ "code": ERROR }) } else { json!({}) };
         json!({
-            "traceId": hex(&self.trace),
-            "spanId": hex(&self.span),
-            "parentSpanId": self.parent.map(|parent| hex(&parent)).unwrap_or_default(),
+            "traceId": hex::encode(self.trace),
+            "spanId": hex::encode(self.span),
+            "parentSpanId": self.parent.map(hex::encode).unwrap_or_default(),
             "name": entry.name(),
             "kind": SERVER,
             "startTimeUnixNano": began.to_string(),
@@ -108,23 +107,9 @@ fn parent_of(said: &[u8]) -> Option<(TraceId, SpanId)> {
 
 /// Octets out of exactly so much lower-case hex.
 fn octets<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digit = |octet: u8| match octet {
-        b'0'..=b'9' => Some(octet - b'0'),
-        b'a'..=b'f' => Some(octet - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let octets: Option<Vec<u8>> =
-        pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
-    octets.filter(|_| rest.is_empty())?.try_into().ok()
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().fold(String::with_capacity(octets.len() * 2), |mut text, octet| {
-        // Writing to a text does not fail.
-        let _written: std::fmt::Result = write!(text, "{octet:02x}");
-        text
-    })
+    let mut octets = [0; N];
+    let is_lower = !text.bytes().any(|octet| octet.is_ascii_uppercase());
+    (is_lower && hex::decode_to_slice(text, &mut octets).is_ok()).then_some(octets)
 }
 
 #[cfg(test)]
@@ -135,7 +120,7 @@ mod tests {
     fn what_a_client_says_of_its_trace_is_read_or_is_nothing() {
         let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
         let read = parent_of(format!("00-{trace}-{span}-01").as_bytes()).unwrap();
-        assert_eq!((hex(&read.0).as_str(), hex(&read.1).as_str()), (trace, span));
+        assert_eq!((hex::encode(read.0).as_str(), hex::encode(read.1).as_str()), (trace, span));
         for bad in [
             "",
             "00",

@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use countersign_testkit::{Answer, Connection};
+use countersign_testkit::{Answer, ClientFailure, Connection};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -121,18 +121,26 @@ impl AgentHome {
 
     /// A text of the configuration file.
     pub(crate) fn text(&self, key: &str) -> String {
-        self.saved()[key].as_str().unwrap_or_else(|| panic!("no {key}")).to_owned()
+        text(&self.saved(), key)
     }
 
-    /// Leaf, chain and private key of the certificate in use, in PEM.
+    /// Leaf, chain and private key of the certificate in use, in PEM: of one reading, since a running agent may
+    /// renew between two.
     pub(crate) fn identity_pem(&self) -> String {
-        ["mtls_cert_pem", "mtls_chain_pem", "mtls_key_pem"].map(|key| self.text(key)).join("\n")
+        let saved = self.saved();
+        ["mtls_cert_pem", "mtls_chain_pem", "mtls_key_pem"].map(|key| text(&saved, key)).join("\n")
     }
 
     /// A heartbeat in its name, over this connection.
     pub(crate) async fn heartbeat(&self, connection: &mut Connection) -> Answer {
-        let path = format!("/api/v1/agents/{}/heartbeat", self.text("agent_id"));
-        connection.json("POST", &path, Some(&self.text("auth_token")), Some(&json!({}))).await.unwrap()
+        self.try_heartbeat(connection).await.unwrap()
+    }
+
+    /// The same, on a connection that may be cut meanwhile.
+    pub(crate) async fn try_heartbeat(&self, connection: &mut Connection) -> Result<Answer, ClientFailure> {
+        let saved = self.saved();
+        let path = format!("/api/v1/agents/{}/heartbeat", text(&saved, "agent_id"));
+        connection.json("POST", &path, Some(&text(&saved, "auth_token")), Some(&json!({}))).await
     }
 
     /// The running agent, with heartbeats and retries twice a second.
@@ -151,6 +159,11 @@ impl AgentHome {
         command.stdout(Stdio::null()).stderr(file.into_file());
         RunningAgent { process: command.spawn().unwrap(), log }
     }
+}
+
+/// A text of a configuration.
+fn text(saved: &Value, key: &str) -> String {
+    saved[key].as_str().unwrap_or_else(|| panic!("no {key}")).to_owned()
 }
 
 /// A running agent; it ends with this.

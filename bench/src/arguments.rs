@@ -73,7 +73,6 @@ pub(crate) enum Measure {
 
 impl Measure {
     /// All of them, in the order of the page.
-    #[cfg(test)]
     pub(crate) const ALL: [Self; 11] = [
         Self::Store,
         Self::Handshakes,

@@ -5,6 +5,7 @@
 //! else the machine does sets them. Start reading at `run`, then `measures/`.
 
 mod arguments;
+mod chart;
 mod client;
 mod doors;
 mod falls;
@@ -18,6 +19,7 @@ mod pki;
 mod postgres;
 mod process;
 mod program;
+mod recorded;
 mod report;
 mod rules;
 mod run;

@@ -1,4 +1,4 @@
-//! Where the table goes.
+//! Where the tables go, and their charts.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::arguments::Measure;
+use crate::{chart, recorded};
 
 const END: &str = "<!-- end of table -->\n";
 
@@ -29,8 +30,35 @@ pub(crate) fn record(measure: Measure, text: &str) -> anyhow::Result<()> {
     fs_err::write(&page, new).context("write the page")
 }
 
+/// Draws the charts of all tables on the page anew.
+pub(crate) fn draw() -> anyhow::Result<()> {
+    let page = fs_err::read_to_string(page()).context("read the page")?;
+    for measure in Measure::ALL {
+        if let Some(chart) = chart_of(&page, measure)? {
+            fs_err::write(chart_path(measure), chart).context("write a chart")?;
+        }
+    }
+    Ok(())
+}
+
+/// What the chart of a measure looks like, by its table on the page; `None`: nothing in it is compared.
+fn chart_of(page: &str, measure: Measure) -> anyhow::Result<Option<String>> {
+    let (_, table, _) = parts(page, measure).context("the page has no place for the table")?;
+    let rows = recorded::comparisons(table);
+    let title = format!("The table {} of the page, as bars", measure.name());
+    Ok(if rows.is_empty() { None } else { Some(chart::svg(&title, &rows).context("draw a chart")?) })
+}
+
 fn page() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/performance.md")
+    reference("performance.md")
+}
+
+fn chart_path(measure: Measure) -> PathBuf {
+    reference(&format!("charts/{}.svg", measure.name()))
+}
+
+fn reference(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(name)
 }
 
 fn begin(measure: Measure) -> String {
@@ -38,10 +66,15 @@ fn begin(measure: Measure) -> String {
 }
 
 fn replaced(page: &str, measure: Measure, table: &str) -> Option<String> {
-    let begin = begin(measure);
-    let (before, rest) = page.split_once(&begin)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{begin}\n{table}\n{END}{after}"))
+    let (before, _old, after) = parts(page, measure)?;
+    Some(format!("{before}{}\n{table}\n{END}{after}", begin(measure)))
+}
+
+/// What is before the marks of a table, between them and after them.
+fn parts(page: &str, measure: Measure) -> Option<(&str, &str, &str)> {
+    let (before, rest) = page.split_once(&begin(measure))?;
+    let (table, after) = rest.split_once(END)?;
+    Some((before, table, after))
 }
 
 #[cfg(test)]
@@ -64,6 +97,22 @@ mod tests {
         let page = fs_err::read_to_string(page()).unwrap();
         for measure in Measure::ALL {
             assert!(replaced(&page, measure, "new").is_some(), "{}", measure.name());
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "as all that is compared with a file is written anew")]
+    fn every_chart_is_that_of_its_table_and_on_the_page() {
+        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            draw().unwrap();
+        }
+        let page = fs_err::read_to_string(page()).unwrap();
+        for measure in Measure::ALL {
+            let name = measure.name();
+            let Some(chart) = chart_of(&page, measure).unwrap() else { continue };
+            let drawn = fs_err::read_to_string(chart_path(measure)).unwrap();
+            assert_eq!(drawn, chart, "{name}: UPDATE_SNAPSHOTS=1 draws it anew");
+            assert!(page.contains(&format!("](charts/{name}.svg)")), "{name}");
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 use crate::arguments::{Arguments, Measure};
 use crate::machine::{self, Cores};
 use crate::peers::Peer;
-use crate::report::{print, progress, record};
+use crate::report::{draw, print, progress, record};
 use crate::site::Site;
 use crate::table::Row;
 use crate::{doors, pki, postgres, program, store, table, upstream};
@@ -81,6 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     measured?;
     if arguments.record {
         texts.iter().try_for_each(|(measure, text)| record(*measure, text))?;
+        draw()?;
     }
     Ok(())
 }

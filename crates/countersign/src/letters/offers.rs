@@ -50,7 +50,8 @@ pub(super) async fn offer(
     (upstream, layout): (MqttUpstream, Layout),
     listeners: Arc<Listeners>,
 ) {
-    let mut offers = Offers { source, upstream, layout, offered: HashMap::new(), failed: BTreeSet::new() };
+    let mut offers =
+        Offers { source, upstream, layout, listeners, offered: HashMap::new(), failed: BTreeSet::new() };
     let mut again = tokio::time::interval_at(Instant::now() + AGAIN, AGAIN);
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -59,7 +60,7 @@ pub(super) async fn offer(
                 let devices = offers.whom(news).await;
                 offers.offer(devices).await;
             }
-            device = listeners.next() => {
+            device = offers.listeners.next() => {
                 offers.offered.insert(device.clone(), HashSet::new());
                 offers.offer(vec![device]).await;
             }
@@ -75,6 +76,7 @@ struct Offers<S> {
     source: S,
     upstream: MqttUpstream,
     layout: Layout,
+    listeners: Arc<Listeners>,
     /// What devices were offered since they began to listen, by what it is about.
     offered: HashMap<DeviceKey, HashSet<String>>,
     /// Devices at which it failed.
@@ -114,6 +116,10 @@ impl<S: Source> Offers<S> {
     }
 
     async fn post(&mut self, device: &DeviceKey, errands: Vec<Errand>) -> Result<(), PostError> {
+        // Whoever has just begun to listen is told all there is when its turn comes, and not some of it twice.
+        if self.listeners.is_new(device) {
+            return Ok(());
+        }
         let known = self.offered.entry(device.clone()).or_default();
         known.retain(|about| errands.iter().any(|errand| errand.about == *about));
         let fresh: Vec<Errand> =

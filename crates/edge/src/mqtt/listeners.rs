@@ -33,6 +33,12 @@ impl Listeners {
         }
     }
 
+    /// Whether a device has begun to listen, and nobody has been told yet.
+    #[must_use]
+    pub fn is_new(&self, device: &DeviceKey) -> bool {
+        self.devices.lock().contains(device)
+    }
+
     /// Notes that a device listens.
     pub(super) fn note(&self, device: &DeviceKey) {
         self.devices.lock().insert(device.clone());

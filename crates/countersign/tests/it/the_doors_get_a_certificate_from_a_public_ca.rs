@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 
-use countersign_testkit::vacant_address;
+use countersign_testkit::{Connection, vacant_address};
 
 use crate::harness::{Installation, Pebble, Time, openssl, until};
 
@@ -27,6 +27,15 @@ fn shown(installation: &Installation, name: &str) -> String {
     let leaf = openssl(&["x509", "-noout", "-issuer", "-serial"], ran.stdout.as_bytes());
     assert_eq!(leaf.code, 0, "{} {}", ran.stderr, leaf.stderr);
     leaf.stdout
+}
+
+/// What the metrics say, by name.
+async fn counted(installation: &Installation, name: &str) -> Option<f64> {
+    let bearer = format!("Bearer {}", installation.admin().token());
+    let mut admin = Connection::plain(installation.admin_address()).await.unwrap();
+    let headers = [("authorization", bearer.as_str())];
+    let text = admin.request("GET", "/metrics", &headers, String::new()).await.unwrap().text();
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,6 +82,8 @@ async fn over_tls_at_any_door_where_there_is_no_redirect() {
     let installation = Installation::configured(&config, Time::Real).await;
     until("a certificate is obtained", async || shown(&installation, "gateway.example").contains("Pebble"))
         .await;
+    assert!(counted(&installation, "countersign_acme_expires_seconds").await > Some(3000.0));
+    assert_eq!(counted(&installation, "countersign_acme_failures").await, Some(0.0));
     let asking = openssl(&["s_client", "-connect", &tls.to_string(), "-alpn", "acme-tls/1"], b"");
     assert!(asking.stdout.contains("No ALPN negotiated"), "nothing is asked any more: {}", asking.stdout);
 }
@@ -88,5 +99,7 @@ async fn a_refusal_is_said_and_the_doors_show_what_they_have() {
     })
     .await;
     assert!(!shown(&installation, "blocked.example").contains("Pebble"));
+    assert!(counted(&installation, "countersign_acme_failures").await >= Some(1.0));
+    assert_eq!(counted(&installation, "countersign_acme_expires_seconds").await, None);
     assert!(!installation.data().join("acme/certificate.sealed").exists());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use super::{enroll, forward, run, unenroll};
+use super::{documents, enroll, forward, run, unenroll};
 
 /// Keeps this device's certificate: enrols it, sends heartbeats, carries out commands, renews in time.
 #[derive(Debug, Parser)]
@@ -66,6 +66,14 @@ pub(crate) enum Command {
     Renew(Json),
     /// End this device's enrolment: at the server, and here.
     Unenroll(unenroll::Arguments),
+    /// Print what a shell needs to complete commands and flags.
+    #[command(
+        after_help = "Example:\n  countersign-agent completions bash > /etc/bash_completion.d/countersign-agent"
+    )]
+    Completions(documents::CompletionsArguments),
+    /// Print the man page, or write one for every command.
+    #[command(after_help = "Example:\n  countersign-agent man --out /usr/local/share/man/man1")]
+    Man(documents::ManArguments),
 }
 
 /// How the result looks.

@@ -1,6 +1,7 @@
 //! The command line: a file per subcommand.
 
 mod arguments;
+mod documents;
 mod enroll;
 mod forward;
 mod logging;

@@ -12,7 +12,7 @@ use countersign_core::time::SystemClock;
 use countersign_supervisor::Variables;
 
 use super::arguments::{Arguments, Command};
-use super::{enroll, forward, logging, renew, run, status, unenroll};
+use super::{documents, enroll, forward, logging, renew, run, status, unenroll};
 
 /// What every command works with.
 pub(crate) struct Context {
@@ -54,6 +54,8 @@ fn execute(arguments: Arguments, environment: Environment, supervision: Variable
             Command::Status(json) => status::status(&context, json),
             Command::Renew(json) => renew::renew(&context, json).await,
             Command::Unenroll(arguments) => unenroll::unenroll(&context, &arguments).await,
+            Command::Completions(arguments) => documents::completions(&arguments),
+            Command::Man(arguments) => documents::man(&arguments),
         }
     })
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::agent_process::{command, text};
 
-const COMMANDS: [&str; 7] = ["", "enroll", "run", "forward", "status", "renew", "unenroll"];
+const COMMANDS: [&str; 9] =
+    ["", "enroll", "run", "forward", "status", "renew", "unenroll", "completions", "man"];
 
 const HEAD: &str = "\
 # Command line of the agent
@@ -46,5 +47,24 @@ fn every_command_is_in_the_list_of_this_test() {
     let names: Vec<&str> = lines.filter_map(|line| line.split_whitespace().next()).collect();
     for name in names.iter().filter(|name| **name != "help") {
         assert!(COMMANDS.contains(name), "{name} is not in the reference");
+    }
+}
+
+#[test]
+fn shells_and_man_know_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |arguments: &[&str]| {
+        let output = command(&folder.path().join("agent.yaml")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(said(&["completions", shell]).contains("unenroll"), "{shell}");
+    }
+    assert!(said(&["man"]).contains(".TH countersign-agent 1"));
+    let pages = folder.path().join("pages");
+    said(&["man", "--out", pages.to_str().unwrap()]);
+    for name in COMMANDS.iter().filter(|name| !name.is_empty()) {
+        assert!(pages.join(format!("countersign-agent-{name}.1")).exists(), "{name}");
     }
 }

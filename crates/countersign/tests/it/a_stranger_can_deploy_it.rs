@@ -67,7 +67,8 @@ fn the_packages_hold_what_a_machine_needs_and_their_linter_is_content() {
          /usr/share/man/man1/countersign-serve.1.gz /usr/share/bash-completion/completions/countersign \
          /usr/share/doc/countersign/copyright /usr/share/doc/countersign/third-party.gz",
         "/usr/bin/countersign-agent /lib/systemd/system/countersign-agent.service \
-         /usr/lib/sysusers.d/countersign-agent.conf /usr/share/man/man1/countersign-agent.1.gz",
+         /usr/lib/sysusers.d/countersign-agent.conf /usr/share/man/man1/countersign-agent.1.gz \
+         /usr/share/man/man1/countersign-agent-enroll.1.gz /usr/share/bash-completion/completions/countersign-agent",
     ];
     assert_eq!(packages.len(), held.len());
     for (package, held) in packages.iter().zip(held) {

@@ -1,16 +1,22 @@
 //! Notices: word of what changes, for pages that show it. They say that something of a kind changed, not what.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use countersign_core::ids::Tenant;
-use countersign_store::{Notice, NoticedGroup};
+use countersign_store::{Company, Notice, NoticedGroup, Store, StoreError};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use crate::authority::Authority;
 use crate::authorized::{Authorized, View};
 use crate::devices::LookError;
+
+/// How often it is looked whether another authority wrote something, as long as a page is open. To be told by the
+/// database would cost every commit of every authority (`NOTIFY` lets them commit one at a time), open pages or not.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What a page may be about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,6 +93,51 @@ pub struct Notices {
     closing: watch::Receiver<bool>,
     /// The only tenant whose changes count; `None`: everybody's.
     tenant: Option<Tenant>,
+    /// `None`: nobody else writes.
+    others: Option<Others>,
+}
+
+/// The other authorities on the database.
+#[derive(Debug)]
+struct Others {
+    store: Store,
+    chain: Option<Tenant>,
+    /// How many entries of the audit are known of.
+    known: u64,
+    next: Instant,
+}
+
+impl Others {
+    async fn on(store: &Store, chain: Option<&Tenant>) -> Result<Option<Self>, StoreError> {
+        if store.company() == Company::Alone {
+            return Ok(None);
+        }
+        let (store, chain, next) = (store.clone(), chain.cloned(), Instant::now() + LOOK);
+        let mut others = Self { store, chain, known: 0, next };
+        others.known = others.length().await?;
+        Ok(Some(others))
+    }
+
+    async fn length(&self) -> Result<u64, StoreError> {
+        let chain = self.chain.clone();
+        self.store.read(|r| Box::pin(async move { r.audit_length(chain.as_ref()).await })).await
+    }
+
+    /// Waits until there is what this authority did not write. What it wrote and has not told yet may pass for it.
+    async fn wrote(&mut self) {
+        loop {
+            sleep_until(self.next).await;
+            self.next = Instant::now() + LOOK;
+            match self.length().await {
+                Ok(length) if length == self.known => {}
+                Ok(length) => {
+                    self.known = length;
+                    return;
+                }
+                Err(error) => tracing::debug!(%error, "not known whether another authority wrote something"),
+            }
+        }
+    }
 }
 
 impl Notices {
@@ -94,12 +145,19 @@ impl Notices {
     /// authority ends.
     pub async fn next(&mut self) -> Option<BTreeSet<Topic>> {
         loop {
+            let elsewhere = async {
+                match &mut self.others {
+                    Some(others) => others.wrote().await,
+                    None => std::future::pending().await,
+                }
+            };
             let heard = tokio::select! {
                 heard = self.heard.recv() => heard,
+                () = elsewhere => return Some(Topic::ALL.into()),
                 _closing = self.closing.wait_for(|closing| *closing) => return None,
             };
-            let topics: BTreeSet<Topic> = match heard {
-                Ok(group) => group.iter().filter(|notice| self.concerns(notice)).flat_map(topics).collect(),
+            let topics = match heard {
+                Ok(group) => self.own(&group),
                 Err(RecvError::Lagged(_)) => Topic::ALL.into(),
                 Err(RecvError::Closed) => return None,
             };
@@ -107,6 +165,19 @@ impl Notices {
                 return Some(topics);
             }
         }
+    }
+
+    /// What this authority wrote that counts.
+    fn own(&mut self, group: &NoticedGroup) -> BTreeSet<Topic> {
+        let (mut about, mut written) = (BTreeSet::new(), 0);
+        for (notice, count) in group.iter().filter(|(notice, _count)| self.concerns(notice)) {
+            about.extend(topics(notice));
+            written += count;
+        }
+        if let Some(others) = &mut self.others {
+            others.known += written;
+        }
+        about
     }
 
     fn concerns(&self, notice: &Notice) -> bool {
@@ -121,8 +192,8 @@ fn topics(notice: &Notice) -> Vec<Topic> {
 }
 
 impl Authority {
-    /// Hears of what changes from now on through this process; a caller bound to a tenant hears of that
-    /// tenant's changes alone.
+    /// Hears of what changes from now on; a caller bound to a tenant hears of that tenant's changes alone. What
+    /// another authority changed is told within seconds, as everything.
     ///
     /// # Errors
     /// When the store fails.
@@ -131,7 +202,9 @@ impl Authority {
             Some(own) => Some(self.tenant(own).await?.slug),
             None => None,
         };
-        Ok(Notices { heard: self.store.notices(), closing: self.edges.closing.subscribe(), tenant })
+        let (heard, closing) = (self.store.notices(), self.edges.closing.subscribe());
+        let others = Others::on(&self.store, tenant.as_ref()).await?;
+        Ok(Notices { heard, closing, tenant, others })
     }
 }
 

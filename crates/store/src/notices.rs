@@ -1,6 +1,6 @@
 //! Word of what was written down, for whoever shows it: sent after the commit, and lost when nobody listens.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
@@ -22,8 +22,8 @@ impl Notice {
     pub const PRESENCE: &'static str = "presence";
 }
 
-/// What one commit wrote down, each kind once.
-pub type NoticedGroup = Arc<BTreeSet<Notice>>;
+/// What one commit wrote down, and in how many entries of the audit.
+pub type NoticedGroup = Arc<BTreeMap<Notice, u64>>;
 
 /// Where notices go.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Notices {
     }
 
     /// Tells whoever listens.
-    pub(crate) fn tell(&self, group: BTreeSet<Notice>) {
+    pub(crate) fn tell(&self, group: BTreeMap<Notice, u64>) {
         if !group.is_empty() && self.0.send(Arc::new(group)).is_err() {
             tracing::trace!("nobody listens to notices");
         }

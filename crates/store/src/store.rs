@@ -1,6 +1,6 @@
 //! The open database.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,7 +178,7 @@ impl Store {
     pub fn tell_of_presence(&self) {
         if self.inner.notices.is_heard() {
             let notice = Notice { chain: String::new(), event: Notice::PRESENCE };
-            self.inner.notices.tell(BTreeSet::from([notice]));
+            self.inner.notices.tell(BTreeMap::from([(notice, 0)]));
         }
     }
 

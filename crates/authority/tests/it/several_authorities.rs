@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use countersign_authority::Authority;
 use countersign_authority::brokered::Enrolled;
+use countersign_authority::notices::Topic;
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::snapshot::{Bar, Standing};
 use countersign_store::{CertificateRow, Store};
@@ -54,6 +55,21 @@ async fn each_authority_hears_of_devices_that_enrol_at_another() {
         let heard = tokio::time::timeout(SECOND * 10, enrolments.heard()).await.unwrap().unwrap();
         assert_eq!(heard, Enrolled::Devices(vec![device.id]));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_one_authority_hears_of_what_another_wrote() {
+    let house = House::new().await;
+    let neighbour = neighbour(&house).await;
+    let mut notices = neighbour.notices(&house.view()).await.unwrap();
+    house.device("pump").await;
+    let heard = tokio::time::timeout(SECOND * 10, notices.next()).await.unwrap();
+    assert_eq!(heard, Some(Topic::ALL.into()));
+    let (slug, name) = ("other".parse().unwrap(), "Other".into());
+    neighbour.create_tenant(&house.own(), slug, name).await.unwrap();
+    assert_eq!(notices.next().await, Some([Topic::Administration, Topic::Audit].into()));
+    let told_again = tokio::time::timeout(SECOND * 5, notices.next()).await;
+    assert!(told_again.is_err(), "it wrote that itself: {told_again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -209,6 +209,18 @@ impl Reading<'_> {
         Ok(last.map_or(0, |Number(id)| id))
     }
 
+    /// How many entries there have ever been in a tenant's chain, or in all chains together.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn audit_length(&mut self, chain: Option<&Tenant>) -> Result<u64, StoreError> {
+        let text = "SELECT CAST(coalesce(sum(sequence), 0) AS BIGINT) AS number FROM audit_heads
+            WHERE CAST($1 AS TEXT) IS NULL OR chain = $1";
+        let Number(length) =
+            sql(HEADS, text).bind(chain.map(Tenant::as_str)).one(&mut self.connection).await?;
+        Ok(length)
+    }
+
     /// The entries of a part of the log that match, in the order of the log; not what lies behind a cut.
     ///
     /// # Errors

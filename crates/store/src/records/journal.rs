@@ -1,7 +1,7 @@
 //! The audit entries of a group of changes: collected while its changes run, numbered, chained and
 //! written together before the commit, in the same transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use countersign_core::audit::{AuditEntry, CHAIN_START, ChainHash, ChainedEntry};
 use countersign_core::ids::Tenant;
@@ -86,10 +86,13 @@ impl Journal {
         self.entries.truncate(len);
     }
 
-    /// What waits, each kind of it once.
-    pub(crate) fn notices(&self) -> BTreeSet<Notice> {
-        let notice = |entry: &Entry| Notice { chain: entry.chain.clone(), event: entry.event };
-        self.entries.iter().map(notice).collect()
+    /// What waits, and in how many entries.
+    pub(crate) fn notices(&self) -> BTreeMap<Notice, u64> {
+        let mut notices = BTreeMap::new();
+        for Entry { chain, event, .. } in &self.entries {
+            *notices.entry(Notice { chain: chain.clone(), event }).or_default() += 1;
+        }
+        notices
     }
 
     /// Writes what waits, each entry at the end of its chain, in the order in which they came.

@@ -3,7 +3,7 @@
 use countersign_core::certificate::CertificateState;
 use countersign_core::device::DeviceStatus;
 use countersign_core::time::Timestamp;
-use countersign_store::Notice;
+use countersign_store::{Notice, NoticedGroup};
 
 use super::fixture::{DAY, Fixture, insert_tenant, now, read, write};
 
@@ -72,6 +72,14 @@ async fn what_is_committed_is_told_and_nothing_else() {
     fixture.store.tell_of_presence();
     let first = notices.recv().await.unwrap();
     let chain = fixture.tenant.slug.to_string();
-    assert_eq!(first.iter().collect::<Vec<_>>(), [&Notice { chain, event: "device.enrolled" }]);
-    assert_eq!(notices.recv().await.unwrap().first().unwrap().event, Notice::PRESENCE);
+    let told = |group: &NoticedGroup| {
+        group.iter().map(|(notice, count)| (notice.clone(), *count)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&first), [(Notice { chain, event: "device.enrolled" }, 1)]);
+    let presence = Notice { chain: String::new(), event: Notice::PRESENCE };
+    assert_eq!(told(&notices.recv().await.unwrap()), [(presence, 0)]);
+    let slug = fixture.tenant.slug.clone();
+    let own = read!(fixture.store, |r| r.audit_length(Some(&slug))).unwrap();
+    let all = read!(fixture.store, |r| r.audit_length(None)).unwrap();
+    assert!(own > 0 && all >= own, "{own} {all}");
 }

@@ -20,11 +20,12 @@ use tokio::sync::watch;
 use crate::anchors::{Anchors, hash_of};
 use crate::channels::Channels;
 use crate::commands_by_identity::{Ears, Rung};
+use crate::counts::Counts;
 use crate::crl::CrlWork;
 use crate::edges::{EdgeReports, SnapshotSigner};
 use crate::enrol::Chain;
 use crate::expiry::ExpiryWatch;
-use crate::glance::Glances;
+use crate::glance::Glance;
 use crate::import_ca::{CaImport, ImportCaError};
 use crate::installation::{self, Opened};
 use crate::issue::IssuanceError;
@@ -38,6 +39,7 @@ use crate::plan::PlannedCa;
 use crate::presence::PresenceQueue;
 use crate::publish::Publisher;
 use crate::questions::Questions;
+use crate::rollout::Rollout;
 use crate::rules::RulesInForce;
 use crate::upstream::Upstream;
 use crate::usage::UsageLog;
@@ -123,7 +125,8 @@ pub struct Authority {
     pub(crate) edges: EdgeReports,
     pub(crate) expiry: ExpiryWatch,
     pub(crate) monitors: Monitors,
-    pub(crate) glances: Arc<Glances>,
+    pub(crate) glances: Arc<Counts<Glance>>,
+    pub(crate) rollouts: Arc<Counts<Rollout>>,
     pub(crate) rules: RulesInForce,
     pub(crate) oidc: Option<Provider>,
     pub(crate) relying_party: RelyingParty,
@@ -225,6 +228,7 @@ impl Authority {
             expiry: ExpiryWatch::default(),
             monitors: Monitors::new(with.monitors),
             glances: Arc::default(),
+            rollouts: Arc::default(),
             rules: RulesInForce::new(&config),
             oidc: with.oidc.map(|(config, transport)| Provider::new(config, transport, Arc::clone(&clock))),
             relying_party: RelyingParty::at(with.console_url.as_deref()),

@@ -1,9 +1,5 @@
 //! The fleet at a glance: how many devices there are of each status, and when their certificates end.
-//!
-//! A fleet of usual size is counted whenever somebody looks. Counting a large one takes a while, so what was
-//! counted is kept: for as short a time that counting takes a twentieth of this process's time at most.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +7,10 @@ use countersign_core::device::DeviceStatus;
 use countersign_core::ids::{Tenant, TenantId};
 use countersign_core::time::Timestamp;
 use countersign_store::{Store, StoreError};
-use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
 
 use crate::authority::Authority;
 use crate::authorized::{Authorized, View};
+use crate::counts::Numbers;
 use crate::tenants::TenantError;
 
 /// How many spans of time the ends of certificates are counted in.
@@ -23,15 +18,6 @@ pub const SPANS: u32 = 13;
 
 /// How long each is: a week.
 pub const SPAN: Duration = Duration::from_secs(7 * 86_400);
-
-/// Up to so many devices are counted whenever somebody looks.
-const USUAL: u64 = 20_000;
-
-/// How many times as long as counting took what was counted is good.
-const KEPT_FOR: u32 = 20;
-
-/// Counting that takes longer than this is not waited for when there are numbers from before.
-const QUICK: Duration = Duration::from_millis(300);
 
 /// Numbers of a fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,20 +45,10 @@ impl Glance {
     }
 }
 
-/// What was counted.
-#[derive(Debug, Default)]
-pub(crate) struct Glances {
-    kept: Mutex<HashMap<Option<TenantId>, Kept>>,
-}
-
-#[derive(Clone, Debug)]
-struct Kept {
-    glance: Arc<Glance>,
-    until: Instant,
-    /// Whether counting it is quick enough to be waited for.
-    is_quick: bool,
-    /// Whether it is being counted again.
-    is_renewed: bool,
+impl Numbers for Glance {
+    fn devices(&self) -> u64 {
+        self.devices.iter().map(|(_, devices)| devices).sum()
+    }
 }
 
 /// Whose devices are counted.
@@ -81,41 +57,6 @@ struct Counted {
     store: Store,
     tenant: Option<(TenantId, Tenant)>,
     now: Timestamp,
-}
-
-impl Glances {
-    fn fresh(&self, tenant: Option<TenantId>) -> Option<Arc<Glance>> {
-        let kept = self.kept.lock();
-        kept.get(&tenant).filter(|kept| Instant::now() < kept.until).map(|kept| Arc::clone(&kept.glance))
-    }
-
-    /// The numbers from before, where counting takes long; and whether somebody has to count.
-    fn before(&self, tenant: Option<TenantId>) -> Option<(Arc<Glance>, bool)> {
-        let mut kept = self.kept.lock();
-        let kept = kept.get_mut(&tenant).filter(|kept| !kept.is_quick)?;
-        let has_to = !std::mem::replace(&mut kept.is_renewed, true);
-        Some((Arc::clone(&kept.glance), has_to))
-    }
-
-    async fn count(&self, counted: Counted) -> Result<Arc<Glance>, StoreError> {
-        let (begun, tenant) = (Instant::now(), counted.tenant.as_ref().map(|(id, _)| *id));
-        let looked = counted.look().await.map(Arc::new);
-        let took = begun.elapsed();
-        let mut kept = self.kept.lock();
-        match looked {
-            Ok(glance) => {
-                let is_usual = glance.devices.iter().map(|(_, devices)| devices).sum::<u64>() <= USUAL;
-                let until = Instant::now() + if is_usual { Duration::ZERO } else { took * KEPT_FOR };
-                let (is_quick, is_renewed) = (is_usual || took <= QUICK, false);
-                kept.insert(tenant, Kept { glance: Arc::clone(&glance), until, is_quick, is_renewed });
-                Ok(glance)
-            }
-            Err(error) => {
-                kept.remove(&tenant);
-                Err(error)
-            }
-        }
-    }
 }
 
 impl Counted {
@@ -156,30 +97,12 @@ impl Authority {
         if let Some(tenant) = id {
             by.covers(tenant)?;
         }
-        if let Some(glance) = self.glances.fresh(id) {
-            return Ok(glance);
-        }
         let tenant = match id {
             Some(id) => Some((id, self.tenant(id).await?.slug)),
             None => None,
         };
         let counted = Counted { store: self.store.clone(), tenant, now: self.now() };
-        match self.glances.before(id) {
-            Some((before, true)) => {
-                let (glances, store) = (Arc::clone(&self.glances), self.store.clone());
-                let counting = tokio::spawn(async move {
-                    let counted = glances.count(counted).await;
-                    // Whoever went on with the numbers from before looks again.
-                    store.tell_of_presence();
-                    counted
-                });
-                match timeout(QUICK, counting).await {
-                    Ok(Ok(counted)) => Ok(counted?),
-                    Ok(Err(_)) | Err(_) => Ok(before),
-                }
-            }
-            Some((before, false)) => Ok(before),
-            None => Ok(self.glances.count(counted).await?),
-        }
+        let store = self.store.clone();
+        Ok(self.glances.look(id, counted.look(), move || store.tell_of_presence()).await?)
     }
 }

@@ -30,6 +30,7 @@ pub mod channels;
 pub mod commands;
 mod commands_by_identity;
 pub mod confirm;
+mod counts;
 pub mod crl;
 pub mod denials;
 pub mod device_changes;

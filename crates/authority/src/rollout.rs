@@ -1,5 +1,6 @@
 //! Rollout: how far each tenant is from `enforce`, who would be refused by it, and the way back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::audit::{AuditEntry, AuditEvent};
@@ -12,6 +13,7 @@ pub use countersign_store::{
 
 use crate::authority::Authority;
 use crate::authorized::{Authorized, Forbidden, Own, View};
+use crate::counts::Numbers;
 use crate::devices::LookError;
 use crate::publish::Applied;
 
@@ -32,6 +34,12 @@ pub struct Rollout {
     pub would_refuse: Vec<WouldRefuse>,
 }
 
+impl Numbers for Rollout {
+    fn devices(&self) -> u64 {
+        self.tenants.iter().map(|tenant| tenant.devices).sum()
+    }
+}
+
 /// The tenants are as they were.
 #[derive(Debug, thiserror::Error)]
 pub enum RollBackError {
@@ -44,24 +52,26 @@ pub enum RollBackError {
 }
 
 impl Authority {
-    /// How far the tenants are; a caller bound to a tenant sees that tenant alone.
+    /// How far the tenants are; a caller bound to a tenant sees that tenant alone. A large fleet's numbers may be
+    /// a little older, and say so.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn rollout(&self, by: &Authorized<View>) -> Result<Rollout, StoreError> {
+    pub async fn rollout(&self, by: &Authorized<View>) -> Result<Arc<Rollout>, StoreError> {
         self.flush_usage().await?;
-        let (scope, now) = (by.scope(), self.now());
-        let (tenants, would_refuse) = self
-            .store
-            .read(move |r| {
+        let (scope, now, store) = (by.scope(), self.now(), self.store.clone());
+        let counted = async move {
+            let read = store.read(move |r| {
                 Box::pin(async move {
                     let tenants = r.rollout(scope, now, now + SOON).await?;
                     let would_refuse = r.would_refuse(scope, now - DAY * 7, now - DAY).await?;
-                    Ok::<_, StoreError>((tenants, would_refuse))
+                    Ok::<_, StoreError>(Rollout { at: now, tenants, would_refuse })
                 })
-            })
-            .await?;
-        Ok(Rollout { at: now, tenants, would_refuse })
+            });
+            read.await
+        };
+        let store = self.store.clone();
+        self.rollouts.look(scope, counted, move || store.tell_of_presence()).await
     }
 
     /// One page of the devices that `enforce` would have refused; a caller bound to a tenant sees that

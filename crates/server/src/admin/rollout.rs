@@ -27,29 +27,29 @@ pub(crate) async fn get(
     Allowed(by, _): Allowed<View, DevicesRead>,
 ) -> Outcome<Json<RolloutReport>> {
     let rollout = state.authority.rollout(&by).await.map_err(|error| Failure::internal(&error))?;
-    Ok(Json(wire_rollout(rollout)))
+    Ok(Json(wire_rollout(&rollout)))
 }
 
-fn wire_rollout(rollout: Rollout) -> RolloutReport {
+fn wire_rollout(rollout: &Rollout) -> RolloutReport {
     let mut blocked: HashMap<TenantId, WouldBeBlocked> = HashMap::new();
-    for one in rollout.would_refuse {
+    for one in &rollout.would_refuse {
         let of_tenant = blocked.entry(one.tenant).or_default();
         if one.since_second > 0 {
             of_tenant.last24h.insert(one.code.clone(), one.since_second);
         }
-        of_tenant.last7d.insert(one.code, one.since_first);
+        of_tenant.last7d.insert(one.code.clone(), one.since_first);
     }
-    let tenant = |row: countersign_authority::rollout::TenantRollout| TenantRolloutBody {
+    let tenant = |row: &countersign_authority::rollout::TenantRollout| TenantRolloutBody {
         would_be_blocked: blocked.remove(&row.tenant).unwrap_or_default(),
         id: row.tenant,
-        tenant: row.slug,
+        tenant: row.slug.clone(),
         enforcement: row.enforcement,
         devices: row.devices,
         ready: row.ready,
         without_certificate: row.without_certificate,
         expiring: row.expiring,
     };
-    RolloutReport { at: rollout.at, tenants: rollout.tenants.into_iter().map(tenant).collect() }
+    RolloutReport { at: rollout.at, tenants: rollout.tenants.iter().map(tenant).collect() }
 }
 
 /// One page of the devices that `enforce`, or rules that are observed, would have refused, each with its

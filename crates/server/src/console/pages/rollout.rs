@@ -44,8 +44,7 @@ pub(in crate::console) async fn page(
         after: cursor(&mut fields),
     };
     fields.finish()?;
-    let mut rollout = state.authority.rollout(&by).await.map_err(|error| Failure::internal(&error))?;
-    rollout.tenants.retain(|row| visit.tenant_id().is_none_or(|tenant| row.tenant == tenant));
+    let rollout = state.authority.rollout(&by).await.map_err(|error| Failure::internal(&error))?;
     let blocked = state.authority.blocked_devices(&by, filter).await?;
     let line = "Who has a certificate and uses it, and who would be refused under enforce.";
     let body = html! {
@@ -62,6 +61,8 @@ fn tenants(visit: &Visit, rollout: &Rollout) -> Markup {
         let sums = would_block.entry(one.tenant).or_default();
         *sums = (sums.0 + one.since_first, sums.1 + one.since_second);
     }
+    let is_chosen = |row: &&TenantRollout| visit.tenant_id().is_none_or(|tenant| row.tenant == tenant);
+    let chosen = rollout.tenants.iter().filter(is_chosen);
     html! {
         div class="panel flush" {
             table class="list stacks" {
@@ -78,7 +79,7 @@ fn tenants(visit: &Visit, rollout: &Rollout) -> Markup {
                     }
                 }
                 tbody {
-                    @for row in &rollout.tenants {
+                    @for row in chosen {
                         @let blocked = would_block.get(&row.tenant).copied().unwrap_or_default();
                         tr {
                             td class="main" { (row.slug) }

@@ -69,6 +69,7 @@ impl Authority {
             snapshot.denied.insert(revocation.reference);
         }
         snapshot.denied.extend(material.ended_tokens);
+        snapshot.settle();
         self.publisher.replace(snapshot);
         patching.forgotten_until = now;
         Ok(())
@@ -138,6 +139,7 @@ impl Authority {
             for reference in &ended {
                 snapshot.denied.remove(reference);
             }
+            snapshot.settle();
             self.publisher.patch(snapshot, of_certificates(ended));
         }
         Ok(())
@@ -198,6 +200,7 @@ fn apply(snapshot: &mut TrustSnapshot, changes: TrustChanges, now: Timestamp) {
     snapshot.proved.extend(changes.services);
     snapshot.denied.extend(changes.revoked_services);
     snapshot.denied_keys.extend(changes.denied_service_keys);
+    snapshot.settle();
     snapshot.version = changes.version;
     snapshot.made_at = now;
 }

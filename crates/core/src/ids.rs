@@ -444,7 +444,11 @@ text_serde!(AgentId);
 /// A certificate's serial number as its bytes without leading zeros, so that two spellings of one
 /// number are equal; 1 to 20 octets, positive (RFC 5280 section 4.1.2.2).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SerialNumber(Box<[u8]>);
+pub struct SerialNumber {
+    // Padded with zeros behind its end; in this order, so that a number comes right after what it begins with.
+    bytes: [u8; 20],
+    length: u8,
+}
 
 impl SerialNumber {
     /// From the big-endian bytes of a non-negative number; leading zeros do not count.
@@ -453,8 +457,13 @@ impl SerialNumber {
     /// Refuses zero and more than 20 significant octets.
     pub fn from_be_bytes(bytes: &[u8]) -> Result<Self, IdError> {
         let significant = bytes.iter().position(|b| *b != 0).and_then(|at| bytes.get(at..));
-        match significant {
-            Some(number) if number.len() <= 20 => Ok(Self(number.into())),
+        let number = significant.unwrap_or_default();
+        match u8::try_from(number.len()) {
+            Ok(length @ 1..=20) => {
+                let mut padded = [0; 20];
+                padded.iter_mut().zip(number).for_each(|(place, byte)| *place = *byte);
+                Ok(Self { bytes: padded, length })
+            }
             _ => Err(IdError::new("serial number", "1 to 20 octets, positive", &hex::encode(bytes))),
         }
     }
@@ -462,7 +471,7 @@ impl SerialNumber {
     /// The big-endian bytes without leading zeros.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
 }
 
@@ -478,7 +487,7 @@ impl FromStr for SerialNumber {
 
 impl fmt::Display for SerialNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(&self.0))
+        f.write_str(&hex::encode(self.as_bytes()))
     }
 }
 
@@ -529,6 +538,13 @@ mod tests {
         assert_eq!(plain, "ABC".parse().unwrap());
         assert!("00".parse::<SerialNumber>().is_err());
         assert!("11".repeat(21).parse::<SerialNumber>().is_err());
+    }
+
+    #[test]
+    fn serial_numbers_are_in_the_order_of_their_bytes() {
+        let numbers = ["01", "0100", "010000", "010001", "0101", "02", &"02".repeat(19), &"02".repeat(20)];
+        let numbers = numbers.map(|text| text.parse::<SerialNumber>().unwrap());
+        assert!(numbers.is_sorted_by(|one, next| one < next && one.as_bytes() < next.as_bytes()));
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! What an edge knows: one immutable [`TrustSnapshot`] per epoch, and the verdict it gives on a
 //! certificate.
 //!
-//! The maps share structure between epochs, so that one revocation among 100,000 costs the change
+//! Maps and sets share structure between epochs, so that one revocation among 100,000 costs the change
 //! and not a copy.
 
 mod bytes;
 pub mod changes;
+mod fallen;
+mod packed;
 pub mod wire;
 
 use std::time::Duration;
 
 use imbl::{HashMap, HashSet, Vector};
 
+pub use self::fallen::{BarredDevices, DeniedCertificates};
+pub use self::packed::{Packed, PackedSet};
 use crate::guest::ForeignTrust;
 use crate::identity::{Identity, TrustDomain};
 use crate::ids::{CertificateRef, DeviceName, IssuerKeyId, SerialNumber, SpkiSha256, Tenant};
@@ -182,11 +186,11 @@ pub struct TrustSnapshot {
     /// Certificates of devices that CAs elsewhere signed, each by its issuer and serial number.
     pub bindings: HashMap<CertificateRef, Binding>,
     /// Revoked certificates that have not expired.
-    pub denied: HashSet<CertificateRef>,
+    pub denied: DeniedCertificates,
     /// Keys that prove nothing ever again: those of revoked certificates and of denied devices.
-    pub denied_keys: HashSet<SpkiSha256>,
+    pub denied_keys: PackedSet<SpkiSha256>,
     /// Devices that are quarantined or decommissioned.
-    pub barred: HashMap<DeviceKey, Bar>,
+    pub barred: BarredDevices,
     /// Replaced certificates, and until when sessions opened with them may go on.
     pub superseded: HashMap<CertificateRef, Timestamp>,
     /// Of which issuers certificates are denied unless they are proved; empty, or nearly so, everywhere
@@ -287,9 +291,9 @@ impl TrustSnapshot {
             service_issuers: Vector::new(),
             foreign_trusts: Vector::new(),
             bindings: HashMap::new(),
-            denied: HashSet::new(),
-            denied_keys: HashSet::new(),
-            barred: HashMap::new(),
+            denied: DeniedCertificates::default(),
+            denied_keys: PackedSet::default(),
+            barred: BarredDevices::default(),
             superseded: HashMap::new(),
             pending: HashSet::new(),
             unproved: HashMap::new(),
@@ -298,6 +302,13 @@ impl TrustSnapshot {
             rules: std::sync::Arc::from([]),
             lists: std::sync::Arc::from([]),
         }
+    }
+
+    /// Packs what fell, if much of it is new: for whoever is done with changing it.
+    pub fn settle(&mut self) {
+        self.denied.settle();
+        self.denied_keys.settle();
+        self.barred.settle();
     }
 
     /// The verdict on `claim` at `now`.
@@ -468,7 +479,7 @@ mod tests {
         snapshot.denied.insert(token.reference.clone());
         assert_eq!(snapshot.standing(&token, now), Standing::Revoked);
         snapshot.barred.insert((acme, "d1".parse().unwrap()), Bar::Quarantined);
-        snapshot.denied.clear();
+        snapshot.denied.remove(&token.reference);
         assert_eq!(snapshot.standing(&token, now), Standing::Quarantined);
         snapshot.tenants.clear();
         assert_eq!(snapshot.standing(&token, now), Standing::Foreign);

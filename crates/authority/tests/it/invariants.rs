@@ -40,16 +40,19 @@ impl House {
         let published = self.authority.snapshot();
         let rebuilt = self.reopened(IssuerMode::Embedded).await.snapshot();
         let ended = self.ended().await;
-        let live = |references: &mut dyn Iterator<Item = &CertificateRef>| -> HashSet<CertificateRef> {
-            references.filter(|one| !ended.contains(*one)).cloned().collect()
+        let live = |references: &mut dyn Iterator<Item = CertificateRef>| -> HashSet<CertificateRef> {
+            references.filter(|one| !ended.contains(one)).collect()
         };
         assert_eq!(published.version, rebuilt.version);
         assert_eq!(published.tenants, rebuilt.tenants);
         assert_eq!(published.barred, rebuilt.barred);
         assert_eq!(published.denied_keys, rebuilt.denied_keys);
         assert_eq!(live(&mut published.denied.iter()), live(&mut rebuilt.denied.iter()));
-        assert_eq!(live(&mut published.pending.iter()), live(&mut rebuilt.pending.iter()));
-        assert_eq!(live(&mut published.superseded.keys()), live(&mut rebuilt.superseded.keys()));
+        assert_eq!(live(&mut published.pending.iter().cloned()), live(&mut rebuilt.pending.iter().cloned()));
+        assert_eq!(
+            live(&mut published.superseded.keys().cloned()),
+            live(&mut rebuilt.superseded.keys().cloned())
+        );
         for (reference, until) in &rebuilt.superseded {
             assert_eq!(published.superseded.get(reference), Some(until));
         }
@@ -105,7 +108,7 @@ impl House {
             | DeviceStatus::Maintenance => None,
         };
         let key = (device.tenant_slug.clone(), device.name.clone());
-        assert_eq!(self.authority.snapshot().barred.get(&key).copied(), expected);
+        assert_eq!(self.authority.snapshot().barred.get(&key), expected);
         assert_eq!(device.quarantined_at.is_some(), device.status == DeviceStatus::Quarantined);
         assert_eq!(device.quarantined_reason.is_some(), device.status == DeviceStatus::Quarantined);
         assert!(device.token.is_none() || device.status != DeviceStatus::Decommissioned);

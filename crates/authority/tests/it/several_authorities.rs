@@ -39,7 +39,7 @@ async fn a_denied_device_is_cut_by_the_other_authority_in_under_a_second() {
         house.authority.deny(&house.operate(), device.id).await.unwrap();
         until(&neighbour, &row, Standing::Revoked).await;
         let key = (row.tenant.clone(), row.device_name.clone());
-        assert_eq!(neighbour.snapshot().barred.get(&key), Some(&Bar::Decommissioned));
+        assert_eq!(neighbour.snapshot().barred.get(&key), Some(Bar::Decommissioned));
         assert_eq!(neighbour.snapshot().version, house.authority.snapshot().version);
     }
     following.abort();

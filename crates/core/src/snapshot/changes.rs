@@ -97,20 +97,20 @@ impl TrustChanges {
             lists: Some(Arc::clone(lists)),
             unproved: Some(unproved_of(unproved)),
             tenants: every(tenants),
-            barred: every(barred),
+            barred: barred.iter().map(|(device, bar)| (device, Some(bar))).collect(),
             bindings: every(bindings),
             superseded: every(superseded),
-            denied: each(denied),
-            pending: each(pending),
-            proved: each(proved),
-            denied_keys: each(denied_keys),
+            denied: each(denied.iter()),
+            pending: each(pending.iter().cloned()),
+            proved: each(proved.iter().cloned()),
+            denied_keys: each(denied_keys.iter()),
         }
     }
 
     /// What is different in `new`, among what was touched.
     #[must_use]
     pub fn between(old: &TrustSnapshot, new: &TrustSnapshot, touched: &Touched) -> Self {
-        let references = || touched.certificates.keys();
+        let (both, references) = ([old, new], || touched.certificates.keys());
         Self {
             device_issuers: different(&old.device_issuers, &new.device_issuers),
             service_issuers: different(&old.service_issuers, &new.service_issuers),
@@ -118,14 +118,18 @@ impl TrustChanges {
             rules: different(&old.rules, &new.rules),
             lists: different(&old.lists, &new.lists),
             unproved: (old.unproved != new.unproved).then(|| unproved_of(&new.unproved)),
-            tenants: mapped(&old.tenants, &new.tenants, touched.tenants.iter()),
-            barred: mapped(&old.barred, &new.barred, touched.devices.iter()),
-            bindings: mapped(&old.bindings, &new.bindings, references()),
-            superseded: mapped(&old.superseded, &new.superseded, references()),
-            denied: listed(&old.denied, &new.denied, references()),
-            pending: listed(&old.pending, &new.pending, references()),
-            proved: listed(&old.proved, &new.proved, references()),
-            denied_keys: listed(&old.denied_keys, &new.denied_keys, touched.keys.iter()),
+            tenants: edits(both, touched.tenants.iter(), |one, tenant| one.tenants.get(tenant).copied()),
+            barred: edits(both, touched.devices.iter(), |one, device| one.barred.get(device)),
+            bindings: edits(both, references(), |one, reference| one.bindings.get(reference).cloned()),
+            superseded: edits(both, references(), |one, reference| one.superseded.get(reference).copied()),
+            denied: edits(both, references(), |one, reference| one.denied.contains(reference).then_some(())),
+            pending: edits(both, references(), |one, reference| {
+                one.pending.contains(reference).then_some(())
+            }),
+            proved: edits(both, references(), |one, reference| one.proved.contains(reference).then_some(())),
+            denied_keys: edits(both, touched.keys.iter(), |one, key| {
+                one.denied_keys.contains(key).then_some(())
+            }),
         }
     }
 
@@ -175,13 +179,23 @@ impl TrustChanges {
                 unproved.into_iter().map(|(issuer, periods)| (issuer, periods.into())).collect();
         }
         edit_map(&mut snapshot.tenants, self.tenants);
-        edit_map(&mut snapshot.barred, self.barred);
+        self.barred.into_iter().for_each(|(device, bar)| match bar {
+            Some(bar) => snapshot.barred.insert(device, bar),
+            None => snapshot.barred.remove(&device),
+        });
         edit_map(&mut snapshot.bindings, self.bindings);
         edit_map(&mut snapshot.superseded, self.superseded);
-        edit_set(&mut snapshot.denied, self.denied);
+        self.denied.into_iter().for_each(|(certificate, presence)| match presence {
+            Some(()) => snapshot.denied.insert(certificate),
+            None => snapshot.denied.remove(&certificate),
+        });
         edit_set(&mut snapshot.pending, self.pending);
         edit_set(&mut snapshot.proved, self.proved);
-        edit_set(&mut snapshot.denied_keys, self.denied_keys);
+        self.denied_keys.into_iter().for_each(|(key, presence)| match presence {
+            Some(()) => snapshot.denied_keys.insert(key),
+            None => snapshot.denied_keys.remove(&key),
+        });
+        snapshot.settle();
     }
 }
 
@@ -197,30 +211,21 @@ fn every<K: Ord + Hash + Clone, V: Clone>(map: &HashMap<K, V>) -> Edits<K, V> {
     map.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect()
 }
 
-fn each<K: Ord + Hash + Clone>(set: &HashSet<K>) -> Edits<K, ()> {
-    set.iter().map(|key| (key.clone(), Some(()))).collect()
+fn each<K: Ord>(members: impl Iterator<Item = K>) -> Edits<K, ()> {
+    members.map(|member| (member, Some(()))).collect()
 }
 
-fn mapped<'a, K, V>(
-    old: &HashMap<K, V>,
-    new: &HashMap<K, V>,
+/// What is said of each of these now, where it was something else before.
+fn edits<'a, K: Ord + Clone + 'a, V: PartialEq>(
+    both: [&TrustSnapshot; 2],
     touched: impl Iterator<Item = &'a K>,
-) -> Edits<K, V>
-where
-    K: Ord + Hash + Clone + 'a,
-    V: Clone + PartialEq,
-{
-    let different = touched.filter(|key| old.get(*key) != new.get(*key));
-    different.map(|key| (key.clone(), new.get(key).cloned())).collect()
-}
-
-fn listed<'a, K: Ord + Hash + Clone + 'a>(
-    old: &HashSet<K>,
-    new: &HashSet<K>,
-    touched: impl Iterator<Item = &'a K>,
-) -> Edits<K, ()> {
-    let different = touched.filter(|key| old.contains(*key) != new.contains(*key));
-    different.map(|key| (key.clone(), new.contains(key).then_some(()))).collect()
+    said: impl Fn(&TrustSnapshot, &K) -> Option<V>,
+) -> Edits<K, V> {
+    let different = touched.filter_map(|key| {
+        let [before, now] = both.map(|snapshot| said(snapshot, key));
+        (before != now).then(|| (key.clone(), now))
+    });
+    different.collect()
 }
 
 fn edit_map<K: Ord + Hash + Clone, V: Clone>(map: &mut HashMap<K, V>, edits: Edits<K, V>) {

@@ -108,10 +108,10 @@ async fn bring_about(site: &mut Site, certificate: &TestCertificate, state: Stat
     let change = |snapshot: &mut TrustSnapshot| match state {
         State::Pending => drop(snapshot.pending.insert(own)),
         State::Superseded => drop(snapshot.superseded.insert(own, NOW + Duration::from_secs(500))),
-        State::Revoked => drop(snapshot.denied.insert(own)),
-        State::DeniedKey => drop(snapshot.denied_keys.insert(key)),
-        State::Quarantined => drop(snapshot.barred.insert(device_key("d1"), Bar::Quarantined)),
-        State::Decommissioned => drop(snapshot.barred.insert(device_key("d1"), Bar::Decommissioned)),
+        State::Revoked => snapshot.denied.insert(own),
+        State::DeniedKey => snapshot.denied_keys.insert(key),
+        State::Quarantined => snapshot.barred.insert(device_key("d1"), Bar::Quarantined),
+        State::Decommissioned => snapshot.barred.insert(device_key("d1"), Bar::Decommissioned),
         State::Suspended => {
             let tenant = snapshot.tenants.get_mut(&device_key("d1").0).unwrap();
             tenant.service = TenantService::Suspended;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use countersign_core::certificate::Lifetime;
 use countersign_core::device::DeviceStatus;
 use countersign_core::ids::DeviceId;
-use countersign_store::{DeviceRow, Presence, Store, StoreError};
+use countersign_core::time::Timestamp;
+use countersign_store::{CertificateSummary, DeviceRow, Presence, Store, StoreError};
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -39,7 +40,7 @@ impl PresenceQueue {
 /// What a heartbeat is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// Whether the device should renew its certificate now.
+    /// Whether the device should renew its certificate.
     pub renewal: Renewal,
 }
 
@@ -48,6 +49,8 @@ pub struct Heard {
 pub enum Renewal {
     /// Not yet.
     NotDue,
+    /// It may, and is to have done so from this moment on: those that fall due together get different ones.
+    From(Timestamp),
     /// Now.
     Due,
 }
@@ -111,15 +114,14 @@ impl Authority {
     /// has a key still waits for its first certificate, and when it is called to another CA; never while
     /// nobody signs here.
     fn renewal_of(&self, device: &DeviceRow) -> Renewal {
-        let is_called = self.issuers().calls(device, self.now());
+        let now = self.now();
         let waits = device.grant_until.is_some() || device.pending_key.is_some();
-        let is_due = device.certificate.as_ref().is_some_and(|summary| {
-            Lifetime { issued_at: summary.issued_at, expires_at: summary.expires_at }.renewal_due(self.now())
-        });
+        let by_life = device.certificate.as_ref().map_or(Renewal::NotDue, |held| of_life(held, now));
         match self.config.issuer {
-            IssuerMode::Embedded if waits || is_due || is_called => Renewal::Due,
-            IssuerMode::Cloudflare if waits || is_due => Renewal::Due,
-            IssuerMode::Embedded | IssuerMode::Cloudflare | IssuerMode::None => Renewal::NotDue,
+            IssuerMode::None => Renewal::NotDue,
+            IssuerMode::Embedded | IssuerMode::Cloudflare if waits => Renewal::Due,
+            IssuerMode::Embedded if self.issuers().calls(device, now) => Renewal::Due,
+            IssuerMode::Embedded | IssuerMode::Cloudflare => by_life,
         }
     }
 
@@ -146,5 +148,20 @@ impl Authority {
                 tracing::error!(%error, "cannot record heartbeats");
             }
         }
+    }
+}
+
+/// Whether it is time by the certificate's life alone. Its share of the spread is from its serial number, which is
+/// random.
+fn of_life(held: &CertificateSummary, now: Timestamp) -> Renewal {
+    let lifetime = Lifetime { issued_at: held.issued_at, expires_at: held.expires_at };
+    let share = held.serial.as_bytes().last_chunk().map_or(0, |random| u16::from_be_bytes(*random) % 1001);
+    let turn = lifetime.renewal_turn(share);
+    if !lifetime.renewal_due(now) {
+        Renewal::NotDue
+    } else if now < turn {
+        Renewal::From(turn)
+    } else {
+        Renewal::Due
     }
 }

@@ -128,6 +128,14 @@ impl Lifetime {
         now >= self.renewal_due_at()
     }
 
+    /// When one of many that fall due together is to be renewed: within the first tenth of what is left of the life
+    /// by then, at its own share of that in thousandths.
+    #[must_use]
+    pub fn renewal_turn(self, share: u16) -> Timestamp {
+        let due = self.renewal_due_at();
+        due + self.expires_at.since(due) * u32::from(share.min(1000)) / 10_000
+    }
+
     /// Whether its end has passed.
     #[must_use]
     pub fn is_expired(self, now: Timestamp) -> bool {

@@ -67,9 +67,7 @@ impl Life {
     #[must_use]
     pub fn renewal_at(self, spread: u16) -> Option<Timestamp> {
         let lifetime = Lifetime { issued_at: self.issued_at?, expires_at: self.expires_at? };
-        let due = lifetime.renewal_due_at();
-        let left = lifetime.expires_at.since(due);
-        Some(due + left * u32::from(spread.min(1000)) / 10_000)
+        Some(lifetime.renewal_turn(spread))
     }
 }
 
@@ -172,8 +170,12 @@ pub fn is_expired(held: &HeldCertificate, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use proptest::prelude::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
 
     fn life() -> impl Strategy<Value = Life> {
         (prop::option::of(0_i64..2000), prop::option::of(0_i64..2000)).prop_map(|(issued, expires)| Life {
@@ -293,6 +295,39 @@ mod tests {
             }
             prop_assert!(situation.stage == Stage::Idle);
         }
+    }
+
+    #[test]
+    fn a_fleet_that_enrolled_in_an_hour_does_not_renew_in_one() {
+        let fleet = (0..10_000_u32).map(|number| {
+            let issued_at = Timestamp::from_secs(i64::from(number % 3600));
+            let lifetime = Lifetime { issued_at, expires_at: issued_at + DAY * 90 };
+            // What the control plane says, and what the agent does by itself.
+            let [told, own] = [7919, 104_729].map(|prime| u16::try_from(number * prime % 1001).unwrap());
+            (lifetime, lifetime.renewal_turn(told), own)
+        });
+        let fleet: Vec<_> = fleet.collect();
+        let renewed_after = |hours: u32| {
+            let now = Timestamp::from_secs(0) + DAY * 60 + DAY / 24 * hours;
+            let renews = |(lifetime, turn, spread): &&(Lifetime, Timestamp, u16)| {
+                let life =
+                    Life { issued_at: Some(lifetime.issued_at), expires_at: Some(lifetime.expires_at) };
+                let situation = Situation {
+                    current: Some(life),
+                    stage: Stage::Idle,
+                    trigger: if now < *turn { Trigger::Clock } else { Trigger::Asked },
+                    channel: Channel::Handshake,
+                    spread: *spread,
+                };
+                next_step(&situation, now) == Step::MakeKey
+            };
+            fleet.iter().filter(renews).count()
+        };
+        let by_hour: Vec<_> = (0..=73).map(renewed_after).collect();
+        let most = by_hour.windows(2).map(|hour| hour[1] - hour[0]).max();
+        assert!(most.is_some_and(|most| most <= fleet.len() / 20), "{by_hour:?}");
+        assert!(by_hour[0] <= 10, "two thirds of the life come first");
+        assert_eq!(by_hour.last(), Some(&fleet.len()), "all of them within three days");
     }
 
     #[test]

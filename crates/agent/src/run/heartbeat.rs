@@ -75,7 +75,8 @@ impl Agent {
                     tracing::info!("device approved, running on");
                     self.connections.now();
                 }
-                if answer.renew_cert && self.trigger == Trigger::Clock {
+                let is_its_turn = answer.renew_cert && answer.renew_from.is_none();
+                if is_its_turn && self.trigger == Trigger::Clock {
                     tracing::info!("the control plane asks for a renewal");
                     self.trigger = Trigger::Asked;
                 }

@@ -102,6 +102,8 @@ pub(crate) struct State {
     pub(crate) is_enrolled: bool,
     pub(crate) is_quarantined: bool,
     pub(crate) asks_for_renewal: bool,
+    /// From when on it is to renew; `None`: at once.
+    pub(crate) renewal_turn: Option<Timestamp>,
     /// Behind something that ends TLS: no certificate is ever seen.
     pub(crate) is_behind_a_proxy: bool,
     pub(crate) certifies_another_key: bool,
@@ -192,6 +194,7 @@ impl ControlPlane {
                 is_enrolled: false,
                 is_quarantined: false,
                 asks_for_renewal: false,
+                renewal_turn: None,
                 is_behind_a_proxy: false,
                 certifies_another_key: false,
                 active: None,

@@ -18,6 +18,9 @@ impl State {
         let mut answer = json!({
             "commands": commands, "configUpdate": update, "upgradeTo": null, "renewCert": self.asks_for_renewal,
         });
+        if let Some(turn) = self.renewal_turn {
+            answer["renewFrom"] = json!(turn);
+        }
         let bundle = self.trust_bundle.as_deref().map(bundle_hash);
         if let Some(hash) = bundle.filter(|hash| body["trustBundle"] != hash.as_str()) {
             answer["trustBundle"] = json!(hash);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use countersign_agent::renew::{RenewError, Setback, Trigger};
+use countersign_core::time::{Clock as _, SystemClock};
 use serde_json::json;
 
 use crate::agent_process::{Running, enrolled};
@@ -159,7 +160,14 @@ async fn the_running_agent_renews_when_told_and_uses_the_new_certificate_at_once
     let running = Running::run(&device.config_path(), ["--heartbeat-interval", "100ms"]);
     plane.until("a heartbeat", |state| state.count("/heartbeat") > 0).await;
     assert_eq!(plane.state().last("/heartbeat").shown, Some(old));
-    plane.change(|state| state.asks_for_renewal = true);
+    plane.change(|state| {
+        state.asks_for_renewal = true;
+        state.renewal_turn = Some(SystemClock.now() + Duration::from_secs(3600));
+    });
+    let told = plane.state().count("/heartbeat");
+    plane.until("two more heartbeats", |state| state.count("/heartbeat") > told + 2).await;
+    assert_eq!(plane.state().issued.len(), 1, "others come first");
+    plane.change(|state| state.renewal_turn = None);
     plane.until("a renewal", |state| state.active.as_ref().is_some_and(|active| active.spki() != old)).await;
     let new = plane.state().active.as_ref().unwrap().spki();
     plane

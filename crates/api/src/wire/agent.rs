@@ -153,8 +153,13 @@ pub struct HeartbeatResponse {
     pub config_update: Option<AgentSettingsBody>,
     /// A version to go to, or null.
     pub upgrade_to: Option<String>,
-    /// Whether the certificate should be renewed now.
+    /// Whether the certificate should be renewed.
     pub renew_cert: bool,
+    /// From when on at the latest, if not at once: those that fall due together get different moments, and the
+    /// answer is without it when this one's has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Moment>)]
+    pub renew_from: Option<Timestamp>,
     /// The SHA-256, in lower-case hex, of the present trust bundle: only for an agent that has named
     /// another one, which should fetch it now.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,7 @@
 //! Heartbeats say when to renew and move a device between offline and online, and nowhere else.
 
+use std::collections::BTreeSet;
+
 use countersign_authority::IssuerMode;
 use countersign_authority::presence::{HeartbeatError, Renewal};
 use countersign_core::device::DeviceStatus;
@@ -20,6 +22,8 @@ async fn renewal_is_due_from_two_thirds_of_life_on() {
     house.pass(DAY * 60 - SECOND);
     assert_eq!(house.due(&device).await, Renewal::NotDue);
     house.pass(SECOND);
+    assert!(matches!(house.due(&device).await, Renewal::From(_) | Renewal::Due));
+    house.pass(DAY * 3);
     assert_eq!(house.due(&device).await, Renewal::Due);
     let pending = house.renew(&device, &device.key).await.unwrap();
     assert_eq!(house.due(&device).await, Renewal::Due, "until it is confirmed");
@@ -30,6 +34,31 @@ async fn renewal_is_due_from_two_thirds_of_life_on() {
     assert_eq!(house.due(&device).await, Renewal::Due, "after its end too");
     let house = house.restarted(IssuerMode::None).await;
     assert_eq!(house.due(&device).await, Renewal::NotDue, "nobody would sign");
+}
+
+#[tokio::test]
+async fn devices_that_fall_due_together_have_turns_of_their_own() {
+    let house = House::new().await;
+    let mut devices = Vec::new();
+    for number in 0..8 {
+        devices.push(house.device(&format!("pump-{number}")).await);
+    }
+    let due = house.now() + DAY * 60;
+    house.pass(DAY * 60);
+    let mut turns = BTreeSet::new();
+    for device in &devices {
+        if let Renewal::From(turn) = house.due(device).await {
+            assert!(turn > house.now() && turn <= due + DAY * 3, "{turn}");
+            turns.insert(turn);
+        }
+    }
+    assert!(turns.len() >= 4, "{turns:?}");
+    house.pass(turns.first().unwrap().since(house.now()));
+    let mut told_now = 0;
+    for device in &devices {
+        told_now += u32::from(house.due(device).await == Renewal::Due);
+    }
+    assert!((1..=5).contains(&told_now), "{told_now}");
 }
 
 #[tokio::test]

@@ -52,6 +52,9 @@ async fn at_two_thirds_of_its_life_a_certificate_is_renewed_and_the_old_one_goes
     assert_eq!(beat(&old).await.unwrap().json()["renewCert"], false);
     time.advance(MINUTE * 2);
     assert_eq!(beat(&old).await.unwrap().json()["renewCert"], true);
+    // A tenth of what is left: by then the turn of each has come.
+    time.advance(days(3));
+    assert_eq!(beat(&old).await.unwrap().json().get("renewFrom"), None);
 
     let running = agent.run();
     until("the certificate is renewed and confirmed", async || {

@@ -41,7 +41,7 @@ async fn beat(device: &mut Device, connection: &mut Option<Connection>, tally: &
         },
     };
     let Ok(answer) = tally.time("heartbeat", device.heartbeat(&mut open)).await else { return };
-    if answer.renew_cert {
+    if answer.renew_cert && answer.renew_from.is_none() {
         // The next one shows the new certificate.
         drop(open);
         let _noted: Result<(), Refused> = tally.time("renew", device.renew()).await;

@@ -50,7 +50,11 @@ pub(crate) async fn heartbeat(
         commands: commands.into_iter().map(wire_offered).collect(),
         config_update: settings.is_news_to(config_version).then(|| wire_agent_settings(settings)),
         upgrade_to: None,
-        renew_cert: heard.renewal == Renewal::Due,
+        renew_cert: heard.renewal != Renewal::NotDue,
+        renew_from: match heard.renewal {
+            Renewal::From(turn) => Some(turn),
+            Renewal::NotDue | Renewal::Due => None,
+        },
         trust_bundle: other_bundle.map(|hash| hash.to_string()),
     }))
 }

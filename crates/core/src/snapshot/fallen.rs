@@ -180,7 +180,8 @@ mod tests {
         all.sort();
         assert_eq!(all, [reference(1, "07"), reference(2, "07")]);
         all.iter().for_each(|one| denied.remove(one));
-        assert!(denied.is_empty() && denied.len() == 0);
+        assert!(denied.is_empty());
+        assert_eq!(denied.len(), 0);
     }
 
     #[test]

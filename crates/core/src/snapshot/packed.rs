@@ -378,6 +378,7 @@ mod tests {
     /// `cargo test --release -p countersign-core -- --ignored --nocapture how_long`
     #[test]
     #[ignore = "a measurement"]
+    #[expect(clippy::print_stderr, reason = "a measurement says what it measured")]
     fn how_long_it_takes() {
         for count in [100_000_u64, 1_000_000] {
             let keys: Vec<_> = (0..2 * count).map(key).collect();

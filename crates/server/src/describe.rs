@@ -139,6 +139,7 @@ fn common_failures(operation: &Operation) -> Vec<(&'static str, &'static str)> {
     }
     if !tags.iter().any(|tag| tag == "pages" || tag == "health") {
         failures.push(("500", "`INTERNAL`"));
+        failures.push(("503", "`NOT_READY`: the database does not answer"));
     }
     failures
 }

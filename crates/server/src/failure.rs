@@ -10,6 +10,7 @@ use countersign_api::ErrorBody;
 use countersign_authority::Forbidden;
 use countersign_authority::agent::AgentAuthError;
 use countersign_authority::anchors::AnchorError;
+use countersign_authority::audit::StoreError;
 use countersign_authority::bulk_revoke::BulkRevokeError;
 use countersign_authority::challenge::ChallengeError;
 use countersign_authority::channels::OpenChannelError;
@@ -38,6 +39,9 @@ mod people;
 mod rotation;
 mod services;
 mod trusts;
+
+/// When a client may ask again that met a store that did not answer.
+const STORE_AGAIN: Duration = Duration::from_secs(5);
 
 /// A request that failed.
 #[derive(Debug)]
@@ -113,15 +117,22 @@ impl Failure {
         failure
     }
 
-    /// 500: the cause goes to the log, not to the client.
+    /// 500, or 503 where the database is away: the cause goes to the log, not to the client.
     pub(crate) fn internal(error: &(dyn Error + 'static)) -> Self {
+        let store = causes(error).find_map(|cause| cause.downcast_ref::<StoreError>());
+        if store.is_some_and(StoreError::is_outage) {
+            return Self::not_ready(error);
+        }
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Something went wrong on our side")
             .caused_by(error)
     }
 
     /// 503: the store does not answer.
     pub(crate) fn not_ready(error: &(dyn Error + 'static)) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_READY", "The store does not answer").caused_by(error)
+        let mut failure =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_READY", "The store does not answer; retry later");
+        failure.retry_after = Some(STORE_AGAIN);
+        failure.caused_by(error)
     }
 
     fn caused_by(mut self, error: &(dyn Error + 'static)) -> Self {
@@ -163,16 +174,19 @@ impl Failure {
     }
 }
 
-/// An error with everything that caused it.
+/// An error and everything that caused it.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+/// The same in words.
 fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut causes = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        causes.push_str(": ");
-        causes.push_str(&error.to_string());
-        source = error.source();
-    }
-    causes
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl IntoResponse for Failure {
@@ -584,5 +598,26 @@ impl From<SetupError> for Failure {
             ),
             SetupError::Internal(error) => Self::internal(&error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_away_can_be_asked_again_and_one_that_is_wrong_cannot() {
+        let away = EnrolError::Internal(Box::new(StoreError::Closed));
+        for error in [&away as &(dyn Error + 'static), &StoreError::Closed] {
+            let failure = Failure::internal(error);
+            assert_eq!((failure.status.as_u16(), failure.body.code.as_str()), (503, "NOT_READY"));
+            assert_eq!(failure.retry_after, Some(STORE_AGAIN));
+        }
+        let failure = Failure::internal(&StoreError::Panicked);
+        assert_eq!((failure.status.as_u16(), failure.body.code.as_str()), (500, "INTERNAL"));
+        assert_eq!(
+            (failure.body.error.as_str(), failure.retry_after),
+            ("Something went wrong on our side", None)
+        );
     }
 }

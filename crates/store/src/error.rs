@@ -1,5 +1,6 @@
 //! What can go wrong between a use case and its record.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +11,13 @@ type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// PostgreSQL's codes for a transaction that lost against another: serialization failure, deadlock.
 const RACED: [&str; 2] = ["40001", "40P01"];
+
+/// Beginnings of PostgreSQL's codes for a server that is not there for us now: connection lost, a transaction
+/// or a session that took too long, a standby, no room or no more connections, and shut down or starting.
+const AWAY: [&str; 8] = ["08", "25006", "25P03", "25P04", "53", "57014", "57P", "58030"];
+
+/// SQLite's primary codes for a file that cannot be used now: busy, read-only, failing or full disk.
+const UNUSABLE: [u32; 5] = [5, 8, 10, 13, 14];
 
 /// A storage operation that did not happen; nothing of it is on record.
 #[derive(Debug, Error)]
@@ -73,6 +81,28 @@ impl StoreError {
         Self::Raced { what, which: which.to_string() }
     }
 
+    /// Whether the database does not answer or has no room, so that the same may be asked again later; and not
+    /// that anything is wrong with what was asked, or with what is stored.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Open { .. } | Self::Closed => true,
+            Self::Statement { source, .. } => is_outage(source),
+            Self::Commit(source) => is_outage(source),
+            Self::Locked(_)
+            | Self::Corrupt { .. }
+            | Self::Migration(_)
+            | Self::Raced { .. }
+            | Self::Panicked => false,
+        }
+    }
+
+    /// The database was busy with others, or silent, for so long that a change was withdrawn before it began.
+    pub(crate) fn late() -> Self {
+        let late = io::Error::new(io::ErrorKind::TimedOut, "the turn to write has not come in time");
+        Self::Commit(Arc::new(sqlx::Error::Io(late)))
+    }
+
     pub(crate) fn open(database: impl std::fmt::Display, source: impl Into<BoxedError>) -> Self {
         Self::Open { database: database.to_string(), source: source.into() }
     }
@@ -89,4 +119,27 @@ impl StoreError {
     pub(crate) fn corrupt(table: &'static str, column: &'static str, value: &str) -> Self {
         Self::Corrupt { table, column, value: value.chars().take(80).collect() }
     }
+}
+
+fn is_outage(error: &sqlx::Error) -> bool {
+    if let sqlx::Error::Database(error) = error {
+        // SQLite's codes are numbers with the primary one in the lowest byte, and shorter than PostgreSQL's.
+        return error.code().is_some_and(|code| match code.parse::<u32>() {
+            Ok(number) if code.len() < 5 => UNUSABLE.contains(&(number & 0xff)),
+            _ => AWAY.iter().any(|away| code.starts_with(away)),
+        });
+    }
+    if let sqlx::Error::Decode(error) = error {
+        // What the writer's own statements failed of.
+        return error.downcast_ref().is_some_and(StoreError::is_outage);
+    }
+    // A protocol is broken by a server that is cut off in the middle, or by what stands in for one.
+    matches!(
+        error,
+        sqlx::Error::Io(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+    )
 }

@@ -1,6 +1,7 @@
 //! A use case's closure on its way to the writer and its answer on the way back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -26,8 +27,22 @@ pub(crate) enum Haste {
     None,
 }
 
+/// A change's ticket in the writer's queue: the writer takes it and begins, or whoever waits takes it back.
+#[derive(Clone, Default)]
+pub(crate) struct Ticket(Arc<AtomicBool>);
+
+impl Ticket {
+    /// Takes it, for either; whether nobody had before.
+    pub(crate) fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
+
 /// A change whose result type is hidden from the writer.
 pub(crate) trait Job: Send {
+    /// Begins it, unless it was withdrawn; whether it is to be run.
+    fn begin(&self) -> bool;
+
     /// How long it may take.
     fn haste(&self) -> Haste;
 
@@ -52,14 +67,20 @@ pub(crate) enum Verdict {
 /// A closure, then its result, and where that goes.
 pub(crate) struct Change<F, T, E> {
     haste: Haste,
+    ticket: Ticket,
     work: Option<F>,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
 }
 
 impl<F, T, E> Change<F, T, E> {
-    pub(crate) const fn new(work: F, haste: Haste, reply: oneshot::Sender<Result<T, E>>) -> Self {
-        Self { haste, work: Some(work), result: None, reply }
+    pub(crate) const fn new(
+        work: F,
+        haste: Haste,
+        ticket: Ticket,
+        reply: oneshot::Sender<Result<T, E>>,
+    ) -> Self {
+        Self { haste, ticket, work: Some(work), result: None, reply }
     }
 }
 
@@ -69,6 +90,10 @@ where
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
+    fn begin(&self) -> bool {
+        self.ticket.take()
+    }
+
     fn haste(&self) -> Haste {
         self.haste
     }

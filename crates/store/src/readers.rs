@@ -19,7 +19,7 @@ const READERS: u32 = 4;
 const ROLLBACK: &str = "ROLLBACK";
 
 /// How long a read waits for a connection to a server.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the end of a read that was given up may take, before its connection is given up too.
 const END: Duration = Duration::from_secs(5);

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::epochs::{Enrolments, Epochs};
 use crate::error::StoreError;
-use crate::job::{Change, Haste, Message};
+use crate::job::{Change, Haste, Message, Ticket};
 use crate::meter::{StoreMeter, StoreNumbers};
 use crate::notices::{Notice, NoticedGroup, Notices};
 use crate::readers::{Readers, silent};
@@ -22,6 +22,11 @@ use crate::{migrations, postgres};
 
 /// How many changes may wait for the writer before callers wait to hand theirs over.
 const QUEUE: usize = 4096;
+
+/// How long a change waits for its turn on a database that others write too, or that may have stopped
+/// answering, before it is withdrawn: longer than a process that stopped in the middle of its turn keeps it.
+/// What has begun is waited for.
+const TURN: Duration = Duration::from_secs(20);
 
 /// The records. Cheap to clone; all clones are the same database.
 #[derive(Clone)]
@@ -142,7 +147,8 @@ impl Store {
     /// this future is dropped.
     ///
     /// # Errors
-    /// Those of `work`; [`StoreError::Commit`] when the group could not be committed;
+    /// Those of `work`; [`StoreError::Commit`] when the group could not be committed, or `work` has not begun
+    /// within twenty seconds and never will;
     /// [`StoreError::Panicked`]; [`StoreError::Closed`].
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
@@ -160,11 +166,21 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let writer = self.inner.writer.as_ref().ok_or(StoreError::Closed)?;
-        let (reply, answer) = oneshot::channel();
-        let change = Message::Change(Box::new(Change::new(work, haste, reply)));
-        writer.send(change).await.map_err(|_closed| StoreError::Closed)?;
+        let (reply, mut answer) = oneshot::channel();
+        let ticket = Ticket::default();
+        let change = Message::Change(Box::new(Change::new(work, haste, ticket.clone(), reply)));
+        let patience = self.inner.patience.filter(|_| haste == Haste::Usual).map(|most| most.min(TURN));
         // The writer answers every job, unless its runtime has ended.
-        answer.await.map_err(|_dropped| StoreError::Closed)?
+        let answered = async {
+            writer.send(change).await.map_err(|_closed| StoreError::Closed)?;
+            (&mut answer).await.map_err(|_dropped| StoreError::Closed)
+        };
+        let Some(patience) = patience else { return answered.await? };
+        match timeout(patience, answered).await {
+            Ok(answered) => answered?,
+            Err(_late) if ticket.take() => Err(StoreError::late().into()),
+            Err(_late) => answer.await.map_err(|_dropped| StoreError::Closed)?,
+        }
     }
 
     /// Hears of what this process writes into the audit, group by group, after each commit. Who listens too

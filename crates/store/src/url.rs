@@ -131,6 +131,10 @@ fn server(text: &str) -> Result<PgConnectOptions, StoreUrlError> {
     if options.get_database().is_none_or(str::is_empty) {
         return Err(StoreUrlError::Postgres("it names no database".to_owned()));
     }
+    if options.get_host().contains(',') {
+        let said = "it names several hosts, and takes one: an address that follows the primary";
+        return Err(StoreUrlError::Postgres(said.to_owned()));
+    }
     Ok(options)
 }
 
@@ -193,6 +197,14 @@ mod tests {
             let error = text.parse::<StoreUrl>().unwrap_err();
             assert!(matches!(error, StoreUrlError::Postgres(_)), "{text}: {error}");
             assert!(!error.to_string().contains("s3"), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_host_is_named() {
+        for text in ["postgresql://u@one,two/d", "postgresql:///d?host=one,two&user=u"] {
+            let error = text.parse::<StoreUrl>().unwrap_err();
+            assert!(error.to_string().contains("several hosts"), "{text}: {error}");
         }
     }
 

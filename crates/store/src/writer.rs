@@ -26,6 +26,9 @@ use crate::url::{Place, StoreUrl};
 #[cfg(test)]
 mod silence;
 
+/// How long a server may take to open another connection for the next group.
+const OPENING: Duration = Duration::from_secs(10);
+
 /// The writer: its connection and, on SQLite, the lock that makes it the only one. On PostgreSQL the
 /// writers of several processes take turns, group by group.
 pub(crate) struct Writer {
@@ -126,6 +129,9 @@ impl Writer {
         let link = self.begin().await?;
         let mut journal = Journal::default();
         for job in jobs {
+            if !job.begin() {
+                continue;
+            }
             let entries = journal.len();
             within(patience, link.control("SAVEPOINT job")).await?;
             let verdict = match job.haste() {
@@ -157,7 +163,7 @@ impl Writer {
                 Err(error) => tracing::warn!(%error, "transaction not begun, opening another connection"),
             }
         }
-        let mut fresh = within(patience, Link::open(&self.url)).await?;
+        let mut fresh = within(patience.map(|most| most.min(OPENING)), Link::open(&self.url)).await?;
         within(patience, fresh.begin()).await?;
         Ok(self.link.insert(fresh))
     }

@@ -1,5 +1,5 @@
 //! What tests of every crate share: a certificate authority with its evil twin, a clock that stands
-//! still, a client of doors that can be told to do what no good client does, a PostgreSQL server, a
+//! still, a client of doors that can be told to do what no good client does, PostgreSQL servers, a
 //! PKCS #11 token, Cloudflare's API, an app of one-time codes, and how often a property is tried.
 //!
 //! For tests and the simulator of fleets only: no crate that is shipped may depend on it, and it knows nothing but `core`, so that what
@@ -17,6 +17,7 @@ mod der_writer;
 mod key;
 mod leaf;
 mod postgres;
+mod postgres_machine;
 mod property;
 mod security_key;
 mod soft_token;
@@ -32,6 +33,7 @@ pub use cloudflare::{
 pub use key::{KeyKind, TestKey};
 pub use leaf::{LeafSpec, NOT_AFTER, NOT_BEFORE, Signer, purpose, usage};
 pub use postgres::{PostgresDatabase, PostgresServer};
+pub use postgres_machine::PostgresMachine;
 pub use property::property_cases;
 pub use security_key::{SecurityKey, SecurityKeyAnswer};
 pub use soft_token::{SoftToken, TOKEN_LABEL, TOKEN_PIN};

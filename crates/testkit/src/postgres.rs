@@ -10,7 +10,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Whom PostgreSQL runs as when the tests run as root, which it refuses. Debian's package makes it.
-const UNPRIVILEGED: &str = "postgres";
+pub(crate) const UNPRIVILEGED: &str = "postgres";
+
+/// What is to be done where there is none.
+pub(crate) const MISSING: &str =
+    "PostgreSQL's server is needed and not here: apt-get install postgresql (scripts/test does it)";
 
 /// Makes a server, says so, waits until its standard input ends, which is when the test process does, and
 /// removes the server again. Nothing is synced: it need not survive the machine.
@@ -48,9 +52,7 @@ impl PostgresServer {
     }
 
     fn start() -> Self {
-        let programs = programs().expect(
-            "PostgreSQL's server is needed and not here: apt-get install postgresql (scripts/test does it)",
-        );
+        let programs = programs().expect(MISSING);
         let directory = tempfile::Builder::new().prefix("cs-pg-").tempdir().expect("make a directory").keep();
         let mut command = as_unprivileged(&directory);
         command.args(["sh", "-c", GUARD, "sh"]).arg(&directory).arg(&programs);
@@ -100,12 +102,8 @@ impl PostgresServer {
     }
 
     fn psql(&self, database: &str, statement: &str) -> String {
-        let mut command = Command::new(self.programs.join("psql"));
-        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"]);
-        command.arg(&self.directory).args(["-c", statement, database]).stdin(Stdio::null());
-        let done = command.output().expect("run psql");
-        assert!(done.status.success(), "{statement}: {}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8_lossy(&done.stdout).trim_end().to_owned()
+        let host = self.directory.to_string_lossy();
+        psql(&self.programs, &["-h", &host, database], statement)
     }
 }
 
@@ -137,8 +135,17 @@ impl Drop for PostgresDatabase {
     }
 }
 
+/// What `psql` answers at a server and in a database, which its arguments name: rows by line, columns by `|`.
+pub(crate) fn psql(programs: &Path, place: &[&str], statement: &str) -> String {
+    let mut command = Command::new(programs.join("psql"));
+    command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-c", statement]);
+    let done = command.args(place).stdin(Stdio::null()).output().expect("run psql");
+    assert!(done.status.success(), "{statement}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).trim_end().to_owned()
+}
+
 /// The directory of the newest installed server's programs.
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     let versions = fs_err::read_dir("/usr/lib/postgresql").ok()?;
     let folders = versions.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
     folders.filter(|folder| folder.join("initdb").is_file()).max_by_key(|folder| version_of(folder))
@@ -148,10 +155,14 @@ fn version_of(programs: &Path) -> Option<u32> {
     programs.parent()?.file_name()?.to_str()?.parse().ok()
 }
 
+/// Whether the tests run as root.
+pub(crate) fn is_root() -> bool {
+    fs_err::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
 /// A command run as whoever may run PostgreSQL, to whom the directory is given.
-fn as_unprivileged(directory: &Path) -> Command {
-    let is_root = fs_err::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-    if !is_root {
+pub(crate) fn as_unprivileged(directory: &Path) -> Command {
+    if !is_root() {
         return Command::new("env");
     }
     let given = Command::new("chown").arg(UNPRIVILEGED).arg(directory).status();

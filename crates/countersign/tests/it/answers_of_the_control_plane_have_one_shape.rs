@@ -296,10 +296,11 @@ async fn a_failure_on_our_side_says_nothing_about_the_inside() {
         plane.admin(Call::post("/api/v1/auth/login", &json!({ "email": "a@b", "password": "x" }))).await,
         plane.through_door(Call::post(heartbeat, &json!({})).bearer(&device.token)).await,
     ] {
-        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{answer:?}");
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+        assert_eq!(answer.headers[header::RETRY_AFTER], "5", "{answer:?}");
         let body = answer.json();
-        assert_eq!(body["error"], "Something went wrong on our side");
-        assert_eq!(body["code"], "INTERNAL");
+        assert_eq!(body["error"], "The store does not answer; retry later");
+        assert_eq!(body["code"], "NOT_READY");
         assert_eq!(body.as_object().unwrap().len(), 3, "{answer:?}");
         assert!(!answer.text.contains(plane.folder()), "{answer:?}");
     }

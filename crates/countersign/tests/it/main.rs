@@ -72,6 +72,7 @@ mod command_line_says_what_is_wrong;
 mod commands_reach_devices_through_a_broker;
 mod devices_speak_mqtt_at_an_edge_elsewhere;
 mod docs_match_the_program;
+mod doors_go_on_without_the_database;
 mod each_host_has_its_own_certificate_and_asks_as_it_says;
 mod floods_leave_memory_as_it_was;
 mod forged_headers_and_paths_lead_nowhere;

@@ -46,10 +46,10 @@ fn expected(operation: &Operation) -> BTreeSet<u16> {
     let takes = |kind: &str| parameters.iter().any(|parameter| parameter["in"] == kind);
     let mut statuses = BTreeSet::from([403, 421]);
     if operation.described.get("security").is_some() {
-        statuses.extend([401, 500]);
+        statuses.extend([401, 500, 503]);
     }
     if operation.takes_body() {
-        statuses.extend([400, 413, 500]);
+        statuses.extend([400, 413, 500, 503]);
     }
     if takes("query") {
         statuses.insert(400);

@@ -105,6 +105,7 @@ fn title(status: StatusCode) -> &'static str {
         StatusCode::BAD_REQUEST => "That cannot be read",
         StatusCode::TOO_MANY_REQUESTS => "Too many requests",
         StatusCode::METHOD_NOT_ALLOWED => "Not from here",
+        StatusCode::SERVICE_UNAVAILABLE => "That cannot be done now",
         _ if status.is_server_error() => "Something went wrong",
         _ => "That did not work",
     }
@@ -115,6 +116,9 @@ const fn advice(status: StatusCode) -> Option<&'static str> {
         StatusCode::FORBIDDEN => Some("Somebody with a higher role can do it, or give you that role."),
         StatusCode::INTERNAL_SERVER_ERROR => {
             Some("The server's log has the cause under the request's number.")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            Some("Try again in a moment: doors and edges go on by what they know.")
         }
         _ => None,
     }

@@ -64,7 +64,7 @@ pub(super) async fn finish(
         }
         Err(error) => {
             let failure = Failure::from(error);
-            if failure.status == StatusCode::INTERNAL_SERVER_ERROR {
+            if matches!(failure.status, StatusCode::INTERNAL_SERVER_ERROR | StatusCode::SERVICE_UNAVAILABLE) {
                 return Err(failure);
             }
             let page = refused(&failure);

@@ -1,5 +1,7 @@
 //! Where an installation keeps its records.
 
+use std::sync::Arc;
+
 use countersign_testkit::{PostgresDatabase, PostgresServer};
 
 /// A kind of database.
@@ -20,5 +22,28 @@ impl Database {
     /// A fresh database on the server, if that is where it is.
     pub(crate) fn fresh(self) -> Option<PostgresDatabase> {
         (self == Self::Postgres).then(|| PostgresServer::shared().passing_database())
+    }
+
+    /// The same for servers that share it.
+    pub(super) fn records(self) -> Option<Arc<Records>> {
+        self.fresh().map(|database| Arc::new(Records::Shared(database)))
+    }
+}
+
+/// The database that servers write to.
+pub(super) enum Records {
+    /// One of the test's own on the shared server, gone with this.
+    Shared(PostgresDatabase),
+    /// Another one, by its URL.
+    At(String),
+}
+
+impl Records {
+    /// Its URL.
+    pub(super) fn url(&self) -> String {
+        match self {
+            Self::Shared(database) => database.url(),
+            Self::At(url) => url.clone(),
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::time::{Clock, SystemClock};
-use countersign_testkit::{Answer, Connection, DoorClient, PostgresDatabase};
+use countersign_testkit::{Answer, Connection, DoorClient};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::activation::HeldSockets;
 use super::admin::{Admin, done};
 use super::clock::FakeTime;
-use super::database::Database;
+use super::database::{Database, Records};
 use super::edge::Edge;
 use super::split;
 use super::waiting::{eventually, within};
@@ -54,7 +54,7 @@ pub(crate) struct Installation {
     sockets: Option<HeldSockets>,
     session: String,
     roots_pem: String,
-    database: Option<Arc<PostgresDatabase>>,
+    database: Option<Arc<Records>>,
     /// Where devices come to in a split deployment.
     edge: Option<Box<Edge>>,
 }
@@ -100,7 +100,16 @@ impl Installation {
     /// The same with its records in such a database.
     pub(crate) async fn on(database: Database, config: &str, time: Time) -> Self {
         let mut installation = Self::unstarted(config, time);
-        installation.database = database.fresh().map(Arc::new);
+        installation.database = database.records();
+        installation.start_again().await;
+        installation.set_up().await;
+        installation
+    }
+
+    /// The same with its records in the database that has this URL.
+    pub(crate) async fn at(database_url: String, config: &str, time: Time) -> Self {
+        let mut installation = Self::unstarted(config, time);
+        installation.database = Some(Arc::new(Records::At(database_url)));
         installation.start_again().await;
         installation.set_up().await;
         installation
@@ -123,8 +132,18 @@ impl Installation {
 
     /// The same with a configuration of its own.
     pub(crate) async fn beside_with(&self, config: &str) -> Self {
+        self.beside_on(Arc::clone(self.database.as_ref().unwrap()), config).await
+    }
+
+    /// The same that reaches the database by another URL.
+    pub(crate) async fn beside_at(&self, database_url: String) -> Self {
+        self.beside_on(Arc::new(Records::At(database_url)), &self.config).await
+    }
+
+    async fn beside_on(&self, database: Arc<Records>, config: &str) -> Self {
         let mut other = Self::unstarted(config, Time::Real);
-        other.database = Some(Arc::clone(self.database.as_ref().unwrap()));
+        other.time.clone_from(&self.time);
+        other.database = Some(database);
         fs_err::create_dir(other.data()).unwrap();
         let key = "key-encryption-key";
         fs_err::copy(self.data().join(key), other.data().join(key)).unwrap();
@@ -139,7 +158,7 @@ impl Installation {
     pub(crate) fn empty_successor(&self) -> Self {
         let mut other = Self::unstarted(&self.config, Time::Real);
         let kind = if self.database.is_some() { Database::Postgres } else { Database::Sqlite };
-        other.database = kind.fresh().map(Arc::new);
+        other.database = kind.records();
         std::fs::DirBuilder::new().mode(0o700).create(other.data()).unwrap();
         let key = "key-encryption-key";
         fs_err::copy(self.data().join(key), other.data().join(key)).unwrap();

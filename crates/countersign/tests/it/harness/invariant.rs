@@ -1,6 +1,7 @@
 //! What holds at any moment, whatever was cut off: checked from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use countersign_api::wire::admin::{AuditEntryBody, CertificateBody};
 use countersign_core::certificate::CertificateState;
@@ -9,6 +10,15 @@ use super::admin::Admin;
 use super::installation::Installation;
 use super::openssl::revoked_serials;
 use super::waiting::until;
+
+/// How an issuance ends, by its audit event.
+const OUTCOMES: [&str; 5] = [
+    "certificate.issued",
+    "certificate.abandoned",
+    "door.certificate_issued",
+    "edge.enrolled",
+    "edge.renewed",
+];
 
 /// Every signature that was begun is recorded once or revoked; a device has at most one active and
 /// one pending certificate; what is revoked gets into the revocation list; the audit log is intact.
@@ -29,6 +39,21 @@ pub(crate) async fn assert_sound(installation: &Installation) {
     lists_are_complete(installation, &recorded, &abandoned).await;
     let verified = installation.run(&["audit", "verify"]);
     assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+}
+
+/// What was begun is ended: time passes, so that nobody can be about to record what was intended, and what was
+/// not recorded is abandoned.
+pub(crate) async fn settle(installation: &Installation) {
+    installation.time().advance(Duration::from_secs(660));
+    let admin = installation.admin();
+    until("every issuance has its outcome", async || {
+        let mut ended = 0;
+        for outcome in OUTCOMES {
+            ended += admin.audit(&format!("event={outcome}")).await.len();
+        }
+        ended == admin.audit("event=certificate.intended").await.len()
+    })
+    .await;
 }
 
 /// Gives the serials that were abandoned.

@@ -44,7 +44,7 @@ pub(crate) use device::{Device, csr_pem, enrolment, identity_pem};
 pub(crate) use edge::Edge;
 pub(crate) use forwarding::Forwarding;
 pub(crate) use installation::{Installation, Time};
-pub(crate) use invariant::assert_sound;
+pub(crate) use invariant::{assert_sound, settle};
 pub(crate) use mqtt::{KeptMosquitto, Mosquitto, MqttDevice, door_port};
 pub(crate) use mqtt_session::MqttSession;
 pub(crate) use openssl::{openssl, revoked_serials, serial_of};

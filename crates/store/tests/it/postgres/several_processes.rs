@@ -143,6 +143,24 @@ async fn migrating_from_both_at_once_applies_everything_once() {
     assert_eq!(first.applied.len() + second.applied.len(), usize::try_from(first.version).unwrap());
 }
 
+#[tokio::test]
+async fn a_change_whose_turn_does_not_come_is_withdrawn_and_never_done() {
+    let fixture = Fixture::new().await;
+    let mut stranger = fixture.intruder().await;
+    stranger.execute("SELECT pg_advisory_lock(7163002041987)").await.unwrap();
+    let rows = ["d1", "d2"].map(|name| fixture.new_device(name));
+    let [withdrawn, waiting] = rows.clone();
+    let refused = write!(fixture.store, |w| w.insert_device(&withdrawn)).unwrap_err();
+    assert!(matches!(refused, StoreError::Commit(_)) && refused.is_outage(), "{refused}");
+    let store = fixture.store.clone();
+    let waiting = tokio::spawn(async move { write!(store, |w| w.insert_device(&waiting)) });
+    stranger.execute("SELECT pg_advisory_unlock(7163002041987)").await.unwrap();
+    waiting.await.unwrap().unwrap();
+    let [withdrawn, done] = rows.map(|row| row.id);
+    assert!(read!(fixture.store, |r| r.device(withdrawn)).unwrap().is_none());
+    assert!(read!(fixture.store, |r| r.device(done)).unwrap().is_some());
+}
+
 /// Two that each hold what the other waits for: the server ends one of them, here ours.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_loses_to_a_stranger_is_raced() {

@@ -18,6 +18,7 @@ mod a_denied_device_does_not_come_back;
 mod a_device_is_served_at_an_edge_elsewhere;
 mod a_device_lives_from_enrolment_to_renewal;
 mod a_device_without_an_issuer_gets_its_certificate_later;
+mod a_failover_loses_nothing_that_was_acknowledged;
 mod a_fleet_moves_to_a_new_ca_without_a_refused_request;
 mod a_fleet_that_speaks_mqtt_moves_to_a_new_ca;
 mod a_killed_agent_goes_on_where_it_was;

@@ -1,5 +1,7 @@
 //! A device made by the test, which says and shows what the test wants.
 
+use std::net::SocketAddr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_api::wire::agent::{ChallengeResponse, EnrollResponse, IssuedMtls, Proof, RenewResponse};
@@ -53,12 +55,29 @@ impl Device {
         hostname: &str,
         key: TestKey,
     ) -> Self {
+        let (client, door) = (installation.client(), installation.door());
+        let enrolled = Self::try_enrol(&client, door, enrolment_key, hostname, key).await;
+        enrolled
+            .unwrap_or_else(|answer| panic!("{}", answer.map_or_else(String::new, |answer| answer.text())))
+    }
+
+    /// The same at a door that may be away, or refuse: then with its answer, if there was one.
+    pub(crate) async fn try_enrol(
+        client: &DoorClient,
+        door: SocketAddr,
+        enrolment_key: &str,
+        hostname: &str,
+        key: TestKey,
+    ) -> Result<Self, Option<Answer>> {
         let body = enrolment(enrolment_key, hostname, Some(&key.signing_request_pem(hostname)));
-        let mut connection = installation.connect().await;
-        let answer = connection.json("POST", "/api/v1/agents/enroll", None, Some(&body)).await.unwrap();
-        assert_eq!(answer.status, 201, "{}", answer.text());
+        let mut connection = client.connect(door).await.map_err(|_away| None)?;
+        let answer = connection.json("POST", "/api/v1/agents/enroll", None, Some(&body)).await;
+        let answer = answer.map_err(|_cut| None)?;
+        if answer.status != 201 {
+            return Err(Some(answer));
+        }
         let enrolled: EnrollResponse = read(&answer);
-        Self {
+        Ok(Self {
             agent: enrolled.agent_id,
             id: enrolled.device_id,
             name: enrolled.device_name.to_string(),
@@ -67,7 +86,7 @@ impl Device {
             mtls: enrolled.mtls,
             mtls_reason: enrolled.mtls_reason,
             config: serde_json::to_value(enrolled.config).unwrap(),
-        }
+        })
     }
 
     /// The certificate that it holds.

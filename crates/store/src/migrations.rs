@@ -4,7 +4,8 @@ use futures_util::future::BoxFuture;
 
 use crate::connection::Connection;
 use crate::error::StoreError;
-use crate::row::{FromRow, Row};
+use crate::postgres;
+use crate::row::{FromRow, Number, Row};
 use crate::statement::{run_script, sql};
 use crate::store::Migrated;
 use crate::transaction::Writing;
@@ -64,6 +65,9 @@ const MIGRATIONS: &[Migration] = &[
 
 const TABLE: &str = "schema_migrations";
 
+/// PostgreSQL's code for a lock that was not had in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 struct Applied {
     version: usize,
     name: String,
@@ -97,6 +101,13 @@ pub(crate) fn apply_first<'w>(
             let said = format!("it is at version {known} already, which is later than version {count}");
             return Err(StoreError::Migration(said));
         }
+        if known < count
+            && let Connection::Postgres(inner) = &mut writing.connection
+        {
+            postgres::settings::take_little_time_for_locks(inner)
+                .await
+                .map_err(|error| failed("", &error))?;
+        }
         let mut applied = Vec::new();
         for (version, migration) in (1_u64..).zip(MIGRATIONS).take(count).skip(known) {
             let name = migration.name;
@@ -104,9 +115,7 @@ pub(crate) fn apply_first<'w>(
                 Connection::Sqlite(_) => migration.sqlite,
                 Connection::Postgres(_) => migration.postgres,
             };
-            run_script(&mut writing.connection, script)
-                .await
-                .map_err(|error| StoreError::Migration(format!("{name}: {error}")))?;
+            run_script(&mut writing.connection, script).await.map_err(|error| failed(name, &error))?;
             sql(TABLE, "INSERT INTO schema_migrations (version, name) VALUES ($1, $2)")
                 .bind(version)
                 .bind(name)
@@ -119,14 +128,39 @@ pub(crate) fn apply_first<'w>(
     })
 }
 
+/// A migration that was not applied. Nothing of it stays, and a start may try again.
+fn failed(name: &str, error: &sqlx::Error) -> StoreError {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let why = match code {
+        Some(code) if code == LOCK_NOT_AVAILABLE => {
+            ": somebody else's transaction holds a table for too long; end it, or try again (pg_stat_activity)"
+        }
+        _ => "",
+    };
+    StoreError::Migration(format!("{name}: {error}{why}"))
+}
+
+/// Makes the record of migrations where there is none. Whoever runs on a database that was migrated by another
+/// role needs no right to make tables.
+async fn make_record(writing: &mut Writing<'_>) -> Result<(), StoreError> {
+    let question = match writing.connection {
+        Connection::Sqlite(_) => {
+            "SELECT count(*) AS number FROM sqlite_schema WHERE name = 'schema_migrations'"
+        }
+        Connection::Postgres(_) => {
+            "SELECT count(*) AS number FROM pg_class WHERE oid = to_regclass('countersign.schema_migrations')"
+        }
+    };
+    if sql(TABLE, question).one::<Number>(&mut writing.connection).await?.0 > 0 {
+        return Ok(());
+    }
+    let create = "CREATE TABLE schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL)";
+    sql(TABLE, create).run(&mut writing.connection).await.map(drop)
+}
+
 /// How many of our migrations the database has; they must be the first ones, by name.
 async fn applied_before(writing: &mut Writing<'_>) -> Result<usize, StoreError> {
-    sql(
-        TABLE,
-        "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL)",
-    )
-    .run(&mut writing.connection)
-    .await?;
+    make_record(writing).await?;
     let applied: Vec<Applied> = sql(TABLE, "SELECT version, name FROM schema_migrations ORDER BY version")
         .all(&mut writing.connection)
         .await?;
@@ -142,4 +176,44 @@ async fn applied_before(writing: &mut Writing<'_>) -> Result<usize, StoreError> 
         }
     }
     Ok(applied.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those from before the first release, after which nobody of an earlier version can go on.
+    const BREAKING: [&str; 5] = [
+        "0002_devices",
+        "0008_issuers",
+        "0009_crl_shards",
+        "0020_changes_of_status",
+        "0023_telemetry_by_day",
+    ];
+
+    /// What an older version beside this one may stumble over.
+    const TAKEN_AWAY: [&str; 7] = [
+        "DROP TABLE",
+        "DROP COLUMN",
+        "DROP CONSTRAINT",
+        "DROP DEFAULT",
+        "SET NOT NULL",
+        "RENAME TO",
+        "RENAME COLUMN",
+    ];
+
+    /// Whether an older version may go on beside this: nothing is taken away, and a new column that must have a
+    /// value has one by itself.
+    fn is_additive(script: &str) -> bool {
+        let added = script.split("ADD COLUMN").skip(1).filter_map(|rest| rest.split([',', ';']).next());
+        let gives_all = |column: &str| !column.contains("NOT NULL") || column.contains("DEFAULT");
+        !TAKEN_AWAY.iter().any(|taken| script.contains(taken)) && added.into_iter().all(gives_all)
+    }
+
+    #[test]
+    fn versions_go_on_beside_each_other() {
+        let breaking: Vec<_> =
+            MIGRATIONS.iter().filter(|one| !is_additive(one.postgres)).map(|one| one.name).collect();
+        assert_eq!(breaking, BREAKING, "what breaks an older version is named in the changelog and here");
+    }
 }

@@ -58,6 +58,7 @@ mod an_evil_twin_learns_nothing;
 mod an_expired_device_waits_for_approval;
 mod an_installation_moves_to_postgresql;
 mod an_nginx_upstream_asks_the_door_for_its_certificate;
+mod an_older_authority_goes_on_beside_a_newer_schema;
 mod answers_of_the_control_plane_have_one_shape;
 mod audit_verify_finds_a_changed_entry;
 mod bad_requests_get_clear_errors;

@@ -61,6 +61,12 @@ pub(crate) async fn take_time(connection: &mut PgConnection) -> Result<(), sqlx:
     control(connection, "SET LOCAL statement_timeout = 0").await
 }
 
+/// Waits no longer than this for each table that others hold, until the transaction ends: whoever comes after
+/// us would wait behind us.
+pub(crate) async fn take_little_time_for_locks(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    control(connection, "SET LOCAL lock_timeout = '5s'").await
+}
+
 /// Lets statements of this transaction sort and join a whole fleet without temporary files.
 pub(crate) async fn take_room(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     control(connection, "SET LOCAL work_mem = '64MB'").await

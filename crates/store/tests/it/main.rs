@@ -96,6 +96,6 @@ mod on_postgres {
     mod standing;
     mod together;
     mod trust;
-    mod upgrading;
+    pub(crate) mod upgrading;
     mod upstream;
 }

@@ -9,7 +9,7 @@ use super::database::{BYTES, Database, MIGRATIONS, TIME};
 use super::fixture::{read, write};
 
 /// A database with the first `count` migrations.
-async fn earlier(count: usize) -> Database {
+pub(crate) async fn earlier(count: usize) -> Database {
     let database = Database::new();
     // As on its first start: makes the file, or the schema.
     Store::open(&database.url()).await.unwrap().close().await;

@@ -6,6 +6,7 @@ mod copying;
 pub(crate) mod database;
 mod groups;
 mod lookup;
+mod migrating;
 mod same_records;
 mod seed_queries;
 mod several_processes;

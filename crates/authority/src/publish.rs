@@ -85,13 +85,13 @@ impl Publisher {
         self.edges.lock().push(applied);
     }
 
-    /// How many edges are connected, and the lowest version that one of them enforces.
+    /// How many edges this authority answers for, and the lowest version that one of them enforces.
     pub(crate) fn lowest(&self) -> (u32, Option<SnapshotVersion>) {
+        let mut versions = self.remote.answered_for();
         let mut edges = self.edges.lock();
         edges.retain(|edge| edge.has_changed().is_ok());
-        let (connected, _silent) = self.remote.everyone();
-        let lowest = edges.iter().chain(&connected).map(|edge| *edge.borrow()).min();
-        (u32::try_from(edges.len() + connected.len()).unwrap_or(u32::MAX), lowest)
+        versions.extend(edges.iter().map(|edge| *edge.borrow()));
+        (u32::try_from(versions.len()).unwrap_or(u32::MAX), versions.into_iter().min())
     }
 
     /// Waits until every attached edge enforces `version`, or patience ends. One that cannot be reached is

@@ -30,7 +30,9 @@ struct Remote {
 enum Connection {
     /// It is; whoever serves it hears on the other end when that is over.
     Open { _held: watch::Sender<()> },
-    /// It is not.
+    /// It was, to this authority, which answers for it until another one has it.
+    Lost,
+    /// It is connected to nobody, and whoever it was connected to is gone: every authority counts it.
     Silent,
 }
 
@@ -64,7 +66,7 @@ impl RemoteEdges {
         let mut edges = self.edges.lock();
         match edges.get_mut(&edge) {
             Some(remote) if !is_over => {
-                remote.connection = Connection::Silent;
+                remote.connection = Connection::Lost;
                 true
             }
             Some(_) | None => false,
@@ -103,7 +105,7 @@ impl RemoteEdges {
     pub(crate) fn keep_silent(&self, among: impl Fn(&EdgeId) -> bool) {
         self.edges.lock().retain(|id, remote| match remote.connection {
             Connection::Open { .. } => true,
-            Connection::Silent => among(id),
+            Connection::Lost | Connection::Silent => among(id),
         });
     }
 
@@ -113,7 +115,7 @@ impl RemoteEdges {
         let remote = edges.get(&edge)?;
         match remote.connection {
             Connection::Open { .. } => Some(*remote.applied.borrow()),
-            Connection::Silent => None,
+            Connection::Lost | Connection::Silent => None,
         }
     }
 
@@ -123,10 +125,17 @@ impl RemoteEdges {
         for remote in self.edges.lock().values() {
             match remote.connection {
                 Connection::Open { .. } => connected.push(remote.applied.subscribe()),
-                Connection::Silent => silent.push(*remote.applied.borrow()),
+                Connection::Lost | Connection::Silent => silent.push(*remote.applied.borrow()),
             }
         }
         (connected, silent)
+    }
+
+    /// The versions of those that this authority answers for, to the other ones too.
+    pub(crate) fn answered_for(&self) -> Vec<SnapshotVersion> {
+        let edges = self.edges.lock();
+        let ours = edges.values().filter(|remote| !matches!(remote.connection, Connection::Silent));
+        ours.map(|remote| *remote.applied.borrow()).collect()
     }
 
     /// Whose certificate it is, if that was looked up before.
@@ -163,6 +172,23 @@ mod tests {
         assert_eq!((edges.reached(id), edges.everyone().1), (None, vec![at(7)]));
         edges.forget(id);
         assert!(edges.everyone().1.is_empty());
+    }
+
+    #[test]
+    fn whoever_has_lost_an_edge_answers_for_it_until_another_has_it() {
+        let (edges, id) = (RemoteEdges::default(), EdgeId::random());
+        let place = edges.connected(id);
+        edges.applied(id, at(7));
+        assert_eq!(edges.answered_for(), [at(7)]);
+        assert!(edges.fell_silent(id, &place));
+        edges.silent(id, at(7));
+        assert_eq!(edges.answered_for(), [at(7)], "it is not left to all");
+        edges.keep_silent(|_another_has_it| false);
+        assert!(edges.answered_for().is_empty());
+
+        edges.silent(id, at(7));
+        assert!(edges.answered_for().is_empty(), "left to all by one that is gone");
+        assert_eq!(edges.everyone().1, [at(7)]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A cable that a test can cut and mend.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpStream};
@@ -18,7 +18,12 @@ pub(crate) struct Cable {
 impl Cable {
     /// A whole one to a server.
     pub(crate) async fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Self::from((Ipv4Addr::LOCALHOST, 0).into(), server).await
+    }
+
+    /// The same from a near end of the test's choice.
+    pub(crate) async fn from(near: SocketAddr, server: SocketAddr) -> Self {
+        let listener = TcpListener::bind(near).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (whole, state) = watch::channel(true);
         let server = Arc::new(Mutex::new(server));

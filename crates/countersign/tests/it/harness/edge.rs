@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::activation::HeldSockets;
 use super::admin::{Admin, done};
 use super::clock::FakeTime;
 use super::device::Device;
+use super::far_machine::FarMachine;
 use super::installation::Installation;
 use super::waiting::eventually;
 
@@ -35,6 +37,8 @@ pub(crate) struct Edge {
     sockets: Option<HeldSockets>,
     /// Whether it was told to end.
     is_ending: AtomicBool,
+    /// The machine that it runs on; `None`: this one.
+    machine: Option<Arc<FarMachine>>,
     port: u16,
 }
 
@@ -83,8 +87,15 @@ impl Edge {
             successor: None,
             sockets: None,
             is_ending: AtomicBool::new(false),
+            machine: None,
             port: 0,
         }
+    }
+
+    /// Runs on a machine apart.
+    pub(crate) fn on(mut self, machine: Arc<FarMachine>) -> Self {
+        self.machine = Some(machine);
+        self
     }
 
     /// Reaches its authority at this address.
@@ -119,9 +130,10 @@ impl Edge {
         drop(fs_err::remove_file(folder.join("ports.json")));
         let log = fs_err::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
         let program = env!("CARGO_BIN_EXE_countersign");
-        let mut command = match &self.sockets {
-            Some(held) => held.command(program),
-            None => Command::new(program),
+        let mut command = match (&self.sockets, &self.machine) {
+            (Some(held), _) => held.command(program),
+            (None, Some(machine)) => machine.command(program),
+            (None, None) => Command::new(program),
         };
         if self.sockets.is_none() {
             command.env_clear();
@@ -139,7 +151,7 @@ impl Edge {
             ])
             .args(["--authority", &format!("https://{}", self.authority)])
             .args(["--ca-fingerprint", &self.fingerprint, "--token-file", "token"])
-            .args(["--listen-http", &format!("127.0.0.1:{}", self.port)])
+            .args(["--listen-http", &self.door().to_string()])
             .current_dir(folder)
             .env("COUNTERSIGN_MQTT_DOOR_LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())
@@ -225,7 +237,7 @@ impl Edge {
 
     /// Its door.
     pub(crate) fn door(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        (self.machine.as_ref().map_or(Ipv4Addr::LOCALHOST, |machine| machine.far()), self.port).into()
     }
 
     /// Where its listeners are.

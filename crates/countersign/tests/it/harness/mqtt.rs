@@ -1,6 +1,7 @@
 //! Mosquitto: its clients as a device at the MQTT door, and the broker behind it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use countersign_testkit::vacant_address;
@@ -38,6 +39,13 @@ impl MqttDevice {
         self
     }
 
+    /// At the door that this ports file names; `None` while there is none.
+    pub(crate) fn where_listens(&mut self, ports_file: &Path) -> Option<()> {
+        let text = fs_err::read_to_string(ports_file).ok()?;
+        self.port = mqtt_door(&serde_json::from_str(&text).ok()?);
+        Some(())
+    }
+
     fn client(&self, program: &str) -> Command {
         let own = format!("{}.pem", self.name);
         let mut command = Command::new(program);
@@ -69,7 +77,7 @@ impl MqttDevice {
         Running::start(self.saying(rest, message).stdout(Stdio::null()).stderr(Stdio::null()))
     }
 
-    fn saying(&self, rest: &str, message: &Value) -> Command {
+    pub(crate) fn saying(&self, rest: &str, message: &Value) -> Command {
         let mut command = self.client("mosquitto_pub");
         command.args(["-t", &self.topic(rest), "-m", &message.to_string()]);
         command

@@ -27,8 +27,6 @@ use countersign_authority::quarantine::DecisionError;
 use countersign_authority::renew::RenewError;
 use countersign_authority::revoke::RevokeError;
 use countersign_authority::rollout::RollBackError;
-use countersign_authority::settings::ChangeSettingsError;
-use countersign_authority::tenants::{CreateTenantError, TenantError, TenantServiceError};
 use countersign_authority::token::{RevokeTokenError, RotateTokenError};
 use countersign_authority::unenroll::UnenrolError;
 use countersign_core::access::Refusal;
@@ -38,6 +36,7 @@ mod edges;
 mod people;
 mod rotation;
 mod services;
+mod tenants;
 mod trusts;
 
 /// When a client may ask again that met a store that did not answer.
@@ -505,54 +504,6 @@ impl From<AnchorError> for Failure {
             AnchorError::Sign(error) => Self::internal(&error),
             AnchorError::Store(error) => Self::internal(&error),
             AnchorError::Altered(_) => Self::internal(&error),
-        }
-    }
-}
-
-impl From<TenantError> for Failure {
-    fn from(error: TenantError) -> Self {
-        match error {
-            TenantError::Unknown => Self::not_found("tenant"),
-            TenantError::Forbidden(forbidden) => forbidden.into(),
-            TenantError::Store(error) => Self::internal(&error),
-        }
-    }
-}
-
-impl From<CreateTenantError> for Failure {
-    fn from(error: CreateTenantError) -> Self {
-        match error {
-            CreateTenantError::Forbidden(forbidden) => forbidden.into(),
-            CreateTenantError::Taken => {
-                Self::new(StatusCode::CONFLICT, "TENANT_TAKEN", "There is a tenant with this slug already")
-            }
-            CreateTenantError::Store(error) => Self::internal(&error),
-        }
-    }
-}
-
-impl From<ChangeSettingsError> for Failure {
-    fn from(error: ChangeSettingsError) -> Self {
-        match error {
-            ChangeSettingsError::Tenant(error) => error.into(),
-            ChangeSettingsError::Changed => Self::new(
-                StatusCode::PRECONDITION_FAILED,
-                "SETTINGS_CHANGED",
-                "The settings changed meanwhile; read them again",
-            ),
-            ChangeSettingsError::Store(error) => Self::internal(&error),
-        }
-    }
-}
-
-impl From<TenantServiceError> for Failure {
-    fn from(error: TenantServiceError) -> Self {
-        match error {
-            TenantServiceError::Tenant(error) => error.into(),
-            TenantServiceError::Unchanged => {
-                Self::new(StatusCode::CONFLICT, "TENANT_STATE", "The tenant is so already")
-            }
-            TenantServiceError::Store(error) => Self::internal(&error),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod bytes;
 pub mod changes;
+mod edits;
 mod fallen;
 mod packed;
 pub mod wire;

@@ -7,15 +7,13 @@ use std::sync::Arc;
 
 use imbl::{HashMap, HashSet, Vector};
 
+pub use super::edits::Edits;
 use super::{
     Bar, Binding, DeviceKey, RuleList, RuleSource, TenantTrust, TrustSnapshot, TrustedIssuer, UnprovedPeriod,
 };
 use crate::guest::ForeignTrust;
 use crate::ids::{CertificateRef, IssuerKeyId, SpkiSha256, Tenant};
 use crate::time::Timestamp;
-
-/// The facts about one kind of thing that changed.
-pub type Edits<K, V> = BTreeMap<K, Option<V>>;
 
 /// Which periods of which issuers are unproved.
 pub type Unproved = BTreeMap<IssuerKeyId, Vec<UnprovedPeriod>>;
@@ -147,12 +145,12 @@ impl TrustChanges {
         tenants: &BTreeSet<Tenant>,
         is_theirs: impl Fn(&CertificateRef) -> bool,
     ) -> Self {
-        self.tenants.retain(|tenant, _| tenants.contains(tenant));
-        self.barred.retain(|(tenant, _device), _| tenants.contains(tenant));
-        self.bindings.retain(|reference, _| is_theirs(reference));
-        self.superseded.retain(|reference, _| is_theirs(reference));
+        self.tenants.retain(|tenant| tenants.contains(tenant));
+        self.barred.retain(|(tenant, _device)| tenants.contains(tenant));
+        self.bindings.retain(&is_theirs);
+        self.superseded.retain(&is_theirs);
         for certificates in [&mut self.denied, &mut self.pending, &mut self.proved] {
-            certificates.retain(|reference, _| is_theirs(reference));
+            certificates.retain(&is_theirs);
         }
         self
     }
@@ -179,22 +177,13 @@ impl TrustChanges {
                 unproved.into_iter().map(|(issuer, periods)| (issuer, periods.into())).collect();
         }
         edit_map(&mut snapshot.tenants, self.tenants);
-        self.barred.into_iter().for_each(|(device, bar)| match bar {
-            Some(bar) => snapshot.barred.insert(device, bar),
-            None => snapshot.barred.remove(&device),
-        });
+        snapshot.barred.edit(&self.barred);
         edit_map(&mut snapshot.bindings, self.bindings);
         edit_map(&mut snapshot.superseded, self.superseded);
-        self.denied.into_iter().for_each(|(certificate, presence)| match presence {
-            Some(()) => snapshot.denied.insert(certificate),
-            None => snapshot.denied.remove(&certificate),
-        });
+        snapshot.denied.edit(&self.denied);
         edit_set(&mut snapshot.pending, self.pending);
         edit_set(&mut snapshot.proved, self.proved);
-        self.denied_keys.into_iter().for_each(|(key, presence)| match presence {
-            Some(()) => snapshot.denied_keys.insert(key),
-            None => snapshot.denied_keys.remove(&key),
-        });
+        snapshot.denied_keys.edit(&self.denied_keys);
         snapshot.settle();
     }
 }

@@ -1,9 +1,11 @@
 //! What fell: the certificates that are denied and the devices that are barred, a set for each issuer and each bar.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use imbl::HashMap;
 
+use super::edits::Edits;
 use super::packed::{Packed, PackedSet};
 use super::{Bar, DeviceKey};
 use crate::ids::{CertificateRef, IssuerKeyId, SerialNumber};
@@ -49,6 +51,23 @@ impl DeniedCertificates {
         self.0.iter().flat_map(move |(issuer, serials)| serials.iter().map(of(*issuer)))
     }
 
+    /// See [`PackedSet::edit`].
+    pub(super) fn edit(&mut self, edits: &Edits<CertificateRef, ()>) {
+        if !self.is_empty() {
+            edits.iter().for_each(|(certificate, now)| match now {
+                Some(()) => self.insert(certificate.clone()),
+                None => self.remove(certificate),
+            });
+            return;
+        }
+        // They are in order: those of one issuer are beside each other.
+        for of_issuer in edits.as_slice().chunk_by(|(one, _), (next, _)| one.issuer == next.issuer) {
+            let Some((CertificateRef { issuer, .. }, _)) = of_issuer.first() else { continue };
+            let there = || of_issuer.iter().filter(|(_, now)| now.is_some()).map(|(one, _)| &one.serial);
+            self.0.insert(*issuer, PackedSet::of(there));
+        }
+    }
+
     /// See [`PackedSet::settle`].
     pub(super) fn settle(&mut self) {
         self.0.iter_mut().for_each(|(_issuer, serials)| serials.settle());
@@ -57,7 +76,13 @@ impl DeniedCertificates {
 
 impl Extend<CertificateRef> for DeniedCertificates {
     fn extend<I: IntoIterator<Item = CertificateRef>>(&mut self, certificates: I) {
-        certificates.into_iter().for_each(|certificate| self.insert(certificate));
+        let mut of_issuers: BTreeMap<IssuerKeyId, Vec<SerialNumber>> = BTreeMap::new();
+        for CertificateRef { issuer, serial } in certificates {
+            of_issuers.entry(issuer).or_default().push(serial);
+        }
+        for (issuer, serials) in of_issuers {
+            self.0.entry(issuer).or_default().extend(serials);
+        }
     }
 }
 
@@ -65,7 +90,6 @@ impl FromIterator<CertificateRef> for DeniedCertificates {
     fn from_iter<I: IntoIterator<Item = CertificateRef>>(certificates: I) -> Self {
         let mut denied = Self::default();
         denied.extend(certificates);
-        denied.settle();
         denied
     }
 }
@@ -133,6 +157,21 @@ impl BarredDevices {
         quarantined.chain(self.decommissioned.iter().map(|device| (device, Bar::Decommissioned)))
     }
 
+    /// See [`PackedSet::edit`].
+    pub(super) fn edit(&mut self, edits: &Edits<DeviceKey, Bar>) {
+        if self.is_empty() {
+            let barred =
+                |bar| edits.iter().filter(move |(_, now)| **now == Some(bar)).map(|(device, _)| device);
+            self.quarantined = PackedSet::of(|| barred(Bar::Quarantined));
+            self.decommissioned = PackedSet::of(|| barred(Bar::Decommissioned));
+        } else {
+            edits.iter().for_each(|(device, now)| match now {
+                Some(bar) => self.insert(device.clone(), *bar),
+                None => self.remove(device),
+            });
+        }
+    }
+
     /// See [`PackedSet::settle`].
     pub(super) fn settle(&mut self) {
         self.quarantined.settle();
@@ -182,6 +221,40 @@ mod tests {
         all.iter().for_each(|one| denied.remove(one));
         assert!(denied.is_empty());
         assert_eq!(denied.len(), 0);
+    }
+
+    #[test]
+    fn edits_make_the_same_of_nothing_as_of_something() {
+        let edits = Edits::from([
+            (reference(1, "07"), Some(())),
+            (reference(1, "08"), None),
+            (reference(2, "07"), Some(())),
+            (reference(3, "01"), None),
+        ]);
+        let before: DeniedCertificates = [reference(1, "08"), reference(3, "01")].into_iter().collect();
+        for mut denied in [DeniedCertificates::default(), before] {
+            denied.edit(&edits);
+            let mut all: Vec<_> = denied.iter().collect();
+            all.sort();
+            assert_eq!(all, [reference(1, "07"), reference(2, "07")]);
+        }
+        let edits = Edits::from([
+            (device("acme", "d1"), Some(Bar::Decommissioned)),
+            (device("acme", "d2"), None),
+            (device("acme", "d3"), Some(Bar::Quarantined)),
+        ]);
+        let mut before = BarredDevices::default();
+        for name in ["d1", "d2"] {
+            before.insert(device("acme", name), Bar::Quarantined);
+        }
+        for mut barred in [BarredDevices::default(), before] {
+            barred.edit(&edits);
+            let bar = |name| barred.get(&device("acme", name));
+            assert_eq!(
+                ["d1", "d2", "d3"].map(bar),
+                [Some(Bar::Decommissioned), None, Some(Bar::Quarantined)]
+            );
+        }
     }
 
     #[test]

@@ -13,13 +13,14 @@ use std::sync::Arc;
 
 use imbl::HashMap;
 
+use super::edits::Edits;
 use crate::ids::{SerialNumber, SpkiSha256};
 
 /// How many members share a bucket, on average.
 const IN_A_BUCKET: usize = 4;
 
 /// While much changes, a new table is made when this part of it has changed...
-const PART_AT_WORK: usize = 4;
+const PART_AT_WORK: usize = 2;
 /// ... and at rest, when this part of it has.
 const PART_AT_REST: usize = 32;
 /// Fewer changes than this are left where they are.
@@ -108,7 +109,7 @@ impl<T> PackedSet<T> {
 
     fn rebuild_beyond(&mut self, most: usize) {
         if self.changed.len() > most.max(FEW) {
-            self.table = Arc::new(Table::of(self.len, || self.all()));
+            self.table = Arc::new(Table::of(|| self.all()));
             self.changed = HashMap::new();
         }
     }
@@ -122,6 +123,25 @@ impl<T> PackedSet<T> {
 }
 
 impl<T: Packed> PackedSet<T> {
+    /// A set of members that are all different, in one table.
+    pub(super) fn of<'a, I: Iterator<Item = &'a T>>(members: impl Fn() -> I) -> Self
+    where
+        T: 'a,
+    {
+        let table = Table::of(|| members().map(T::packed));
+        Self { len: table.len, table: Arc::new(table), changed: HashMap::new(), members: PhantomData }
+    }
+
+    /// Puts in what is there, and takes out what is gone.
+    pub(super) fn edit(&mut self, edits: &Edits<T, ()>) {
+        if self.is_empty() {
+            *self =
+                Self::of(|| edits.iter().filter(|(_member, now)| now.is_some()).map(|(member, _now)| member));
+        } else {
+            edits.iter().for_each(|(member, now)| self.set(&member.packed(), now.is_some()));
+        }
+    }
+
     /// Whether it is one of them.
     #[must_use]
     pub fn contains(&self, member: &T) -> bool {
@@ -171,18 +191,23 @@ impl<T: Packed + fmt::Debug> fmt::Debug for PackedSet<T> {
     }
 }
 
-impl<T: Packed> Extend<T> for PackedSet<T> {
+impl<T: Packed + Ord> Extend<T> for PackedSet<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, members: I) {
-        members.into_iter().for_each(|member| self.insert(member));
+        if self.is_empty() {
+            *self = members.into_iter().collect();
+        } else {
+            members.into_iter().for_each(|member| self.insert(member));
+        }
     }
 }
 
-impl<T: Packed> FromIterator<T> for PackedSet<T> {
+/// One table is made of all of them at once.
+impl<T: Packed + Ord> FromIterator<T> for PackedSet<T> {
     fn from_iter<I: IntoIterator<Item = T>>(members: I) -> Self {
-        let mut set = Self::default();
-        set.extend(members);
-        set.settle();
-        set
+        let mut members: Vec<T> = members.into_iter().collect();
+        members.sort_unstable();
+        members.dedup();
+        Self::of(|| members.iter())
     }
 }
 
@@ -199,12 +224,13 @@ struct Table {
 }
 
 impl Table {
-    /// A table of members that are all different, and `len` of them; they are gone through twice.
-    fn of<'a, I: Iterator<Item = &'a [u8]>>(len: usize, members: impl Fn() -> I) -> Self {
-        let hasher = RandomState::new();
+    /// A table of members that are all different; they are gone through three times.
+    fn of<B: AsRef<[u8]>, I: Iterator<Item = B>>(members: impl Fn() -> I) -> Self {
+        let (hasher, len) = (RandomState::new(), members().count());
         let buckets = len.div_ceil(IN_A_BUCKET);
         let mut ends = vec![0; buckets];
-        for bytes in members() {
+        for member in members() {
+            let bytes = member.as_ref();
             if let Some(size) = ends.get_mut(bucket(&hasher, bytes, buckets)) {
                 *size += 1 + bytes.len();
             }
@@ -215,7 +241,8 @@ impl Table {
             sum += std::mem::replace(size, sum);
         }
         let mut records = vec![0; sum];
-        for bytes in members() {
+        for member in members() {
+            let bytes = member.as_ref();
             let Some(at) = ends.get_mut(bucket(&hasher, bytes, buckets)) else { continue };
             let end = *at + 1 + bytes.len();
             if let Some([length, place @ ..]) = records.get_mut(*at..end) {
@@ -262,7 +289,6 @@ impl<'a> Iterator for Records<'a> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-    use std::time::Instant;
 
     use super::*;
     use proptest::prelude::*;
@@ -344,6 +370,17 @@ mod tests {
     }
 
     #[test]
+    fn edits_make_the_same_of_an_empty_set_as_of_another() {
+        let edits = Edits::from([(serial(1), Some(())), (serial(2), None), (serial(3), Some(()))]);
+        let mut one = PackedSet::default();
+        one.edit(&edits);
+        let mut other: PackedSet<_> = [serial(2), serial(9)].into_iter().collect();
+        other.edit(&edits);
+        other.remove(&serial(9));
+        assert_eq!((one.len(), &one), (2, &other));
+    }
+
+    #[test]
     fn a_member_takes_its_own_bytes_and_three_more() {
         let keys: PackedSet<_> = (0..100_000).map(key).collect();
         let table = &keys.table;
@@ -372,39 +409,6 @@ mod tests {
         for end in &keys.table.ends {
             assert!((end - begin) / 33 <= 8 * IN_A_BUCKET);
             begin = *end;
-        }
-    }
-
-    /// `cargo test --release -p countersign-core -- --ignored --nocapture how_long`
-    #[test]
-    #[ignore = "a measurement"]
-    #[expect(clippy::print_stderr, reason = "a measurement says what it measured")]
-    fn how_long_it_takes() {
-        for count in [100_000_u64, 1_000_000] {
-            let keys: Vec<_> = (0..2 * count).map(key).collect();
-            let (members, others) = keys.split_at(keys.len() / 2);
-            let time = |what: &str, work: &mut dyn FnMut() -> usize| {
-                let began = Instant::now();
-                let done = work();
-                eprintln!(
-                    "{count}: {what}: {} ns each, {done}",
-                    began.elapsed().as_nanos() / u128::from(count)
-                );
-            };
-            let (mut packed, mut shared) = (PackedSet::default(), imbl::HashSet::<SpkiSha256>::new());
-            time("packed, put in", &mut || {
-                packed.extend(members.iter().copied());
-                packed.settle();
-                packed.len()
-            });
-            time("shared, put in", &mut || {
-                shared.extend(members.iter().copied());
-                shared.len()
-            });
-            time("packed, there", &mut || members.iter().filter(|key| packed.contains(key)).count());
-            time("shared, there", &mut || members.iter().filter(|key| shared.contains(*key)).count());
-            time("packed, not there", &mut || others.iter().filter(|key| packed.contains(key)).count());
-            time("shared, not there", &mut || others.iter().filter(|key| shared.contains(*key)).count());
         }
     }
 }

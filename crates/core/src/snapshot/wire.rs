@@ -148,7 +148,7 @@ fn encode_changes(w: &mut Writer, changes: &TrustChanges) {
         proved,
         denied_keys,
     } = changes;
-    let named = [denied, pending, proved].into_iter().flat_map(BTreeMap::keys);
+    let named = [denied, pending, proved].into_iter().flat_map(Edits::keys);
     let named = named.chain(bindings.keys()).chain(superseded.keys());
     let issuers: BTreeSet<IssuerKeyId> = named.map(|reference| reference.issuer).collect();
     w.count(issuers.len());
@@ -303,7 +303,7 @@ fn read_edits<K: Ord, V>(
         let key = key(r)?;
         Ok((key, if is_there { Some(value(r)?) } else { None }))
     })?;
-    keyed(read, what)
+    Edits::in_order(read).ok_or(WireError::Order(what))
 }
 
 /// A map of what must be in ascending order.

@@ -366,8 +366,8 @@ impl Writing<'_> {
                  (issuer_key_id, serial_number, spki_sha256, revoked_at, reason, expires_at)
              SELECT issuer_key_id, serial_number, CASE WHEN $1 = 'superseded' THEN NULL ELSE spki_sha256 END,
                  $2, $1, not_after
-             FROM falling_certificates f WHERE NOT EXISTS (SELECT 1 FROM revocations r
-                 WHERE r.issuer_key_id = f.issuer_key_id AND r.serial_number = f.serial_number)",
+             FROM falling_certificates WHERE true
+             ON CONFLICT (issuer_key_id, serial_number) DO NOTHING",
         )
         .bind(fall.reason)
         .bind(fall.at)

@@ -52,6 +52,29 @@ async fn of_two_edges_the_one_that_is_cut_off_is_not_said_to_know() {
     }
 }
 
+/// More than it can have in hand at once, and less than the authority keeps for those who come back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_missed_many_changes_catches_up() {
+    let installation = Installation::start().await;
+    let mut edge = Edge::start(&installation, "berlin").await;
+    let admin = installation.admin();
+    edge.until(&admin, "attached").await;
+    edge.kill().await;
+    edge.until(&admin, "silent").await;
+    let missed = 1500;
+    for number in 0..missed {
+        let enforcement = if number % 2 == 0 { "enforce" } else { "off" };
+        admin.set(json!({ "enforcement": enforcement })).await;
+    }
+    edge.start_again().await;
+    edge.until(&admin, "attached").await;
+    eventually(PATIENCE, "the edge has caught up", async || {
+        let listed = edge.listed(&admin).await?;
+        (listed["appliedEpoch"].as_u64() >= Some(missed)).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edge_that_takes_its_leave_counts_no_more_and_one_that_is_killed_does() {
     let mut installation = Installation::start().await;

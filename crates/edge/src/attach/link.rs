@@ -151,7 +151,8 @@ impl Link {
         let (sender, mut heard) = mpsc::channel(4);
         let _reading = AbortOnDrop(tokio::spawn(hear(reader, sender)));
         let (adopt, adopting) = mpsc::channel(256);
-        let (say, mut adopted) = mpsc::channel(256);
+        // The last of them speaks for all before it, so that nothing waits for its turn to be said.
+        let (say, mut adopted) = watch::channel(0);
         let _adopting = AbortOnDrop(tokio::spawn(self.adopter().run(adopting, say)));
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -171,7 +172,7 @@ impl Link {
                     }
                     continue;
                 }
-                Some(position) = adopted.recv() => FromEdge::Applied(position),
+                Ok(()) = adopted.changed() => FromEdge::Applied(*adopted.borrow_and_update()),
                 (number, reports) = self.0.reports.next() => FromEdge::Reports(number, reports),
                 _tick = beat.tick() => FromEdge::Beat,
                 _farewell = until_left(&mut leaving) => {
@@ -269,7 +270,7 @@ struct Adopter {
 }
 
 impl Adopter {
-    async fn run(mut self, mut adopting: mpsc::Receiver<Adoption>, say: mpsc::Sender<u64>) {
+    async fn run(mut self, mut adopting: mpsc::Receiver<Adoption>, say: watch::Sender<u64>) {
         while let Some(Adoption { taken, signed }) = adopting.recv().await {
             if !self.keep(&taken, signed).await {
                 // Not enforced after a restart: not applied.
@@ -285,7 +286,7 @@ impl Adopter {
                     continue;
                 }
             }
-            if say.send(taken.position).await.is_err() {
+            if say.send(taken.position).is_err() {
                 return;
             }
         }

@@ -33,7 +33,8 @@ pub(crate) struct Arguments {
     /// How long a round lasts, in seconds
     #[arg(long)]
     pub(crate) seconds: Option<f64>,
-    /// How many certificates are on record where OCSP and memory are measured; a tenth of them is revoked
+    /// How many certificates are on record where OCSP and memory are measured, a tenth of them revoked, and how many
+    /// devices where lists are
     #[arg(long)]
     pub(crate) certificates: Option<usize>,
     /// Only Countersign, no peers
@@ -69,11 +70,13 @@ pub(crate) enum Measure {
     Signing,
     /// OCSP responses a second, and the memory of a server with a million certificates on record
     Million,
+    /// A million devices in PostgreSQL: lists, enrolments, heartbeats, what falls, three edges
+    Devices,
 }
 
 impl Measure {
     /// All of them, in the order of the page.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Store,
         Self::Handshakes,
         Self::Requests,
@@ -85,6 +88,7 @@ impl Measure {
         Self::Revoked,
         Self::Signing,
         Self::Million,
+        Self::Devices,
     ];
 
     /// Its name on the command line.
@@ -101,12 +105,13 @@ impl Measure {
             Self::Revoked => "revoked",
             Self::Signing => "signing",
             Self::Million => "million",
+            Self::Devices => "devices",
         }
     }
 
     /// Whether it needs devices that enrolled over the door.
     const fn needs_fleet(self) -> bool {
-        !matches!(self, Self::Signing | Self::Million)
+        !matches!(self, Self::Signing | Self::Million | Self::Devices)
     }
 }
 
@@ -172,6 +177,6 @@ pub(crate) struct Scale {
     pub(crate) sessions: usize,
     /// How many are cut.
     pub(crate) cuts: usize,
-    /// Certificates on record where OCSP and memory are measured.
+    /// Certificates on record where OCSP and memory are measured, and devices where lists are.
     pub(crate) certificates: usize,
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore};
@@ -66,8 +67,20 @@ pub(crate) struct Clients {
 impl Clients {
     /// Of servers below this root (DER).
     pub(crate) fn new(root: &[u8]) -> anyhow::Result<Self> {
+        Self::of([CertificateDer::from(root.to_vec())])
+    }
+
+    /// Trusts all of these CAs, PEM.
+    pub(crate) fn of_pem(bundle: &[u8]) -> anyhow::Result<Self> {
+        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bundle).collect();
+        Self::of(all.context("read the CAs")?)
+    }
+
+    fn of(all: impl IntoIterator<Item = CertificateDer<'static>>) -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(root.to_vec())).context("trust the root")?;
+        for root in all {
+            roots.add(root).context("trust a root")?;
+        }
         let provider = Profile::AsTheyCome.provider();
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
         Ok(Self { verifier: verifier.build().context("trust the root")? })

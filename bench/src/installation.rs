@@ -20,8 +20,10 @@ use crate::site::Site;
 pub(crate) enum Database {
     /// The embedded one.
     Sqlite,
-    /// A server of its own.
+    /// A server of its own, as the package sets it up.
     Postgres,
+    /// One with memory for a large fleet.
+    TunedPostgres,
 }
 
 impl Database {
@@ -29,7 +31,7 @@ impl Database {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "SQLite",
-            Self::Postgres => "PostgreSQL",
+            Self::Postgres | Self::TunedPostgres => "PostgreSQL",
         }
     }
 }
@@ -78,7 +80,8 @@ impl Installation {
         fs_err::create_dir_all(&folder).context("make a folder")?;
         let postgres = match database {
             Database::Sqlite => None,
-            Database::Postgres => Some(Postgres::start(&folder).await?),
+            Database::Postgres => Some(Postgres::start(&folder, &[]).await?),
+            Database::TunedPostgres => Some(Postgres::start(&folder, &TUNED).await?),
         };
         let url = postgres.as_ref().map(|server| format!("database_url = {:?}\n", server.url()));
         fs_err::write(folder.join("countersign.toml"), configuration(site, url.as_deref()))
@@ -125,6 +128,23 @@ impl Installation {
         &self.process
     }
 
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where its database is, if that is a server.
+    pub(crate) fn database_url(&self) -> Option<String> {
+        self.postgres.as_ref().map(Postgres::url)
+    }
+
+    /// The fingerprint of its root, as it says it when it starts.
+    pub(crate) fn fingerprint(&self) -> anyhow::Result<String> {
+        let log = fs_err::read_to_string(self.folder.join("countersign.log")).context("read the log")?;
+        let said = log.lines().find_map(|line| line.trim().strip_prefix("CA fingerprint  "));
+        said.map(str::to_owned).context("a start without a fingerprint")
+    }
+
     /// The processor time of the server and of its database.
     pub(crate) fn cpu_time(&self) -> Duration {
         self.process.cpu_time() + self.postgres.as_ref().map(Postgres::cpu_time).unwrap_or_default()
@@ -141,10 +161,17 @@ impl Installation {
     }
 }
 
+/// What a PostgreSQL server of a large fleet is given besides its defaults.
+const TUNED: [&str; 3] = ["shared_buffers=1GB", "max_wal_size=4GB", "effective_cache_size=4GB"];
+
 /// No broker behind the MQTT door.
 pub(crate) const HUB: &str = r#"upstream = "hub""#;
 
 fn configuration(site: &Site, database: Option<&str>) -> String {
+    // A site without a certificate leaves the door to show one of its own CA.
+    let (chain, key) = (site.server_chain(), site.server_key());
+    let shown =
+        if chain.exists() { format!("certificate = {chain:?}\nkey = {key:?}") } else { String::new() };
     format!(
         r#"data_dir = "data"
 ports_file = "ports.json"
@@ -155,8 +182,7 @@ listen = "127.0.0.1:0"
 
 [http_door]
 listen = "127.0.0.1:0"
-certificate = {chain:?}
-key = {key:?}
+{shown}
 idle_timeout_seconds = 600
 max_connections_per_ip = 100000
 
@@ -178,8 +204,6 @@ max_packets_per_second = 1000000
 max_bytes_per_second = 1000000000
 "#,
         database = database.unwrap_or_default(),
-        chain = site.server_chain(),
-        key = site.server_key(),
         upstream = site.upstream,
         bulk = site.bulk,
         hub = HUB,
@@ -272,11 +296,18 @@ impl AdminLine {
         serde_json::from_slice(&answer.body).context("read an answer")
     }
 
+    /// Asks for a page or a list, which must be there, as whoever is signed in.
+    pub(crate) async fn look(&mut self, path: &str) -> anyhow::Result<()> {
+        let answer = self.send("GET", path, "").await?;
+        ensure!(answer.status == 200, "{path}: {}", answer.status);
+        Ok(())
+    }
+
     async fn send(&mut self, method: &str, path: &str, body: &str) -> anyhow::Result<Answer> {
         let session = &self.session;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {session}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+             cookie: countersign_session={session}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         ensure!(self.buffer.is_empty(), "an answer that nobody asked for");

@@ -7,6 +7,7 @@
 mod arguments;
 mod chart;
 mod client;
+mod devices;
 mod doors;
 mod falls;
 mod fleet;

@@ -20,8 +20,8 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Makes a cluster with its own defaults and starts it.
-    pub(crate) async fn start(beside: &Path) -> anyhow::Result<Self> {
+    /// Makes a cluster with its own defaults and starts it with these settings besides.
+    pub(crate) async fn start(beside: &Path, settings: &[&str]) -> anyhow::Result<Self> {
         let programs = programs().context("PostgreSQL's server is not installed")?;
         let folder = beside.join("postgres");
         fs_err::create_dir_all(&folder).context("make a folder")?;
@@ -44,7 +44,8 @@ impl Postgres {
             .context("run initdb")?;
         ensure!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
         let socket = folder.display().to_string();
-        let line = words(&[&server, "-D", "data", "-k", &socket, "-c", "listen_addresses="]);
+        let mut line = words(&[&server, "-D", "data", "-k", &socket, "-c", "listen_addresses="]);
+        line.extend(settings.iter().flat_map(|setting| words(&["-c", setting])));
         let mut process = Process::start("postgresql", &prefix, &line, &folder)?;
         let socket = folder.join(".s.PGSQL.5432");
         process.until(|| std::os::unix::net::UnixStream::connect(&socket).ok()).await?;

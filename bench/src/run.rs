@@ -12,7 +12,7 @@ use crate::peers::Peer;
 use crate::report::{draw, print, progress, record};
 use crate::site::Site;
 use crate::table::Row;
-use crate::{doors, pki, postgres, program, store, table, upstream};
+use crate::{devices, doors, pki, postgres, program, store, table, upstream};
 
 /// The rows of each measure, in the order of the page.
 #[derive(Debug, Default)]
@@ -48,6 +48,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // The stores and their load share all processors.
     let fleet = Builder::new_multi_thread().worker_threads(2).enable_all().build().context("start")?;
     fleet.block_on(pki::measure(&site, &program, (arguments, scale), &mut tables))?;
+    if arguments.wants(Measure::Devices) && postgres::version().is_some() {
+        let rows = tables.of(Measure::Devices);
+        fleet.block_on(devices::measure(&site, &program, (&arguments.profile, scale), rows))?;
+    }
     let stocked = if arguments.wants_fleet() {
         Some(fleet.block_on(store::measure(&site, &program, (arguments, scale), &mut tables))?)
     } else {

@@ -11,6 +11,8 @@ pub(crate) enum Unit {
     Microseconds,
     /// Milliseconds: less is better.
     Milliseconds,
+    /// Bytes: less is better.
+    Octets,
     /// Kilobytes (1,000 bytes): less is better.
     Kilobytes,
     /// Megabytes (1,000,000 bytes): less is better.
@@ -125,6 +127,7 @@ fn show(value: f64, unit: Unit) -> String {
         Unit::Microseconds => format!("{value:.2} µs"),
         Unit::Milliseconds if value < 10.0 => format!("{value:.2} ms"),
         Unit::Milliseconds => format!("{value:.0} ms"),
+        Unit::Octets => format!("{value:.0} bytes"),
         Unit::Kilobytes => format!("{value:.1} KB"),
         Unit::Megabytes => format!("{value:.0} MB"),
         Unit::Percent => format!("{value:.1} %"),

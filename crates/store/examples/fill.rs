@@ -1,16 +1,17 @@
 //! Puts devices with a certificate each into the database of an installation that was started once and is
 //! stopped, for measurements: `cargo run --release -p countersign-store --example fill -- URL COUNT REVOKED
-//! SERIALS`. Of the certificates the first are revoked. The serial numbers go into the file `SERIALS`, the
-//! revoked ones first, a line each.
+//! SERIALS [TENANT]`. Of the certificates the first are revoked, and their devices in quarantine. The serial
+//! numbers go into the file `SERIALS`, the revoked ones first, a line each. The tenant is `default` unless named.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what prepares a measurement stops when it cannot")]
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use countersign_core::certificate::{CertificateState, Lifetime, RevocationReason};
-use countersign_core::device::DeviceStatus;
+use countersign_core::device::{DeviceStatus, QuarantineReason};
 use countersign_core::ids::{
     AgentId, CertificateId, CertificateRef, DeviceId, IssuerKeyId, SecretHash, SerialNumber, SpkiSha256,
+    Tenant,
 };
 use countersign_core::time::{Clock as _, SystemClock, Timestamp};
 use countersign_store::{
@@ -33,15 +34,19 @@ struct House {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [url, count, revoked, serials] = arguments.as_slice() else { panic!("URL COUNT REVOKED SERIALS") };
+    let [url, count, revoked, serials, tenant @ ..] = arguments.as_slice() else {
+        panic!("URL COUNT REVOKED SERIALS [TENANT]")
+    };
+    let tenant = tenant.first().map_or("default", String::as_str).parse().unwrap();
     let (count, revoked): (usize, usize) = (count.parse().unwrap(), revoked.parse().unwrap());
     let store = Store::open(&url.parse().unwrap()).await.unwrap();
-    let house = house(&store).await;
+    let house = house(&store, tenant).await;
     let now = SystemClock.now();
     let mut written = String::new();
     for first in (0..count).step_by(AT_ONCE) {
         let numbers = first..count.min(first + AT_ONCE);
-        let devices: Vec<_> = numbers.clone().map(|number| device(number, &house, now)).collect();
+        let devices: Vec<_> =
+            numbers.clone().map(|number| device(number, &house, (now, number < revoked))).collect();
         let certificates: Vec<_> = devices
             .iter()
             .zip(numbers)
@@ -66,10 +71,10 @@ async fn main() {
     store.close().await;
 }
 
-async fn house(store: &Store) -> House {
+async fn house(store: &Store, tenant: Tenant) -> House {
     let read = store.read::<_, StoreError, _>(|r| {
         Box::pin(async move {
-            let tenant = r.tenant_by_slug(&"default".parse().unwrap()).await?.unwrap();
+            let tenant = r.tenant_by_slug(&tenant).await?.unwrap();
             let site = r.site_by_slug(tenant.id, "default").await?.unwrap();
             let issuers = r.issuers().await?;
             let signs = |role, state| role == IssuerRole::Device && state == IssuerState::Active;
@@ -80,7 +85,7 @@ async fn house(store: &Store) -> House {
     read.await.unwrap()
 }
 
-fn device(number: usize, house: &House, now: Timestamp) -> DeviceRow {
+fn device(number: usize, house: &House, (now, is_revoked): (Timestamp, bool)) -> DeviceRow {
     let name = format!("host-{number:07}");
     DeviceRow {
         id: DeviceId::random(),
@@ -96,12 +101,12 @@ fn device(number: usize, house: &House, now: Timestamp) -> DeviceRow {
         architecture: "x86_64".to_owned(),
         agent_version: "0.1.0".to_owned(),
         hardware_serial: None,
-        status: DeviceStatus::Offline,
+        status: if is_revoked { DeviceStatus::Quarantined } else { DeviceStatus::Offline },
         token: Some(SecretHash::from(random())),
         last_seen_at: Some(now),
         last_ip: None,
-        quarantined_at: None,
-        quarantined_reason: None,
+        quarantined_at: is_revoked.then_some(now),
+        quarantined_reason: is_revoked.then(|| QuarantineReason::known(QuarantineReason::REVOKED)),
         pending_key: None,
         grant_until: None,
         certificate: None,

@@ -29,7 +29,8 @@ impl FarMachine {
             return Some(machine);
         }
         let mut log = std::io::stderr();
-        writeln!(log, "left out: no network can be made here, which only root may").unwrap();
+        writeln!(log, "left out: no network that loses packets can be made here, which only root may")
+            .unwrap();
         None
     }
 
@@ -43,6 +44,7 @@ impl FarMachine {
             && ip(&["-n", &self.name, "addr", "add", &far, "dev", &there])
             && ip(&["-n", &self.name, "link", "set", &there, "up"])
             && ip(&["-n", &self.name, "link", "set", "lo", "up"])
+            && self.drops("OUTPUT", "-o", "0.00").is_ok()
     }
 
     /// The near end of the line.
@@ -71,21 +73,17 @@ impl FarMachine {
     pub(crate) fn loses(&self, percent: u32) {
         let probability = format!("{:.2}", f64::from(percent) / 100.0);
         for (chain, by_way_of) in [("INPUT", "-i"), ("OUTPUT", "-o")] {
-            let mut command = self.command("iptables");
-            command.args(["-A", chain, "!", by_way_of, "lo"]);
-            command.args([
-                "-m",
-                "statistic",
-                "--mode",
-                "random",
-                "--probability",
-                &probability,
-                "-j",
-                "DROP",
-            ]);
-            let done = command.output().unwrap();
-            assert!(done.status.success(), "iptables: {}", String::from_utf8_lossy(&done.stderr));
+            self.drops(chain, by_way_of, &probability).unwrap();
         }
+    }
+
+    /// A rule of the far kernel; what went wrong where it takes none.
+    fn drops(&self, chain: &str, by_way_of: &str, probability: &str) -> Result<(), String> {
+        let by_chance = ["-m", "statistic", "--mode", "random", "--probability", probability, "-j", "DROP"];
+        let mut command = self.command("iptables");
+        command.args(["-A", chain, "!", by_way_of, "lo"]).args(by_chance);
+        let done = command.output().map_err(|error| error.to_string())?;
+        if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
     }
 
     /// Nothing goes over the line, and nobody is told.

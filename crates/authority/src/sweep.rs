@@ -112,6 +112,7 @@ impl Authority {
     /// Devices that have fallen silent are offline.
     async fn note_silence(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = now - SILENCE;
+        while self.store.write(move |w| Box::pin(async move { w.note_heard_since(before).await })).await? {}
         let silent =
             self.store.read(move |r| Box::pin(async move { r.devices_silent_since(before).await })).await?;
         if silent.is_empty() {

@@ -61,6 +61,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0033_kept_rules"),
     migration!("0035_passkeys"),
     migration!("0036_device_lists"),
+    migration!("0037_heartbeats_in_place"),
 ];
 
 const TABLE: &str = "schema_migrations";

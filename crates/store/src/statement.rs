@@ -17,6 +17,9 @@ pub(crate) struct Statement {
     values: Vec<Value>,
 }
 
+/// The longest list that is made longer: databases take some ten thousand values in one statement.
+const WIDEST: usize = 8192;
+
 /// A statement with a constant text.
 pub(crate) const fn sql(table: &'static str, text: &'static str) -> Statement {
     Statement { table, text: Cow::Borrowed(text), values: Vec::new() }
@@ -83,8 +86,9 @@ impl Conditions {
 }
 
 impl Statement {
-    /// A statement on a list of values: `text` has `{}` where `$1, $2, …` go. The last value is repeated
-    /// until there are a power of two, so that few different statements have to be prepared.
+    /// A statement on a list of values: `text` has `{}` where `$1, $2, …` go, or `{rows}` where
+    /// `($1), ($2), …` do. The last value is repeated until there are a power of two, so that few different
+    /// statements have to be prepared and planned.
     pub(crate) fn over_list<V: Into<Value>>(
         table: &'static str,
         text: &'static str,
@@ -111,10 +115,17 @@ impl Statement {
     ) -> Self {
         let before = values.len();
         values.extend(list);
-        let (last, width) = (values.len(), (values.len() - before).next_power_of_two());
-        let parameters: Vec<String> =
-            (1..=width).map(|number| format!("${}", last.min(before + number))).collect();
-        Self { table, text: Cow::Owned(text.replace("{}", &parameters.join(", "))), values }
+        let listed = values.len() - before;
+        if let (1..=WIDEST, Some(last)) = (listed, values.last().cloned()) {
+            values.resize(before + listed.next_power_of_two(), last);
+        }
+        let parameters = |made: fn(usize) -> String| {
+            (before + 1..=values.len()).map(made).collect::<Vec<_>>().join(", ")
+        };
+        let text = text
+            .replace("{}", &parameters(|number| format!("${number}")))
+            .replace("{rows}", &parameters(|number| format!("(${number})")));
+        Self { table, text: Cow::Owned(text), values }
     }
 
     /// The next value.

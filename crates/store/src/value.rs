@@ -17,7 +17,7 @@ use countersign_core::time::Timestamp;
 use uuid::Uuid;
 
 /// A value for one parameter of a statement.
-#[derive(Debug, Hash)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) enum Value {
     Integer(Option<i64>),
     Text(Option<String>),

@@ -88,7 +88,7 @@ pub(crate) async fn refuse(request: Request, next: Next) -> Response {
 
 async fn by_edge(state: &ControlPlane, peer: &Peer) -> Result<Option<ByEdge>, Barred> {
     let authority = &state.authority;
-    let claim = state.edge_judge.claim(peer, || authority.edge_issuers(), authority.now());
+    let claim = state.edge_judge().claim(peer, || authority.edge_issuers(), authority.now());
     let Some(claim) = claim.filter(|claim| claim.identity.trust_domain() == authority.trust_domain()) else {
         return Ok(None);
     };
@@ -115,7 +115,7 @@ fn hand_on(state: &ControlPlane, request: &mut Request, by: ByEdge, envelope: Op
         return;
     };
     let chain = leaf.into_iter().map(Arc::from).collect();
-    let peer = state.hearsay.peer(chain, &state.authority.snapshot(), state.authority.now());
+    let peer = state.hearsay().peer(chain, &state.authority.snapshot(), state.authority.now());
     request.extensions_mut().insert(Arrival { peer, address, request_id });
     // What our own door observed of the edge is not about the device.
     request.extensions_mut().remove::<ObservedRule>();

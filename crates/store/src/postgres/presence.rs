@@ -26,6 +26,8 @@ pub(crate) async fn record<'p>(
              last_seen_at = heard.at,
              last_ip = coalesce(heard.ip, last_ip),
              agent_version = coalesce(heard.version, agent_version),
+             last_seen_floor =
+                 CASE WHEN status IN ('pending', 'offline') THEN heard.at ELSE last_seen_floor END,
              revision = revision + CASE WHEN status IN ('pending', 'offline') THEN 1 ELSE 0 END,
              status = CASE WHEN status IN ('pending', 'offline') THEN 'online' ELSE status END
          FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[]) AS heard (device, at, ip, version)

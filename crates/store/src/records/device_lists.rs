@@ -150,8 +150,9 @@ impl Reading<'_> {
     pub async fn devices_silent_since(&mut self, before: Timestamp) -> Result<Vec<DeviceId>, StoreError> {
         let ids: Vec<Item<DeviceId>> = sql(
             TABLE,
-            "SELECT id AS item FROM devices WHERE status = 'online' AND last_seen_at < $1
-             ORDER BY last_seen_at LIMIT $2",
+            "SELECT id AS item FROM devices
+             WHERE status = 'online' AND last_seen_floor < $1 AND last_seen_at < $1
+             ORDER BY last_seen_floor LIMIT $2",
         )
         .bind(before)
         .bind(SWEEP_LIMIT)

@@ -42,6 +42,15 @@ impl FromRow for DeniedTrait {
     }
 }
 
+/// SQL: those with an issuer and one of many serial numbers, each pair looked up by itself (as in
+/// [`Reading::taken_among`]).
+macro_rules! of_issuer {
+    () => {
+        " WHERE (issuer_key_id, serial_number) IN
+              (WITH wanted (serial) AS (VALUES {rows}) SELECT $1, serial FROM wanted)"
+    };
+}
+
 impl Reading<'_> {
     /// The records of enrolment keys, in whatever condition they are.
     ///
@@ -118,7 +127,11 @@ impl Reading<'_> {
         if names.is_empty() {
             return Ok(HashSet::new());
         }
-        let text = "SELECT name AS item FROM devices WHERE org_id = $1 AND name IN ({})";
+        // Each name is looked up by itself, in the index over both columns. What there is no statistic of, as in
+        // a young database, would be read whole with `IN`, for the sake of the first column.
+        let text = "WITH wanted (name) AS (VALUES {rows})
+                    SELECT devices.name AS item FROM wanted CROSS JOIN devices
+                    WHERE devices.org_id = $1 AND devices.name = wanted.name";
         let found: Vec<Item<DeviceName>> =
             Statement::over_list_after("devices", text, tenant, names).all(&mut self.connection).await?;
         Ok(found.into_iter().map(|Item(name)| name).collect())
@@ -167,8 +180,7 @@ impl Reading<'_> {
     ) -> Result<HashSet<CertificateRef>, StoreError> {
         let mut intended = HashSet::new();
         for (issuer, serials) in by_issuer(references) {
-            let text = "SELECT issuer_key_id, serial_number FROM issuance_intents
-                        WHERE issuer_key_id = $1 AND serial_number IN ({})";
+            let text = concat!("SELECT issuer_key_id, serial_number FROM issuance_intents", of_issuer!());
             let found: Vec<CertificateRef> =
                 Statement::over_list_after("issuance_intents", text, issuer, serials)
                     .all(&mut self.connection)
@@ -207,7 +219,7 @@ impl Writing<'_> {
     pub async fn finish_intents(&mut self, references: &[CertificateRef]) -> Result<u64, StoreError> {
         let mut finished = 0;
         for (issuer, serials) in by_issuer(references) {
-            let text = "DELETE FROM issuance_intents WHERE issuer_key_id = $1 AND serial_number IN ({})";
+            let text = concat!("DELETE FROM issuance_intents", of_issuer!());
             let statement = Statement::over_list_after("issuance_intents", text, issuer, serials);
             finished += statement.run(&mut self.connection).await?;
         }

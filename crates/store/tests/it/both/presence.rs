@@ -76,3 +76,19 @@ async fn silent_devices_are_the_online_ones_not_heard_of_since() {
     let found = read!(fixture.store, |r| r.devices_silent_since(now() + HOUR)).unwrap();
     assert_eq!(found, [silent]);
 }
+
+/// Whoever looks for silent devices notes first who was heard of: what is found by is moved on, and only then.
+#[tokio::test]
+async fn a_device_that_goes_on_is_noted_and_found_once_it_falls_silent() {
+    let fixture = Fixture::new().await;
+    let (going, gone) = (fixture.device("going").await.id, fixture.device("gone").await.id);
+    write!(fixture.store, |w| w.record_presence(&[heard(going, now()), heard(gone, now())])).unwrap();
+    let later = now() + 3 * HOUR;
+    write!(fixture.store, |w| w.record_presence(&[heard(going, later)])).unwrap();
+    for _again in 0..2 {
+        assert!(!write!(fixture.store, |w| w.note_heard_since(now() + HOUR)).unwrap(), "that was all");
+        assert_eq!(read!(fixture.store, |r| r.devices_silent_since(now() + HOUR)).unwrap(), [gone]);
+    }
+    let found = read!(fixture.store, |r| r.devices_silent_since(later + HOUR)).unwrap();
+    assert_eq!(found, [gone, going], "the longest silent first");
+}

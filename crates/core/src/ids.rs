@@ -112,6 +112,14 @@ macro_rules! uuid_type {
     };
 }
 
+/// Writes octets, at most 32, as lower-case hexadecimal digits.
+fn write_hex(f: &mut fmt::Formatter<'_>, octets: &[u8]) -> fmt::Result {
+    let mut digits = [0; 64];
+    let digits = digits.get_mut(..2 * octets.len()).ok_or(fmt::Error)?;
+    hex::encode_to_slice(octets, digits).map_err(|_length| fmt::Error)?;
+    f.write_str(std::str::from_utf8(digits).map_err(|_digits| fmt::Error)?)
+}
+
 macro_rules! hash_type {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
@@ -144,7 +152,7 @@ macro_rules! hash_type {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex::encode(self.0))
+                write_hex(f, &self.0)
             }
         }
 
@@ -436,7 +444,7 @@ impl FromStr for AgentId {
 
 impl fmt::Display for AgentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        write_hex(f, &self.0)
     }
 }
 text_serde!(AgentId);
@@ -487,7 +495,7 @@ impl FromStr for SerialNumber {
 
 impl fmt::Display for SerialNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.as_bytes()))
+        write_hex(f, self.as_bytes())
     }
 }
 

@@ -11,7 +11,7 @@ use countersign_api::{Arrival, ErrorBody};
 use countersign_authority::refusals::{Outcome, RefusalReport};
 use countersign_core::ids::RequestId;
 use countersign_tls::Peer;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
 use crate::console::Rendered;
 use crate::failure::FailedWith;
@@ -22,7 +22,7 @@ use crate::state::ControlPlane;
 struct Asked {
     id: RequestId,
     method: Method,
-    path: String,
+    uri: Uri,
     address: IpAddr,
     /// What the handshake showed, if a door handed the request over.
     peer: Option<Peer>,
@@ -34,16 +34,20 @@ impl Asked {
         Self {
             id: arrival.map_or_else(RequestId::random, |arrival| arrival.request_id),
             method: request.method().clone(),
-            path: request.uri().path().chars().take(200).collect(),
+            uri: request.uri().clone(),
             address: address_of(request.extensions()),
             peer: arrival.map(|arrival| arrival.peer.clone()),
         }
     }
 
+    fn path(&self) -> String {
+        self.uri.path().chars().take(200).collect()
+    }
+
     fn report(&self, status: StatusCode, failed: &FailedWith, state: &ControlPlane) -> RefusalReport {
         let mut facts = BTreeMap::from([
             ("method".to_owned(), self.method.to_string()),
-            ("path".to_owned(), self.path.clone()),
+            ("path".to_owned(), self.path()),
             ("status".to_owned(), status.as_u16().to_string()),
         ]);
         facts.extend(said(failed));
@@ -98,7 +102,7 @@ pub(crate) async fn complete(
         let failed = response.extensions_mut().remove::<FailedWith>();
         let mut failed = failed.unwrap_or_else(|| unexplained(status, &asked.method));
         if let Some(error) = &failed.cause {
-            let (request, method, path) = (asked.id, &asked.method, &asked.path);
+            let (request, method, path) = (asked.id, &asked.method, asked.path());
             tracing::error!(error, %request, %method, path, "request failed");
         }
         state.report(asked.report(status, &failed, &state));

@@ -28,6 +28,10 @@ macro_rules! migration {
     };
 }
 
+/// How the name of a migration ends after which an older version goes on, and may be started again: it takes
+/// nothing away and gives every new column a value.
+const ADDITIVE: &str = ".additive";
+
 /// In order; the place in the list plus one is the version. Only ever appended to.
 const MIGRATIONS: &[Migration] = &[
     migration!("0001_platform"),
@@ -61,7 +65,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0033_kept_rules"),
     migration!("0035_passkeys"),
     migration!("0036_device_lists"),
-    migration!("0037_heartbeats_in_place"),
+    migration!("0037_heartbeats_in_place.additive"),
 ];
 
 const TABLE: &str = "schema_migrations";
@@ -86,7 +90,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Applies what is missing. Fails closed: a database that has migrations unknown to this version, or
-/// others than this version's, is left alone.
+/// others than this version's, is left alone, but for additive ones of a newer version.
 pub(crate) fn apply<'w>(writing: &'w mut Writing<'_>) -> BoxFuture<'w, Result<Migrated, StoreError>> {
     apply_first(writing, MIGRATIONS.len())
 }
@@ -159,24 +163,32 @@ async fn make_record(writing: &mut Writing<'_>) -> Result<(), StoreError> {
     sql(TABLE, create).run(&mut writing.connection).await.map(drop)
 }
 
-/// How many of our migrations the database has; they must be the first ones, by name.
+/// How many of our migrations the database has; they must be the first ones, by name. Behind all of ours there may
+/// be additive ones of a newer version.
 async fn applied_before(writing: &mut Writing<'_>) -> Result<usize, StoreError> {
     make_record(writing).await?;
     let applied: Vec<Applied> = sql(TABLE, "SELECT version, name FROM schema_migrations ORDER BY version")
         .all(&mut writing.connection)
         .await?;
     for (place, row) in applied.iter().enumerate() {
-        match MIGRATIONS.get(place) {
-            Some(known) if row.version == place + 1 && row.name == known.name => {}
-            _ => {
-                return Err(StoreError::Migration(format!(
-                    "it has {:?}, which this version does not know: it was made by another version",
-                    row.name
-                )));
-            }
+        let is_right = match MIGRATIONS.get(place) {
+            Some(known) => row.name == known.name,
+            None => row.name.ends_with(ADDITIVE),
+        };
+        if row.version != place + 1 || !is_right {
+            return Err(StoreError::Migration(format!(
+                "it has {:?}, which this version does not know: it was made by another version",
+                row.name
+            )));
         }
     }
-    Ok(applied.len())
+    if let Some(newest) = applied.get(MIGRATIONS.len()..).and_then(<[Applied]>::last) {
+        tracing::warn!(
+            newest = newest.name,
+            "a newer version brought the database up to date; going on beside it"
+        );
+    }
+    Ok(applied.len().min(MIGRATIONS.len()))
 }
 
 #[cfg(test)]
@@ -216,5 +228,7 @@ mod tests {
         let breaking: Vec<_> =
             MIGRATIONS.iter().filter(|one| !is_additive(one.postgres)).map(|one| one.name).collect();
         assert_eq!(breaking, BREAKING, "what breaks an older version is named in the changelog and here");
+        let lying = MIGRATIONS.iter().find(|one| one.name.ends_with(ADDITIVE) && !is_additive(one.postgres));
+        assert_eq!(lying.map(|one| one.name), None);
     }
 }

@@ -119,9 +119,8 @@ impl Statement {
         if let (1..=WIDEST, Some(last)) = (listed, values.last().cloned()) {
             values.resize(before + listed.next_power_of_two(), last);
         }
-        let parameters = |made: fn(usize) -> String| {
-            (before + 1..=values.len()).map(made).collect::<Vec<_>>().join(", ")
-        };
+        let parameters =
+            |made: fn(usize) -> String| (before + 1..=values.len()).map(made).collect::<Vec<_>>().join(", ");
         let text = text
             .replace("{}", &parameters(|number| format!("${number}")))
             .replace("{rows}", &parameters(|number| format!("(${number})")));

@@ -128,12 +128,13 @@ impl Store {
         F: for<'r> FnOnce(&'r mut Reading<'_>) -> BoxFuture<'r, Result<T, E>>,
         E: From<StoreError>,
     {
-        let reading = async {
+        // In a place of its own: whoever reads now and then does not carry it along.
+        let reading = Box::pin(async {
             let mut transaction = self.inner.readers.begin().await?;
             let result = work(&mut Reading::new(transaction.connection()?)).await;
             transaction.end().await?;
             result
-        };
+        });
         match self.inner.patience {
             Some(patience) => timeout(patience, reading).await.unwrap_or_else(|_late| Err(silent().into())),
             None => reading.await,
@@ -171,10 +172,10 @@ impl Store {
         let change = Message::Change(Box::new(Change::new(work, haste, ticket.clone(), reply)));
         let patience = self.inner.patience.filter(|_| haste == Haste::Usual).map(|most| most.min(TURN));
         // The writer answers every job, unless its runtime has ended.
-        let answered = async {
+        let answered = Box::pin(async {
             writer.send(change).await.map_err(|_closed| StoreError::Closed)?;
             (&mut answer).await.map_err(|_dropped| StoreError::Closed)
-        };
+        });
         let Some(patience) = patience else { return answered.await? };
         match timeout(patience, answered).await {
             Ok(answered) => answered?,

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use countersign_core::ids::{RequestId, Tenant};
 use countersign_core::time::Timestamp;
 
+use super::account::AccountCommand;
 use super::alert::AlertCommand;
 use super::audit_list::AuditListArguments;
 use super::backup_arguments::{BackupArguments, RestoreArguments};
@@ -98,6 +99,9 @@ pub(super) enum Command {
     /// Say in whose name the commands ask
     #[command(after_help = "Example:\n  countersign whoami")]
     Whoami(Box<ServerFlags>),
+    /// Your own account: password, one-time codes, recovery codes, passkeys
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Read, copy, anchor and check the audit log
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -1,9 +1,12 @@
 //! The command line: one file per subcommand.
 
+mod account;
+mod account_second_factor;
 mod admin_server;
 mod alert;
 mod anchor_faults;
 mod arguments;
+mod ask;
 mod audit_anchor;
 mod audit_export;
 mod audit_list;

@@ -9,12 +9,12 @@ use super::ca_arguments::CaCommand;
 use super::cert_arguments::CertCommand;
 use super::failure::Failure;
 use super::{
-    alert, audit_anchor, audit_export, audit_list, audit_streams, audit_verify, backup, ca_csr, ca_export,
-    ca_import, ca_import_signed, ca_init, ca_list, ca_reseal, ca_root, ca_rotate, ca_sign, ca_sign_crl,
-    cert_inspect, cert_issue, cert_list, cert_p12, cert_revoke, cert_rotate, cert_verify, cloudflare,
-    config_check, config_sample, denied, device, documents, edge, explain, healthcheck, job, key, migrate,
-    monitor, mosquitto_config, output, quarantine_messages, restore, rollout, rules, serve, service, session,
-    settings, site, store_copy, telemetry, tenant, token, trust, tunnel, user,
+    account, alert, audit_anchor, audit_export, audit_list, audit_streams, audit_verify, backup, ca_csr,
+    ca_export, ca_import, ca_import_signed, ca_init, ca_list, ca_reseal, ca_root, ca_rotate, ca_sign,
+    ca_sign_crl, cert_inspect, cert_issue, cert_list, cert_p12, cert_revoke, cert_rotate, cert_verify,
+    cloudflare, config_check, config_sample, denied, device, documents, edge, explain, healthcheck, job, key,
+    migrate, monitor, mosquitto_config, output, quarantine_messages, restore, rollout, rules, serve, service,
+    session, settings, site, store_copy, telemetry, tenant, token, trust, tunnel, user,
 };
 use crate::config::{ConfigError, ConfigFlags, Environment, Loaded, Machine, load};
 
@@ -33,6 +33,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Login(arguments) => session::log_in(*arguments),
         Command::Logout(arguments) => session::log_out(*arguments),
         Command::Whoami(flags) => session::who_am_i(&flags),
+        Command::Account(command) => account::run(command),
         Command::Audit(command) => audit(command),
         Command::Ca(command) => ca(command),
         Command::Cert(command) => cert(command),

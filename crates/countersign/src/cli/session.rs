@@ -1,21 +1,20 @@
 //! `countersign login | logout | whoami`.
 
-use std::io::{BufRead as _, IsTerminal as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use countersign_api::ErrorBody;
 use countersign_api::wire::admin::{LoginRequest, LoginResponse, User};
 use http::{Method, StatusCode};
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::admin_server::{AdminServer, refused};
+use super::ask::{secret, secret_from};
 use super::failure::Failure;
 use super::kept_sessions::{KeptSession, KeptSessions};
-use super::output::{note, print, print_json, prompt};
+use super::output::{note, print, print_json};
 use super::run::{block_on, loaded};
 use super::server_call::{Call, admin_address, ask_with};
 use super::server_flags::ServerFlags;
@@ -46,11 +45,12 @@ pub(super) struct LogoutArguments {
 pub(super) fn log_in(arguments: LoginArguments) -> Result<(), Failure> {
     let address = admin_address(&loaded(arguments.config)?.resolved)?;
     let mut kept = KeptSessions::read(&folder()?)?;
-    let password = password(arguments.password_file.as_deref())?;
+    let password = secret_from(arguments.password_file.as_deref(), "password")?;
     let mut request = LoginRequest { email: arguments.email, password: password.to_string(), code: None };
     let (mut status, mut answer) = ask_to_log_in(address, &request)?;
     if code_of(&answer).as_deref() == Some("SECOND_FACTOR_REQUIRED") {
-        request.code = Some(second_factor()?.to_string());
+        // Behind the password, if that came over stdin.
+        request.code = Some(secret("code")?.to_string());
         (status, answer) = ask_to_log_in(address, &request)?;
     }
     if !status.is_success() {
@@ -131,51 +131,4 @@ fn folder() -> Result<PathBuf, Failure> {
         ))
         .hint("name a file with a token at each command instead, --token-file FILE")
     })
-}
-
-/// Without the end of its line.
-fn password(file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {
-    let text = match file {
-        Some(path) if path != Path::new("-") => {
-            Zeroizing::new(fs_err::read_to_string(path).context("read the password")?)
-        }
-        None => from_stdin("password")?,
-        Some(_) => a_line("password")?,
-    };
-    without_end(&text, "password")
-}
-
-/// A one-time code or a recovery code: behind the password, if that came over stdin.
-fn second_factor() -> anyhow::Result<Zeroizing<String>> {
-    without_end(&from_stdin("code")?, "code")
-}
-
-fn without_end(text: &str, what: &str) -> anyhow::Result<Zeroizing<String>> {
-    let line = text.lines().next().unwrap_or_default();
-    anyhow::ensure!(!line.is_empty(), "the {what} is empty");
-    Ok(Zeroizing::new(line.to_owned()))
-}
-
-fn from_stdin(what: &str) -> anyhow::Result<Zeroizing<String>> {
-    if std::io::stdin().is_terminal() { asked(what) } else { a_line(what) }
-}
-
-fn a_line(what: &str) -> anyhow::Result<Zeroizing<String>> {
-    let mut line = Zeroizing::new(String::new());
-    std::io::stdin().lock().read_line(&mut line).with_context(|| format!("read the {what} from stdin"))?;
-    Ok(line)
-}
-
-/// Asks on the terminal, which shows nothing of it meanwhile.
-fn asked(what: &str) -> anyhow::Result<Zeroizing<String>> {
-    let terminal = std::io::stdin();
-    let before = tcgetattr(&terminal).context("ask the terminal how it is set")?;
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    prompt(&format!("{what}: "));
-    tcsetattr(&terminal, OptionalActions::Flush, &silent).context("make the terminal silent")?;
-    let line = a_line(what);
-    tcsetattr(&terminal, OptionalActions::Flush, &before).context("set the terminal as it was")?;
-    note("");
-    line
 }

@@ -244,3 +244,62 @@ fn the_command_line_asks_for_a_code_and_a_lost_one_is_removed() {
     let audit = server.call("/audit?event=user.second_factor_removed", &session, None);
     assert_eq!(audit["entries"][0]["actor"], "operator");
 }
+
+/// What the console's page of one's account does, without a browser.
+#[test]
+fn the_command_line_does_with_ones_own_account_what_the_console_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let server = Server::start(folder, &["--ports-file", "ports.json"]);
+    let owner = server.set_up();
+    let ran = |lines: &str, arguments: &[&str]| {
+        let ran = told(folder, lines, &[&["account"], arguments].concat());
+        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
+        ran.stdout
+    };
+    let refused = |lines: &str, arguments: &[&str], why: &str| {
+        let ran = told(folder, lines, &[&["account"], arguments].concat());
+        assert!(
+            ran.code != 0 && ran.stderr.contains(why) && ran.stdout.is_empty(),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+    };
+    refused("", &["show"], "nobody is signed in");
+    assert_eq!(told(folder, &format!("{PASSWORD}\n"), &["login", "owner@example.com"]).code, 0);
+
+    let changed = "a longer battery staple";
+    refused(&format!("wrong horse battery\n{changed}\n"), &["password"], "the password is wrong");
+    refused(&format!("{PASSWORD}\n"), &["password"], "the new password is empty");
+    ran(&format!("{PASSWORD}\n{changed}\n"), &["password"]);
+    assert_eq!(server.call("/auth/me", &owner, None)["code"], "UNAUTHORIZED", "the other session is over");
+
+    let app: Value =
+        serde_json::from_str(&ran(&format!("{changed}\n"), &["second-factor", "set-up", "--json"])).unwrap();
+    let key = app["key"].as_str().unwrap();
+    refused("000000\n", &["second-factor", "confirm"], "the code is wrong");
+    let codes = ran(&format!("{}\n", oathtool(key, "now")), &["second-factor", "confirm"]);
+    assert_eq!(codes.lines().count(), 10, "{codes}");
+    let shown = ran("", &["show"]);
+    assert!(shown.contains("owner@example.com") && shown.contains("since 20"), "{shown}");
+    assert!(shown.contains("recovery codes left  10"), "{shown}");
+
+    let spent = codes.lines().next().unwrap();
+    let fresh = ran(&format!("{changed}\n{spent}\n"), &["second-factor", "recovery-codes"]);
+    assert!(fresh.lines().count() == 10 && !fresh.contains(spent), "{fresh}");
+    refused(&format!("{changed}\n{spent}\n"), &["second-factor", "remove"], "used before");
+    refused(
+        "",
+        &["second-factor", "remove-passkey", "blue key"],
+        "0 of your passkeys are called \"blue key\"",
+    );
+    ran(&format!("{changed}\n{}\n", fresh.lines().next().unwrap()), &["second-factor", "remove"]);
+    assert!(ran("", &["show"]).contains("one-time codes       none"));
+
+    let invited = told(folder, "", &["user", "create", EMAIL, "--role", "viewer"]);
+    let token = invited.stdout.trim();
+    refused(&format!("{token}\nshort\n"), &["set-password"], "password");
+    ran(&format!("{token}\n{PASSWORD}\n"), &["set-password"]);
+    refused(&format!("{token}\n{PASSWORD}\n"), &["set-password"], "the one-time token is unknown, was used");
+    assert_eq!(told(folder, &format!("{PASSWORD}\n"), &["login", EMAIL]).code, 0);
+}

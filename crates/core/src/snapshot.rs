@@ -281,6 +281,12 @@ pub enum Standing {
 }
 
 impl TrustSnapshot {
+    /// Whether there is no issuer whose certificates count: nobody is admitted.
+    #[must_use]
+    pub fn trusts_nobody(&self) -> bool {
+        self.device_issuers.is_empty() && self.service_issuers.is_empty() && self.foreign_trusts.is_empty()
+    }
+
     /// A snapshot that admits nobody: where every edge starts.
     #[must_use]
     pub fn empty(trust_domain: TrustDomain, now: Timestamp) -> Self {

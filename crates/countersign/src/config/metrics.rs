@@ -31,7 +31,7 @@ pub(super) const SETTINGS: &[Setting] = &[Setting::new(
     "",
     "\"127.0.0.1:9464\"",
     Shown::Example,
-    "Where metrics are served to Prometheus, without a token: keep it to a network that may see them. The\nadmin listener serves them too, to tokens with the scope metrics:read. Default: there alone.",
+    "Where metrics are served to Prometheus, and /health and /health/ready to who looks after the process,\nwithout a token: keep it to a network that may see them. The admin listener serves them too, metrics to\ntokens with the scope metrics:read. Default: there alone.",
 )];
 
 #[cfg(test)]

@@ -48,6 +48,25 @@ impl Measure {
         }
     }
 
+    /// Whether this process does its work: an authority's database answers, and an edge elsewhere has not shut its
+    /// doors because what it knows is too old.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    pub(super) async fn check_ready(&self) -> Result<(), String> {
+        if let Some(authority) = &self.authority {
+            return authority.check_ready().await.map_err(|error| {
+                tracing::warn!(%error, "not ready");
+                "The store does not answer; retry later".to_owned()
+            });
+        }
+        let snapshot = self.snapshots.borrow();
+        if snapshot.trusts_nobody() {
+            return Err(format!("The trust of {} is stale, and no identity is admitted", snapshot.made_at));
+        }
+        Ok(())
+    }
+
     async fn page(&self) -> Page {
         let now = SystemClock.now();
         let mut page = Page::default();

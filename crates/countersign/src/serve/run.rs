@@ -11,7 +11,7 @@ use countersign_authority::plan::IssuerRole;
 use countersign_authority::refusals::RefusalReport;
 use countersign_authority::{Authority, AuthorityConfig, IssuerMode, OpenWith};
 use countersign_core::time::{Clock, SystemClock};
-use countersign_server::{AllowedHosts, ControlPlane, Measured, admin_router, serve_admin};
+use countersign_server::{AllowedHosts, ControlPlane, admin_router, serve_admin};
 use countersign_store::{Store, StoreError};
 use countersign_supervisor::{Sockets, Supervisor};
 use tokio::net::TcpListener;
@@ -85,8 +85,7 @@ pub(crate) async fn run(
     let measure = Measure::new(opened.meters(), authority.snapshots(), Some(Arc::clone(&authority)));
     let measure = Arc::new(measure);
     tasks.spawn(Arc::clone(&measure).follow_traffic());
-    let measure: Arc<dyn Measured> = measure;
-    control_plane.set_measured(Arc::clone(&measure));
+    control_plane.set_measured(Arc::<Measure>::clone(&measure));
     if let Some(address) = config.metrics {
         tasks.spawn(metrics::listen(address, measure));
     }

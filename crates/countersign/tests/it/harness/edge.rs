@@ -39,6 +39,8 @@ pub(crate) struct Edge {
     is_ending: AtomicBool,
     /// The machine that it runs on; `None`: this one.
     machine: Option<Arc<FarMachine>>,
+    /// Where it says how it is.
+    health: Option<SocketAddr>,
     port: u16,
 }
 
@@ -88,6 +90,7 @@ impl Edge {
             sockets: None,
             is_ending: AtomicBool::new(false),
             machine: None,
+            health: None,
             port: 0,
         }
     }
@@ -95,6 +98,12 @@ impl Edge {
     /// Runs on a machine apart.
     pub(crate) fn on(mut self, machine: Arc<FarMachine>) -> Self {
         self.machine = Some(machine);
+        self
+    }
+
+    /// Says there how it is.
+    pub(crate) fn telling_at(mut self, address: SocketAddr) -> Self {
+        self.health = Some(address);
         self
     }
 
@@ -157,6 +166,9 @@ impl Edge {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.into_file());
+        if let Some(address) = self.health {
+            command.env("COUNTERSIGN_METRICS_LISTEN", address.to_string());
+        }
         if let Some(time) = &self.time {
             time.rule(&mut command);
         }

@@ -135,27 +135,45 @@ fn device(key: &TestKey, body: &[u8]) -> anyhow::Result<Device> {
     })
 }
 
+/// How many heartbeats there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Beats {
+    /// The first one of each device, which brings it online.
+    First,
+    /// As many as go in this time, by devices in turns.
+    For(Duration),
+}
+
+impl Beats {
+    /// Which device is next after so many, if any is.
+    fn next(self, (sent, devices): (usize, usize), began: Instant) -> Option<usize> {
+        match self {
+            Self::First => (sent < devices).then_some(sent),
+            Self::For(time) => (began.elapsed() < time).then_some(sent % devices),
+        }
+    }
+}
+
 /// Lets devices send heartbeats, each with its own token, over connections without a certificate as
 /// fleets do that are not enrolled for mTLS yet.
 pub(crate) async fn heartbeats(
     site: &Site,
     installation: &Installation,
     devices: &Arc<Vec<Device>>,
-    time: Duration,
+    beats: Beats,
 ) -> anyhow::Result<Work> {
     let client = site.clients.client(Profile::LikeForLike, None, Sessions::Resumed)?;
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
     let (cpu, began) = (installation.cpu_time(), Instant::now());
-    let end = began + time;
     for _worker in 0..CONNECTIONS {
         let (client, door) = (client.clone(), installation.door);
         let (devices, next) = (Arc::clone(devices), Arc::clone(&next));
         workers.spawn(async move {
             let mut connection = client.connect(door).await?;
             let mut count = 0;
-            while Instant::now() < end {
-                let number = next.fetch_add(1, Ordering::Relaxed) % devices.len();
+            let next = || beats.next((next.fetch_add(1, Ordering::Relaxed), devices.len()), began);
+            while let Some(number) = next() {
                 let device = devices.get(number).context("no devices")?;
                 let path = format!("/api/v1/agents/{}/heartbeat", device.agent);
                 let bytes =

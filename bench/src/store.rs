@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::arguments::{Arguments, Measure, Scale};
-use crate::fleet::{self, Device};
+use crate::fleet::{self, Beats, Device};
 use crate::installation::{Database, Installation, Room};
 use crate::postgres;
 use crate::report::progress;
@@ -56,9 +56,10 @@ async fn stock(
         .call("PATCH", "/agents/org/default/settings/mtls", &json!({"enforcement": "off"}))
         .await?;
     progress(&format!("their heartbeats on {}", database.name()));
+    let first = fleet::heartbeats(site, &installation, &devices, Beats::First).await?;
     let mut beats = Work::default();
     for _round in 0..scale.rounds {
-        beats.extend(fleet::heartbeats(site, &installation, &devices, scale.slice).await?);
+        beats.extend(fleet::heartbeats(site, &installation, &devices, Beats::For(scale.slice)).await?);
     }
     installation
         .admin
@@ -66,7 +67,10 @@ async fn stock(
         .await?;
     let what = |what: &str| format!("{what}, {}", database.name());
     rows.extend(pair(&what("certificates/s over HTTP"), &enrolled, 4000.0));
-    rows.extend(pair(&what(&format!("heartbeats/s of {} devices", devices.len())), &beats, 20_000.0));
+    let of = format!("heartbeats/s of {} devices", devices.len());
+    let coming = format!("{}: in 2 processor seconds", what(&format!("first {of}, each comes online")));
+    rows.push(Row::alone(&coming, Unit::Rate, 2.0 * first.per_core(), None));
+    rows.extend(pair(&what(&of), &beats, 20_000.0));
     Ok(Stocked { installation, devices })
 }
 

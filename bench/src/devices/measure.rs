@@ -12,7 +12,7 @@ use crate::arguments::Scale;
 use crate::client::Clients;
 use crate::devices::edges::{Edge, newest, until_beyond};
 use crate::devices::pages;
-use crate::fleet::{self, Device};
+use crate::fleet::{self, Beats, Device};
 use crate::installation::{AdminLine, Database, Installation, Room, text};
 use crate::measures::cut;
 use crate::program::build_example;
@@ -20,6 +20,7 @@ use crate::report::progress;
 use crate::site::Site;
 use crate::store::pair;
 use crate::table::{Row, Target, Unit};
+use crate::work::Work;
 
 /// The tenant that falls, with a tenth of all devices.
 const FALLING: &str = "acme";
@@ -61,9 +62,10 @@ pub(crate) async fn measure(
     let (devices, enrolled) = fleet::enrol(&site, &installation, scale.devices.min(20_000)).await?;
     rows.extend(pair(&format!("enrolments/s over HTTP, {of}"), &enrolled, 500.0));
     let devices = Arc::new(devices);
-    let mut beats = fleet::heartbeats(&site, &installation, &devices, scale.slice).await?;
-    for _round in 1..scale.rounds {
-        beats.extend(fleet::heartbeats(&site, &installation, &devices, scale.slice).await?);
+    let mut beats = Work::default();
+    fleet::heartbeats(&site, &installation, &devices, Beats::First).await?;
+    for _round in 0..scale.rounds {
+        beats.extend(fleet::heartbeats(&site, &installation, &devices, Beats::For(scale.slice)).await?);
     }
     rows.extend(pair(&format!("heartbeats/s over HTTP, {of}"), &beats, 5000.0));
     falls(&installation, program, &devices, rows).await

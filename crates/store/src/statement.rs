@@ -119,11 +119,10 @@ impl Statement {
         if let (1..=WIDEST, Some(last)) = (listed, values.last().cloned()) {
             values.resize(before + listed.next_power_of_two(), last);
         }
-        let parameters =
-            |made: fn(usize) -> String| (before + 1..=values.len()).map(made).collect::<Vec<_>>().join(", ");
-        let text = text
-            .replace("{}", &parameters(|number| format!("${number}")))
-            .replace("{rows}", &parameters(|number| format!("(${number})")));
+        let (mark, open, close) = if text.contains("{rows}") { ("{rows}", "(", ")") } else { ("{}", "", "") };
+        let parameters: Vec<String> =
+            (before + 1..=values.len()).map(|number| format!("{open}${number}{close}")).collect();
+        let text = text.replace(mark, &parameters.join(", "));
         Self { table, text: Cow::Owned(text), values }
     }
 

@@ -546,3 +546,12 @@ pub struct Health {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
+
+impl Health {
+    /// That of a process of this version that does its work, with what somebody must see to before long.
+    #[must_use]
+    pub fn healthy(warnings: Vec<String>) -> Self {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { status: "healthy".to_owned(), service: "countersign".to_owned(), version, warnings }
+    }
+}

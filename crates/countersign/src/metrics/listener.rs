@@ -105,11 +105,5 @@ async fn answer(request: &Request<Incoming>, measure: &Measure) -> Response<Full
 }
 
 fn healthy() -> (StatusCode, String, &'static str) {
-    let health = Health {
-        status: "healthy".to_owned(),
-        service: "countersign".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        warnings: Vec::new(),
-    };
-    (StatusCode::OK, json!(health).to_string(), JSON)
+    (StatusCode::OK, json!(Health::healthy(Vec::new())).to_string(), JSON)
 }

@@ -12,7 +12,7 @@ use crate::state::ControlPlane;
 #[utoipa::path(get, path = "/health", tag = "health", operation_id = "getHealth", responses((status = 200,
     body = Health)))]
 pub(crate) async fn health() -> Json<Health> {
-    Json(report(Vec::new()))
+    Json(Health::healthy(Vec::new()))
 }
 
 /// The process and its store answer. Says, too, what somebody must see to before long.
@@ -24,14 +24,5 @@ pub(crate) async fn health() -> Json<Health> {
 pub(crate) async fn ready(State(state): State<ControlPlane>) -> Outcome<Json<Health>> {
     state.authority.check_ready().await.map_err(|error| Failure::not_ready(&error))?;
     let due = state.authority.crls_due().await.map_err(|error| Failure::not_ready(&error))?;
-    Ok(Json(report(due.iter().map(ToString::to_string).collect())))
-}
-
-fn report(warnings: Vec<String>) -> Health {
-    Health {
-        status: "healthy".to_owned(),
-        service: "countersign".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        warnings,
-    }
+    Ok(Json(Health::healthy(due.iter().map(ToString::to_string).collect())))
 }

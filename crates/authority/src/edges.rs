@@ -68,8 +68,9 @@ impl Authority {
     pub(crate) async fn report_edges(&self, now: Timestamp) -> Result<(), StoreError> {
         let row = self.edge_report(now);
         let is_news = self.edges.said.lock().as_ref().is_none_or(|said| {
-            let known = (said.edges, said.applied_epoch, said.door_issuer);
-            known != (row.edges, row.applied_epoch, row.door_issuer) || now.since(said.at) >= AGAIN
+            let known = (said.edges, said.applied_epoch, said.door_issuer, said.presence);
+            known != (row.edges, row.applied_epoch, row.door_issuer, row.presence)
+                || now.since(said.at) >= AGAIN
         });
         if !is_news {
             return Ok(());
@@ -89,6 +90,7 @@ impl Authority {
             edges,
             applied_epoch: lowest.unwrap_or_else(|| self.snapshot().version).epoch,
             door_issuer: self.edges.door_issuer.lock().filter(|_issuer| edges > 0),
+            presence: self.store.presence(),
             at: now,
         }
     }

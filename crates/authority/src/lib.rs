@@ -36,6 +36,7 @@ pub mod denials;
 pub mod device_changes;
 pub mod devices;
 pub mod door_certificate;
+mod door_work;
 pub mod edges;
 pub mod enrol;
 pub mod enrollment_keys;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use countersign_core::ids::Tenant;
+use countersign_core::ids::{AuthorityId, Tenant};
 use countersign_store::{Company, Notice, NoticedGroup, Store, StoreError};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -101,38 +101,53 @@ pub struct Notices {
 #[derive(Debug)]
 struct Others {
     store: Store,
+    /// This authority.
+    own: AuthorityId,
     chain: Option<Tenant>,
     /// How many entries of the audit are known of.
     known: u64,
+    /// How often devices came or fell silent there.
+    presence: u64,
     next: Instant,
 }
 
 impl Others {
-    async fn on(store: &Store, chain: Option<&Tenant>) -> Result<Option<Self>, StoreError> {
+    async fn than(
+        (store, own): (&Store, AuthorityId),
+        chain: Option<&Tenant>,
+    ) -> Result<Option<Self>, StoreError> {
         if store.company() == Company::Alone {
             return Ok(None);
         }
         let (store, chain, next) = (store.clone(), chain.cloned(), Instant::now() + LOOK);
-        let mut others = Self { store, chain, known: 0, next };
-        others.known = others.length().await?;
+        let mut others = Self { store, own, chain, known: 0, presence: 0, next };
+        (others.known, others.presence) = others.look().await?;
         Ok(Some(others))
     }
 
-    async fn length(&self) -> Result<u64, StoreError> {
-        let chain = self.chain.clone();
-        self.store.read(|r| Box::pin(async move { r.audit_length(chain.as_ref()).await })).await
+    async fn look(&self) -> Result<(u64, u64), StoreError> {
+        let (chain, own) = (self.chain.clone(), self.own);
+        let looking = self.store.read(move |r| {
+            Box::pin(async move {
+                let length = r.audit_length(chain.as_ref()).await?;
+                Ok((length, r.presence_elsewhere(own).await?))
+            })
+        });
+        looking.await
     }
 
-    /// Waits until there is what this authority did not write. What it wrote and has not told yet may pass for it.
-    async fn wrote(&mut self) {
+    /// Waits until there is what this authority did not write, and says what that is about. What it wrote and has
+    /// not told yet may pass for it.
+    async fn wrote(&mut self) -> BTreeSet<Topic> {
         loop {
             sleep_until(self.next).await;
             self.next = Instant::now() + LOOK;
-            match self.length().await {
-                Ok(length) if length == self.known => {}
-                Ok(length) => {
-                    self.known = length;
-                    return;
+            match self.look().await {
+                Ok((length, presence)) if length == self.known && presence == self.presence => {}
+                Ok((length, presence)) => {
+                    self.presence = presence;
+                    let has_written = std::mem::replace(&mut self.known, length) != length;
+                    return if has_written { Topic::ALL.into() } else { [Topic::Devices].into() };
                 }
                 Err(error) => tracing::debug!(%error, "not known whether another authority wrote something"),
             }
@@ -153,7 +168,7 @@ impl Notices {
             };
             let heard = tokio::select! {
                 heard = self.heard.recv() => heard,
-                () = elsewhere => return Some(Topic::ALL.into()),
+                topics = elsewhere => return Some(topics),
                 _closing = self.closing.wait_for(|closing| *closing) => return None,
             };
             let topics = match heard {
@@ -192,8 +207,8 @@ fn topics(notice: &Notice) -> Vec<Topic> {
 }
 
 impl Authority {
-    /// Hears of what changes from now on; a caller bound to a tenant hears of that tenant's changes alone. What
-    /// another authority changed is told within seconds, as everything.
+    /// Hears of what changes from now on; a caller bound to a tenant hears of that tenant's changes alone, and of
+    /// everybody's presence. What another authority wrote is told within seconds, as everything.
     ///
     /// # Errors
     /// When the store fails.
@@ -203,7 +218,7 @@ impl Authority {
             None => None,
         };
         let (heard, closing) = (self.store.notices(), self.edges.closing.subscribe());
-        let others = Others::on(&self.store, tenant.as_ref()).await?;
+        let others = Others::than((&self.store, self.edges.id), tenant.as_ref()).await?;
         Ok(Notices { heard, closing, tenant, others })
     }
 }

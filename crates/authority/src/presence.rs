@@ -74,7 +74,7 @@ pub(crate) fn record_arrivals(store: Store, arrived: Vec<Arc<Presence>>) -> Answ
     Box::pin(async move {
         let batch: Vec<Presence> = arrived.iter().map(|one| (**one).clone()).collect();
         store.write(move |w| Box::pin(async move { w.record_presence(&batch).await })).await?;
-        store.tell_of_presence();
+        store.note_presence();
         Ok(vec![(); arrived.len()])
     })
 }
@@ -95,7 +95,7 @@ impl Authority {
             return Err(HeartbeatError::Quarantined);
         }
         self.limits.take(Limited::Heartbeat(agent.id()), now).map_err(HeartbeatError::TooMany)?;
-        self.alerts.whereabouts.hear(agent.device(), address, now);
+        self.heard_from(agent.device(), address, now).await?;
         let presence = Presence { device: agent.id(), at: now, ip: Some(address), agent_version };
         match agent.device().status {
             DeviceStatus::Pending | DeviceStatus::Offline => self.together.arrivals.ask(presence).await?,

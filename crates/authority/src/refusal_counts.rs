@@ -13,7 +13,7 @@ use crate::authorized::{Authorized, View};
 use crate::devices::LookError;
 
 /// How many hours it looks back.
-pub const HOURS: usize = 24;
+pub use countersign_core::door_work::HOURS;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::device::{DeviceEvent, QuarantineReason};
+use countersign_core::door_work::Slot;
 use countersign_core::ids::CertificateId;
 use countersign_core::settings::ExpiredCertPolicy;
 use countersign_core::time::Timestamp;
@@ -85,6 +86,7 @@ impl Authority {
             .write(move |w| {
                 Box::pin(async move {
                     w.prune_sessions(now).await?;
+                    w.prune_door_work(Slot::of(now).first_counted()).await?;
                     w.prune_staged_tokens(now).await?;
                     w.prune_provisioning_tokens(now - ENDED_TOKENS_KEPT).await?;
                     w.prune_commands(now - COMMANDS_KEPT).await?;
@@ -133,7 +135,7 @@ impl Authority {
                 })
             })
             .await?;
-        self.store.tell_of_presence();
+        self.store.note_presence();
         Ok(())
     }
 

@@ -319,6 +319,10 @@ uuid_type!(
     AuthorityId, "authority id"
 );
 uuid_type!(
+    /// One run of a process that has doors.
+    ProcessId, "process id"
+);
+uuid_type!(
     /// An edge's record.
     EdgeId, "edge id"
 );

@@ -17,6 +17,7 @@ pub mod certificate;
 pub mod command;
 pub mod crl_scope;
 pub mod device;
+pub mod door_work;
 pub mod edge;
 pub mod expiry;
 pub mod guest;

@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use countersign_authority::Authority;
-use countersign_authority::refusal_counts::HOURS;
 use countersign_authority::refusals::RefusalReport;
 use countersign_tls::{EdgeJudge, Hearsay};
 use futures_util::future::BoxFuture;
@@ -40,8 +39,8 @@ pub trait Measured: Debug + Send + Sync {
     /// All of them, as OpenMetrics text.
     fn text(&self) -> BoxFuture<'_, String>;
 
-    /// How many handshakes led to a connection at its doors in each of the last hours, the oldest first.
-    fn admitted(&self) -> [u64; HOURS];
+    /// Puts on record what its doors did so far.
+    fn record(&self) -> BoxFuture<'_, ()>;
 }
 
 /// How often a WebSocket is pinged unless it is said otherwise.

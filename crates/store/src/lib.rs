@@ -58,9 +58,10 @@ pub use records::denials::{
     DeniedKeyFilter, DeniedKeyPage, DeniedKeyRow, DeniedTraitRow, ListedDeniedKey, TraitKind,
 };
 pub use records::device_lists::{DeviceCursor, DeviceFilter, DevicePage, SiteFilter};
+pub use records::device_networks::NewNetworkRow;
 pub use records::devices::{CertificateSummary, DeviceRow, Inserted};
 pub use records::edge_reports::EdgeReportRow;
-pub use records::edges::{EdgeAttachment, EdgeRow};
+pub use records::edges::{EdgeAttachment, EdgeLoad, EdgeRow};
 pub use records::enrollment_keys::{Approval, EnrollmentKeyRow};
 pub use records::expiry::{EndingCertificates, ExpiringDevices, ServicesEnding};
 pub use records::falling::{

@@ -66,6 +66,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0035_passkeys"),
     migration!("0036_device_lists"),
     migration!("0037_heartbeats_in_place.additive"),
+    migration!("0038_door_work.additive"),
+    migration!("0039_device_networks.additive"),
 ];
 
 const TABLE: &str = "schema_migrations";

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -42,6 +43,8 @@ struct Inner {
     writer: Option<mpsc::Sender<Message>>,
     meter: Arc<StoreMeter>,
     notices: Notices,
+    /// How often devices came online or fell silent here.
+    presence: AtomicU64,
 }
 
 /// Who may write a database while this process does.
@@ -82,7 +85,17 @@ impl Store {
         let meter = writer.meter();
         tokio::spawn(writer.run(receiver));
         let (writer, url) = (Some(sender), url.clone());
-        Ok(Self { inner: Arc::new(Inner { url, readers, patience, writer, meter, notices }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                url,
+                readers,
+                patience,
+                writer,
+                meter,
+                notices,
+                presence: AtomicU64::new(0),
+            }),
+        })
     }
 
     /// Opens an existing database for reading, beside a process that writes it: for commands such as
@@ -95,7 +108,17 @@ impl Store {
         // A whole log may be read, and somebody waits for that who can give up.
         let (patience, writer, meter, notices) = (None, None, Arc::default(), Notices::default());
         let url = url.clone();
-        Ok(Self { inner: Arc::new(Inner { url, readers, patience, writer, meter, notices }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                url,
+                readers,
+                patience,
+                writer,
+                meter,
+                notices,
+                presence: AtomicU64::new(0),
+            }),
+        })
     }
 
     /// Brings the schema up to date; without effect when it is.
@@ -191,7 +214,19 @@ impl Store {
         self.inner.notices.listen()
     }
 
-    /// Says that devices came online or fell silent, which is in no audit.
+    /// Notes that devices came online or fell silent, which is in no audit, and tells whoever listens.
+    pub fn note_presence(&self) {
+        self.inner.presence.fetch_add(1, Ordering::Relaxed);
+        self.tell_of_presence();
+    }
+
+    /// How often that was noted.
+    #[must_use]
+    pub fn presence(&self) -> u64 {
+        self.inner.presence.load(Ordering::Relaxed)
+    }
+
+    /// Says that devices, or what was counted of them, are to be looked at again.
     pub fn tell_of_presence(&self) {
         if self.inner.notices.is_heard() {
             let notice = Notice { chain: String::new(), event: Notice::PRESENCE };

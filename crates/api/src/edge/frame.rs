@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 
+use countersign_core::door_work::DoorWork;
 use countersign_core::ids::{AuthorityId, CertificateRef, RequestId, Tenant};
 use countersign_core::snapshot::DeviceKey;
 use countersign_core::snapshot::wire::MESSAGE_LIMIT;
@@ -44,8 +45,8 @@ pub enum FromEdge {
     Reports(u64, Vec<Report>),
     /// Its doors are closed; it goes in order.
     Leave,
-    /// It is there.
-    Beat,
+    /// It is there, and this is what its doors do, if that is not what it said last.
+    Beat(Option<DoorWork>),
 }
 
 /// Where an edge is.
@@ -170,7 +171,8 @@ impl FromEdge {
                 send(to, 3, &[number.to_be_bytes().as_slice(), &json(reports)?].concat()).await
             }
             Self::Leave => send(to, 4, &[]).await,
-            Self::Beat => send(to, 5, &[]).await,
+            Self::Beat(None) => send(to, 5, &[]).await,
+            Self::Beat(Some(work)) => send(to, 5, &json(work)?).await,
         }
     }
 
@@ -192,7 +194,8 @@ impl FromEdge {
                 Self::Reports(number, reports)
             }
             4 => Self::Leave,
-            5 => Self::Beat,
+            5 if content.is_empty() => Self::Beat(None),
+            5 => Self::Beat(Some(read(&content)?)),
             _ => return Err(invalid("a frame of an unknown kind")),
         }))
     }
@@ -278,6 +281,9 @@ async fn receive(
 
 #[cfg(test)]
 mod tests {
+    use countersign_core::door_work::{DoorLoad, Slot};
+    use countersign_core::ids::ProcessId;
+
     use super::*;
 
     #[tokio::test]
@@ -292,11 +298,17 @@ mod tests {
             facts: BTreeMap::from([("path".to_owned(), "/x".to_owned())]),
             certificate: Some(CertificateRef { issuer: [7; 32].into(), serial: "0a".parse().unwrap() }),
         };
+        let work = DoorWork {
+            source: ProcessId::random(),
+            load: DoorLoad { connections: 3, ..DoorLoad::default() },
+            handshakes: BTreeMap::from([(Slot::new(3_000_000), 12)]),
+        };
         let said = [
             FromEdge::Hello(Hello { known: Some((AuthorityId::random(), u64::MAX)), hears_news: true }),
             FromEdge::Applied(7),
             FromEdge::Reports(9, vec![refusal, Report::Unseen { count: 3 }]),
-            FromEdge::Beat,
+            FromEdge::Beat(None),
+            FromEdge::Beat(Some(work)),
             FromEdge::Leave,
         ];
         let mut bytes = Vec::new();

@@ -77,6 +77,24 @@ pub struct EdgeBody {
     pub seen_at: Option<Timestamp>,
     /// The epoch that it enforces, as it said last; 0: it has said nothing yet.
     pub applied_epoch: u64,
+    /// How busy its doors are, as it said last; absent: it has not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<EdgeLoadBody>,
+}
+
+/// How busy an edge's doors are.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EdgeLoadBody {
+    /// Connections that are open.
+    pub connections: u64,
+    /// Connections let in in the last minute.
+    pub handshakes_per_minute: u64,
+    /// HTTP requests answered in the last minute.
+    pub requests_per_minute: u64,
+    /// When it said so.
+    #[schema(value_type = schema::Moment)]
+    pub at: Timestamp,
 }
 
 /// GET `/edges`.

@@ -57,7 +57,7 @@ impl Authority {
     pub(super) async fn causes(&self, now: Timestamp) -> Result<Vec<Cause>, StoreError> {
         let mut causes = self.ending_cas(now);
         causes.extend(self.spikes(now));
-        causes.extend(self.alerts.whereabouts.causes(now));
+        causes.extend(self.unusual_access(now).await?);
         causes.extend(self.ending_certificates(now).await?);
         for one in self.crls_due().await? {
             let severity = match one.fault {

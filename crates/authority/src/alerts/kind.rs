@@ -96,10 +96,10 @@ impl AlertKind {
             | Self::EnrollmentAbuse
             | Self::CrlDue
             | Self::AuditBroken
-            | Self::DeviceNewNetwork
             | Self::DeviceTwoPlaces
             | Self::Test => true,
             Self::CaExpiring
+            | Self::DeviceNewNetwork
             | Self::CertificateExpiring
             | Self::CertificateChanged
             | Self::CertificateUnreachable

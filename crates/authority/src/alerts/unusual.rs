@@ -1,22 +1,24 @@
 //! Where devices are heard of: one that turns up in a network that it was not in before, and one that is in two at once.
 //!
-//! A device that stays where it is costs nothing. What is remembered of the others is bounded, and forgotten when this
-//! process ends: then each is where its record says that it was heard of last.
+//! A device that stays where it is costs nothing. The networks of the others are on record while somebody wants to be
+//! told of new ones. How often they changed is what this process alone saw of them: it is bounded, and forgotten when
+//! the process ends.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use countersign_core::ids::{DeviceId, Tenant};
 use countersign_core::time::Timestamp;
-use countersign_store::{DeviceRow, Severity};
+use countersign_store::{DeviceRow, NewNetworkRow, Severity, StoreError};
 use parking_lot::Mutex;
 
 use super::causes::Cause;
 use super::kind::AlertKind;
+use crate::authority::Authority;
 
-/// How many devices that move are remembered, and how many networks of each.
+/// How many devices that move are remembered, and of how many networks of each that they are on record.
 const DEVICES: usize = 65_536;
 const NETWORKS: usize = 16;
 
@@ -27,8 +29,9 @@ const CHANGES: usize = 3;
 /// For how long something unusual is told.
 const TOLD: Duration = Duration::from_secs(600);
 
-/// Of how many devices it is told one by one.
+/// Of how many devices it is told one by one, and of how many others how many they are.
 const ONE_BY_ONE: usize = 50;
+const COUNTED: u32 = 10_000;
 
 /// What is unusual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,52 +86,49 @@ pub(crate) struct Whereabouts {
     moved: Mutex<HashMap<DeviceId, Moves>>,
 }
 
-/// Where a device was.
+/// How a device moved.
 #[derive(Debug)]
 struct Moves {
     tenant: Tenant,
     name: String,
-    places: VecDeque<Place>,
+    /// Networks that are on record.
+    noted: VecDeque<Place>,
     changes: VecDeque<Timestamp>,
-    /// When it came to a network that it had not been in, and to which.
-    new: Option<(Timestamp, Place)>,
     /// When it was in two at once last, and in which.
     twice: Option<(Timestamp, Place, Place)>,
 }
 
 impl Moves {
-    fn of(device: &DeviceRow, before: Place) -> Self {
+    fn of(device: &DeviceRow) -> Self {
         Self {
             tenant: device.tenant_slug.clone(),
             name: format!("{}/{}", device.tenant_slug, device.name),
-            places: VecDeque::from([before]),
+            noted: VecDeque::new(),
             changes: VecDeque::new(),
-            new: None,
             twice: None,
         }
     }
 
     fn take(&mut self, before: Place, place: Place, (now, window): (Timestamp, Option<Duration>)) {
-        if !self.places.contains(&place) {
-            self.new = Some((now, place));
-            self.places.push_back(place);
-            if self.places.len() > NETWORKS {
-                self.places.pop_front();
-            }
-        }
-        let Some(window) = window else { return };
         self.changes.push_back(now);
         if self.changes.len() > CHANGES {
             self.changes.pop_front();
         }
-        let is_quick = self.changes.front().is_some_and(|first| now.since(*first) <= window);
-        if self.changes.len() == CHANGES && is_quick {
+        let is_quick = self
+            .changes
+            .front()
+            .zip(window)
+            .is_some_and(|(first, window)| self.changes.len() == CHANGES && now.since(*first) <= window);
+        if is_quick {
             self.twice = Some((now, before, place));
         }
     }
 
-    fn last(&self) -> Option<Timestamp> {
-        self.changes.back().copied().max(self.new.map(|(at, _)| at))
+    fn note(&mut self, place: Place) {
+        self.noted.push_back(place);
+        if self.noted.len() > NETWORKS {
+            self.noted.pop_front();
+        }
     }
 }
 
@@ -138,65 +138,104 @@ impl Whereabouts {
         *self.wanted.lock() = wanted;
     }
 
-    /// A device was heard of.
-    pub(crate) fn hear(&self, device: &DeviceRow, address: IpAddr, now: Timestamp) {
-        let Some(before) = device.last_ip.as_ref().and_then(|text| text.parse::<IpAddr>().ok()) else {
-            return;
-        };
-        let (before, place) = (Place::from(before), Place::from(address));
+    /// A device was heard of. Which network it came from and which one it came to, if that may not be on record yet and
+    /// is to be.
+    fn hear(&self, device: &DeviceRow, address: IpAddr, now: Timestamp) -> Option<(Place, Place)> {
+        let before = Place::from(device.last_ip.as_ref()?.parse::<IpAddr>().ok()?);
+        let place = Place::from(address);
         if before == place {
-            return;
+            return None;
         }
+        let wanted = *self.wanted.lock();
+        let unnoted = (wanted.new_networks == Observed::Observe).then_some((before, place));
         let mut moved = self.moved.lock();
         if moved.len() >= DEVICES && !moved.contains_key(&device.id) {
-            moved.retain(|_, moves| moves.last().is_some_and(|last| now.since(last) < TOLD));
+            moved.retain(|_, moves| moves.changes.back().is_some_and(|last| now.since(*last) < TOLD));
             if moved.len() >= DEVICES {
-                return;
+                return unnoted;
             }
         }
-        let moves = moved.entry(device.id).or_insert_with(|| Moves::of(device, before));
-        moves.take(before, place, (now, self.wanted.lock().two_places));
+        let moves = moved.entry(device.id).or_insert_with(|| Moves::of(device));
+        moves.take(before, place, (now, wanted.two_places));
+        unnoted.filter(|_| !moves.noted.contains(&place))
     }
 
-    /// What is unusual now.
-    pub(super) fn causes(&self, now: Timestamp) -> Vec<Cause> {
-        let is_told = |at: Timestamp| now.since(at) < TOLD;
-        let observes_new = self.wanted.lock().new_networks == Observed::Observe;
-        let (mut new, mut twice) = (Vec::new(), Vec::new());
+    /// The network of a device is on record.
+    fn noted(&self, device: DeviceId, place: Place) {
+        if let Some(moves) = self.moved.lock().get_mut(&device) {
+            moves.note(place);
+        }
+    }
+
+    /// The devices that are in two networks at once now.
+    fn in_two_places(&self, now: Timestamp) -> Vec<Cause> {
+        let mut twice = Vec::new();
         for moves in self.moved.lock().values() {
-            if let Some((at, place)) = moves.new.filter(|(at, _)| observes_new && is_told(*at)) {
-                let said =
-                    format!("the device {} is heard of from {place}, where it was not before", moves.name);
-                new.push((at, moves.cause(AlertKind::DeviceNewNetwork, Severity::Info, said)));
-            }
-            if let Some((at, one, other)) = moves.twice.filter(|(at, ..)| is_told(*at)) {
-                let said = format!(
-                    "the device {} is heard of from {one} and {other} in turn: somebody may have its key",
-                    moves.name
+            if let Some((at, one, other)) = moves.twice.filter(|(at, ..)| now.since(*at) < TOLD) {
+                let name = &moves.name;
+                let summary = format!(
+                    "the device {name} is heard of from {one} and {other} in turn: somebody may have its key"
                 );
-                twice.push((at, moves.cause(AlertKind::DeviceTwoPlaces, Severity::Warning, said)));
+                let (subject, tenant) = (name.clone(), Some(moves.tenant.clone()));
+                let (kind, severity) = (AlertKind::DeviceTwoPlaces, Severity::Warning);
+                twice.push((at, Cause { kind, subject, tenant, severity, summary }));
             }
         }
-        let mut causes = cut(AlertKind::DeviceNewNetwork, Severity::Info, new);
-        causes.extend(cut(AlertKind::DeviceTwoPlaces, Severity::Warning, twice));
-        causes
+        twice.sort_by_key(|(at, _)| Reverse(*at));
+        twice.into_iter().map(|(_, cause)| cause).collect()
     }
 }
 
-impl Moves {
-    fn cause(&self, kind: AlertKind, severity: Severity, summary: String) -> Cause {
-        let tenant = Some(self.tenant.clone());
-        Cause { kind, subject: self.name.clone(), tenant, severity, summary }
+impl Authority {
+    /// A device was heard of: if it is in another network than before, and somebody wants to be told of that, that is
+    /// on record when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn heard_from(
+        &self,
+        device: &DeviceRow,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let whereabouts = &self.alerts.whereabouts;
+        let Some((from, to)) = whereabouts.hear(device, address, now) else { return Ok(()) };
+        let (id, from, network) = (device.id, from.to_string(), to.to_string());
+        self.store
+            .write(move |w| Box::pin(async move { w.note_network(id, (&from, &network), now).await }))
+            .await?;
+        whereabouts.noted(id, to);
+        Ok(())
+    }
+
+    /// What access is unusual now.
+    pub(super) async fn unusual_access(&self, now: Timestamp) -> Result<Vec<Cause>, StoreError> {
+        let since = now - TOLD;
+        let mut new =
+            self.store.read(move |r| Box::pin(async move { r.new_networks(since, COUNTED).await })).await?;
+        // Of a device that came to several the latest is told.
+        let mut devices = HashSet::new();
+        new.retain(|row| devices.insert((row.tenant.clone(), row.device.clone())));
+        let mut causes = told(new.iter().map(of_new_network).collect());
+        causes.extend(told(self.alerts.whereabouts.in_two_places(now)));
+        Ok(causes)
     }
 }
 
-/// The latest one by one, and the others together.
-fn cut(kind: AlertKind, severity: Severity, mut found: Vec<(Timestamp, Cause)>) -> Vec<Cause> {
-    found.sort_by_key(|(at, _)| Reverse(*at));
-    let more = found.len().saturating_sub(ONE_BY_ONE);
-    let mut causes: Vec<Cause> = found.into_iter().take(ONE_BY_ONE).map(|(_, cause)| cause).collect();
-    if more > 0 {
+fn of_new_network(row: &NewNetworkRow) -> Cause {
+    let (subject, network) = (format!("{}/{}", row.tenant, row.device), &row.network);
+    let summary = format!("the device {subject} is heard of from {network}, where it was not before");
+    let (kind, severity) = (AlertKind::DeviceNewNetwork, Severity::Info);
+    Cause { kind, subject, tenant: Some(row.tenant.clone()), severity, summary }
+}
+
+/// Causes of one kind, the latest first: the first ones one by one, and the others together.
+fn told(mut causes: Vec<Cause>) -> Vec<Cause> {
+    let more = causes.len().saturating_sub(ONE_BY_ONE);
+    causes.truncate(ONE_BY_ONE);
+    if let Some(last) = causes.last().filter(|_last| more > 0) {
         let summary = format!("{more} more devices, beside those that are told one by one");
+        let (kind, severity) = (last.kind, last.severity);
         causes.push(Cause { kind, subject: "others".to_owned(), tenant: None, severity, summary });
     }
     causes
@@ -218,9 +257,8 @@ mod tests {
         Moves {
             tenant: "acme".parse().unwrap(),
             name: "acme/ws-01".to_owned(),
-            places: VecDeque::from([place("192.0.2.1")]),
+            noted: VecDeque::new(),
             changes: VecDeque::new(),
-            new: None,
             twice: None,
         }
     }
@@ -241,9 +279,7 @@ mod tests {
         let (home, away) = (place("192.0.2.1"), place("198.51.100.1"));
         let mut moves = watching();
         moves.take(home, away, (at(0), window));
-        assert_eq!(moves.new, Some((at(0), away)));
         moves.take(away, home, (at(60), window));
-        assert_eq!(moves.new, Some((at(0), away)), "home is not new");
         assert_eq!(moves.twice, None);
         moves.take(home, away, (at(120), window));
         assert_eq!(moves.twice, Some((at(120), home, away)));
@@ -261,12 +297,27 @@ mod tests {
     }
 
     #[test]
+    fn the_last_networks_are_known_to_be_on_record() {
+        let mut moves = watching();
+        for number in 0..=NETWORKS {
+            moves.note(place(&format!("192.0.{number}.1")));
+        }
+        assert_eq!(moves.noted.len(), NETWORKS);
+        assert!(!moves.noted.contains(&place("192.0.0.1")));
+    }
+
+    #[test]
     fn many_are_told_together() {
-        let found = (0..60).map(|number| {
-            (at(number), watching().cause(AlertKind::DeviceTwoPlaces, Severity::Warning, String::new()))
-        });
-        let causes = cut(AlertKind::DeviceTwoPlaces, Severity::Warning, found.collect());
+        let row = |number: i64| NewNetworkRow {
+            tenant: "acme".parse().unwrap(),
+            device: format!("ws-{number}").parse().unwrap(),
+            network: "192.0.2.0/24".to_owned(),
+            came_at: at(number),
+        };
+        let causes = told((0..60).map(|number| of_new_network(&row(number))).collect());
         assert_eq!(causes.len(), ONE_BY_ONE + 1);
-        assert!(causes.last().unwrap().summary.starts_with("10 more"));
+        let last = causes.last().unwrap();
+        assert!(last.summary.starts_with("10 more") && last.tenant.is_none(), "{last:?}");
+        assert_eq!(told(vec![of_new_network(&row(1))]).len(), 1);
     }
 }

@@ -154,6 +154,7 @@ impl Authority {
             enrolled_at: None,
             revoked_at: None,
             attachment: EdgeAttachment::default(),
+            load: None,
         };
         let entry = AuditEntry::new(None, now, AuditEvent::EdgeAdded, by.actor())
             .detail("edge", &row.name)

@@ -245,3 +245,33 @@ async fn a_device_that_is_heard_of_from_two_networks_in_turn_is_an_alert_and_one
     }
     assert!(open(&house).await.is_empty(), "it is over");
 }
+
+#[tokio::test]
+async fn where_a_device_was_is_known_after_a_restart_and_to_every_authority() {
+    let house = house().await;
+    let observed = UnusualAccess { new_networks: Observed::Observe, ..UnusualAccess::default() };
+    house.authority.observe_access(observed);
+    let device = house.device("ws-01").await;
+    let hear = async |house: &House, address: &str| {
+        let caller = house.caller(&device).await;
+        house.authority.heartbeat(&caller, None, address.parse().unwrap()).await.unwrap();
+        house.authority.flush_presence().await.unwrap();
+        house.pass(MINUTE);
+    };
+    for address in ["192.0.2.1", "198.51.100.1"] {
+        hear(&house, address).await;
+    }
+    house.reopened(IssuerMode::Embedded).await.sweep().await.unwrap();
+    assert_eq!(open(&house).await.len(), 1, "whoever did not hear the device raises it");
+    house.pass(MINUTE * 60);
+    look(&house).await;
+    assert_eq!(open(&house).await, []);
+
+    let house = house.restarted(IssuerMode::Embedded).await;
+    house.authority.observe_access(observed);
+    for address in ["192.0.2.1", "198.51.100.1"] {
+        hear(&house, address).await;
+    }
+    look(&house).await;
+    assert_eq!(open(&house).await, [], "it was in both before");
+}

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use countersign_authority::View;
 use countersign_authority::audit::ChainScope;
+use countersign_authority::edges::add::WantedEdge;
 use countersign_authority::notices::Topic;
+use countersign_authority::refusal_counts::HOURS;
 use countersign_authority::refusals::{Outcome, RefusalReport};
 use countersign_authority::tenants::TenantError;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
-use countersign_core::ids::RequestId;
+use countersign_core::door_work::{DoorLoad, DoorWork, Slot};
+use countersign_core::ids::{ProcessId, RequestId};
 use countersign_store::Role;
 use tokio::sync::{mpsc, oneshot};
 
@@ -70,6 +73,41 @@ async fn refusals_are_counted_by_code_and_hour() {
     house.pass(DAY * 2);
     let later = house.authority.refusal_counts(&house.view(), ChainScope::All).await.unwrap();
     assert!(later.codes.is_empty());
+}
+
+#[tokio::test]
+async fn what_doors_let_in_is_counted_by_hour_here_and_at_edges_elsewhere() {
+    let house = House::new().await;
+    let wanted = WantedEdge {
+        name: "berlin".parse().unwrap(),
+        tenants: Vec::new(),
+        public_names: Vec::new(),
+        life: MINUTE,
+    };
+    let edge = house.authority.add_edge(&house.administer(), wanted).await.unwrap().row;
+    let slot = |hours| Slot::of(house.now() - MINUTE * 60 * hours);
+    let work = |handshakes: &[(Slot, u64)]| DoorWork {
+        source: ProcessId::random(),
+        load: DoorLoad { connections: 7, ..DoorLoad::default() },
+        handshakes: handshakes.iter().copied().collect(),
+    };
+    house.authority.note_door_work(work(&[(slot(0), 5), (slot(2), 1)])).await.unwrap();
+    let told = work(&[(slot(0), 10), (slot(30), 100), (Slot::new(i64::MAX), 100)]);
+    for _again in 0..2 {
+        house.authority.note_edge_work(&edge, told.clone()).await.unwrap();
+    }
+    let hours = house.authority.admitted_by_hour(&house.view()).await.unwrap();
+    assert_eq!((hours[HOURS - 1], hours[HOURS - 3], hours.iter().sum::<u64>()), (15, 1, 16));
+    let listed = house.authority.list_edges(&house.view()).await.unwrap();
+    assert_eq!(listed[0].row.load.map(|(load, at)| (load.connections, at)), Some((7, house.now())));
+
+    let tenant =
+        house.authority.create_tenant(&house.own(), "other".parse().unwrap(), "Other".into()).await.unwrap();
+    let bound = house.person(Role::Viewer, Some(tenant.id)).await.authorize::<View>().unwrap();
+    assert!(house.authority.admitted_by_hour(&bound).await.is_err(), "doors are of no tenant alone");
+    house.pass(DAY);
+    house.authority.sweep().await.unwrap();
+    assert_eq!(house.authority.admitted_by_hour(&house.view()).await.unwrap(), [0; HOURS]);
 }
 
 #[tokio::test]

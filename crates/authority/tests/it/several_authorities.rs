@@ -73,6 +73,20 @@ async fn a_page_of_one_authority_hears_of_what_another_wrote() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_one_authority_hears_of_devices_that_come_to_another() {
+    let house = House::new().await;
+    let device = house.device("pump").await;
+    let neighbour = neighbour(&house).await;
+    house.authority.sweep().await.unwrap();
+    let mut notices = neighbour.notices(&house.view()).await.unwrap();
+    let caller = house.caller(&device).await;
+    house.authority.heartbeat(&caller, None, [192, 0, 2, 1].into()).await.unwrap();
+    house.authority.sweep().await.unwrap();
+    let heard = tokio::time::timeout(SECOND * 10, notices.next()).await.unwrap();
+    assert_eq!(heard, Some([Topic::Devices].into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_while_nobody_listened_is_found_when_listening_begins() {
     let house = House::new().await;
     let neighbour = neighbour(&house).await;

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use countersign_api::wire::edges::{CreateEdgeRequest, EdgeBody, EdgeCreated, EdgeList, EdgeRevoked};
+use countersign_api::wire::edges::{
+    CreateEdgeRequest, EdgeBody, EdgeCreated, EdgeList, EdgeLoadBody, EdgeRevoked,
+};
 use countersign_supervisor::{Sockets, Supervisor, Variables};
 use http::Method;
 use serde_json::json;
@@ -95,7 +97,14 @@ fn line(edge: &EdgeBody) -> String {
         |tenants| tenants.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
     );
     let seen = edge.seen_at.map(|at| format!("  seen {at}")).unwrap_or_default();
-    format!("{}  {}  epoch {}  {tenants}{seen}", edge.name, edge.status, edge.applied_epoch)
+    let load = edge.load.map(|load| {
+        let EdgeLoadBody { connections, handshakes_per_minute, requests_per_minute, .. } = load;
+        format!(
+            "  {connections} open, {handshakes_per_minute} handshakes/min, {requests_per_minute} requests/min"
+        )
+    });
+    let load = load.filter(|_load| edge.status == "attached").unwrap_or_default();
+    format!("{}  {}  epoch {}  {tenants}{load}{seen}", edge.name, edge.status, edge.applied_epoch)
 }
 
 fn revoke(arguments: &EdgeRevokeArguments) -> Result<(), Failure> {

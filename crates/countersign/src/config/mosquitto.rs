@@ -1,18 +1,16 @@
 //! `[mosquitto]`: Mosquitto itself at the devices' port, whose accounts are kept.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use countersign_edge::mqtt::Layout;
 use serde::Deserialize;
 
-use super::monitors::ServerAddress;
 use super::pick::{Layers, Picker};
 use super::raw::Place;
 use super::resolve::switch;
 use super::server_tls::ServerTls;
 use super::settings::{Setting, Shown};
-use super::tcp_doors::{TcpUpstream, UpstreamTrust};
+use super::tcp_doors::{ServerPlace, TcpUpstream};
 
 /// `[mosquitto]` as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -55,30 +53,6 @@ pub(crate) enum BrokerIngest {
 /// The user name that `countersign mqtt mosquitto-config` makes an account for.
 pub(crate) const DRIVER: &str = "countersign";
 
-/// Where a broker is, and whether it is reached over TLS.
-#[derive(Clone)]
-pub(super) enum BrokerAddress {
-    Plain(ServerAddress),
-    Tls(ServerAddress),
-}
-
-impl FromStr for BrokerAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(address) = text.strip_prefix("tcp://") {
-            return address.parse().map(Self::Plain);
-        }
-        match text.strip_prefix("tls://") {
-            Some(address) => address.parse().map(Self::Tls),
-            None => {
-                let shown: String = text.chars().take(160).collect();
-                Err(format!("not tcp://HOST:PORT or tls://HOST:PORT: {shown:?}"))
-            }
-        }
-    }
-}
-
 /// Whose accounts are kept, if any's. What is wrong is said in any case.
 pub(super) fn mosquitto(
     pick: &mut Picker<'_>,
@@ -86,7 +60,7 @@ pub(super) fn mosquitto(
     layout: Option<Layout>,
 ) -> Option<Mosquitto> {
     let control = Layers::new("mosquitto.control", raw.control);
-    let control = pick.optional(control, |text: String| text.parse::<BrokerAddress>());
+    let control = pick.optional(control, |text: String| text.parse::<ServerPlace>());
     let tls = ServerTls {
         name: Layers::new("mosquitto.control_server_name", raw.control_server_name),
         ca: Layers::new("mosquitto.control_ca", raw.control_ca),
@@ -99,14 +73,12 @@ pub(super) fn mosquitto(
     let password = pick.placed(Layers::new("mosquitto.password_file", raw.password_file));
     let is_subscribed = switch(pick, Layers::new("mosquitto.ingest", raw.ingest));
     let ingest = if is_subscribed { BrokerIngest::Subscribed } else { BrokerIngest::Off };
-    let (control, at) = match control {
-        Some((BrokerAddress::Tls(address), at)) => (tls.of(address, UpstreamTrust::System), at),
-        plain => {
-            tls.refuse(pick, "mosquitto.control is not a tls:// one");
-            let Some((BrokerAddress::Plain(address), at)) = plain else { return None };
-            (TcpUpstream::Tcp(address), at)
-        }
+    let without = "mosquitto.control is not a tls:// one";
+    let Some((place, at)) = control else {
+        tls.refuse(pick, without);
+        return None;
     };
+    let control = tls.server(pick, place, without);
     let Some((password, _)) = password else {
         pick.refuse(&at, "mosquitto.control", "needs mosquitto.password_file beside it");
         return None;
@@ -121,7 +93,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "",
         "\"tcp://127.0.0.1:1883\"",
         Shown::Example,
-        "A Mosquitto that serves devices on a port of its own, with the dynamic-security plugin: its private\nlistener, tcp:// or tls://. Devices' accounts and roles there are kept as this installation decides, and sessions of\nfallen devices end. `countersign mqtt mosquitto-config` writes its side. Default: none.",
+        "A Mosquitto that serves devices on a port of its own, with the dynamic-security plugin: its private\nlistener, tcp://, tls:// or unix:/PATH. Devices' accounts and roles there are kept as this installation decides, and sessions of\nfallen devices end. `countersign mqtt mosquitto-config` writes its side. Default: none.",
     ),
     Setting::new(
         "mosquitto.control_server_name",
@@ -178,6 +150,7 @@ pub(super) const SETTINGS: &[Setting] = &[
 mod tests {
     use super::super::problem::ConfigError;
     use super::super::reading::read;
+    use super::super::tcp_doors::UpstreamTrust;
     use super::*;
 
     fn mosquitto(text: &str) -> Option<Mosquitto> {
@@ -211,7 +184,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (text, said) in [
-            ("control = \"127.0.0.1:1883\"", "mosquitto.control: not tcp://HOST:PORT or tls://HOST:PORT"),
+            (
+                "control = \"127.0.0.1:1883\"",
+                "mosquitto.control: not tcp://HOST:PORT, tls://HOST:PORT or unix:/PATH",
+            ),
             (
                 "control = \"tcp://a:1\"\npassword_file = \"p\"\ncontrol_server_name = \"b\"",
                 "mosquitto.control_server_name: mosquitto.control is not a tls:// one",

@@ -11,12 +11,11 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::environment::Machine;
-use super::mosquitto::BrokerAddress;
 use super::pick::{Layers, Picker};
 use super::raw::Place;
 use super::resolve::{address, count, number, one_of, seconds};
 use super::server_tls::ServerTls;
-use super::tcp_doors::{ProxyHeader, TcpUpstream, UpstreamTrust};
+use super::tcp_doors::{ProxyHeader, ServerPlace, TcpUpstream};
 
 const DEFAULT_CONNECTIONS: u64 = 100_000;
 const DEFAULT_CONNECTIONS_PER_IP: u64 = 4096;
@@ -164,7 +163,7 @@ enum AccountWord {
 #[derive(Clone)]
 enum UpstreamText {
     Hub,
-    Broker(BrokerAddress),
+    Broker(ServerPlace),
 }
 
 impl std::str::FromStr for UpstreamText {
@@ -174,7 +173,7 @@ impl std::str::FromStr for UpstreamText {
         if text == "hub" {
             return Ok(Self::Hub);
         }
-        let broker = text.parse::<BrokerAddress>();
+        let broker = text.parse::<ServerPlace>();
         broker.map(Self::Broker).map_err(|problem| format!("neither hub nor a broker: {problem}"))
     }
 }
@@ -245,14 +244,12 @@ fn upstream(pick: &mut Picker<'_>, raw: &mut RawMqttDoor) -> Option<MqttUpstream
         key: Layers::new("mqtt_door.upstream_key", raw.upstream_key.take()),
     };
     let tls = tls.pick(pick);
+    let without = "mqtt_door.upstream is not a tls:// one";
     let server = match text {
-        UpstreamText::Broker(BrokerAddress::Tls(address)) => tls.of(address, UpstreamTrust::System),
-        plain @ (UpstreamText::Broker(BrokerAddress::Plain(_)) | UpstreamText::Hub) => {
-            tls.refuse(pick, "mqtt_door.upstream is not a tls:// one");
-            let UpstreamText::Broker(BrokerAddress::Plain(address)) = plain else {
-                return Some(MqttUpstream::Hub);
-            };
-            TcpUpstream::Tcp(address)
+        UpstreamText::Broker(place) => tls.server(pick, place, without),
+        UpstreamText::Hub => {
+            tls.refuse(pick, without);
+            return Some(MqttUpstream::Hub);
         }
     };
     let password = password.map(|(path, _)| path);
@@ -420,6 +417,7 @@ mod tests {
     use super::super::flags::ConfigFlags;
     use super::super::problem::ConfigError;
     use super::super::resolve::{Loaded, resolve};
+    use super::super::tcp_doors::UpstreamTrust;
     use super::*;
 
     fn read(text: &str) -> Result<Loaded, ConfigError> {
@@ -480,6 +478,10 @@ mod tests {
         let TcpUpstream::Tcp(address) = *server else { panic!("another way") };
         assert_eq!((address.port, proxy_header), (1883, ProxyHeader::None));
         assert_eq!(account, MqttAccount::Identity { password: None });
+        let socket = door("upstream = \"unix:/run/mosquitto/door.sock\"").upstream;
+        let MqttUpstream::Broker { server, .. } = socket else { panic!() };
+        assert_eq!(*server, TcpUpstream::Unix("/run/mosquitto/door.sock".into()));
+        assert!(wrong("upstream = \"unix:door.sock\"")[0].contains("neither hub nor a broker: not tcp://"));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) const MQTT_DOOR: &[Setting] = &[
     limit(
         "mqtt_door.upstream",
         "\"hub\"",
-        "What stands behind it: tcp://HOST:PORT or tls://HOST:PORT of a stock broker, on a listener that only\nthis door can reach; or hub: no broker, devices publish to the database and are sent commands.",
+        "What stands behind it: tcp://HOST:PORT, tls://HOST:PORT or unix:/PATH of a stock broker, on a listener that\nonly this door can reach; or hub: no broker, devices publish to the database and are sent commands.",
     ),
     example(
         "mqtt_door.messages_file",

@@ -7,7 +7,7 @@ use super::monitors::ServerAddress;
 use super::names::PublicName;
 use super::pick::{Layers, Picker};
 use super::problem::Origin;
-use super::tcp_doors::{TcpUpstream, UpstreamTls, UpstreamTrust};
+use super::tcp_doors::{ServerPlace, TcpUpstream, UpstreamTls, UpstreamTrust};
 
 /// Where the settings are.
 pub(super) struct ServerTls {
@@ -68,5 +68,16 @@ impl GivenTls {
         let server_name = self.name.unwrap_or_else(|| address.host.clone());
         let trust = self.ca.map_or(usual, UpstreamTrust::File);
         TcpUpstream::Tls { address, tls: UpstreamTls { server_name, trust, identity: self.identity } }
+    }
+
+    /// The server at a place, with `without` said of what is given and needs TLS where there is none.
+    pub(super) fn server(self, pick: &mut Picker<'_>, place: ServerPlace, without: &str) -> TcpUpstream {
+        let plain = match place {
+            ServerPlace::Tls(address) => return self.of(address, UpstreamTrust::System),
+            ServerPlace::Tcp(address) => TcpUpstream::Tcp(address),
+            ServerPlace::Unix(path) => TcpUpstream::Unix(path),
+        };
+        self.refuse(pick, without);
+        plain
     }
 }

@@ -162,14 +162,15 @@ impl fmt::Display for DoorName {
 }
 
 /// A text of `tcp_door.upstream`.
+/// Where a server is, and how it is reached.
 #[derive(Clone)]
-enum UpstreamText {
+pub(super) enum ServerPlace {
     Tcp(ServerAddress),
     Tls(ServerAddress),
     Unix(PathBuf),
 }
 
-impl FromStr for UpstreamText {
+impl FromStr for ServerPlace {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -287,7 +288,7 @@ fn limits(pick: &mut Picker<'_>, raw: &mut RawTcpDoor) -> TcpDoorLimits {
 
 fn upstream(pick: &mut Picker<'_>, raw: RawTcpDoor) -> Option<TcpUpstream> {
     let text = Layers::new("tcp_door.upstream", raw.upstream).only_in_file();
-    let text = pick.optional(text, |text| text.parse::<UpstreamText>()).map(|(text, _)| text);
+    let text = pick.optional(text, |text| text.parse::<ServerPlace>()).map(|(text, _)| text);
     let given = ServerTls {
         name: Layers::new("tcp_door.upstream_server_name", raw.upstream_server_name).only_in_file(),
         ca: Layers::new("tcp_door.upstream_ca", raw.upstream_ca).only_in_file(),
@@ -299,17 +300,17 @@ fn upstream(pick: &mut Picker<'_>, raw: RawTcpDoor) -> Option<TcpUpstream> {
     let read = |texts: Vec<String>| texts.iter().map(|text| pin(text)).collect::<Result<Vec<_>, _>>();
     let pins = pick.optional(pins, read);
     let address = match text? {
-        UpstreamText::Tls(address) => address,
-        plain @ (UpstreamText::Tcp(_) | UpstreamText::Unix(_)) => {
+        ServerPlace::Tls(address) => address,
+        plain @ (ServerPlace::Tcp(_) | ServerPlace::Unix(_)) => {
             let message = "the upstream is not a tls:// one";
             given.refuse(pick, message);
             if let Some((_, at)) = pins {
                 pick.refuse(&at, "tcp_door.upstream_pins", message);
             }
             return match plain {
-                UpstreamText::Tcp(address) => Some(TcpUpstream::Tcp(address)),
-                UpstreamText::Unix(path) => Some(TcpUpstream::Unix(path)),
-                UpstreamText::Tls(_) => None,
+                ServerPlace::Tcp(address) => Some(TcpUpstream::Tcp(address)),
+                ServerPlace::Unix(path) => Some(TcpUpstream::Unix(path)),
+                ServerPlace::Tls(_) => None,
             };
         }
     };

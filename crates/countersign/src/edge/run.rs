@@ -28,7 +28,7 @@ use super::tokens::AskedFor;
 use crate::config::{DoorCertificate, Resolved};
 use crate::doors::{self, Doors, Given, from_files};
 use crate::letters::{self, FromAuthority};
-use crate::metrics::{self, Measure};
+use crate::metrics::{self, Measure, tell_work};
 use crate::ports::EdgePorts;
 use crate::serve::reload::{self, ReadAgain, Reloading};
 use crate::serve::{Leaving, Succession, files, give_life_signs, say_goodbye, stop_signals};
@@ -72,12 +72,14 @@ pub(crate) async fn run(
     let (clients, reached_by) = watch::channel(Client::new(server, &tls));
     let (adopted, applied) = watch::channel(None);
     let (leaving, leave) = watch::channel(Farewell::NotYet);
+    let (working, work) = watch::channel(None);
     let (reports, news) = (ReportQueue::default(), News::default());
     let link = Link::new(LinkParts {
         feed: Arc::clone(&feed),
         kept,
         applied,
         reports: reports.clone(),
+        work,
         news: news.clone(),
         clients: reached_by.clone(),
         leaving: leave,
@@ -103,8 +105,10 @@ pub(crate) async fn run(
     drop(given);
     follow(&doors, adopted)?;
     let mut tasks = JoinSet::new();
+    let measure = Arc::new(Measure::new(doors.meters(), snapshots, None));
+    tasks.spawn(tell_work(Arc::clone(&measure), working));
     if let Some(address) = config.metrics {
-        tasks.spawn(metrics::listen(address, Arc::new(Measure::new(doors.meters(), snapshots, None))));
+        tasks.spawn(metrics::listen(address, measure));
     }
     tasks.spawn(Reloading::of(Resolved::clone(&config), &doors, read_again, None)?.run(told_to_reload));
     let renewal = Renewal { config: Arc::clone(&config), equipment, clients, relay, credentials, feed };

@@ -1,24 +1,18 @@
 //! Whoever knows where everything is counted.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use countersign_authority::Authority;
-use countersign_authority::refusal_counts::HOURS;
+use countersign_core::door_work::DoorWork;
 use countersign_core::snapshot::TrustSnapshot;
 use countersign_core::time::{Clock as _, SystemClock};
-use countersign_server::Measured;
-use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::numbers;
 use super::page::Page;
-use super::traffic::Traffic;
+use super::traffic::{Sums, Traffic};
 use crate::doors::Meters;
-
-/// How often handshakes are counted by the hour, if nobody asks.
-const EVERY: Duration = Duration::from_secs(60);
 
 /// The numbers of this process.
 #[derive(Debug)]
@@ -36,16 +30,18 @@ impl Measure {
         snapshots: watch::Receiver<Arc<TrustSnapshot>>,
         authority: Option<Arc<Authority>>,
     ) -> Self {
-        Self { doors, snapshots, authority, traffic: Mutex::default() }
+        Self { doors, snapshots, authority, traffic: Mutex::new(Traffic::new(SystemClock.now())) }
     }
 
-    /// Counts handshakes by the hour, for ever.
-    pub(crate) async fn follow_traffic(self: Arc<Self>) {
-        let mut ticks = tokio::time::interval(EVERY);
-        loop {
-            ticks.tick().await;
-            self.admitted();
+    /// What the doors of this process do now, and did over the last day.
+    pub(crate) fn work(&self) -> DoorWork {
+        let (mut sums, mut open) = (Sums::default(), 0);
+        for door in self.doors.read().values() {
+            sums.handshakes += door.handshakes;
+            sums.requests += door.requests.values().sum::<u64>();
+            open += door.open;
         }
+        self.traffic.lock().note(sums, open, SystemClock.now())
     }
 
     /// Whether this process does its work: an authority's database answers, and an edge elsewhere has not shut its
@@ -67,6 +63,11 @@ impl Measure {
         Ok(())
     }
 
+    /// Every number, as OpenMetrics text.
+    pub(super) async fn text(&self) -> String {
+        self.page().await.text()
+    }
+
     async fn page(&self) -> Page {
         let now = SystemClock.now();
         let mut page = Page::default();
@@ -83,18 +84,5 @@ impl Measure {
             Err(error) => tracing::warn!(%error, "installation not counted"),
         }
         page
-    }
-}
-
-impl Measured for Measure {
-    fn text(&self) -> BoxFuture<'_, String> {
-        Box::pin(async move { self.page().await.text() })
-    }
-
-    fn admitted(&self) -> [u64; HOURS] {
-        let (sum, now) = (self.doors.read().values().map(|door| door.handshakes).sum(), SystemClock.now());
-        let mut traffic = self.traffic.lock();
-        traffic.note(sum, now);
-        traffic.by_hour(now)
     }
 }

@@ -8,6 +8,8 @@ mod measure;
 mod numbers;
 mod page;
 mod traffic;
+mod work;
 
 pub(crate) use listener::listen;
 pub(crate) use measure::Measure;
+pub(crate) use work::{WorkRecorder, tell_work};

@@ -31,7 +31,7 @@ use crate::cli::output;
 use crate::cloudflare;
 use crate::config::{Issuer, Resolved};
 use crate::doors::{self, Doors};
-use crate::metrics::{self, Measure};
+use crate::metrics::{self, Measure, WorkRecorder};
 use crate::oidc;
 use crate::own_ca::{self, ImportedAs};
 use crate::ports::Ports;
@@ -84,8 +84,9 @@ pub(crate) async fn run(
     let opened = door::open(&config, &authority, control_plane.clone(), (reports, sockets)).await?;
     let measure = Measure::new(opened.meters(), authority.snapshots(), Some(Arc::clone(&authority)));
     let measure = Arc::new(measure);
-    tasks.spawn(Arc::clone(&measure).follow_traffic());
-    control_plane.set_measured(Arc::<Measure>::clone(&measure));
+    let work = Arc::new(WorkRecorder::new(Arc::clone(&measure), Arc::clone(&authority)));
+    tasks.spawn(Arc::clone(&work).run());
+    control_plane.set_measured(Arc::<WorkRecorder>::clone(&work));
     if let Some(address) = config.metrics {
         tasks.spawn(metrics::listen(address, measure));
     }
@@ -123,6 +124,7 @@ pub(crate) async fn run(
     }
     drop(tasks);
     recording.end().await?;
+    work.record_now().await;
     authority.close().await.context("close the store")?;
     tracing::info!("stopped");
     Ok(())

@@ -36,6 +36,11 @@ async fn a_denied_device_is_cut_at_an_edge_in_under_a_second_and_both_doors_coun
     assert_eq!(device.heartbeat(&mut nobody).await.code(), "MTLS_REQUIRED");
 
     edge.until(&admin, "attached").await;
+    crate::harness::until("the edge says how busy it is", async || {
+        let load = edge.listed(&admin).await.unwrap()["load"].clone();
+        load["connections"].as_u64() >= Some(3) && load["requestsPerMinute"].as_u64() >= Some(2)
+    })
+    .await;
     let began = Instant::now();
     let denied = done(&admin.deny(device.id).await);
     connection.closed().await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use countersign_api::client::{Client, ClientError};
 use countersign_api::edge::frame::{BEAT, FromEdge, Hello, PATIENCE, SignedTrust, ToEdge};
+use countersign_core::door_work::DoorWork;
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::{Clock, Timestamp};
 use hyper_util::rt::TokioIo;
@@ -55,6 +56,8 @@ pub struct LinkParts {
     pub applied: watch::Receiver<Option<SnapshotVersion>>,
     /// What happened at the doors.
     pub reports: ReportQueue,
+    /// What the doors do; `None` until they are open.
+    pub work: watch::Receiver<Option<DoorWork>>,
     /// Who hears of devices for which the authority has something.
     pub news: News,
     /// How the authority is reached: replaced when the edge has another certificate.
@@ -159,6 +162,7 @@ impl Link {
         let mut silence = Instant::now() + PATIENCE;
         let mut leaving = self.0.leaving.clone();
         let mut is_heard = false;
+        let mut told_work = None;
         loop {
             let to_say = tokio::select! {
                 frame = heard.recv() => {
@@ -174,17 +178,24 @@ impl Link {
                 }
                 Ok(()) = adopted.changed() => FromEdge::Applied(*adopted.borrow_and_update()),
                 (number, reports) = self.0.reports.next() => FromEdge::Reports(number, reports),
-                _tick = beat.tick() => FromEdge::Beat,
+                _tick = beat.tick() => {
+                    self.look();
+                    FromEdge::Beat(self.new_work(&mut told_work))
+                }
                 _farewell = until_left(&mut leaving) => {
                     return self.take_leave(&mut heard, &mut writer).await.map(|()| End::Left);
                 }
                 () = sleep_until(silence) => return Err(io::ErrorKind::TimedOut.into()),
             };
-            if to_say == FromEdge::Beat {
-                self.look();
-            }
             send(&to_say, &mut writer).await?;
         }
+    }
+
+    /// What the doors did that was not told over this connection.
+    fn new_work(&self, told: &mut Option<DoorWork>) -> Option<DoorWork> {
+        let work = self.0.work.borrow().clone().filter(|work| told.as_ref() != Some(work))?;
+        let before = told.replace(work.clone()).map(|told| told.handshakes).unwrap_or_default();
+        Some(work.beyond(&before))
     }
 
     /// Tells what is still to be told, and that the edge leaves, if it does.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use countersign_api::ErrorBody;
-use countersign_api::wire::edges::{CreateEdgeRequest, EdgeBody, EdgeCreated, EdgeList, EdgeRevoked};
+use countersign_api::wire::edges::{
+    CreateEdgeRequest, EdgeBody, EdgeCreated, EdgeList, EdgeLoadBody, EdgeRevoked,
+};
 use countersign_authority::edges::add::{EdgeStatus, ListedEdge, WantedEdge};
 use countersign_authority::{Administer, View};
 use countersign_core::ids::EdgeName;
@@ -113,5 +115,11 @@ fn wire_edge(listed: ListedEdge) -> EdgeBody {
         attached_at: row.attachment.since,
         seen_at: row.attachment.seen_at,
         applied_epoch: row.attachment.applied.epoch,
+        load: row.load.map(|(load, at)| EdgeLoadBody {
+            connections: load.connections,
+            handshakes_per_minute: load.handshakes_per_minute,
+            requests_per_minute: load.requests_per_minute,
+            at,
+        }),
     }
 }

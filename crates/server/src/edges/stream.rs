@@ -14,6 +14,7 @@ use countersign_authority::commands::Ear;
 use countersign_authority::edges::SignedMessage;
 use countersign_authority::edges::attach::{AttachError, AttachedEdge};
 use countersign_authority::refusals::{Outcome as RefusalOutcome, RefusalReport};
+use countersign_core::door_work::DoorWork;
 use countersign_core::ids::{CertificateRef, DeviceId};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
@@ -156,7 +157,12 @@ async fn converse(
                         attached.leave().await.map_err(AttachError::from)?;
                         return Err(End::Gone);
                     }
-                    Some(FromEdge::Beat) => continue,
+                    Some(FromEdge::Beat(work)) => {
+                        if let Some(work) = work {
+                            note_work(state, &attached, work).await;
+                        }
+                        continue;
+                    }
                     Some(FromEdge::Applied(position)) => {
                         attached.applied(position);
                         continue;
@@ -247,6 +253,13 @@ async fn take(state: &ControlPlane, attached: &AttachedEdge, reports: Vec<Report
                 state.report(RefusalReport { request, at, code, outcome, tenant, address, facts });
             }
         }
+    }
+}
+
+async fn note_work(state: &ControlPlane, attached: &AttachedEdge, work: DoorWork) {
+    let edge = attached.edge();
+    if let Err(error) = state.authority.note_edge_work(edge, work).await {
+        tracing::error!(%error, edge = %edge.name, "what its doors do is not recorded");
     }
 }
 

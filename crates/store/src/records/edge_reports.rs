@@ -4,7 +4,7 @@ use countersign_core::ids::{AuthorityId, IssuerKeyId};
 use countersign_core::time::Timestamp;
 
 use crate::error::StoreError;
-use crate::row::{FromRow, Row};
+use crate::row::{FromRow, Number, Row};
 use crate::statement::sql;
 use crate::transaction::{Reading, Writing};
 
@@ -21,6 +21,8 @@ pub struct EdgeReportRow {
     pub applied_epoch: u64,
     /// Who signed the certificate that its doors show; `None`: they show none of ours.
     pub door_issuer: Option<IssuerKeyId>,
+    /// How often devices came to it or fell silent since it started.
+    pub presence: u64,
     /// When it said so.
     pub at: Timestamp,
 }
@@ -32,6 +34,7 @@ impl FromRow for EdgeReportRow {
             edges: row.number("edges")?,
             applied_epoch: row.number("applied_epoch")?,
             door_issuer: row.optional_parsed("door_issuer")?,
+            presence: row.number("presence")?,
             at: row.time("at")?,
         })
     }
@@ -47,6 +50,23 @@ impl Reading<'_> {
             .bind(since)
             .all(&mut self.connection)
             .await
+    }
+}
+
+impl Reading<'_> {
+    /// How often devices came or fell silent at other authorities, as each counts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn presence_elsewhere(&mut self, than: AuthorityId) -> Result<u64, StoreError> {
+        sql(
+            TABLE,
+            "SELECT CAST(coalesce(sum(presence), 0) AS bigint) AS number FROM edge_reports WHERE authority_id <> $1",
+        )
+        .bind(than)
+        .one::<Number>(&mut self.connection)
+        .await
+        .map(|Number(sum)| sum)
     }
 }
 
@@ -66,16 +86,17 @@ impl Writing<'_> {
             .await?;
         sql(
             TABLE,
-            "INSERT INTO edge_reports (authority_id, edges, applied_epoch, door_issuer, at)
-             VALUES ($1, $2, $3, $4, $5)
+            "INSERT INTO edge_reports (authority_id, edges, applied_epoch, door_issuer, presence, at)
+             VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (authority_id) DO UPDATE SET edges = excluded.edges,
                  applied_epoch = excluded.applied_epoch, door_issuer = excluded.door_issuer,
-                 at = excluded.at",
+                 presence = excluded.presence, at = excluded.at",
         )
         .bind(row.authority)
         .bind(row.edges)
         .bind(row.applied_epoch)
         .bind(row.door_issuer)
+        .bind(row.presence)
         .bind(row.at)
         .run(&mut self.connection)
         .await

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+use countersign_core::door_work::DoorLoad;
 use countersign_core::ids::{AuthorityId, CertificateRef, EdgeId, EdgeName, SecretHash, Tenant};
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_core::time::Timestamp;
@@ -38,6 +39,8 @@ pub struct EdgeRow {
     pub revoked_at: Option<Timestamp>,
     /// Where it stands.
     pub attachment: EdgeAttachment,
+    /// How busy it is; `None`: it has not said so.
+    pub load: Option<EdgeLoad>,
 }
 
 impl EdgeRow {
@@ -61,6 +64,9 @@ pub struct EdgeAttachment {
     pub applied: SnapshotVersion,
 }
 
+/// How busy an edge said that its doors are, and when.
+pub type EdgeLoad = (DoorLoad, Timestamp);
+
 impl FromRow for EdgeRow {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
         let tenants = row.optional_text("tenants")?;
@@ -83,8 +89,19 @@ impl FromRow for EdgeRow {
                     epoch: row.number("applied_epoch")?,
                 },
             },
+            load: load(row)?,
         })
     }
+}
+
+fn load(row: &Row) -> Result<Option<EdgeLoad>, StoreError> {
+    let Some(at) = row.optional_time("load_at")? else { return Ok(None) };
+    let load = DoorLoad {
+        connections: row.number("connections")?,
+        handshakes_per_minute: row.number("handshakes_per_minute")?,
+        requests_per_minute: row.number("requests_per_minute")?,
+    };
+    Ok(Some((load, at)))
 }
 
 fn parts<T: FromStr + Ord>(row: &Row, column: &'static str, text: &str) -> Result<BTreeSet<T>, StoreError> {
@@ -292,5 +309,30 @@ impl Writing<'_> {
         .bind(attachment.applied.epoch)
         .changed(&mut self.connection)
         .await
+    }
+
+    /// Records how busy an edge is that is not revoked.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_edge_load(
+        &mut self,
+        edge: EdgeId,
+        load: DoorLoad,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sql(
+            TABLE,
+            "UPDATE edges SET connections = $2, handshakes_per_minute = $3, requests_per_minute = $4, load_at = $5
+             WHERE id = $1 AND revoked_at IS NULL",
+        )
+        .bind(edge)
+        .bind(load.connections)
+        .bind(load.handshakes_per_minute)
+        .bind(load.requests_per_minute)
+        .bind(at)
+        .run(&mut self.connection)
+        .await
+        .map(|_one| ())
     }
 }

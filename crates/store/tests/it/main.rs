@@ -25,7 +25,9 @@ mod on_sqlite {
     mod crls;
     mod denials;
     mod device_lists;
+    mod device_networks;
     mod devices;
+    mod door_work;
     pub(crate) mod edges;
     mod falling;
     pub(crate) mod fixture;
@@ -72,7 +74,9 @@ mod on_postgres {
     mod crls;
     mod denials;
     mod device_lists;
+    mod device_networks;
     mod devices;
+    mod door_work;
     mod edges;
     mod falling;
     pub(crate) mod fixture;

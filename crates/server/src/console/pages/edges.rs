@@ -73,6 +73,7 @@ fn table(visit: &Visit, edges: &[ListedEdge], epoch: u64) -> Markup {
                         th scope="col" { "Edge" }
                         th scope="col" { "State" }
                         th scope="col" { "Follows" }
+                        th scope="col" { "Load" }
                         th scope="col" { "Heard of" }
                         th scope="col" { "Serves" }
                         th scope="col" { span class="spoken" { "Revoke" } }
@@ -87,6 +88,7 @@ fn table(visit: &Visit, edges: &[ListedEdge], epoch: u64) -> Markup {
                             }
                             td data-label="State" { (state_of(edge.status)) }
                             td data-label="Follows" { (follows(edge, epoch)) }
+                            td data-label="Load" { (load(edge)) }
                             td data-label="Heard of" {
                                 (ago_or(visit.now, edge.row.attachment.seen_at, "never"))
                                 @if let Some(since) = edge.row.attachment.since {
@@ -138,6 +140,22 @@ fn follows(edge: &ListedEdge, epoch: u64) -> Markup {
             span class="bad" { (count(epoch - own, "change behind", "changes behind")) }
         }
         @if edge.row.enrolled_at.is_some() { p class="soft" { "epoch " (number_of(own)) " of " (number_of(epoch)) } }
+    }
+}
+
+/// How busy an edge is that can be reached.
+fn load(edge: &ListedEdge) -> Markup {
+    let load = edge.row.load.filter(|_load| edge.status == EdgeStatus::Attached);
+    html! {
+        @if let Some((load, _at)) = load {
+            (count(load.connections, "connection", "connections"))
+            p class="soft" {
+                (count(load.handshakes_per_minute, "handshake", "handshakes")) ", "
+                (count(load.requests_per_minute, "request", "requests")) " a minute"
+            }
+        } @else {
+            span class="soft" { "not known" }
+        }
     }
 }
 

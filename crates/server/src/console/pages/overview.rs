@@ -39,8 +39,16 @@ pub(in crate::console) async fn page(State(state): State<ControlPlane>, visit: V
         visit.tenant.as_ref().map_or(ChainScope::All, |tenant| ChainScope::Tenant(tenant.slug.clone()));
     let refusals = state.authority.refusal_counts(&by, scope).await?;
     // What a door lets in is nobody's tenant alone.
-    let admitted = state.measured().filter(|_| visit.is_unbound() && visit.tenant.is_none());
-    let doors = refused(&refusals, admitted.map(|measured| measured.admitted()), visit.now);
+    let admitted = match visit.tenant {
+        None if visit.is_unbound() => {
+            if let Some(measured) = state.measured() {
+                measured.record().await;
+            }
+            Some(state.authority.admitted_by_hour(&by).await?)
+        }
+        None | Some(_) => None,
+    };
+    let doors = refused(&refusals, admitted, visit.now);
     let subject = visit.tenant.as_ref().map_or("All tenants", |tenant| tenant.name.as_str());
     let body = html! {
         (head("Overview", subject, html! {}))
@@ -203,7 +211,7 @@ fn refused(refusals: &RefusalCounts, admitted: Option<[u64; HOURS]>, now: Timest
                 a href="/console/audit?event=access.refused" { "In the audit" }
             }
             @if !pairs.is_empty() {
-                (beside("Handshakes that doors here admitted, and refusals, by hour",
+                (beside("Handshakes that doors admitted, and refusals, by hour",
                     ("Hour from, UTC", ["Admitted", "Refused"]), &pairs))
             }
             @if refusals.codes.is_empty() {

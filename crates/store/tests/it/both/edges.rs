@@ -1,5 +1,6 @@
 //! Edges elsewhere: each enrols once, has its name and its certificates, and is revoked for good.
 
+use countersign_core::door_work::DoorLoad;
 use countersign_core::ids::{AuthorityId, EdgeId, SecretHash};
 use countersign_core::snapshot::SnapshotVersion;
 use countersign_store::{EdgeAttachment, EdgeRow, SnapshotKeyRow};
@@ -18,6 +19,7 @@ pub(crate) fn edge(name: &str) -> EdgeRow {
         enrolled_at: None,
         revoked_at: None,
         attachment: EdgeAttachment::default(),
+        load: None,
     }
 }
 
@@ -77,6 +79,9 @@ async fn where_an_edge_stands_reads_back_until_it_is_revoked() {
     assert!(write!(fixture.store, |w| w.set_edge_attachment(id, &attachment)).unwrap());
     let known = read!(fixture.store, |r| r.edge(id)).unwrap().unwrap();
     assert_eq!(known, EdgeRow { attachment, ..row });
+    let load = DoorLoad { connections: 3, handshakes_per_minute: 2, requests_per_minute: 1 };
+    write!(fixture.store, |w| w.set_edge_load(id, load, now())).unwrap();
+    assert_eq!(read!(fixture.store, |r| r.edge(id)).unwrap().unwrap().load, Some((load, now())));
     write!(fixture.store, |w| w.revoke_edge(id, now())).unwrap();
     assert!(!write!(fixture.store, |w| w.set_edge_attachment(id, &attachment)).unwrap());
     assert_eq!(read!(fixture.store, |r| r.edge(id)).unwrap().unwrap().attachment.since, None);

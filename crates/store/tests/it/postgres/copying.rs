@@ -1,11 +1,12 @@
 //! Copying from SQLite loses nothing, or does not happen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_core::audit::{Actor, AuditEntry, AuditEvent};
 use countersign_core::certificate::{CertificateState, RevocationReason};
 use countersign_core::crl_scope::CrlScope;
 use countersign_core::device::{DeviceStatus, QuarantineReason};
+use countersign_core::door_work::Slot;
 use countersign_core::expiry::ExpiryStep;
 use countersign_core::ids::{
     ApiTokenId, AuthorityId, ChallengeId, PasskeyId, RequestId, RotationId, SelectionId, TrustBundleHash,
@@ -289,6 +290,7 @@ async fn fill_the_pki(fixture: &Fixture) {
         edges: 2,
         applied_epoch: 7,
         door_issuer: Some(issuer()),
+        presence: 3,
         at: now(),
     };
     let period = UnprovedPeriod { from: now() - HOUR, until: now() };
@@ -306,6 +308,8 @@ async fn fill_the_pki(fixture: &Fixture) {
             w.insert_rotation(&rotation).await?;
             w.set_rotation_devices(rotation.id, &chosen).await?;
             w.put_edge_report(&edges, now()).await?;
+            w.put_door_work("edge/process", &BTreeMap::from([(Slot::new(7), 8)])).await?;
+            w.note_network(chosen[0], ("192.0.2.0/24", "2001:db8::/48"), now()).await?;
             w.next_crl_numbers(issuing.key_id, 1).await?;
             w.save_crl(&crl).await.map(|_first| ())
         })
@@ -414,6 +418,8 @@ pub(super) async fn everything(store: &Store) -> Vec<String> {
         facts.push(format!("{rotation:?} {chosen:?}"));
     }
     facts.push(format!("{:?}", read!(store, |r| r.edge_reports(now())).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.door_work(Slot::new(0))).unwrap()));
+    facts.push(format!("{:?}", read!(store, |r| r.new_networks(now() - DAY, 10)).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.unfinished_intents()).unwrap()));
     facts.push(format!("{:?}", read!(store, |r| r.user_by_email("owner@example")).unwrap()));
     for key in read!(store, |r| r.totp_keys()).unwrap() {

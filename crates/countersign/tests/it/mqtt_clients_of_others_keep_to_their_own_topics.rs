@@ -149,8 +149,18 @@ async fn at_the_hub() {
 #[tokio::test]
 async fn in_front_of_a_broker() {
     let broker = Mosquitto::start().await;
+    behind(&broker, &format!("tcp://{}", broker.address)).await;
+}
+
+#[tokio::test]
+async fn in_front_of_a_broker_at_a_socket() {
+    let broker = Mosquitto::start().await;
+    behind(&broker, &format!("unix:{}", broker.socket().display())).await;
+}
+
+async fn behind(broker: &Mosquitto, upstream: &str) {
     let witness = broker.witness().await;
-    let config = format!("[mqtt_door]\nupstream = \"tcp://{}\"\n", broker.address);
+    let config = format!("[mqtt_door]\nupstream = \"{upstream}\"\n");
     let (installation, mqtt) = installed(&config).await;
     all_try(&installation, &mqtt).await;
     let seen = witness.seen().await;

@@ -138,8 +138,11 @@ impl Mosquitto {
         let folder = tempfile::tempdir().unwrap();
         let address = vacant_address();
         let path = folder.path().join("mosquitto.conf");
+        let socket = folder.path().join("door.sock");
+        // The folder is of whoever runs the test.
         let text = format!(
-            "listener {} {}\nallow_anonymous true\npersistence false\nlog_dest none\n",
+            "user root\nlistener 0 {}\nlistener {} {}\nallow_anonymous true\npersistence false\nlog_dest none\n",
+            socket.display(),
             address.port(),
             address.ip()
         );
@@ -150,6 +153,11 @@ impl Mosquitto {
             command.spawn().unwrap_or_else(|_| panic!("apt-get install mosquitto (scripts/test does it)"));
         until("mosquitto listens", async || TcpStream::connect(address).await.is_ok()).await;
         Self { process, address, folder }
+    }
+
+    /// Its Unix socket.
+    pub(crate) fn socket(&self) -> std::path::PathBuf {
+        self.folder.path().join("door.sock")
     }
 
     /// What somebody at the broker itself says.

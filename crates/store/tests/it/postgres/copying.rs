@@ -262,6 +262,7 @@ async fn fill_the_pki(fixture: &Fixture) {
     let devices = DeviceFilter { limit: 1, ..DeviceFilter::default() };
     let devices = read!(fixture.store, |r| r.list_devices(&devices)).unwrap().devices;
     let chosen: Vec<_> = devices.iter().map(|device| device.id).collect();
+    let moved = *chosen.first().unwrap();
     let service = server("web");
     let imported = ServiceCertificateRow { origin: Origin::Imported, ..server("brought") };
     let key = SealedServiceKey { id: imported.id, spki: imported.spki, sealed_key: vec![1, 2] };
@@ -309,7 +310,7 @@ async fn fill_the_pki(fixture: &Fixture) {
             w.set_rotation_devices(rotation.id, &chosen).await?;
             w.put_edge_report(&edges, now()).await?;
             w.put_door_work("edge/process", &BTreeMap::from([(Slot::new(7), 8)])).await?;
-            w.note_network(chosen[0], ("192.0.2.0/24", "2001:db8::/48"), now()).await?;
+            w.note_network(moved, ("192.0.2.0/24", "2001:db8::/48"), now()).await?;
             w.next_crl_numbers(issuing.key_id, 1).await?;
             w.save_crl(&crl).await.map(|_first| ())
         })

@@ -1,6 +1,6 @@
 //! The MQTT door in front of Mosquitto, beside Mosquitto's own TLS listener and HAProxy in front of it: all on
-//! one processor, in turns. What is said of a core is the processor time of all processes that a message goes
-//! through, the broker's too.
+//! one processor, in turns; between either of the two and the broker is a Unix socket. What is said of a core is
+//! the processor time of all processes that a message goes through, the broker's too.
 
 use std::path::Path;
 use std::time::Duration;
@@ -41,11 +41,11 @@ pub(crate) async fn measure(
 ) -> anyhow::Result<Installation> {
     let mut door = door;
     if let Some(broker) = Broker::start(site).await? {
-        let upstream = format!("upstream = \"tcp://{}\"", broker.private);
+        let upstream = format!("upstream = \"unix:{}\"", broker.socket.display());
         door = door.start_after(site, Room::OneCore, |folder| replace(folder, HUB, &upstream)).await?;
         let with_peers = !arguments.alone;
         let haproxy = if with_peers {
-            Peer::Haproxy.start(site, Profile::LikeForLike, Front::Tcp(broker.private)).await?
+            Peer::Haproxy.start(site, Profile::LikeForLike, Front::Socket(&broker.socket)).await?
         } else {
             None
         };

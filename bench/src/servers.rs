@@ -29,7 +29,7 @@ impl<'a> Servers<'a> {
     /// All peers that are installed and can do what the door in question does.
     pub(crate) async fn start(
         site: &'a Site,
-        (profile, front): (Profile, Front),
+        (profile, front): (Profile, Front<'_>),
         (arguments, scale): (&Arguments, Scale),
     ) -> anyhow::Result<Self> {
         let mut peers: [Option<Server>; Peer::COUNT] = Default::default();

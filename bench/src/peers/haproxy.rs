@@ -47,7 +47,7 @@ backend app
 }
 
 /// In TCP mode.
-pub(super) fn tcp_configuration(site: &Site, upstream: SocketAddr, address: SocketAddr) -> String {
+pub(super) fn tcp_configuration(site: &Site, upstream: &str, address: SocketAddr) -> String {
     format!(
         "global
     nbthread 1

@@ -37,11 +37,13 @@ pub(crate) enum Peer {
 
 /// What kind of door it is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Front {
+pub(crate) enum Front<'a> {
     /// In front of HTTP.
     Http,
     /// In front of whoever takes bytes there.
     Tcp(SocketAddr),
+    /// In front of whoever takes bytes at a Unix socket; HAProxy alone.
+    Socket(&'a Path),
 }
 
 impl Peer {
@@ -103,7 +105,7 @@ impl Peer {
         self,
         site: &Site,
         profile: Profile,
-        front: Front,
+        front: Front<'_>,
     ) -> anyhow::Result<Option<Server>> {
         let has_both = matches!(self, Self::Nginx | Self::Haproxy | Self::Envoy);
         let Some(program) = self.program(&site.path) else { return Ok(None) };
@@ -112,18 +114,30 @@ impl Peer {
         }
         let address = free_address()?;
         let folder = site.folder.join(format!("{}-{profile:?}-{}", self.name(), address.port()));
-        let (upstream, is_http) = match front {
-            Front::Http => (site.upstream, true),
-            Front::Tcp(upstream) => (upstream, false),
+        let is_http = front == Front::Http;
+        let upstream = match front {
+            Front::Http | Front::Socket(_) => site.upstream,
+            Front::Tcp(upstream) => upstream,
         };
         let (file, text) = match self {
+            Self::Nginx | Self::Envoy | Self::Stunnel | Self::Caddy | Self::Traefik
+                if matches!(front, Front::Socket(_)) =>
+            {
+                return Ok(None);
+            }
             Self::Nginx if is_http => ("nginx.conf", nginx::configuration(site, profile, address)),
             Self::Nginx => match nginx::tcp_configuration(site, upstream, address) {
                 Some(text) => ("nginx.conf", text),
                 None => return Ok(None),
             },
             Self::Haproxy if is_http => ("haproxy.cfg", haproxy::configuration(site, profile, address)),
-            Self::Haproxy => ("haproxy.cfg", haproxy::tcp_configuration(site, upstream, address)),
+            Self::Haproxy => {
+                let upstream = match front {
+                    Front::Socket(path) => format!("unix@{}", path.display()),
+                    Front::Http | Front::Tcp(_) => upstream.to_string(),
+                };
+                ("haproxy.cfg", haproxy::tcp_configuration(site, &upstream, address))
+            }
             Self::Envoy if is_http => ("envoy.json", envoy::configuration(site, profile, address)),
             Self::Envoy => ("envoy.json", envoy::tcp_configuration(site, profile, (upstream, address))),
             Self::Stunnel => ("stunnel.conf", stunnel::configuration(site, upstream, address)),

@@ -34,7 +34,7 @@ pub(super) fn words(address: SocketAddr, file: &str) -> Vec<String> {
 }
 
 /// JSON, which is YAML. In a file of another name than that which Traefik looks for by itself.
-pub(super) fn configuration(site: &Site, front: Front) -> String {
+pub(super) fn configuration(site: &Site, front: Front<'_>) -> String {
     let shown = json!({"certFile": site.server_chain(), "keyFile": site.server_key()});
     let mut all = json!({
         "tls": {
@@ -47,7 +47,7 @@ pub(super) fn configuration(site: &Site, front: Front) -> String {
         },
     });
     let (kind, served) = match front {
-        Front::Http => ("http", http(site)),
+        Front::Http | Front::Socket(_) => ("http", http(site)),
         Front::Tcp(upstream) => ("tcp", tcp(upstream)),
     };
     if let Value::Object(all) = &mut all {

@@ -31,6 +31,7 @@ mod registry;
 mod report;
 mod tcp;
 mod trust;
+mod unix;
 mod watch;
 
 pub use crate::http::body::{Body, BodyError, LocalService};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt as _;
 
@@ -15,6 +15,7 @@ use super::multiplexed::Multiplexed;
 use super::open::Open;
 use super::upstream_tls::ClientSide;
 use super::upstreams::UpstreamError;
+use crate::unix;
 
 /// Makes connections.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Dialer {
         let generation = member.generation();
         match (&member.address, &member.tls) {
             (UpstreamAddress::Unix(path), _) => {
-                let stream = within(member.connect_timeout, UnixStream::connect(path)).await?;
+                let stream = within(member.connect_timeout, unix::connect(path)).await?;
                 Open::over(TokioIo::new(stream), generation, end).await
             }
             (_, None) => {
@@ -52,7 +53,7 @@ impl Dialer {
         let generation = member.generation();
         match (&member.address, &member.tls) {
             (UpstreamAddress::Unix(path), _) => {
-                let stream = within(member.connect_timeout, UnixStream::connect(path)).await?;
+                let stream = within(member.connect_timeout, unix::connect(path)).await?;
                 kept.begin(TokioIo::new(stream), generation).await
             }
             (_, None) => {

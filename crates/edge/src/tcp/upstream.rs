@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use crate::unix;
+
 /// Finds out about an upstream that is gone without a word.
 const KEEP_ALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
@@ -96,7 +98,7 @@ impl TcpUpstream {
                     Ok(UpstreamStream::Tls(Box::new(stream)))
                 }
                 Self::Unix(path) => {
-                    let mut io = UnixStream::connect(path).await.map_err(ReachError::Connect)?;
+                    let mut io = unix::connect(path).await.map_err(ReachError::Connect)?;
                     io.write_all(header).await.map_err(ReachError::Header)?;
                     Ok(UpstreamStream::Unix(io))
                 }

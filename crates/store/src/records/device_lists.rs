@@ -186,7 +186,7 @@ fn by_enrolment(filter: &DeviceFilter, limit: u32) -> Statement {
     let after = filter.after.map(|cursor| (cursor.at, cursor.id));
     match filter.status {
         // The index of how devices stand has them in order.
-        Some(status) if status != DeviceStatus::Online && words.is_none() => narrowed(filter, OF_DEVICES)
+        Some(status) if status != DeviceStatus::Online && words.is_none() => narrowed(filter, OF_STATUS)
             // As the index says it, or SQLite does not see that it has them all.
             .and("d.status = ? AND d.status <> 'online'", Some(status))
             .and_pair("(d.enrolled_at, d.id) < (?, ?)", after)
@@ -226,6 +226,11 @@ fn by_words(filter: &DeviceFilter, text: &str, before: Option<u64>, limit: u32) 
 
 /// Where tenant and site are looked for: where the index is that the list goes by.
 const OF_DEVICES: [&str; 2] = ["d.org_id = ?", "d.site_id = ?"];
+/// The index of how devices stand has those of all tenants in one order: it is read from the tenant's latest on.
+const OF_STATUS: [&str; 2] = [
+    "d.org_id = ? AND d.enrolled_at <= (SELECT max(enrolled_at) FROM device_lookup WHERE org_id = ?)",
+    "d.site_id = ?",
+];
 const OF_LOOKUP: [&str; 2] = ["l.org_id = ?", "l.site_id = ?"];
 
 fn narrowed(filter: &DeviceFilter, [of_tenant, at_site]: [&'static str; 2]) -> Conditions {

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::reload::{self, ReadAgain, Reloading};
@@ -48,6 +49,9 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// How long it may take, its drain included.
 const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long the end waits for what the doors did last to be on record.
+const LAST_WORK: Duration = Duration::from_secs(2);
 
 /// Runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. After SIGUSR2 it hands its
 /// sockets to a successor and ends. `supervisor` hears when it serves, that it lives, and when it ends;
@@ -124,7 +128,9 @@ pub(crate) async fn run(
     }
     drop(tasks);
     recording.end().await?;
-    work.record_now().await;
+    if timeout(LAST_WORK, work.record_now()).await.is_err() {
+        tracing::warn!("what the doors did last is not recorded");
+    }
     authority.close().await.context("close the store")?;
     tracing::info!("stopped");
     Ok(())
@@ -166,7 +172,7 @@ async fn drain(
         Leaving::Stopped => doors.drain(patience).await,
         Leaving::HandedOver(_, turn) => doors.hand_over(turn, patience).await,
     }
-    match tokio::time::timeout(patience, admin).await {
+    match timeout(patience, admin).await {
         Ok(ended) => ended.context("serve admins")?.context("serve admins"),
         Err(_late) => {
             tracing::warn!("admin requests cut off at the end of the drain");
@@ -209,7 +215,7 @@ async fn open_store(config: &Resolved, supervisor: &Supervisor) -> anyhow::Resul
             }
         }
     };
-    let opened = tokio::time::timeout(PREDECESSOR_PATIENCE, opening).await;
+    let opened = timeout(PREDECESSOR_PATIENCE, opening).await;
     opened.context("wait for the predecessor")?.context("open the database")
 }
 

@@ -6,3 +6,4 @@ pub(crate) mod arrive;
 pub(crate) mod devices;
 pub(crate) mod equip;
 pub(crate) mod stream;
+mod work;

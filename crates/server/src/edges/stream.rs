@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -14,7 +15,6 @@ use countersign_authority::commands::Ear;
 use countersign_authority::edges::SignedMessage;
 use countersign_authority::edges::attach::{AttachError, AttachedEdge};
 use countersign_authority::refusals::{Outcome as RefusalOutcome, RefusalReport};
-use countersign_core::door_work::DoorWork;
 use countersign_core::ids::{CertificateRef, DeviceId};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::arrive::ByEdge;
+use super::work::WorkNotes;
 use crate::failure::{Failure, Outcome};
 use crate::state::ControlPlane;
 
@@ -144,6 +145,7 @@ async fn converse(
         Ok(Some(_)) => return Err(End::Told("it did not say where it is")),
         Ok(None) | Err(_) => return Err(End::Gone),
     };
+    let notes = WorkNotes::of(Arc::clone(&state.authority), attached.edge().clone());
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut silence = Instant::now() + PATIENCE;
@@ -159,7 +161,7 @@ async fn converse(
                     }
                     Some(FromEdge::Beat(work)) => {
                         if let Some(work) = work {
-                            note_work(state, &attached, work).await;
+                            notes.take(work);
                         }
                         continue;
                     }
@@ -253,13 +255,6 @@ async fn take(state: &ControlPlane, attached: &AttachedEdge, reports: Vec<Report
                 state.report(RefusalReport { request, at, code, outcome, tenant, address, facts });
             }
         }
-    }
-}
-
-async fn note_work(state: &ControlPlane, attached: &AttachedEdge, work: DoorWork) {
-    let edge = attached.edge();
-    if let Err(error) = state.authority.note_edge_work(edge, work).await {
-        tracing::error!(%error, edge = %edge.name, "what its doors do is not recorded");
     }
 }
 

@@ -161,7 +161,6 @@ impl fmt::Display for DoorName {
     }
 }
 
-/// A text of `tcp_door.upstream`.
 /// Where a server is, and how it is reached.
 #[derive(Clone)]
 pub(super) enum ServerPlace {

@@ -114,37 +114,8 @@ impl Peer {
         }
         let address = free_address()?;
         let folder = site.folder.join(format!("{}-{profile:?}-{}", self.name(), address.port()));
-        let is_http = front == Front::Http;
-        let upstream = match front {
-            Front::Http | Front::Socket(_) => site.upstream,
-            Front::Tcp(upstream) => upstream,
-        };
-        let (file, text) = match self {
-            Self::Nginx | Self::Envoy | Self::Stunnel | Self::Caddy | Self::Traefik
-                if matches!(front, Front::Socket(_)) =>
-            {
-                return Ok(None);
-            }
-            Self::Nginx if is_http => ("nginx.conf", nginx::configuration(site, profile, address)),
-            Self::Nginx => match nginx::tcp_configuration(site, upstream, address) {
-                Some(text) => ("nginx.conf", text),
-                None => return Ok(None),
-            },
-            Self::Haproxy if is_http => ("haproxy.cfg", haproxy::configuration(site, profile, address)),
-            Self::Haproxy => {
-                let upstream = match front {
-                    Front::Socket(path) => format!("unix@{}", path.display()),
-                    Front::Http | Front::Tcp(_) => upstream.to_string(),
-                };
-                ("haproxy.cfg", haproxy::tcp_configuration(site, &upstream, address))
-            }
-            Self::Envoy if is_http => ("envoy.json", envoy::configuration(site, profile, address)),
-            Self::Envoy => ("envoy.json", envoy::tcp_configuration(site, profile, (upstream, address))),
-            Self::Stunnel => ("stunnel.conf", stunnel::configuration(site, upstream, address)),
-            Self::Caddy if is_http => ("caddy.json", caddy::configuration(site, &folder, address)),
-            Self::Caddy => return Ok(None),
-            Self::Traefik => ("routes.yml", traefik::configuration(site, front)),
-            Self::Mosquitto => return Ok(None),
+        let Some((file, text)) = self.configuration(site, (profile, front), (&folder, address)) else {
+            return Ok(None);
         };
         fs_err::create_dir_all(&folder).context("make a folder")?;
         let file = folder.join(file);
@@ -154,6 +125,47 @@ impl Peer {
         process.until_it_listens(address).await?;
         self.until_it_shows_itself(site, address).await?;
         Ok(Some(Server { process, address }))
+    }
+
+    /// Its file and what is in it; `None`: it is no such door.
+    fn configuration(
+        self,
+        site: &Site,
+        (profile, front): (Profile, Front<'_>),
+        (folder, address): (&Path, SocketAddr),
+    ) -> Option<(&'static str, String)> {
+        Some(match (self, front) {
+            (Self::Nginx, Front::Http) => ("nginx.conf", nginx::configuration(site, profile, address)),
+            (Self::Nginx, Front::Tcp(upstream)) => {
+                ("nginx.conf", nginx::tcp_configuration(site, upstream, address)?)
+            }
+            (Self::Haproxy, Front::Http) => ("haproxy.cfg", haproxy::configuration(site, profile, address)),
+            (Self::Haproxy, Front::Tcp(upstream)) => {
+                ("haproxy.cfg", haproxy::tcp_configuration(site, &upstream.to_string(), address))
+            }
+            (Self::Haproxy, Front::Socket(path)) => {
+                let upstream = format!("unix@{}", path.display());
+                ("haproxy.cfg", haproxy::tcp_configuration(site, &upstream, address))
+            }
+            (Self::Envoy, Front::Http) => ("envoy.json", envoy::configuration(site, profile, address)),
+            (Self::Envoy, Front::Tcp(upstream)) => {
+                ("envoy.json", envoy::tcp_configuration(site, profile, (upstream, address)))
+            }
+            (Self::Stunnel, Front::Http) => {
+                ("stunnel.conf", stunnel::configuration(site, site.upstream, address))
+            }
+            (Self::Stunnel, Front::Tcp(upstream)) => {
+                ("stunnel.conf", stunnel::configuration(site, upstream, address))
+            }
+            (Self::Caddy, Front::Http) => ("caddy.json", caddy::configuration(site, folder, address)),
+            (Self::Traefik, Front::Http) => ("routes.yml", traefik::configuration(site, None)),
+            (Self::Traefik, Front::Tcp(upstream)) => {
+                ("routes.yml", traefik::configuration(site, Some(upstream)))
+            }
+            (Self::Caddy, Front::Tcp(_))
+            | (Self::Nginx | Self::Envoy | Self::Stunnel | Self::Caddy | Self::Traefik, Front::Socket(_))
+            | (Self::Mosquitto, _) => return None,
+        })
     }
 
     fn line(self, program: &Path, file: &Path, address: SocketAddr) -> Vec<String> {

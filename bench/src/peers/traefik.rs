@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{Front, prepared};
+use super::prepared;
 use crate::site::Site;
 
 /// Beside the bench, where `prepare` puts it, or on the PATH.
@@ -34,7 +34,7 @@ pub(super) fn words(address: SocketAddr, file: &str) -> Vec<String> {
 }
 
 /// JSON, which is YAML. In a file of another name than that which Traefik looks for by itself.
-pub(super) fn configuration(site: &Site, front: Front<'_>) -> String {
+pub(super) fn configuration(site: &Site, tcp_upstream: Option<SocketAddr>) -> String {
     let shown = json!({"certFile": site.server_chain(), "keyFile": site.server_key()});
     let mut all = json!({
         "tls": {
@@ -46,9 +46,9 @@ pub(super) fn configuration(site: &Site, front: Front<'_>) -> String {
             }},
         },
     });
-    let (kind, served) = match front {
-        Front::Http | Front::Socket(_) => ("http", http(site)),
-        Front::Tcp(upstream) => ("tcp", tcp(upstream)),
+    let (kind, served) = match tcp_upstream {
+        None => ("http", http(site)),
+        Some(upstream) => ("tcp", tcp(upstream)),
     };
     if let Value::Object(all) = &mut all {
         all.insert(kind.to_owned(), served);

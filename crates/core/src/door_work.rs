@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 const SLOT: Duration = Duration::from_secs(600);
 
 /// How many slots make an hour.
-pub const SLOTS_IN_AN_HOUR: usize = 6;
+const SLOTS_IN_AN_HOUR: usize = 6;
 
 /// How many hours are remembered.
 pub const HOURS: usize = 24;

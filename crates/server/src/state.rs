@@ -38,9 +38,6 @@ struct Beside {
 pub trait Measured: Debug + Send + Sync {
     /// All of them, as OpenMetrics text.
     fn text(&self) -> BoxFuture<'_, String>;
-
-    /// Puts on record what its doors did so far.
-    fn record(&self) -> BoxFuture<'_, ()>;
 }
 
 /// How often a WebSocket is pinged unless it is said otherwise.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::broadcast;
 
@@ -27,28 +28,51 @@ pub type NoticedGroup = Arc<BTreeMap<Notice, u64>>;
 
 /// Where notices go.
 #[derive(Clone, Debug)]
-pub(crate) struct Notices(broadcast::Sender<NoticedGroup>);
+pub(crate) struct Notices {
+    to: broadcast::Sender<NoticedGroup>,
+    /// How often devices came online or fell silent here.
+    presence: Arc<AtomicU64>,
+}
 
 impl Default for Notices {
     fn default() -> Self {
-        Self(broadcast::Sender::new(BEHIND))
+        Self { to: broadcast::Sender::new(BEHIND), presence: Arc::default() }
     }
 }
 
 impl Notices {
     /// From now on.
     pub(crate) fn listen(&self) -> broadcast::Receiver<NoticedGroup> {
-        self.0.subscribe()
+        self.to.subscribe()
     }
 
     /// Whether anybody listens.
     pub(crate) fn is_heard(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.to.receiver_count() > 0
+    }
+
+    /// Devices came online or fell silent.
+    pub(crate) fn note_presence(&self) {
+        self.presence.fetch_add(1, Ordering::Relaxed);
+        self.tell_of_presence();
+    }
+
+    /// How often they did.
+    pub(crate) fn presence(&self) -> u64 {
+        self.presence.load(Ordering::Relaxed)
+    }
+
+    /// Devices, or what was counted of them, are to be looked at again.
+    pub(crate) fn tell_of_presence(&self) {
+        if self.is_heard() {
+            let notice = Notice { chain: String::new(), event: Notice::PRESENCE };
+            self.tell(BTreeMap::from([(notice, 0)]));
+        }
     }
 
     /// Tells whoever listens.
     pub(crate) fn tell(&self, group: BTreeMap<Notice, u64>) {
-        if !group.is_empty() && self.0.send(Arc::new(group)).is_err() {
+        if !group.is_empty() && self.to.send(Arc::new(group)).is_err() {
             tracing::trace!("nobody listens to notices");
         }
     }

@@ -1,9 +1,7 @@
 //! The open database.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -14,7 +12,7 @@ use crate::epochs::{Enrolments, Epochs};
 use crate::error::StoreError;
 use crate::job::{Change, Haste, Message, Ticket};
 use crate::meter::{StoreMeter, StoreNumbers};
-use crate::notices::{Notice, NoticedGroup, Notices};
+use crate::notices::{NoticedGroup, Notices};
 use crate::readers::{Readers, silent};
 use crate::transaction::{Reading, Writing};
 use crate::url::{Place, StoreUrl};
@@ -43,8 +41,6 @@ struct Inner {
     writer: Option<mpsc::Sender<Message>>,
     meter: Arc<StoreMeter>,
     notices: Notices,
-    /// How often devices came online or fell silent here.
-    presence: AtomicU64,
 }
 
 /// Who may write a database while this process does.
@@ -85,17 +81,7 @@ impl Store {
         let meter = writer.meter();
         tokio::spawn(writer.run(receiver));
         let (writer, url) = (Some(sender), url.clone());
-        Ok(Self {
-            inner: Arc::new(Inner {
-                url,
-                readers,
-                patience,
-                writer,
-                meter,
-                notices,
-                presence: AtomicU64::new(0),
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { url, readers, patience, writer, meter, notices }) })
     }
 
     /// Opens an existing database for reading, beside a process that writes it: for commands such as
@@ -108,17 +94,7 @@ impl Store {
         // A whole log may be read, and somebody waits for that who can give up.
         let (patience, writer, meter, notices) = (None, None, Arc::default(), Notices::default());
         let url = url.clone();
-        Ok(Self {
-            inner: Arc::new(Inner {
-                url,
-                readers,
-                patience,
-                writer,
-                meter,
-                notices,
-                presence: AtomicU64::new(0),
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { url, readers, patience, writer, meter, notices }) })
     }
 
     /// Brings the schema up to date; without effect when it is.
@@ -216,22 +192,18 @@ impl Store {
 
     /// Notes that devices came online or fell silent, which is in no audit, and tells whoever listens.
     pub fn note_presence(&self) {
-        self.inner.presence.fetch_add(1, Ordering::Relaxed);
-        self.tell_of_presence();
+        self.inner.notices.note_presence();
     }
 
     /// How often that was noted.
     #[must_use]
     pub fn presence(&self) -> u64 {
-        self.inner.presence.load(Ordering::Relaxed)
+        self.inner.notices.presence()
     }
 
     /// Says that devices, or what was counted of them, are to be looked at again.
     pub fn tell_of_presence(&self) {
-        if self.inner.notices.is_heard() {
-            let notice = Notice { chain: String::new(), event: Notice::PRESENCE };
-            self.inner.notices.tell(BTreeMap::from([(notice, 0)]));
-        }
+        self.inner.notices.tell_of_presence();
     }
 
     /// Listens for new epochs of every process on this database.

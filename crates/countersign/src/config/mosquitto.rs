@@ -8,9 +8,9 @@ use serde::Deserialize;
 use super::pick::{Layers, Picker};
 use super::raw::Place;
 use super::resolve::switch;
-use super::server_tls::ServerTls;
+use super::server_tls::{ServerPlace, ServerTls};
 use super::settings::{Setting, Shown};
-use super::tcp_doors::{ServerPlace, TcpUpstream};
+use super::tcp_doors::TcpUpstream;
 
 /// `[mosquitto]` as it is written.
 #[derive(Debug, Default, Deserialize)]

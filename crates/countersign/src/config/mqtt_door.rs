@@ -14,8 +14,8 @@ use super::environment::Machine;
 use super::pick::{Layers, Picker};
 use super::raw::Place;
 use super::resolve::{address, count, number, one_of, seconds};
-use super::server_tls::ServerTls;
-use super::tcp_doors::{ProxyHeader, ServerPlace, TcpUpstream};
+use super::server_tls::{ServerPlace, ServerTls};
+use super::tcp_doors::{ProxyHeader, TcpUpstream};
 
 const DEFAULT_CONNECTIONS: u64 = 100_000;
 const DEFAULT_CONNECTIONS_PER_IP: u64 = 4096;

@@ -2,12 +2,39 @@
 //! under names of its own.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::monitors::ServerAddress;
 use super::names::PublicName;
 use super::pick::{Layers, Picker};
 use super::problem::Origin;
-use super::tcp_doors::{ServerPlace, TcpUpstream, UpstreamTls, UpstreamTrust};
+use super::tcp_doors::{TcpUpstream, UpstreamTls, UpstreamTrust};
+
+/// Where a server is, and how it is reached.
+#[derive(Clone)]
+pub(super) enum ServerPlace {
+    Tcp(ServerAddress),
+    Tls(ServerAddress),
+    Unix(PathBuf),
+}
+
+impl FromStr for ServerPlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
+            return Ok(Self::Unix(path.into()));
+        }
+        if let Some(address) = text.strip_prefix("tcp://") {
+            return address.parse().map(Self::Tcp);
+        }
+        if let Some(address) = text.strip_prefix("tls://") {
+            return address.parse().map(Self::Tls);
+        }
+        let shown: String = text.chars().take(160).collect();
+        Err(format!("not tcp://HOST:PORT, tls://HOST:PORT or unix:/PATH: {shown:?}"))
+    }
+}
 
 /// Where the settings are.
 pub(super) struct ServerTls {

@@ -24,7 +24,7 @@ use super::problem::Origin;
 use super::raw::RawTcpDoor;
 use super::resolve::{address, count, number, one_of, seconds};
 use super::resolved::DoorClientAuth;
-use super::server_tls::ServerTls;
+use super::server_tls::{ServerPlace, ServerTls};
 use super::tables::requirement;
 
 const DEFAULT_IDLE: u64 = 3600;
@@ -161,32 +161,6 @@ impl fmt::Display for DoorName {
     }
 }
 
-/// Where a server is, and how it is reached.
-#[derive(Clone)]
-pub(super) enum ServerPlace {
-    Tcp(ServerAddress),
-    Tls(ServerAddress),
-    Unix(PathBuf),
-}
-
-impl FromStr for ServerPlace {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
-            return Ok(Self::Unix(path.into()));
-        }
-        if let Some(address) = text.strip_prefix("tcp://") {
-            return address.parse().map(Self::Tcp);
-        }
-        if let Some(address) = text.strip_prefix("tls://") {
-            return address.parse().map(Self::Tls);
-        }
-        let shown: String = text.chars().take(160).collect();
-        Err(format!("not tcp://HOST:PORT, tls://HOST:PORT or unix:/PATH: {shown:?}"))
-    }
-}
-
 /// The TCP doors; names are unique.
 pub(super) fn tcp_doors(
     pick: &mut Picker<'_>,
@@ -301,16 +275,11 @@ fn upstream(pick: &mut Picker<'_>, raw: RawTcpDoor) -> Option<TcpUpstream> {
     let address = match text? {
         ServerPlace::Tls(address) => address,
         plain @ (ServerPlace::Tcp(_) | ServerPlace::Unix(_)) => {
-            let message = "the upstream is not a tls:// one";
-            given.refuse(pick, message);
+            let without = "the upstream is not a tls:// one";
             if let Some((_, at)) = pins {
-                pick.refuse(&at, "tcp_door.upstream_pins", message);
+                pick.refuse(&at, "tcp_door.upstream_pins", without);
             }
-            return match plain {
-                ServerPlace::Tcp(address) => Some(TcpUpstream::Tcp(address)),
-                ServerPlace::Unix(path) => Some(TcpUpstream::Unix(path)),
-                ServerPlace::Tls(_) => None,
-            };
+            return Some(given.server(pick, plain, without));
         }
     };
     let usual = match pins {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use countersign_api::ErrorBody;
 use countersign_api::wire::admin::Health;
-use countersign_server::METRICS_TYPE;
+use countersign_server::{METRICS_TYPE, Measured as _};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};

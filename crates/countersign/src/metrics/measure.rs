@@ -6,6 +6,8 @@ use countersign_authority::Authority;
 use countersign_core::door_work::DoorWork;
 use countersign_core::snapshot::TrustSnapshot;
 use countersign_core::time::{Clock as _, SystemClock};
+use countersign_server::Measured;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -63,11 +65,6 @@ impl Measure {
         Ok(())
     }
 
-    /// Every number, as OpenMetrics text.
-    pub(super) async fn text(&self) -> String {
-        self.page().await.text()
-    }
-
     async fn page(&self) -> Page {
         let now = SystemClock.now();
         let mut page = Page::default();
@@ -84,5 +81,11 @@ impl Measure {
             Err(error) => tracing::warn!(%error, "installation not counted"),
         }
         page
+    }
+}
+
+impl Measured for Measure {
+    fn text(&self) -> BoxFuture<'_, String> {
+        Box::pin(async move { self.page().await.text() })
     }
 }

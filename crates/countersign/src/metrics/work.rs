@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use countersign_authority::Authority;
 use countersign_core::door_work::{DoorWork, Slot};
-use countersign_server::Measured;
 use countersign_store::StoreError;
-use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -37,12 +35,12 @@ impl WorkRecorder {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.record_now().await;
+            self.record().await;
         }
     }
 
     /// Records what is new. What is not recorded is tried again with what comes next.
-    pub(crate) async fn record_now(&self) {
+    pub(crate) async fn record(&self) {
         if let Err(error) = self.try_to_record().await {
             tracing::warn!(%error, "what the doors do is not recorded");
         }
@@ -55,16 +53,6 @@ impl WorkRecorder {
         self.authority.note_door_work(work.beyond(&recorded)).await?;
         *recorded = all;
         Ok(())
-    }
-}
-
-impl Measured for WorkRecorder {
-    fn text(&self) -> BoxFuture<'_, String> {
-        Box::pin(self.measure.text())
-    }
-
-    fn record(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.record_now())
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) async fn run(
     let measure = Arc::new(measure);
     let work = Arc::new(WorkRecorder::new(Arc::clone(&measure), Arc::clone(&authority)));
     tasks.spawn(Arc::clone(&work).run());
-    control_plane.set_measured(Arc::<WorkRecorder>::clone(&work));
+    control_plane.set_measured(Arc::<Measure>::clone(&measure));
     if let Some(address) = config.metrics {
         tasks.spawn(metrics::listen(address, measure));
     }
@@ -128,7 +128,7 @@ pub(crate) async fn run(
     }
     drop(tasks);
     recording.end().await?;
-    if timeout(LAST_WORK, work.record_now()).await.is_err() {
+    if timeout(LAST_WORK, work.record()).await.is_err() {
         tracing::warn!("what the doors did last is not recorded");
     }
     authority.close().await.context("close the store")?;

@@ -39,11 +39,13 @@ async fn a_fleet_is_seen_and_decided_about() {
     owner.reads("1 device in service").await;
     let mut connection = device.connect(&installation).await;
     device.heartbeat(&mut connection).await;
-    owner.go("/console/").await;
     let admitted =
         "return Number([...document.querySelectorAll('#refusals .numbers tr:last-child td')][1].textContent)";
-    until("the handshake is among those admitted", async || owner.run(admitted).await.as_u64() > Some(0))
-        .await;
+    until("the handshake is among those admitted", async || {
+        owner.go("/console/").await;
+        owner.run(admitted).await.as_u64() > Some(0)
+    })
+    .await;
 
     owner.go("/console/devices").await;
     owner.reads("till-1").await;

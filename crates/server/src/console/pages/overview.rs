@@ -40,12 +40,7 @@ pub(in crate::console) async fn page(State(state): State<ControlPlane>, visit: V
     let refusals = state.authority.refusal_counts(&by, scope).await?;
     // What a door lets in is nobody's tenant alone.
     let admitted = match visit.tenant {
-        None if visit.is_unbound() => {
-            if let Some(measured) = state.measured() {
-                measured.record().await;
-            }
-            Some(state.authority.admitted_by_hour(&by).await?)
-        }
+        None if visit.is_unbound() => Some(state.authority.admitted_by_hour(&by).await?),
         None | Some(_) => None,
     };
     let doors = refused(&refusals, admitted, visit.now);
